@@ -1,0 +1,29 @@
+# make demo    a private PostgreSQL with a small shop in it, and this server on it
+# make test    every test
+# make check   what a commit must pass: format, lints, tests, dependencies
+# make bench   how long a request takes, and where
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: demo test check bench build deps
+
+demo: build
+	target/release/mcp-server-postgres demo
+
+test: deps
+	@scripts/test.sh
+
+check: deps
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@scripts/test.sh
+	scripts/cargo-deny.sh
+
+bench: deps
+	cargo bench --locked
+
+build: deps
+	cargo build --locked --release
+
+deps:
+	@scripts/deps.sh

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Installs what `make test` and `make demo` need and this machine lacks, and says each thing that it does.
+# Where nothing is missing it changes nothing and says nothing. It starts no service.
+# Needed: a C compiler (for ring, and to link), Rust, and PostgreSQL's server programs, from which the tests and
+# the demo run servers of their own (src/demo/cluster.rs looks for them in the same places).
+# Written for bash 3.2, which macOS has.
+set -euo pipefail
+
+rust_minor_min=88 # of Rust 1; Cargo.toml's rust-version
+postgres_min=15
+
+PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin # rustup's, where no login shell has added it
+
+say() { echo "deps: $*"; }
+die() {
+    echo "deps: $*" >&2
+    exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+has_c_compiler() {
+    # Without Apple's tools, macOS's cc is a stub that opens a window.
+    if [ "$(uname -s)" = Darwin ]; then xcode-select -p >/dev/null 2>&1; else has cc; fi
+}
+
+has_rust() {
+    has cargo && has rustc || return 1
+    local version
+    version=$(rustc --version 2>/dev/null) || return 1 # rustup's rustc is there before a toolchain is
+    [[ $version =~ ^rustc\ 1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$rust_minor_min" ]
+}
+
+is_new_postgres() { # FOLDER
+    [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
+    [[ $("$1/postgres" --version) =~ \ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$postgres_min" ]
+}
+
+has_postgres() {
+    local folder
+    if [ -n "${PG_BIN_DIR:-}" ]; then
+        is_new_postgres "$PG_BIN_DIR" || die "PG_BIN_DIR=$PG_BIN_DIR has no PostgreSQL server of version $postgres_min or newer"
+        return 0
+    fi
+    # As cluster.rs does, take the first that is found: an old one on PATH hides a newer one elsewhere.
+    if folder=$(command -v initdb); then
+        folder=$(dirname "$folder")
+        [ ! -x "$folder/postgres" ] || { is_new_postgres "$folder"; return; }
+    fi
+    if has pg_config && is_new_postgres "$(pg_config --bindir)"; then return 0; fi
+    for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
+        /usr/local/opt/postgresql@*/bin /Applications/Postgres.app/Contents/Versions/*/bin; do
+        if is_new_postgres "$folder"; then return 0; fi
+    done
+    return 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        die "root has to run: $*"
+    fi
+}
+
+apt_is_fresh=
+apt_update() {
+    [ -z "$apt_is_fresh" ] || return 0
+    say "apt-get update"
+    as_root apt-get update -qq
+    apt_is_fresh=yes
+}
+
+apt_install() {
+    apt_update
+    say "apt-get install $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Debian makes and starts a server, "main", when PostgreSQL is first installed. Nothing here wants it, so a file
+# that says no (pg_createcluster(1)) stands there for as long as the installation takes.
+no_main_cluster=/etc/postgresql-common/createcluster.d/mcp-server-postgres.conf
+apt_install_postgres() {
+    local package
+    apt_update
+    package=$(apt-cache pkgnames postgresql- | sed -n 's/^postgresql-\([0-9][0-9]*\)$/\1/p' | sort -n | tail -n 1)
+    [ "${package:-0}" -ge "$postgres_min" ] ||
+        die "apt-get has no PostgreSQL of version $postgres_min or newer; see postgresql.org/download for one, then try again"
+    trap 'as_root rm -f "$no_main_cluster"' EXIT
+    as_root mkdir -p "$(dirname "$no_main_cluster")"
+    echo "create_main_cluster = false" | as_root tee "$no_main_cluster" >/dev/null
+    apt_install "postgresql-$package"
+    as_root rm -f "$no_main_cluster"
+    trap - EXIT
+}
+
+brew_install() {
+    has brew || die "$1 is missing: install Homebrew (brew.sh), then try again"
+    say "brew install $1"
+    brew install --quiet "$1"
+}
+
+if ! has_c_compiler; then
+    if [ "$(uname -s)" = Darwin ]; then
+        die "a C compiler is missing: run xcode-select --install, then try again"
+    elif has apt-get; then
+        apt_install gcc libc6-dev
+    else
+        die "a C compiler is missing: install gcc or clang, then try again"
+    fi
+fi
+
+if ! has_postgres; then
+    if [ "$(uname -s)" = Darwin ]; then
+        brew_install postgresql@17
+    elif has apt-get; then
+        apt_install_postgres
+    else
+        die "PostgreSQL's server is missing: install version $postgres_min or newer, or set PG_BIN_DIR to its bin folder"
+    fi
+    has_postgres || die "PostgreSQL is installed, but no initdb and postgres of version $postgres_min or newer are found: set PG_BIN_DIR"
+fi
+
+if ! has_rust; then
+    if [ "$(uname -s)" = Darwin ] && ! has cargo; then
+        brew_install rust
+    else
+        # Debian's own is too old, and which toolchain becomes the default is not ours to choose.
+        die "Rust 1.$rust_minor_min or newer is missing: install it by rustup (see rustup.rs) or run rustup update stable, then try again"
+    fi
+fi
