@@ -1,0 +1,13 @@
+//! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
+//!
+//! In the order of a request: [`sql`] (what kind of statement it is), [`pool`] (a lease on a connection), [`params`]
+//! (JSON → PostgreSQL), [`run`] (the transaction around it), [`page`] and [`encode`] (PostgreSQL → answer), [`error`].
+
+pub mod encode;
+pub mod error;
+pub mod page;
+pub mod params;
+pub mod pool;
+pub mod run;
+pub mod sql;
+pub mod tls;

@@ -1,0 +1,107 @@
+//! From PostgreSQL's binary values to text and JSON, straight into the answer's bytes.
+//!
+//! The text is exactly what psql shows under `DateStyle = ISO`, `IntervalStyle = postgres`,
+//! `bytea_output = hex`, `extra_float_digits = 1`, `TimeZone = UTC` and `client_encoding = UTF8`. The layout of
+//! each type's binary value is that of its send function in PostgreSQL; a comment gives it where it is read.
+//!
+//! What this does not do: it asks the server nothing, holds no rows, and knows no NULL (the caller writes it).
+//! Types whose text only the server knows (`regclass` is a name, `money` a locale, an extension's type a
+//! secret of that extension) have no codec here: [`Codec::is_native`] is false, and the caller selects `::text`.
+
+mod civil;
+mod float;
+mod geometry;
+mod hstore;
+mod interval;
+mod json;
+mod nested;
+mod network;
+mod numeric;
+mod quote;
+mod rule;
+mod scalar;
+mod tsquery;
+mod tsvector;
+mod wire;
+
+use std::fmt;
+
+use tokio_postgres::types::Type;
+
+pub use json::write_json_string;
+use rule::Rule;
+
+/// How deep values and types may nest. An anonymous record nests as deep as its query was written.
+const NESTING_MAX: usize = 64;
+
+/// How long a value may become by being quoted inside others. Each level doubles the quotes and backslashes of
+/// the one below, so that a value of a few bytes, 30 records deep, would fill the memory.
+const QUOTED_BYTES_MAX: usize = 64 << 20;
+
+/// The way of one column's values into text and JSON: decided once from the column's type, used for every value.
+#[derive(Clone, Debug)]
+pub struct Codec(Rule);
+
+impl Codec {
+    /// The codec of a type. Domains have the codec of their base type.
+    pub fn of(type_: &Type) -> Codec {
+        Codec(Rule::of(type_))
+    }
+
+    /// Whether the values can be decoded here. Where false, both writers refuse every value, and only the
+    /// server can show them.
+    ///
+    /// An anonymous `record` names the types of its fields in each value, not in the column: it is native, and
+    /// a value with a field that is not (or not built into PostgreSQL) is an error when it is written.
+    pub fn is_native(&self) -> bool {
+        !matches!(self.0, Rule::Foreign)
+    }
+
+    /// Appends the text that psql would show. Bytes that are not UTF-8 stay as they came (`SQL_ASCII`).
+    /// After an error `out` is as it was.
+    pub fn write_text(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        undo_on_error(out, |out| self.0.text(raw, out, NESTING_MAX))
+    }
+
+    /// Appends one JSON value, without raw newlines. After an error `out` is as it was.
+    ///
+    /// `bool` becomes true or false; `int2`, `int4`, `oid`, `xid`, `cid`, finite floats, and `int8` within
+    /// ±(2^53−1) numbers; `json` and `jsonb` themselves, digits and keys untouched; arrays nested arrays, unless
+    /// a lower bound is not 1. Anything else is a string of the text: `numeric`, larger `int8` and
+    /// not-a-number among them, because a reader's double would change or refuse them.
+    pub fn write_json(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        undo_on_error(out, |out| self.0.json(raw, out, NESTING_MAX))
+    }
+}
+
+fn undo_on_error(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let start = out.len();
+    let written = write(out);
+    if written.is_err() {
+        out.truncate(start);
+    }
+    written
+}
+
+/// Bytes that are not a value of their type. The innermost type is named, not the array around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// PostgreSQL's name of the type, or of its kind ("enum", "array", "record", "range").
+    pub type_name: &'static str,
+    /// What was wrong.
+    pub problem: &'static str,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot decode a binary {} value: {}", self.type_name, self.problem)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The geometric types. Their numbers are `float8`, with its text.
+
+use super::DecodeError;
+use super::float::write_f64;
+use super::wire::Reader;
+
+pub(super) fn point(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("point", raw);
+    write_point(&mut reader, out)?;
+    reader.finish()
+}
+
+/// A, B and C of Ax + By + C = 0.
+pub(super) fn line(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("line", raw);
+    for before in [b'{', b',', b','] {
+        out.push(before);
+        write_f64(reader.f64()?, out);
+    }
+    out.push(b'}');
+    reader.finish()
+}
+
+/// Both ends.
+pub(super) fn lseg(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("lseg", raw);
+    out.push(b'[');
+    write_points(2, &mut reader, out)?;
+    out.push(b']');
+    reader.finish()
+}
+
+/// The upper right corner, then the lower left: the server has put them in order.
+pub(super) fn box_(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("box", raw);
+    write_points(2, &mut reader, out)?;
+    reader.finish()
+}
+
+/// Whether it is closed (a byte), how many points (int32), the points.
+pub(super) fn path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("path", raw);
+    let closed = reader.u8()? != 0;
+    let count = reader.count(16)?;
+    out.push(if closed { b'(' } else { b'[' });
+    write_points(count, &mut reader, out)?;
+    out.push(if closed { b')' } else { b']' });
+    reader.finish()
+}
+
+/// How many points (int32), the points.
+pub(super) fn polygon(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("polygon", raw);
+    let count = reader.count(16)?;
+    out.push(b'(');
+    write_points(count, &mut reader, out)?;
+    out.push(b')');
+    reader.finish()
+}
+
+/// The centre and the radius.
+pub(super) fn circle(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("circle", raw);
+    out.push(b'<');
+    write_point(&mut reader, out)?;
+    out.push(b',');
+    write_f64(reader.f64()?, out);
+    out.push(b'>');
+    reader.finish()
+}
+
+fn write_points(count: usize, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    for n in 0..count {
+        if n > 0 {
+            out.push(b',');
+        }
+        write_point(reader, out)?;
+    }
+    Ok(())
+}
+
+fn write_point(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    for before in [b'(', b','] {
+        out.push(before);
+        write_f64(reader.f64()?, out);
+    }
+    out.push(b')');
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Values made of values: arrays, records, ranges. Their text quotes its members; an array's JSON is an array.
+
+use tokio_postgres::types::Type;
+
+use super::DecodeError;
+use super::json;
+use super::quote::{Quoting, quote_tail};
+use super::rule::{Delimiter, Item, Rule};
+use super::scalar::integer;
+use super::wire::Reader;
+
+/// PostgreSQL's `MAXDIM`.
+const DIMENSIONS_MAX: usize = 6;
+
+/// What stands in front of an array's elements: the number of dimensions, whether there are NULLs, the
+/// elements' type (int32 each), then each dimension's length and lower bound (int32 each).
+struct Array<'a> {
+    reader: Reader<'a>,
+    /// None where there is no element.
+    dimensions: Vec4<Dimension>,
+}
+
+/// Room for the dimensions without an allocation.
+type Vec4<T> = ([T; DIMENSIONS_MAX], usize);
+
+#[derive(Clone, Copy, Default)]
+struct Dimension {
+    length: usize,
+    lower: i32,
+}
+
+impl<'a> Array<'a> {
+    fn read(item: &Item, raw: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new("array", raw);
+        let count = reader.count(8).ok().filter(|&count| count <= DIMENSIONS_MAX);
+        let count = count.ok_or_else(|| reader.bad("it has too many dimensions"))?;
+        let _has_nulls = reader.i32()?;
+        if reader.u32()? != item.oid {
+            return Err(reader.bad("its elements are of another type than the column's"));
+        }
+        let mut dimensions = [Dimension::default(); DIMENSIONS_MAX];
+        let mut elements = usize::from(count > 0);
+        for dimension in &mut dimensions[..count] {
+            let length = usize::try_from(reader.i32()?).map_err(|_| reader.bad("a length is negative"))?;
+            *dimension = Dimension { length, lower: reader.i32()? };
+            elements = elements.checked_mul(length).ok_or_else(|| reader.bad("it has too many elements"))?;
+        }
+        // Each element has a length of four bytes.
+        if elements > raw.len() / 4 {
+            return Err(reader.bad("it has too many elements"));
+        }
+        Ok(Array { reader, dimensions: (dimensions, if elements == 0 { 0 } else { count }) })
+    }
+
+    fn dimensions(&self) -> &[Dimension] {
+        &self.dimensions.0[..self.dimensions.1]
+    }
+}
+
+pub(super) fn array_text(
+    item: &Item,
+    delimiter: Delimiter,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), DecodeError> {
+    let Array { mut reader, dimensions } = Array::read(item, raw)?;
+    let dimensions = &dimensions.0[..dimensions.1];
+    let depth = deeper(depth, &reader)?;
+    if dimensions.iter().any(|dimension| dimension.lower != 1) {
+        for dimension in dimensions {
+            let upper = i64::from(dimension.lower) + dimension.length as i64 - 1;
+            out.push(b'[');
+            integer(dimension.lower, out)?;
+            out.push(b':');
+            integer(upper, out)?;
+            out.push(b']');
+        }
+        out.push(b'=');
+    }
+    let shape = Shape { open: b'{', between: delimiter, close: b'}' };
+    each_element(dimensions, shape, &mut reader, out, &mut |element, out| match element {
+        None => {
+            out.extend_from_slice(b"NULL");
+            Ok(())
+        }
+        Some(element) => {
+            let start = out.len();
+            item.rule.text(element, out, depth)?;
+            quote_tail(out, start, Quoting::Array(delimiter))
+        }
+    })?;
+    reader.finish()
+}
+
+/// Nested JSON arrays. Without a delimiter the lower bounds do not matter; with one (of the text), an array that
+/// does not begin at 1 is a string of its text, for JSON cannot say where an array begins.
+pub(super) fn array_json(
+    item: &Item,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+    depth: usize,
+    delimiter: Option<Delimiter>,
+) -> Result<(), DecodeError> {
+    let array = Array::read(item, raw)?;
+    if let Some(delimiter) = delimiter
+        && array.dimensions().iter().any(|dimension| dimension.lower != 1)
+    {
+        out.push(b'"');
+        let start = out.len();
+        array_text(item, delimiter, raw, out, depth)?;
+        json::escape_tail(out, start);
+        out.push(b'"');
+        return Ok(());
+    }
+    let Array { mut reader, dimensions } = array;
+    let depth = deeper(depth, &reader)?;
+    let shape = Shape { open: b'[', between: b',', close: b']' };
+    each_element(&dimensions.0[..dimensions.1], shape, &mut reader, out, &mut |element, out| match element {
+        None => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+        Some(element) => item.rule.json(element, out, depth),
+    })?;
+    reader.finish()
+}
+
+/// int2vector and oidvector: the elements with a blank between them.
+pub(super) fn vector_text(item: &Item, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
+    let Array { mut reader, dimensions } = Array::read(item, raw)?;
+    let depth = deeper(depth, &reader)?;
+    if dimensions.1 > 1 {
+        return Err(reader.bad("a vector has one dimension"));
+    }
+    for n in 0..dimensions.0[0].length {
+        if n > 0 {
+            out.push(b' ');
+        }
+        let element = reader.value()?.ok_or_else(|| reader.bad("an element is null"))?;
+        item.rule.text(element, out, depth)?;
+    }
+    reader.finish()
+}
+
+/// The bytes around and between the elements.
+#[derive(Clone, Copy)]
+struct Shape {
+    open: u8,
+    between: u8,
+    close: u8,
+}
+
+type WriteElement<'w> = dyn FnMut(Option<&[u8]>, &mut Vec<u8>) -> Result<(), DecodeError> + 'w;
+
+fn each_element(
+    dimensions: &[Dimension],
+    shape: Shape,
+    reader: &mut Reader<'_>,
+    out: &mut Vec<u8>,
+    write: &mut WriteElement<'_>,
+) -> Result<(), DecodeError> {
+    out.push(shape.open);
+    if let Some((outer, inner)) = dimensions.split_first() {
+        for n in 0..outer.length {
+            if n > 0 {
+                out.push(shape.between);
+            }
+            if inner.is_empty() {
+                write(reader.value()?, out)?;
+            } else {
+                each_element(inner, shape, reader, out, write)?;
+            }
+        }
+    }
+    out.push(shape.close);
+    Ok(())
+}
+
+/// The number of fields (int32), then each: its type (int32) and its value.
+pub(super) fn composite_text(items: &[Item], raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("record", raw);
+    let depth = deeper(depth, &reader)?;
+    if reader.count(8)? != items.len() {
+        return Err(reader.bad("it has another number of fields than its type"));
+    }
+    out.push(b'(');
+    for (n, item) in items.iter().enumerate() {
+        if reader.u32()? != item.oid {
+            return Err(reader.bad("a field is of another type than declared"));
+        }
+        write_field(n, &item.rule, reader.value()?, out, depth)?;
+    }
+    out.push(b')');
+    reader.finish()
+}
+
+/// As a composite, but only the value knows the fields' types: those that are built in can be looked up.
+pub(super) fn record_text(raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("record", raw);
+    let depth = deeper(depth, &reader)?;
+    let count = reader.count(8)?;
+    out.push(b'(');
+    for n in 0..count {
+        let type_ = Type::from_oid(reader.u32()?);
+        let rule = type_.as_ref().map_or(Rule::Foreign, Rule::of);
+        write_field(n, &rule, reader.value()?, out, depth)?;
+    }
+    out.push(b')');
+    reader.finish()
+}
+
+fn write_field(
+    n: usize,
+    rule: &Rule,
+    value: Option<&[u8]>,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), DecodeError> {
+    if n > 0 {
+        out.push(b',');
+    }
+    let Some(value) = value else { return Ok(()) };
+    let start = out.len();
+    rule.text(value, out, depth)?;
+    quote_tail(out, start, Quoting::Record)
+}
+
+const RANGE_EMPTY: u8 = 0x01;
+const RANGE_LOWER_INCLUSIVE: u8 = 0x02;
+const RANGE_UPPER_INCLUSIVE: u8 = 0x04;
+const RANGE_LOWER_INFINITE: u8 = 0x08;
+const RANGE_UPPER_INFINITE: u8 = 0x10;
+
+/// What is known about the bounds (a byte), then the lower and the upper, unless they are infinite.
+pub(super) fn range_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("range", raw);
+    let depth = deeper(depth, &reader)?;
+    let flags = reader.u8()?;
+    if flags & !0x1f != 0 {
+        return Err(reader.bad("a flag is unknown"));
+    }
+    if flags & RANGE_EMPTY != 0 {
+        out.extend_from_slice(b"empty");
+        return reader.finish();
+    }
+    let mut write_bound = |infinite: u8, out: &mut Vec<u8>| {
+        if flags & infinite != 0 {
+            return Ok(());
+        }
+        let value = reader.value()?.ok_or_else(|| reader.bad("a bound is null"))?;
+        let start = out.len();
+        bound.text(value, out, depth)?;
+        quote_tail(out, start, Quoting::Range)
+    };
+    out.push(if flags & RANGE_LOWER_INCLUSIVE != 0 { b'[' } else { b'(' });
+    write_bound(RANGE_LOWER_INFINITE, out)?;
+    out.push(b',');
+    write_bound(RANGE_UPPER_INFINITE, out)?;
+    out.push(if flags & RANGE_UPPER_INCLUSIVE != 0 { b']' } else { b')' });
+    reader.finish()
+}
+
+/// The number of ranges (int32), then each as a value.
+pub(super) fn multirange_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
+    let mut reader = Reader::new("multirange", raw);
+    let depth = deeper(depth, &reader)?;
+    out.push(b'{');
+    for n in 0..reader.count(5)? {
+        if n > 0 {
+            out.push(b',');
+        }
+        let range = reader.value()?.ok_or_else(|| reader.bad("a range is null"))?;
+        range_text(bound, range, out, depth)?;
+    }
+    out.push(b'}');
+    reader.finish()
+}
+
+fn deeper(depth: usize, reader: &Reader<'_>) -> Result<usize, DecodeError> {
+    depth.checked_sub(1).ok_or_else(|| reader.bad("values nest too deep"))
+}

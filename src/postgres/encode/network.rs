@@ -1,0 +1,112 @@
+//! Addresses: `inet`, `cidr`, `macaddr`, `macaddr8`.
+
+use std::io::Write;
+
+use super::DecodeError;
+use super::scalar::{hex, integer};
+use super::wire::{Reader, fixed};
+
+/// PostgreSQL's own numbers of the families, the same on every platform.
+const FAMILY_IPV4: u8 = 2;
+const FAMILY_IPV6: u8 = 3;
+
+/// The family, the bits of the network, whether it is a cidr, the address's length (a byte each), the address.
+/// An inet's network is shown unless it is the whole address, a cidr's always.
+pub(super) fn inet(
+    type_name: &'static str,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+    network_always: bool,
+) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(type_name, raw);
+    let [family, bits, _is_cidr, length] = reader.array()?;
+    let bits_max = match (family, length) {
+        (FAMILY_IPV4, 4) => {
+            ipv4(reader.array()?, out)?;
+            32
+        }
+        (FAMILY_IPV6, 16) => {
+            ipv6(reader.array()?, out)?;
+            128
+        }
+        _ => return Err(reader.bad("its family is unknown")),
+    };
+    if bits > bits_max {
+        return Err(reader.bad("its network is longer than the address"));
+    }
+    reader.finish()?;
+    if network_always || bits < bits_max {
+        out.push(b'/');
+        integer(bits, out)?;
+    }
+    Ok(())
+}
+
+/// Six or eight bytes.
+pub(super) fn macaddr<const N: usize>(
+    type_name: &'static str,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    for (n, byte) in fixed::<N>(type_name, raw)?.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b':');
+        }
+        hex(&[byte], out);
+    }
+    Ok(())
+}
+
+fn ipv4(address: [u8; 4], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    for (n, byte) in address.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b'.');
+        }
+        integer(byte, out)?;
+    }
+    Ok(())
+}
+
+/// The first of the longest runs of two or more zero words becomes "::". Where the address begins with zeros and
+/// has an IPv4 address inside (IPv4-mapped, and the older IPv4-compatible), that one is shown with dots; this is
+/// where `std::net::Ipv6Addr` differs.
+fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let word = |n: usize| u16::from_be_bytes([address[2 * n], address[2 * n + 1]]);
+    let zeros = |from: usize| (from..8).take_while(|&n| word(n) == 0).count();
+    let mut longest = 0..0;
+    for from in 0..8 {
+        let length = zeros(from);
+        if length >= 2 && length > longest.len() {
+            longest = from..from + length;
+        }
+    }
+    let has_ipv4 = longest.start == 0
+        && match longest.len() {
+            5 => word(5) == 0xffff,
+            6 => true,
+            7 => word(7) != 1, // ::1 is the loopback address
+            _ => false,
+        };
+
+    let mut n = 0;
+    while n < 8 {
+        if n == longest.start && !longest.is_empty() {
+            out.extend_from_slice(b"::");
+            n = longest.end;
+            if has_ipv4 && n == 7 {
+                n = 6;
+            }
+            continue;
+        }
+        if n > 0 && n != longest.end && !out.ends_with(b"::") {
+            out.push(b':');
+        }
+        if has_ipv4 && n == 6 {
+            let [.., a, b, c, d] = address;
+            return ipv4([a, b, c, d], out);
+        }
+        let _ = write!(out, "{:x}", word(n)); // a Vec takes everything
+        n += 1;
+    }
+    Ok(())
+}

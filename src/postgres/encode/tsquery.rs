@@ -1,0 +1,162 @@
+//! `tsquery`: a tree of operators, written with as few parentheses as PostgreSQL does.
+//!
+//! `plainto_tsquery` of a long text makes a tree as deep as the text is long: nothing here calls itself.
+
+use super::DecodeError;
+use super::scalar::integer;
+use super::tsvector::write_lexeme;
+use super::wire::Reader;
+
+const VALUE: u8 = 1;
+const OPERATOR: u8 = 2;
+
+enum Node<'a> {
+    Value {
+        text: &'a [u8],
+        weights: u8,
+        prefix: bool,
+    },
+    Not,
+    /// `left` is the place of the left operand; the right one stands right behind the operator.
+    Binary {
+        operator: Binary,
+        left: usize,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Binary {
+    And,
+    Or,
+    /// This many words apart.
+    Phrase(i16),
+}
+
+/// How strongly an operator binds. What binds less than the operator around it stands in parentheses.
+type Binding = u8;
+
+const BINDING_NONE: Binding = 0;
+const BINDING_NOT: Binding = 4;
+
+impl Binary {
+    fn binding(self) -> Binding {
+        match self {
+            Binary::Or => 1,
+            Binary::And => 2,
+            Binary::Phrase(_) => 3,
+        }
+    }
+}
+
+/// What is still to be written, last first.
+enum Step {
+    Node { place: usize, around: Binding, right_of_phrase: bool },
+    Operator(Binary),
+    Close,
+}
+
+pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let nodes = read(raw)?;
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let mut steps = vec![Step::Node { place: 0, around: BINDING_NONE, right_of_phrase: false }];
+    while let Some(step) = steps.pop() {
+        match step {
+            Step::Close => out.extend_from_slice(b" )"),
+            Step::Operator(Binary::Or) => out.extend_from_slice(b" | "),
+            Step::Operator(Binary::And) => out.extend_from_slice(b" & "),
+            Step::Operator(Binary::Phrase(1)) => out.extend_from_slice(b" <-> "),
+            Step::Operator(Binary::Phrase(distance)) => {
+                out.extend_from_slice(b" <");
+                integer(distance, out)?;
+                out.extend_from_slice(b"> ");
+            }
+            Step::Node { place, around, right_of_phrase } => match nodes[place] {
+                Node::Value { text, weights, prefix } => write_value(text, weights, prefix, out),
+                Node::Not => {
+                    if BINDING_NOT < around {
+                        out.extend_from_slice(b"( ");
+                        steps.push(Step::Close);
+                    }
+                    out.push(b'!');
+                    steps.push(Step::Node { place: place + 1, around: BINDING_NOT, right_of_phrase: false });
+                }
+                Node::Binary { operator, left } => {
+                    let binding = operator.binding();
+                    let phrase = matches!(operator, Binary::Phrase(_));
+                    // a <-> (b <-> c) is not (a <-> b) <-> c.
+                    if binding < around || (phrase && right_of_phrase) {
+                        out.extend_from_slice(b"( ");
+                        steps.push(Step::Close);
+                    }
+                    steps.push(Step::Node { place: place + 1, around: binding, right_of_phrase: phrase });
+                    steps.push(Step::Operator(operator));
+                    steps.push(Step::Node { place: left, around: binding, right_of_phrase: false });
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// The number of nodes (int32), then each: a value is 1, its weights, whether it is a prefix (a byte each), its
+/// text and a NUL; an operator is 2 and its number, followed by the distance (int16) if it is a phrase. An
+/// operator stands in front of its operands, the right one first.
+fn read(raw: &[u8]) -> Result<Vec<Node<'_>>, DecodeError> {
+    let mut reader = Reader::new("tsquery", raw);
+    let count = reader.count(2)?;
+    let mut nodes = Vec::with_capacity(count);
+    for _ in 0..count {
+        nodes.push(match reader.u8()? {
+            VALUE => {
+                let (weights, prefix) = (reader.u8()?, reader.u8()? != 0);
+                Node::Value { text: reader.c_string()?, weights, prefix }
+            }
+            OPERATOR => match reader.u8()? {
+                1 => Node::Not,
+                2 => Node::Binary { operator: Binary::And, left: 0 },
+                3 => Node::Binary { operator: Binary::Or, left: 0 },
+                4 => Node::Binary { operator: Binary::Phrase(reader.i16()?), left: 0 },
+                _ => return Err(reader.bad("an operator is unknown")),
+            },
+            _ => return Err(reader.bad("a node is unknown")),
+        });
+    }
+
+    // Read backwards, each operand is complete when its operator comes: `ends` holds where each one that still
+    // waits for its operator ends, the first in the query last.
+    let mut ends: Vec<usize> = Vec::new();
+    for place in (0..count).rev() {
+        match &mut nodes[place] {
+            Node::Value { .. } => ends.push(place + 1),
+            Node::Not if ends.is_empty() => return Err(reader.bad("an operand is missing")),
+            Node::Not => {}
+            Node::Binary { left, .. } => match (ends.pop(), ends.last()) {
+                // The right operand ends where the left one begins.
+                (Some(right_end), Some(_)) => *left = right_end,
+                _ => return Err(reader.bad("an operand is missing")),
+            },
+        }
+    }
+    if ends.len() > 1 {
+        return Err(reader.bad("an operator is missing"));
+    }
+    reader.finish()?;
+    Ok(nodes)
+}
+
+fn write_value(text: &[u8], weights: u8, prefix: bool, out: &mut Vec<u8>) {
+    write_lexeme(text, out);
+    if prefix || weights != 0 {
+        out.push(b':');
+    }
+    if prefix {
+        out.push(b'*');
+    }
+    for (bit, letter) in [(8, b'A'), (4, b'B'), (2, b'C'), (1, b'D')] {
+        if weights & bit != 0 {
+            out.push(letter);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What can go wrong with a statement, by what the reader can do about it.
+//!
+//! An error has two faces. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and
+//! no user. The log has the rest by `Display` and the chain of causes. Neither ever holds a password.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+
+/// Why a statement has no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryError {
+    /// We refused it before PostgreSQL saw it: `why` says what was wrong and what would be accepted.
+    Refused {
+        /// A whole sentence for the model.
+        why: String,
+    },
+    /// PostgreSQL refused it.
+    Rejected(Box<Rejection>),
+    /// A clock of ours ran out.
+    TimedOut {
+        /// Which one.
+        clock: Clock,
+        /// How long it was set to.
+        after: Duration,
+    },
+    /// PostgreSQL could not be reached, or the connection was lost under the statement.
+    Unavailable {
+        /// What was being done and why it failed, without host and user.
+        why: String,
+        /// Where it was tried, for the log.
+        target: String,
+        /// Whether the statement may have been done all the same (the connection was lost during COMMIT).
+        outcome_unknown: bool,
+    },
+}
+
+/// The clocks that bound a call, each with the setting that moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Waiting for a free connection of the pool.
+    PoolWait,
+    /// Opening a connection.
+    Connect,
+    /// Running the statement.
+    Command,
+}
+
+impl Clock {
+    /// The setting that moves this clock.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::PoolWait => "POSTGRES_POOL_WAIT_TIMEOUT",
+            Self::Connect => "POSTGRES_CONNECT_TIMEOUT",
+            Self::Command => "POSTGRES_COMMAND_TIMEOUT",
+        }
+    }
+}
+
+/// PostgreSQL's own error: the fields of an ErrorResponse (manual, section 55.8) that a model can use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// Five characters, manual appendix A.
+    pub sqlstate: String,
+    /// `ERROR`, `FATAL` or `PANIC`.
+    pub severity: String,
+    /// What is wrong.
+    pub message: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// What to do; PostgreSQL's own, or ours where it gives none and we know better.
+    pub hint: Option<String>,
+    /// Where in the statement.
+    pub position: Option<Position>,
+    /// Where in functions or values ("unnamed portal parameter $1 = …").
+    pub context: Option<String>,
+    /// The violated constraint, if one was.
+    pub constraint: Option<String>,
+}
+
+/// A place in a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// In characters from the start of the statement, from 1, as PostgreSQL gives it.
+    pub character: usize,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// That line of the statement, cut to a window around the place.
+    pub text: String,
+    /// Where in `text` the place is, in characters from 0.
+    pub caret: usize,
+}
+
+/// How many characters of a line are shown on either side of an error's place.
+const CARET_WINDOW_CHARS: usize = 60;
+
+impl Position {
+    fn of(sql: &str, character: usize) -> Option<Self> {
+        let before: Vec<char> = sql.chars().take(character.checked_sub(1)?).collect();
+        let line = 1 + before.iter().filter(|&&c| c == '\n').count();
+        let column = 1 + before.iter().rev().take_while(|&&c| c != '\n').count();
+        let whole: Vec<char> = sql.lines().nth(line - 1).unwrap_or("").chars().collect();
+        let from = (column - 1).saturating_sub(CARET_WINDOW_CHARS);
+        let to = whole.len().min(column - 1 + CARET_WINDOW_CHARS);
+        Some(Self {
+            character,
+            line,
+            column,
+            text: whole.get(from..to).unwrap_or(&[]).iter().collect(),
+            caret: column - 1 - from,
+        })
+    }
+}
+
+impl Rejection {
+    /// PostgreSQL's error about `sql`.
+    pub fn new(error: &DbError, sql: &str) -> Self {
+        let position = match error.position() {
+            Some(ErrorPosition::Original(character)) => Position::of(sql, *character as usize),
+            // A place inside a function's body is none in the statement; its text is in the context.
+            Some(ErrorPosition::Internal { .. }) | None => None,
+        };
+        Self {
+            sqlstate: error.code().code().to_owned(),
+            severity: error.severity().to_owned(),
+            message: error.message().to_owned(),
+            detail: error.detail().map(str::to_owned),
+            hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
+            position,
+            context: error.where_().map(str::to_owned),
+            constraint: error.constraint().map(str::to_owned),
+        }
+    }
+}
+
+/// What to do about errors for which PostgreSQL has no hint, and the reason lies in how we send statements.
+fn our_hint(error: &DbError) -> Option<String> {
+    let hint = match *error.code() {
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            "This server is in read-only mode: only reading statements run. \
+             Its operator can allow writes with MCP_ACCESS_MODE=read-write."
+        }
+        SqlState::SYNTAX_ERROR if error.message().contains("multiple commands") => {
+            "Give one statement a call, or several to batch_query_execute, which runs them in one transaction."
+        }
+        SqlState::UNDEFINED_FUNCTION if error.message().starts_with("no binary output function") => {
+            "PostgreSQL cannot send this type as it is: cast that column to text (column::text)."
+        }
+        SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
+        SqlState::QUERY_CANCELED => {
+            "The statement ran longer than POSTGRES_COMMAND_TIMEOUT, or somebody cancelled it: \
+             narrow it (WHERE, LIMIT, an index), or ask the operator to raise the timeout."
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+impl QueryError {
+    /// `error` of tokio-postgres while `doing` (as in "could not …") on `sql`, at `target`.
+    pub fn of(error: &tokio_postgres::Error, sql: &str, doing: &str, target: &str) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::Rejected(Box::new(Rejection::new(db, sql))),
+            None => Self::Unavailable {
+                why: format!("could not {doing}: {}", causes(error)),
+                target: target.to_owned(),
+                outcome_unknown: false,
+            },
+        }
+    }
+
+    /// The SQLSTATE, where PostgreSQL gave one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Rejected(rejection) => Some(&rejection.sqlstate),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed later without a change.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused { .. } => false,
+            Self::TimedOut { clock, .. } => *clock != Clock::Command,
+            Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
+            // Connection exceptions, resources, serialization and deadlock, "cannot connect now".
+            Self::Rejected(rejection) => {
+                ["08", "53", "40", "57P0"].iter().any(|class| rejection.sqlstate.starts_with(class))
+            }
+        }
+    }
+
+    /// The error in words for the model: as psql would show it, with what to do.
+    pub fn for_model(&self) -> String {
+        match self {
+            Self::Refused { why } => why.clone(),
+            Self::Rejected(rejection) => rejection.to_string(),
+            Self::TimedOut { clock, after } => {
+                let what = match clock {
+                    Clock::PoolWait => "no connection of the pool became free",
+                    Clock::Connect => "the database did not accept a connection",
+                    Clock::Command => "the statement did not finish and was cancelled in PostgreSQL",
+                };
+                let remedy = match clock {
+                    Clock::PoolWait => {
+                        "Try again in a moment with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE."
+                    }
+                    Clock::Connect => {
+                        "Try again later; if it lasts, the operator should look at host, port and network."
+                    }
+                    Clock::Command => "Narrow it (WHERE, LIMIT, an index).",
+                };
+                format!("{what} within {after:?} ({}). {remedy}", clock.setting())
+            }
+            Self::Unavailable { why, outcome_unknown: false, .. } => {
+                format!(
+                    "The database is not available: {why}. Nothing was changed by this call; it can be tried again."
+                )
+            }
+            Self::Unavailable { why, outcome_unknown: true, .. } => format!(
+                "The connection was lost while the changes were being committed: {why}. \
+                 Whether they were made is unknown: look before doing it again."
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.severity, self.sqlstate, self.message)?;
+        if let Some(position) = &self.position {
+            let label = format!("LINE {}: ", position.line);
+            let indent = label.chars().count() + position.caret;
+            write!(f, "\n{label}{}\n{:indent$}^", position.text, "")?;
+        }
+        for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint), ("CONTEXT", &self.context)] {
+            if let Some(text) = text {
+                write!(f, "\n{label}: {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable { why, target, .. } => write!(f, "{target}: {why}"),
+            other => f.write_str(&other.for_model()),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// An error with its causes, in one line: tokio-postgres's own `Display` stops at "db error" or "error connecting".
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_a_line_a_column_and_a_caret() {
+        let position = Position::of("select\n  é, nme\nfrom t", 13).expect("within");
+        assert_eq!((position.line, position.column), (2, 6));
+        assert_eq!(position.text, "  é, nme");
+        assert_eq!(position.text.chars().nth(position.caret), Some('n'));
+    }
+
+    #[test]
+    fn a_position_in_a_long_line_is_shown_in_a_window() {
+        let sql = format!("{}nme{}", "x".repeat(5000), "y".repeat(5000));
+        let position = Position::of(&sql, 5001).expect("within");
+        assert_eq!(position.text.chars().count(), 2 * CARET_WINDOW_CHARS);
+        assert_eq!(position.text.chars().nth(position.caret), Some('n'));
+    }
+
+    #[test]
+    fn a_position_at_the_end_of_the_statement_is_no_panic() {
+        for character in [0, 1, 8, 9, 10_000] {
+            Position::of("select 1", character);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! One generation of connections to one database, and a lease on one of them.
+//!
+//! A generation is made from one set of settings and never changes; a reload makes the next one. Whoever runs a
+//! statement holds the generation by an `Arc`, so an old one closes its last connection when its last statement ends:
+//! dropping deadpool's last `Pool` drains it, while `Pool::close` would fail those that wait.
+//!
+//! A [`Lease`] ends in one of two ways. [`Lease::settle`] puts the connection back, clean. Dropping it before that, by
+//! a cancelled call, a timeout or a panic, cancels the statement in PostgreSQL and throws the connection away, because
+//! a cancellation that arrives late must never hit the next statement. In both the pool's place stays taken until the
+//! backend is idle or gone, so there are never more backends than the pool is large.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use slog::Logger;
+use tokio::task::JoinHandle;
+use tokio_postgres::{AsyncMessage, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::TaskTracker;
+
+use super::error::{Clock, QueryError, causes};
+use super::tls;
+use crate::log::{debug, info, warn};
+use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
+
+/// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
+/// statements, and cannot be sent together with the ROLLBACK.
+const CLEAN: &str = "ROLLBACK; CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; \
+                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+/// How long a cancelled backend may take to become idle before its connection is closed over its head.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// The connections made from one set of settings.
+pub struct Generation {
+    /// 1 for the first since the process started.
+    pub number: u64,
+    /// What it was made from.
+    pub settings: Arc<PostgresSettings>,
+    pool: Pool,
+    tls: MakeRustlsConnect,
+    /// What every connection is told first, and again after each cleaning.
+    session: Arc<str>,
+    /// Connections that are being cleaned or cancelled after their call has ended.
+    endings: TaskTracker,
+    log: Logger,
+}
+
+/// How a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Which generation.
+    pub generation: u64,
+    /// Connections there may be.
+    pub size_max: usize,
+    /// Connections there are.
+    pub size: usize,
+    /// Of these, idle.
+    pub idle: usize,
+    /// Calls that wait for one.
+    pub waiting: usize,
+}
+
+impl Generation {
+    /// A generation that has no connection yet; nothing is sent.
+    ///
+    /// # Errors
+    /// What in the settings cannot be used, as a sentence for the operator.
+    pub fn new(
+        number: u64,
+        settings: Arc<PostgresSettings>,
+        endings: TaskTracker,
+        log: &Logger,
+    ) -> Result<Self, String> {
+        let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
+        let session: Arc<str> = format!(
+            "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+            // The nets below our own clock: they hold when we are no longer there to cancel.
+            settings.command_timeout.as_millis() + 1000,
+            settings.command_timeout.as_millis() + 60_000,
+        )
+        .into();
+        let log = log.new(slog::o!("generation" => number));
+        let connect = Dial { tls: tls.clone(), session: session.clone(), log: log.clone() };
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = Manager::from_connect(config(&settings), connect, ManagerConfig { recycling_method });
+        let pool = Pool::builder(manager)
+            .max_size(settings.pool_size)
+            .wait_timeout(Some(settings.pool_wait_timeout))
+            .create_timeout(Some(settings.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| format!("the pool cannot be made: {error}"))?;
+        Ok(Self { number, settings, pool, tls, session, endings, log })
+    }
+
+    /// A connection for one call.
+    ///
+    /// # Errors
+    /// None became free, or none could be opened, in time.
+    pub async fn lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
+        let client = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
+        Ok(Lease { client: Some(client), generation: self.clone() })
+    }
+
+    /// Open connections until there are `count` (at least one), so that the first calls need not.
+    ///
+    /// # Errors
+    /// Why the first of them could not be opened.
+    pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
+        let leases = (0..count.max(1)).map(|_| self.lease());
+        let opened = futures_util::future::join_all(leases).await;
+        let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
+        for lease in opened.into_iter().flatten() {
+            lease.unused();
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// How the pool stands now.
+    pub fn status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus {
+            generation: self.number,
+            size_max: status.max_size,
+            size: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+        }
+    }
+
+    /// Where this generation connects to, for the log and never for a model.
+    pub fn target(&self) -> String {
+        target(&self.settings)
+    }
+
+    fn why_no_lease(&self, error: &PoolError) -> QueryError {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                QueryError::TimedOut { clock: Clock::PoolWait, after: self.settings.pool_wait_timeout }
+            }
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
+                QueryError::TimedOut { clock: Clock::Connect, after: self.settings.connect_timeout }
+            }
+            PoolError::Backend(error) => QueryError::of(error, "", "connect to PostgreSQL", &self.target()),
+            other => QueryError::Unavailable {
+                why: format!("could not connect to PostgreSQL: {}", causes(other)),
+                target: self.target(),
+                outcome_unknown: false,
+            },
+        }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        info!(self.log, "pool closed"; "connections" => self.pool.status().size);
+    }
+}
+
+fn target(settings: &PostgresSettings) -> String {
+    let hosts: Vec<String> = settings
+        .hosts
+        .iter()
+        .enumerate()
+        .map(|(at, host)| format!("{host}:{}", settings.ports.get(at).or(settings.ports.first()).unwrap_or(&5432)))
+        .collect();
+    format!("{}@{}/{}", settings.user, hosts.join(","), settings.database)
+}
+
+fn config(settings: &PostgresSettings) -> Config {
+    let mut config = Config::new();
+    for host in &settings.hosts {
+        config.host(host);
+    }
+    for &port in &settings.ports {
+        config.port(port);
+    }
+    config
+        .dbname(&settings.database)
+        .user(&settings.user)
+        .application_name(&settings.application_name)
+        .connect_timeout(settings.connect_timeout)
+        .ssl_mode(ssl_mode(settings))
+        .target_session_attrs(match settings.target_session_attrs {
+            TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
+            TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
+            TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
+        });
+    if let Some(password) = &settings.password {
+        config.password(password.expose());
+    }
+    if let Some(options) = &settings.options {
+        config.options(options);
+    }
+    config
+}
+
+fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
+    use tokio_postgres::config::SslMode as Driver;
+    // Like libpq: there is no TLS on a Unix socket, whatever the mode.
+    if settings.hosts.iter().all(|host| host.starts_with('/')) {
+        return Driver::Disable;
+    }
+    match settings.ssl_mode {
+        SslMode::Disable => Driver::Disable,
+        SslMode::Prefer => Driver::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Driver::Require,
+    }
+}
+
+/// How the pool opens a connection: the driver's way, with its events in our log.
+struct Dial {
+    tls: MakeRustlsConnect,
+    session: Arc<str>,
+    log: Logger,
+}
+
+type Dialling<'a> =
+    Pin<Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
+
+impl Connect for Dial {
+    fn connect(&self, config: &Config) -> Dialling<'_> {
+        let mut config = config.clone();
+        Box::pin(async move {
+            let began = Instant::now();
+            let connected = match config.connect(self.tls.clone()).await {
+                // libpq's "prefer": if TLS does not come about, then without.
+                Err(error)
+                    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
+                        && error.to_string().contains("TLS") =>
+                {
+                    config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
+                }
+                other => other,
+            };
+            let (client, mut connection) = connected?;
+            let version = connection.parameter("server_version").unwrap_or("?").to_owned();
+            let log = self.log.clone();
+            let task = tokio::spawn(async move {
+                loop {
+                    match poll_fn(|context| connection.poll_message(context)).await {
+                        Some(Ok(AsyncMessage::Notice(notice))) => {
+                            debug!(log, "notice from PostgreSQL";
+                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
+                        }
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => {
+                            warn!(log, "connection lost"; "why" => causes(&error));
+                            return;
+                        }
+                        None => {
+                            debug!(log, "connection closed");
+                            return;
+                        }
+                    }
+                }
+            });
+            client.batch_execute(&self.session).await?;
+            info!(self.log, "connection opened";
+                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
+            Ok((client, task))
+        })
+    }
+}
+
+/// One connection, for one call.
+pub struct Lease {
+    /// Present until the lease ends.
+    client: Option<Object>,
+    generation: Arc<Generation>,
+}
+
+impl Lease {
+    /// The connection.
+    pub fn client(&mut self) -> &mut tokio_postgres::Client {
+        // The option is emptied only by the methods that consume the lease, and by `drop`.
+        #[allow(clippy::expect_used)]
+        self.client.as_mut().expect("a lease that has not ended has its connection")
+    }
+
+    /// The generation it belongs to.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// The call is over and no statement runs: clean the connection and put it back. Nobody waits for that.
+    pub fn settle(mut self) {
+        let Some(client) = self.client.take() else { return };
+        let generation = self.generation.clone();
+        let clean = format!("{CLEAN}; {}", generation.session);
+        self.generation.endings.spawn(async move {
+            if let Err(error) = client.batch_execute(&clean).await {
+                if !client.is_closed() {
+                    warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => causes(&error));
+                }
+                drop(Object::take(client));
+            }
+        });
+    }
+
+    /// Nothing was sent: put the connection back as it is.
+    fn unused(mut self) {
+        drop(self.client.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        let generation = self.generation.clone();
+        self.generation.endings.spawn(async move {
+            let began = Instant::now();
+            let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
+                if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {
+                    warn!(generation.log, "cancel request failed"; "why" => causes(&error));
+                }
+                // Answered once the cancelled statement has ended, by an error or not: then the backend is idle.
+                let _ = client.batch_execute("ROLLBACK").await;
+            });
+            let in_time = cancelled.await.is_ok();
+            info!(generation.log, "statement cancelled";
+                "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
+            drop(Object::take(client));
+        });
+    }
+}

@@ -1,0 +1,282 @@
+//! Running statements: the transaction around them, the portal they are read from, the page they fill.
+//!
+//! A statement of the user goes by the extended protocol (manual, section 55.2.3) and no other way, which takes one
+//! statement and no more; the simple protocol (`simple_query`, `batch_execute`) carries only texts of our own.
+//! In read-only mode everything runs in a READ ONLY transaction that ends in ROLLBACK.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use serde_json::Value;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row, RowStream, Transaction};
+
+use super::error::QueryError;
+use super::page::{FinishedPage, Format, Limits, Page, wire};
+use super::params;
+use super::sql::Operation;
+use crate::settings::AccessMode;
+
+/// One statement to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Its text.
+    pub sql: Arc<str>,
+    /// The values of `$1 … $n`.
+    pub parameters: Vec<Value>,
+}
+
+/// What one statement did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Its rows.
+    pub page: FinishedPage,
+    /// How many rows it changed, for a statement that changes rows.
+    pub rows_affected: Option<u64>,
+}
+
+/// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
+/// when each row is large.
+const FIRST_FETCH_ROWS: usize = 128;
+
+/// The row count of an Execute message that asks for all there are (manual, section 55.7).
+const ALL_ROWS: usize = 0;
+
+/// How a statement is to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// What the answer may hold.
+    pub limits: Limits,
+    /// How its text is laid out.
+    pub format: Format,
+}
+
+/// Run `statement` in a transaction of its own.
+///
+/// # Errors
+/// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
+pub async fn query(
+    client: &mut Client,
+    statement: &Statement,
+    access: AccessMode,
+    reading: Reading,
+    target: &str,
+) -> Result<Outcome, QueryError> {
+    let run = Run { target, reading };
+    let sql = &statement.sql;
+    let transaction = run.begin(client, access).await?;
+    match run.portal(&transaction, statement).await {
+        Ok(outcome) => {
+            run.end(transaction, access).await?;
+            Ok(outcome)
+        }
+        // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
+        // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
+        Err(QueryError::Rejected(rejection))
+            if access == AccessMode::ReadWrite
+                && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
+                    || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
+        {
+            transaction.rollback().await.map_err(|error| QueryError::of(&error, sql, "roll back", target))?;
+            run.alone(client, statement).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`.
+///
+/// # Errors
+/// The index of the statement that failed, or `None` where the transaction itself did.
+pub async fn batch(
+    client: &mut Client,
+    statements: &[Statement],
+    access: AccessMode,
+    reading: Reading,
+    target: &str,
+    mut started: impl FnMut(usize),
+    mut finished: impl FnMut(usize, &Result<Outcome, QueryError>),
+) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
+    let mut run = Run { target, reading };
+    let transaction = run.begin(client, access).await.map_err(|error| (None, error))?;
+    let mut outcomes = Vec::with_capacity(statements.len());
+    for (at, statement) in statements.iter().enumerate() {
+        started(at);
+        let result = run.portal(&transaction, statement).await;
+        finished(at, &result);
+        let outcome = result.map_err(|error| (Some(at), error))?;
+        let limits = &mut run.reading.limits;
+        limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
+        limits.bytes_max = limits.bytes_max.saturating_sub(outcome.page.json.len()).max(1);
+        outcomes.push(outcome);
+    }
+    run.end(transaction, access).await.map_err(|error| (None, error))?;
+    Ok(outcomes)
+}
+
+struct Run<'a> {
+    target: &'a str,
+    reading: Reading,
+}
+
+impl Run<'_> {
+    async fn begin<'c>(&self, client: &'c mut Client, access: AccessMode) -> Result<Transaction<'c>, QueryError> {
+        let mut builder = client.build_transaction();
+        if access == AccessMode::ReadOnly {
+            builder = builder.read_only(true);
+        }
+        builder.start().await.map_err(|error| QueryError::of(&error, "", "begin a transaction", self.target))
+    }
+
+    async fn end(&self, transaction: Transaction<'_>, access: AccessMode) -> Result<(), QueryError> {
+        match access {
+            // Its drop sends ROLLBACK; the answer does not wait for it.
+            AccessMode::ReadOnly => drop(transaction),
+            AccessMode::ReadWrite => {
+                transaction.commit().await.map_err(|error| match QueryError::of(&error, "", "commit", self.target) {
+                    QueryError::Unavailable { why, target, .. } => {
+                        QueryError::Unavailable { why, target, outcome_unknown: true }
+                    }
+                    other => other,
+                })?
+            }
+        }
+        Ok(())
+    }
+
+    /// Run a statement through a portal, fetching no more than the page takes.
+    async fn portal(&self, transaction: &Transaction<'_>, statement: &Statement) -> Result<Outcome, QueryError> {
+        let sql = &*statement.sql;
+        let wrong = |error| self.wrong(&error, sql);
+        // Preparing tells the parameters' types and the columns' before anything runs.
+        let prepared = transaction.prepare(sql).await.map_err(wrong)?;
+        let parameters = params::convert(&statement.parameters, prepared.params())?;
+        let portal = transaction.bind_raw(&prepared, &parameters).await.map_err(wrong)?;
+
+        let operation = Operation::of(sql);
+        let mut page = Page::new(prepared.columns(), self.reading.format, self.reading.limits);
+        let foreign = page.foreign_columns();
+        let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        let mut fetch = FIRST_FETCH_ROWS.min(page.rows_left() + 1);
+        let command_rows = loop {
+            let mut rows = pin!(transaction.query_portal_raw(&portal, as_count(fetch)).await.map_err(wrong)?);
+            if foreign.is_empty() {
+                while let Some(row) = rows.try_next().await.map_err(wrong)? {
+                    page.push(&row, &[]).map_err(|error| refused(&error))?;
+                    if page.is_cut() {
+                        break;
+                    }
+                }
+            } else {
+                let fetched = drain(rows.as_mut()).await.map_err(wrong)?;
+                let shown = self.shown_by_postgres(transaction, &fetched, &types, &foreign).await?;
+                for (row, shown) in fetched.iter().zip(&shown) {
+                    page.push(row, shown).map_err(|error| refused(&error))?;
+                }
+            }
+            if let Some(count) = rows.rows_affected() {
+                break Some(count);
+            }
+            fetch = match (page.is_cut(), operation.changes_rows()) {
+                // One row more than there is room for shows whether there is more.
+                (false, _) => page.rows_left_by_bytes().unwrap_or(1).min(page.rows_left()) + 1,
+                (true, false) => break None,
+                // It has changed all its rows before its portal gave the first; how many, PostgreSQL tells at the end.
+                (true, true) => ALL_ROWS,
+            };
+        };
+        let counts = operation.changes_rows() || (operation.as_str() == "WITH" && types.is_empty());
+        Ok(Outcome { page: page.finish(), rows_affected: command_rows.filter(|_| counts) })
+    }
+
+    /// Run a statement outside of any transaction block, reading it to its end.
+    async fn alone(&self, client: &Client, statement: &Statement) -> Result<Outcome, QueryError> {
+        let sql = &*statement.sql;
+        let wrong = |error| self.wrong(&error, sql);
+        let prepared = client.prepare(sql).await.map_err(wrong)?;
+        let parameters = params::convert(&statement.parameters, prepared.params())?;
+        let mut page = Page::new(prepared.columns(), self.reading.format, self.reading.limits);
+        let mut rows = pin!(client.query_raw(&prepared, &parameters).await.map_err(wrong)?);
+        while let Some(row) = rows.try_next().await.map_err(wrong)? {
+            page.push(&row, &[]).map_err(|error| refused(&error))?;
+        }
+        Ok(Outcome { page: page.finish(), rows_affected: None })
+    }
+
+    /// The texts of values whose types only PostgreSQL knows: sent back to it as they came, and cast.
+    async fn shown_by_postgres(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: &[Row],
+        types: &[Type],
+        foreign: &[usize],
+    ) -> Result<Vec<Vec<(usize, Option<String>)>>, QueryError> {
+        const CAST: &str = "SELECT $1::pg_catalog.text";
+        let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
+        for &column in foreign {
+            let wrong = |error| self.wrong(&error, CAST);
+            let cast = transaction.prepare_typed(CAST, &[types[column].clone()]).await.map_err(wrong)?;
+            let casts = rows.iter().map(|row| {
+                let cast = &cast;
+                async move {
+                    match wire(row, column) {
+                        None => Ok(None),
+                        Some(raw) => transaction.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
+                    }
+                }
+            });
+            // Joined, they are sent without waiting for each other: one round trip for all of them.
+            let texts = futures_util::future::try_join_all(casts).await.map_err(wrong)?;
+            for (row, text) in shown.iter_mut().zip(texts) {
+                row.push((column, text));
+            }
+        }
+        Ok(shown)
+    }
+
+    fn wrong(&self, error: &tokio_postgres::Error, sql: &str) -> QueryError {
+        QueryError::of(error, sql, "run the statement", self.target)
+    }
+}
+
+async fn drain(rows: std::pin::Pin<&mut RowStream>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let mut rows = rows;
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        all.push(row);
+    }
+    Ok(all)
+}
+
+fn refused(error: &super::encode::DecodeError) -> QueryError {
+    QueryError::Refused {
+        why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text)."),
+    }
+}
+
+fn as_count(rows: usize) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}
+
+/// A value in PostgreSQL's own binary form.
+#[derive(Debug)]
+struct AsItCame<'a>(&'a [u8]);
+
+impl tokio_postgres::types::ToSql for AsItCame<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut tokio_postgres::types::private::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0);
+        Ok(tokio_postgres::types::IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}

@@ -1,0 +1,354 @@
+//! What can be told of an SQL text without PostgreSQL: its first keyword, and the text without its literals.
+//!
+//! This is no parser and guards nothing: whether a statement may run is PostgreSQL's decision. It reads tokens as
+//! the manual's section 4.1 (Lexical Structure) gives them, and where it is in doubt it takes more for a literal
+//! rather than less, because a literal that is shown is a leak and an identifier that is hidden is not.
+
+use std::fmt;
+
+/// What kind of statement a text begins, by its first keyword in upper case (`SELECT`, `WITH`, `CREATE` …).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Operation(&'static str);
+
+impl Operation {
+    /// The operation of `sql`; `OTHER` for a word that begins no statement we know, `EMPTY` for no token at all.
+    pub fn of(sql: &str) -> Self {
+        // A SELECT may stand in parentheses.
+        let first = Tokens::new(sql).find(|token| !matches!(token, Token::Symbol("(" | ";")));
+        match first {
+            None => Self("EMPTY"),
+            Some(Token::Word(word)) => {
+                let known = OPERATIONS.iter().find(|known| known.eq_ignore_ascii_case(word));
+                Self(known.copied().unwrap_or("OTHER"))
+            }
+            Some(_) => Self("OTHER"),
+        }
+    }
+
+    /// The keyword.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// Whether the number in PostgreSQL's command tag counts rows that were changed.
+    pub fn changes_rows(self) -> bool {
+        matches!(self.0, "INSERT" | "UPDATE" | "DELETE" | "MERGE")
+    }
+
+    /// Why this statement cannot be sent through a tool, if it cannot: it would act on a connection that the next
+    /// call shares, or wait for data that nobody sends.
+    pub fn unfit(self) -> Option<&'static str> {
+        match self.0 {
+            "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => Some(
+                "every call is a transaction of its own; to run several statements in one transaction, \
+                 all or nothing, give them to batch_query_execute without BEGIN and COMMIT",
+            ),
+            "PREPARE" | "EXECUTE" | "DEALLOCATE" => Some(
+                "a prepared statement would stay behind on a shared connection; \
+                 run the statement itself and give its values in `parameters`",
+            ),
+            "COPY" => Some(
+                "COPY streams data that a tool call can neither send nor receive; \
+                 read with SELECT, write with INSERT",
+            ),
+            "LISTEN" | "UNLISTEN" => Some("a call ends before a notification could arrive"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Every word that begins a statement in PostgreSQL 18 (part VI of the manual, SQL Commands).
+const OPERATIONS: &[&str] = &[
+    "ABORT",
+    "ALTER",
+    "ANALYZE",
+    "BEGIN",
+    "CALL",
+    "CHECKPOINT",
+    "CLOSE",
+    "CLUSTER",
+    "COMMENT",
+    "COMMIT",
+    "COPY",
+    "CREATE",
+    "DEALLOCATE",
+    "DECLARE",
+    "DELETE",
+    "DISCARD",
+    "DO",
+    "DROP",
+    "END",
+    "EXECUTE",
+    "EXPLAIN",
+    "FETCH",
+    "GRANT",
+    "IMPORT",
+    "INSERT",
+    "LISTEN",
+    "LOAD",
+    "LOCK",
+    "MERGE",
+    "MOVE",
+    "NOTIFY",
+    "PREPARE",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "RELEASE",
+    "RESET",
+    "REVOKE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SECURITY",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "START",
+    "TABLE",
+    "TRUNCATE",
+    "UNLISTEN",
+    "UPDATE",
+    "VACUUM",
+    "VALUES",
+    "WITH",
+];
+
+/// `sql` without comments, with one space for any white space and `?` for every literal, cut at `chars_max`
+/// characters: the form in which a statement may be shown in metrics.
+pub fn normalised(sql: &str, chars_max: usize) -> String {
+    let mut text = String::new();
+    let mut glue = true;
+    for token in Tokens::new(sql) {
+        let piece = match token {
+            Token::Literal => "?",
+            Token::Word(word) | Token::Quoted(word) | Token::Symbol(word) => word,
+        };
+        let sticks_left = matches!(piece, "," | ")" | ";" | "." | "]" | "::" | "[" | ":");
+        if !glue && !sticks_left && !(piece == "(" && text.ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+            text.push(' ');
+        }
+        text.push_str(piece);
+        glue = matches!(piece, "(" | "." | "[" | "::" | ":");
+        if text.chars().nth(chars_max).is_some() {
+            text = text.chars().take(chars_max).collect();
+            text.push('…');
+            break;
+        }
+    }
+    text
+}
+
+#[derive(Debug, PartialEq)]
+enum Token<'a> {
+    /// A keyword, an unquoted identifier or a `$1`.
+    Word(&'a str),
+    /// A quoted identifier with its quotes.
+    Quoted(&'a str),
+    /// A string, bit string, dollar-quoted string or number.
+    Literal,
+    /// Anything else: one character, or `::`.
+    Symbol(&'a str),
+}
+
+/// The tokens of an SQL text, comments and white space left out.
+struct Tokens<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(sql: &'a str) -> Self {
+        Self { rest: sql }
+    }
+
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (token, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        token
+    }
+
+    fn skip_space_and_comments(&mut self) {
+        loop {
+            self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
+            if self.rest.starts_with("--") {
+                let end = self.rest.find(['\n', '\r']).unwrap_or(self.rest.len());
+                self.rest = &self.rest[end..];
+            } else if self.rest.starts_with("/*") {
+                self.rest = &self.rest[block_comment_bytes(self.rest)..];
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        self.skip_space_and_comments();
+        let rest = self.rest;
+        let first = rest.chars().next()?;
+        Some(match first {
+            '\'' => self.literal(quoted_bytes(rest, '\'', false)),
+            '"' => Token::Quoted(self.take(quoted_bytes(rest, '"', false))),
+            '$' => match dollar_quoted_bytes(rest) {
+                Some(bytes) => self.literal(bytes),
+                None => Token::Word(self.take(1 + digits(&rest[1..]))),
+            },
+            '0'..='9' => self.literal(number_bytes(rest)),
+            '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => self.literal(number_bytes(rest)),
+            c if is_word_start(c) => {
+                let bytes = rest.find(|c| !is_word_start(c) && !c.is_ascii_digit() && c != '$').unwrap_or(rest.len());
+                let (word, after) = rest.split_at(bytes);
+                if after.starts_with('\'') && matches!(word, "e" | "E" | "b" | "B" | "x" | "X" | "n" | "N") {
+                    let escapes = matches!(word, "e" | "E");
+                    self.literal(bytes + quoted_bytes(after, '\'', escapes))
+                } else if matches!(word, "u" | "U") && after.starts_with("&'") {
+                    self.literal(bytes + 1 + quoted_bytes(&after[1..], '\'', false))
+                } else {
+                    Token::Word(self.take(bytes))
+                }
+            }
+            ':' if rest.starts_with("::") => Token::Symbol(self.take(2)),
+            c => Token::Symbol(self.take(c.len_utf8())),
+        })
+    }
+}
+
+impl<'a> Tokens<'a> {
+    fn literal(&mut self, bytes: usize) -> Token<'a> {
+        self.take(bytes);
+        Token::Literal
+    }
+}
+
+fn is_word_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
+}
+
+fn digits(text: &str) -> usize {
+    text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())
+}
+
+/// A number, with its fraction and exponent, and with any letters that stick to it.
+fn number_bytes(text: &str) -> usize {
+    let mut previous = ' ';
+    text.find(|c: char| {
+        let sign_of_exponent = matches!(c, '+' | '-') && matches!(previous, 'e' | 'E');
+        let part = c.is_ascii_alphanumeric() || c == '_' || c == '.' || sign_of_exponent;
+        previous = c;
+        !part
+    })
+    .unwrap_or(text.len())
+}
+
+/// A text in quotes, where a doubled quote is a quote; with `escapes` a backslash takes the next character with it.
+fn quoted_bytes(text: &str, quote: char, escapes: bool) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if escapes && c == '\\' {
+            chars.next();
+        } else if c == quote {
+            if chars.peek().is_some_and(|&(_, next)| next == quote) {
+                chars.next();
+            } else {
+                return at + 1;
+            }
+        }
+    }
+    text.len()
+}
+
+/// `$tag$ … $tag$`, or `None` where the dollar begins no such thing.
+fn dollar_quoted_bytes(text: &str) -> Option<usize> {
+    let tag_end = 1 + text[1..].find('$')?;
+    let tag = &text[1..tag_end];
+    let is_tag =
+        tag.chars().all(|c| is_word_start(c) || c.is_ascii_digit()) && !tag.starts_with(|c: char| c.is_ascii_digit());
+    if !is_tag {
+        return None;
+    }
+    let opening = &text[..=tag_end];
+    let body = &text[opening.len()..];
+    Some(body.find(opening).map_or(text.len(), |end| opening.len() + end + opening.len()))
+}
+
+/// A block comment; they nest. One that is not closed goes to the end.
+fn block_comment_bytes(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0);
+    while at + 1 < bytes.len() {
+        match &bytes[at..at + 2] {
+            b"/*" => (depth, at) = (depth + 1, at + 2),
+            b"*/" => {
+                (depth, at) = (depth - 1, at + 2);
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operation_is_the_first_keyword() {
+        for (sql, operation) in [
+            ("select 1", "SELECT"),
+            ("  /* a /* nested */ one */ -- and\r\n  WiTh x as (select 1) table x", "WITH"),
+            ("((select 1) union (select 2))", "SELECT"),
+            (";;commit", "COMMIT"),
+            ("", "EMPTY"),
+            (" ; -- nothing", "EMPTY"),
+            ("/* never closed", "EMPTY"),
+            ("frobnicate", "OTHER"),
+            ("'select'", "OTHER"),
+            ("sélect 1", "OTHER"),
+        ] {
+            assert_eq!(Operation::of(sql).as_str(), operation, "{sql}");
+        }
+    }
+
+    #[test]
+    fn no_literal_is_left_in_a_normalised_text() {
+        for (sql, shown) in [
+            ("select 'a''b', E'c\\'d', U&'e', x'1f', 1.5e-3, .5, 0x1F", "select ?, ?, ?, ?, ?, ?, ?"),
+            ("select $$it's$$, $tag$a $$ b$tag$, $1", "select ?, ?, $1"),
+            ("select  a.\"b c\" -- secret\n from /* 'x' */ t where k=42", "select a.\"b c\" from t where k = ?"),
+            ("select count(*)::int from t1", "select count(*)::int from t1"),
+            ("select 'never closed", "select ?"),
+            ("select $never$ closed", "select ?"),
+            ("select e'\\", "select ?"),
+        ] {
+            assert_eq!(normalised(sql, 1000), shown, "{sql}");
+        }
+        assert_eq!(normalised("select aaaaaaaaaa", 8), "select a…");
+    }
+
+    #[test]
+    fn any_text_is_read_to_its_end() {
+        let pieces =
+            ["'", "\"", "$", "$a$", "/*", "*/", "--", "\n", "e'", "\\", "é", "1e+", ".", "::", "select", "\u{0}"];
+        let mut state = 7_u32;
+        for _ in 0..20_000 {
+            let mut sql = String::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                sql.push_str(pieces[(state >> 16) as usize % pieces.len()]);
+            }
+            Operation::of(&sql);
+            normalised(&sql, 100);
+        }
+    }
+}
