@@ -1,0 +1,247 @@
+//! What an operator can choose: plain data, loaded in layers, checked once, passed down.
+//!
+//! The layers, each over the one before it: defaults, libpq's `PG*` variables, the TOML file, the `.env` file, the
+//! process's environment, flags. [`KEYS`] is the one table of what can be set; the flags, the checks and the report
+//! come from it, and tests hold `.env.example` and the README to it. Nothing is global, and no secret is ever printed.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+mod keys;
+mod layers;
+mod report;
+mod secret;
+mod url;
+mod values;
+
+pub use keys::{KEYS, Key, Kind, flags};
+pub use report::report;
+pub use secret::Secret;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where the database is and how many connections go there.
+    pub postgres: PostgresSettings,
+    /// Whether statements may write.
+    pub access: AccessMode,
+    /// How much of anything there may be.
+    pub limits: Limits,
+    /// What is remembered of finished statements.
+    pub metrics: MetricsSettings,
+    /// What is logged, and where.
+    pub log: LogSettings,
+    /// How files are followed.
+    pub reload: ReloadSettings,
+}
+
+/// Where the database is, who we are there, and how many connections there are. A change makes a new pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostgresSettings {
+    /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
+    pub hosts: Vec<String>,
+    /// One for all hosts, or one for each.
+    pub ports: Vec<u16>,
+    /// The database's name.
+    pub database: String,
+    /// Who we are.
+    pub user: String,
+    /// From POSTGRES_PASSWORD, the password file, or the URL.
+    pub password: Option<Secret>,
+    /// With libpq's meanings.
+    pub ssl_mode: SslMode,
+    /// A PEM file of certificates to trust, or `system`.
+    pub ssl_root_cert: Option<PathBuf>,
+    /// What `pg_stat_activity` calls us.
+    pub application_name: String,
+    /// Command-line options for the backend, such as `-c search_path=app`.
+    pub options: Option<String>,
+    /// Which of several hosts will do.
+    pub target_session_attrs: TargetSessionAttrs,
+    /// Connections at most.
+    pub pool_size: usize,
+    /// Connections opened at once by a start or a reload.
+    pub pool_min_size: usize,
+    /// Opening one connection may take this long.
+    pub connect_timeout: Duration,
+    /// One statement, or one batch, may take this long.
+    pub command_timeout: Duration,
+    /// A call may wait this long for a connection.
+    pub pool_wait_timeout: Duration,
+}
+
+/// Whether statements may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessMode {
+    /// Every statement runs in a READ ONLY transaction that is rolled back.
+    ReadOnly,
+    /// Every statement runs in a transaction that is committed.
+    ReadWrite,
+}
+
+impl fmt::Display for AccessMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "read-only",
+            Self::ReadWrite => "read-write",
+        })
+    }
+}
+
+/// libpq's `sslmode` (manual, section 34.19). Its `allow` is not offered: it is weaker than `prefer` and no faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted if the server can.
+    Prefer,
+    /// Encrypted.
+    Require,
+    /// Encrypted, and the certificate is signed by somebody we trust.
+    VerifyCa,
+    /// As `verify-ca`, and it is the certificate of the host we asked for.
+    VerifyFull,
+}
+
+/// libpq's `target_session_attrs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetSessionAttrs {
+    /// The first host that answers.
+    Any,
+    /// The first that takes writes.
+    ReadWrite,
+    /// The first that does not.
+    ReadOnly,
+}
+
+/// How much of anything there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows of an answer.
+    pub rows_max: usize,
+    /// Bytes of an answer's rows, as JSON.
+    pub bytes_max: usize,
+    /// Calls of one session in flight.
+    pub in_flight_max: usize,
+    /// Bytes of one line of stdin.
+    pub line_bytes_max: usize,
+}
+
+/// What is remembered of finished statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// So many statements.
+    pub history_max: usize,
+    /// A statement that takes at least this long is slow.
+    pub slow_query_threshold: Duration,
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// This and what is more severe.
+    pub level: slog::Level,
+    /// A file beside stderr.
+    pub file: Option<PathBuf>,
+    /// Whether the values of `$1 … $n` are logged with a statement.
+    pub parameters: bool,
+}
+
+/// How files are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadSettings {
+    /// A file must be quiet for this long before it is read.
+    pub debounce: Duration,
+}
+
+/// Where settings may come from: all that [`load`] looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The TOML file, if one is named. It must exist.
+    pub config_file: Option<PathBuf>,
+    /// The `.env` file, if one is named. It must exist; without a name, `.env` in `folder` may.
+    pub env_file: Option<PathBuf>,
+    /// The process's environment.
+    pub environment: Vec<(String, String)>,
+    /// Flags, by the key that each one sets.
+    pub flags: Vec<(String, String)>,
+    /// What relative paths start from.
+    pub folder: PathBuf,
+}
+
+/// Settings, and how they came about.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub settings: Settings,
+    /// What an operator ought to know, a sentence each.
+    pub warnings: Vec<String>,
+    /// Each key, its value as it may be shown, and where that came from; in the order of [`KEYS`].
+    pub origins: Vec<Effective>,
+    /// The files whose change may change the settings, present or not.
+    pub files: Vec<WatchedFile>,
+}
+
+/// One key's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// As in [`KEYS`].
+    pub key: &'static str,
+    /// Stars in place of a secret; empty if there is none.
+    pub value: String,
+    /// `default`, `the environment`, `/etc/app/.env line 3` …
+    pub source: String,
+}
+
+/// A file, and what was in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WatchedFile {
+    /// Absolute.
+    pub path: PathBuf,
+    /// `None` if it is not there.
+    pub text: Option<String>,
+}
+
+impl fmt::Debug for WatchedFile {
+    /// Without the text, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedFile")
+            .field("path", &self.path)
+            .field("bytes", &self.text.as_ref().map(String::len))
+            .finish()
+    }
+}
+
+/// Everything that is wrong with the settings: each problem names the key, where it stands, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// One sentence each; never empty.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [one] => f.write_str(one),
+            all => {
+                write!(f, "{} settings cannot be used:", all.len())?;
+                all.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Load and check the settings. Blocks: it reads files.
+///
+/// # Errors
+/// Every problem that was found, not only the first.
+pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
+    let layers = layers::read(inputs)?;
+    let (values, mut warnings) = layers.merge()?;
+    let mut files = layers.files;
+    let (settings, origins) = values::check(values, &inputs.folder, &mut files, &mut warnings)?;
+    Ok(Loaded { settings, warnings, origins, files })
+}

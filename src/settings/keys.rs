@@ -1,0 +1,288 @@
+//! The table of what can be set, and what comes straight from it: flags, TOML names, near misses.
+
+use clap::Arg;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// In `.env` files and the environment.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// What holds if nobody sets it; empty for nothing.
+    pub default: &'static str,
+    /// What it is, in one line.
+    pub what: &'static str,
+}
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Any text, never shown.
+    Secret,
+    /// A file.
+    Path,
+    /// Ports, separated by commas.
+    Ports,
+    /// A whole number within these bounds.
+    Whole(u64, u64),
+    /// Seconds, decimals allowed, within these bounds.
+    Seconds(f64, f64),
+    /// Whole milliseconds within these bounds.
+    Milliseconds(u64, u64),
+    /// One of these words, in whatever case.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
+}
+
+/// The connection as one URL; it stands for several keys of its layer.
+pub(super) const DATABASE_URL: &str = "DATABASE_URL";
+
+/// A day: longer than anybody waits.
+const WAIT_MAX_S: f64 = 86_400.0;
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Key {
+    Key { name, kind, default, what }
+}
+
+/// Everything that can be set, in the order in which it is reported.
+pub const KEYS: &[Key] = &[
+    key(
+        DATABASE_URL,
+        Kind::Secret,
+        "",
+        "postgres://user:password@host:port/database?sslmode=…, instead of the keys for these",
+    ),
+    key(
+        "POSTGRES_HOST",
+        Kind::Text,
+        "localhost",
+        "Host, or several separated by commas; a leading / is the folder of a Unix socket",
+    ),
+    key("POSTGRES_PORT", Kind::Ports, "5432", "Port: one for all hosts, or one for each"),
+    key("POSTGRES_DB", Kind::Text, "", "Database; without one, the database named like the user"),
+    key("POSTGRES_USER", Kind::Text, "postgres", "User"),
+    key("POSTGRES_PASSWORD", Kind::Secret, "", "Password"),
+    key(
+        "POSTGRES_PASSWORD_FILE",
+        Kind::Path,
+        "",
+        "File that holds the password, instead of POSTGRES_PASSWORD; it is followed",
+    ),
+    key(
+        "POSTGRES_SSL_MODE",
+        Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
+        "prefer",
+        "TLS, with libpq's meanings",
+    ),
+    key(
+        "POSTGRES_SSL_ROOT_CERT",
+        Kind::Path,
+        "",
+        "PEM file of certificates to trust; without one, or as `system`, the system's",
+    ),
+    key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server"),
+    key("POSTGRES_OPTIONS", Kind::Text, "", "Options for the backend, such as -c search_path=app"),
+    key(
+        "POSTGRES_TARGET_SESSION_ATTRS",
+        Kind::Choice(&["any", "read-write", "read-only"]),
+        "any",
+        "Which of several hosts will do",
+    ),
+    key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most"),
+    key("POSTGRES_POOL_MIN_SIZE", Kind::Whole(0, 500), "1", "Connections opened at once by a start or a reload"),
+    key("POSTGRES_CONNECT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to open a connection"),
+    key("POSTGRES_COMMAND_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "30", "Seconds for a statement, or a whole batch"),
+    key("POSTGRES_POOL_WAIT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to wait for a free connection"),
+    key("MCP_ACCESS_MODE", Kind::Choice(&["read-only", "read-write"]), "read-only", "Whether statements may write"),
+    key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most"),
+    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most"),
+    key("MCP_MAX_IN_FLIGHT", Kind::Whole(1, 100_000), "1024", "Calls in flight at most; the next is refused at once"),
+    key("MCP_MAX_LINE_BYTES", Kind::Whole(10_000, 1_000_000_000), "16777216", "Bytes of one request at most"),
+    key("MCP_METRICS_HISTORY", Kind::Whole(1, 1_000_000), "1000", "Finished statements remembered"),
+    key(
+        "MCP_SLOW_QUERY_THRESHOLD_MS",
+        Kind::Milliseconds(0, 86_400_000),
+        "1000",
+        "Milliseconds from which a statement is slow",
+    ),
+    key(
+        "MCP_LOG_LEVEL",
+        Kind::Choice(&["critical", "error", "warning", "info", "debug"]),
+        "info",
+        "This and what is more severe is logged",
+    ),
+    key("MCP_LOG_FILE", Kind::Path, "", "File to log to, beside stderr"),
+    key("MCP_LOG_PARAMETERS", Kind::Switch, "false", "Whether values of $1 … $n are logged"),
+    key(
+        "MCP_RELOAD_DEBOUNCE_MS",
+        Kind::Milliseconds(10, 60_000),
+        "1000",
+        "Milliseconds for which a file must be quiet before it is read",
+    ),
+];
+
+/// Prefixes of names that may be meant for us.
+const PREFIXES: [&str; 2] = ["POSTGRES_", "MCP_"];
+
+/// What people write for a key and no count of wrong letters brings near it.
+const ALIASES: &[(&str, &str)] = &[
+    ("POSTGRES_DATABASE", "POSTGRES_DB"),
+    ("POSTGRES_DBNAME", "POSTGRES_DB"),
+    ("POSTGRES_NAME", "POSTGRES_DB"),
+    ("POSTGRES_HOSTNAME", "POSTGRES_HOST"),
+    ("POSTGRES_SERVER", "POSTGRES_HOST"),
+    ("POSTGRES_USERNAME", "POSTGRES_USER"),
+    ("POSTGRES_PASS", "POSTGRES_PASSWORD"),
+    ("POSTGRES_SSLMODE", "POSTGRES_SSL_MODE"),
+    ("POSTGRES_SSLROOTCERT", "POSTGRES_SSL_ROOT_CERT"),
+    ("POSTGRES_MAX_POOL_SIZE", "POSTGRES_POOL_SIZE"),
+    ("POSTGRES_POOL_MAX_SIZE", "POSTGRES_POOL_SIZE"),
+    ("POSTGRES_MIN_POOL_SIZE", "POSTGRES_POOL_MIN_SIZE"),
+    ("POSTGRES_STATEMENT_TIMEOUT", "POSTGRES_COMMAND_TIMEOUT"),
+    ("POSTGRES_URL", DATABASE_URL),
+    ("POSTGRES_DATABASE_URL", DATABASE_URL),
+    ("MCP_ACCESS", "MCP_ACCESS_MODE"),
+    ("MCP_MODE", "MCP_ACCESS_MODE"),
+    ("MCP_LOGFILE", "MCP_LOG_FILE"),
+];
+
+/// Letters that may be wrong in a name for it to be a near miss.
+const WRONG_LETTERS_MAX: usize = 2;
+
+/// The key of that name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// What a name is to us that is none of our keys.
+#[derive(Debug, PartialEq)]
+pub(super) enum Stranger {
+    /// It is not meant for us.
+    Other,
+    /// It may be another program's: `POSTGRES_INITDB_ARGS`.
+    Unknown,
+    /// It looks like this key, wrongly written.
+    NearMiss(&'static str),
+}
+
+pub(super) fn stranger(name: &str) -> Stranger {
+    let upper = name.to_ascii_uppercase();
+    let stem = |name: &str| PREFIXES.iter().find_map(|prefix| Some(name.strip_prefix(prefix)?.len()));
+    if let Some((_, right)) = ALIASES.iter().find(|(alias, _)| *alias == upper) {
+        return Stranger::NearMiss(right);
+    }
+    let near = KEYS
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(&upper, key.name), key.name))
+        .min()
+        // Of a short word two wrong letters make another word.
+        .filter(|&(wrong, right)| wrong <= WRONG_LETTERS_MAX && wrong * 3 <= stem(right).unwrap_or(right.len()));
+    match near {
+        Some((_, right)) => Stranger::NearMiss(right),
+        None if stem(&upper).is_some() => Stranger::Unknown,
+        None => Stranger::Other,
+    }
+}
+
+/// The key that a TOML name stands for: `pool_size` of `[postgres]` is POSTGRES_POOL_SIZE.
+pub(super) fn of_toml(table: &str, name: &str) -> String {
+    match table {
+        "" => name.to_ascii_uppercase(),
+        table => format!("{table}_{name}").to_ascii_uppercase(),
+    }
+}
+
+/// How a key is written in TOML: the table (empty for none) and the name in it.
+pub(super) fn in_toml(name: &str) -> (String, String) {
+    let lower = name.to_ascii_lowercase();
+    match lower.split_once('_') {
+        Some((table @ ("postgres" | "mcp"), rest)) => (table.to_owned(), rest.to_owned()),
+        _ => (String::new(), lower),
+    }
+}
+
+/// A flag for each key that may stand on a command line, where every user of the machine can read it: `--postgres-host`,
+/// `--access-mode`. Its id is the key's name.
+pub fn flags() -> Vec<Arg> {
+    KEYS.iter()
+        .filter(|key| key.kind != Kind::Secret)
+        .map(|key| {
+            let long = key.name.strip_prefix("MCP_").unwrap_or(key.name).to_ascii_lowercase().replace('_', "-");
+            let heading = if key.name.starts_with("MCP_") { "Server" } else { "PostgreSQL" };
+            let help = match key.default {
+                "" => key.what.to_owned(),
+                default => format!("{} [default: {default}]", key.what),
+            };
+            Arg::new(key.name).long(long).value_name(key.kind.noun()).help(help).help_heading(heading)
+        })
+        .collect()
+}
+
+impl Kind {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Text | Self::Secret => "TEXT",
+            Self::Path => "FILE",
+            Self::Ports => "PORT",
+            Self::Whole(..) => "N",
+            Self::Seconds(..) => "SECONDS",
+            Self::Milliseconds(..) => "MS",
+            Self::Choice(_) => "WORD",
+            Self::Switch => "BOOL",
+        }
+    }
+
+    /// What would be right, to follow "it must be".
+    pub(super) fn right(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Path => "a file".to_owned(),
+            Self::Ports => "a port from 1 to 65535, or several separated by commas".to_owned(),
+            Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Seconds(min, max) => format!("seconds from {min} to {max}"),
+            Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Switch => "true or false".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrongly_written_key_is_told_from_another_programs() {
+        for (name, expected) in [
+            ("POSTGRES_POOOL_SIZE", Stranger::NearMiss("POSTGRES_POOL_SIZE")),
+            ("POSTGRES_POOLSIZE", Stranger::NearMiss("POSTGRES_POOL_SIZE")),
+            ("POSTGRES_HSOT", Stranger::NearMiss("POSTGRES_HOST")),
+            ("POSTGRES_HOSTNAME", Stranger::NearMiss("POSTGRES_HOST")),
+            ("POSTGRES_DATABASE", Stranger::NearMiss("POSTGRES_DB")),
+            ("postgres_password", Stranger::NearMiss("POSTGRES_PASSWORD")),
+            ("MCP_LOG_LEVL", Stranger::NearMiss("MCP_LOG_LEVEL")),
+            ("DATABASE_URI", Stranger::NearMiss("DATABASE_URL")),
+            ("POSTGRES_INITDB_ARGS", Stranger::Unknown),
+            ("POSTGRES_HOST_AUTH_METHOD", Stranger::Unknown),
+            ("MCP_TRANSPORT", Stranger::Unknown),
+            ("DATABASE_PASSWORD", Stranger::Other),
+            ("PATH", Stranger::Other),
+        ] {
+            assert_eq!(stranger(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_flag_but_the_secrets_and_a_name_in_toml() {
+        let flags = flags();
+        assert_eq!(flags.len(), KEYS.len() - 2);
+        for key in KEYS {
+            let (table, name) = in_toml(key.name);
+            assert_eq!(of_toml(&table, &name), key.name);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! From texts to settings: every value is checked, and every problem is told.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::keys::{self, KEYS, Kind};
+use super::layers::{Chosen, Rank};
+use super::{
+    AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Secret, Settings,
+    SettingsError, SslMode, TargetSessionAttrs, WatchedFile,
+};
+
+/// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
+///
+/// # Errors
+/// Everything that is out of its bounds or contradicts itself.
+pub(super) fn check(
+    chosen: HashMap<&'static str, Chosen>,
+    folder: &Path,
+    files: &mut Vec<WatchedFile>,
+    warnings: &mut Vec<String>,
+) -> Result<(Settings, Vec<Effective>), SettingsError> {
+    let mut values = Values { chosen, folder, problems: Vec::new() };
+    let password = values.password(files, warnings);
+    let user = values.text("POSTGRES_USER");
+    let postgres = PostgresSettings {
+        hosts: values.hosts(),
+        ports: values.ports(),
+        database: values.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
+        user,
+        password,
+        ssl_mode: match values.choice("POSTGRES_SSL_MODE") {
+            "disable" => SslMode::Disable,
+            "require" => SslMode::Require,
+            "verify-ca" => SslMode::VerifyCa,
+            "verify-full" => SslMode::VerifyFull,
+            _ => SslMode::Prefer,
+        },
+        ssl_root_cert: values.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
+            "system" => PathBuf::from(path),
+            path => folder.join(path),
+        }),
+        application_name: values.text("POSTGRES_APPLICATION_NAME"),
+        options: values.optional("POSTGRES_OPTIONS"),
+        target_session_attrs: match values.choice("POSTGRES_TARGET_SESSION_ATTRS") {
+            "read-write" => TargetSessionAttrs::ReadWrite,
+            "read-only" => TargetSessionAttrs::ReadOnly,
+            _ => TargetSessionAttrs::Any,
+        },
+        pool_size: values.whole("POSTGRES_POOL_SIZE"),
+        pool_min_size: values.whole("POSTGRES_POOL_MIN_SIZE"),
+        connect_timeout: values.seconds("POSTGRES_CONNECT_TIMEOUT"),
+        command_timeout: values.seconds("POSTGRES_COMMAND_TIMEOUT"),
+        pool_wait_timeout: values.seconds("POSTGRES_POOL_WAIT_TIMEOUT"),
+    };
+    values.pool_fits(&postgres);
+    let settings = Settings {
+        postgres,
+        access: match values.choice("MCP_ACCESS_MODE") {
+            "read-write" => AccessMode::ReadWrite,
+            _ => AccessMode::ReadOnly,
+        },
+        limits: Limits {
+            rows_max: values.whole("MCP_MAX_ROWS"),
+            bytes_max: values.whole("MCP_MAX_BYTES"),
+            in_flight_max: values.whole("MCP_MAX_IN_FLIGHT"),
+            line_bytes_max: values.whole("MCP_MAX_LINE_BYTES"),
+        },
+        metrics: MetricsSettings {
+            history_max: values.whole("MCP_METRICS_HISTORY"),
+            slow_query_threshold: values.milliseconds("MCP_SLOW_QUERY_THRESHOLD_MS"),
+        },
+        log: LogSettings {
+            level: match values.choice("MCP_LOG_LEVEL") {
+                "critical" => slog::Level::Critical,
+                "error" => slog::Level::Error,
+                "warning" => slog::Level::Warning,
+                "debug" => slog::Level::Debug,
+                _ => slog::Level::Info,
+            },
+            file: values.optional("MCP_LOG_FILE").map(|path| folder.join(path)),
+            parameters: values.choice("MCP_LOG_PARAMETERS") == "true",
+        },
+        reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
+    };
+    if !values.problems.is_empty() {
+        return Err(SettingsError { problems: values.problems });
+    }
+    Ok((settings, values.effective()))
+}
+
+struct Values<'a> {
+    chosen: HashMap<&'static str, Chosen>,
+    folder: &'a Path,
+    problems: Vec<String>,
+}
+
+impl Values<'_> {
+    fn optional(&self, key: &'static str) -> Option<String> {
+        self.chosen.get(key).map(|chosen| chosen.text.clone())
+    }
+
+    fn text(&self, key: &'static str) -> String {
+        self.optional(key).unwrap_or_default()
+    }
+
+    /// What `read` makes of the key's text; a problem if that is nothing.
+    fn read<T>(&mut self, key: &'static str, read: impl Fn(&str, Kind) -> Option<T>) -> Option<T> {
+        let (chosen, kind) = (self.chosen.get(key)?, keys::find(key)?.kind);
+        let value = read(chosen.text.trim(), kind);
+        if value.is_none() {
+            let Chosen { text, place, .. } = chosen;
+            self.problems.push(format!("{key} is \"{text}\" ({place}): it must be {}", kind.right()));
+        }
+        value
+    }
+
+    fn whole(&mut self, key: &'static str) -> usize {
+        let value = self.read(key, |text, kind| match kind {
+            Kind::Whole(min, max) => text.parse::<u64>().ok().filter(|value| (min..=max).contains(value)),
+            _ => None,
+        });
+        value.and_then(|value| usize::try_from(value).ok()).unwrap_or_default()
+    }
+
+    fn milliseconds(&mut self, key: &'static str) -> Duration {
+        let value = self.read(key, |text, kind| match kind {
+            Kind::Milliseconds(min, max) => text.parse::<u64>().ok().filter(|value| (min..=max).contains(value)),
+            _ => None,
+        });
+        Duration::from_millis(value.unwrap_or_default())
+    }
+
+    fn seconds(&mut self, key: &'static str) -> Duration {
+        let value = self.read(key, |text, kind| match kind {
+            Kind::Seconds(min, max) => text.parse::<f64>().ok().filter(|value| (min..=max).contains(value)),
+            _ => None,
+        });
+        Duration::from_secs_f64(value.unwrap_or_default())
+    }
+
+    fn choice(&mut self, key: &'static str) -> &'static str {
+        let value = self.read(key, |text, kind| {
+            let words: &[&'static str] = match kind {
+                Kind::Choice(words) => words,
+                Kind::Switch => &["true", "false"],
+                _ => &[],
+            };
+            words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied()
+        });
+        value.unwrap_or_default()
+    }
+
+    fn hosts(&mut self) -> Vec<String> {
+        let hosts = self.read("POSTGRES_HOST", |text, _| {
+            let hosts: Vec<String> = text.split(',').map(|host| host.trim().to_owned()).collect();
+            hosts.iter().all(|host| !host.is_empty()).then_some(hosts)
+        });
+        hosts.unwrap_or_default()
+    }
+
+    fn ports(&mut self) -> Vec<u16> {
+        let ports = self.read("POSTGRES_PORT", |text, _| {
+            let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+            text.split(',').map(port).collect::<Option<Vec<u16>>>()
+        });
+        ports.unwrap_or_default()
+    }
+
+    fn pool_fits(&mut self, postgres: &PostgresSettings) {
+        let place = |key| self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
+        let (hosts, ports) = (postgres.hosts.len(), postgres.ports.len());
+        if ports > 1 && hosts > 0 && ports != hosts {
+            self.problems.push(format!(
+                "POSTGRES_PORT ({}) has {ports} ports for {hosts} hosts: it must be one for all, or one for each",
+                place("POSTGRES_PORT"),
+            ));
+        } else if self.problems.is_empty() && postgres.pool_min_size > postgres.pool_size {
+            self.problems.push(format!(
+                "POSTGRES_POOL_MIN_SIZE is {} ({}): it must not be more than POSTGRES_POOL_SIZE, {} ({})",
+                postgres.pool_min_size,
+                place("POSTGRES_POOL_MIN_SIZE"),
+                postgres.pool_size,
+                place("POSTGRES_POOL_SIZE"),
+            ));
+        }
+    }
+
+    /// The password: the one that the higher layer sets, itself or by a file.
+    fn password(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> Option<Secret> {
+        const TEXT: &str = "POSTGRES_PASSWORD";
+        const FILE: &str = "POSTGRES_PASSWORD_FILE";
+        let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.place.as_str()));
+        let ((text_rank, text_place), (file_rank, file_place)) = (set(TEXT), set(FILE));
+        if text_rank == file_rank && text_rank != Rank::Default {
+            let problem = format!("{TEXT} ({text_place}) and {FILE} ({file_place}) are both set: keep one of them");
+            self.problems.push(problem);
+            return None;
+        }
+        let winner = if text_rank > file_rank { TEXT } else { FILE };
+        if text_rank.min(file_rank) != Rank::Default {
+            let [(loser, beaten), (_, place)] = match winner {
+                TEXT => [(FILE, file_place), (TEXT, text_place)],
+                _ => [(TEXT, text_place), (FILE, file_place)],
+            };
+            warnings.push(format!("{loser} ({beaten}) has no effect: {winner} is set {place}"));
+            self.chosen.remove(loser);
+        }
+        if winner == TEXT {
+            return self.optional(TEXT).map(Secret::new);
+        }
+        let path = self.folder.join(self.optional(FILE)?);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let password = Secret::new(text.trim_end_matches(['\r', '\n']));
+                files.push(WatchedFile { path, text: Some(text) });
+                Some(password)
+            }
+            Err(error) => {
+                let place = self.chosen.get(FILE).map_or("", |chosen| chosen.place.as_str());
+                self.problems.push(format!("{FILE} is {} ({place}): it cannot be read: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    fn effective(&self) -> Vec<Effective> {
+        // A URL is shown as the keys that it stands for.
+        let keys = KEYS.iter().filter(|key| key.name != keys::DATABASE_URL);
+        keys.map(|key| match self.chosen.get(key.name) {
+            None => Effective { key: key.name, value: String::new(), source: "not set".to_owned() },
+            Some(chosen) => {
+                let secret = key.kind == Kind::Secret;
+                let value = if secret { Secret::MASK.to_owned() } else { chosen.text.clone() };
+                Effective { key: key.name, value, source: chosen.place.clone() }
+            }
+        })
+        .collect()
+    }
+}
