@@ -1,1 +1,27 @@
-//! placeholder
+//! `mcp-server-postgres`: a PostgreSQL server for the Model Context Protocol, made of actors.
+//!
+//! The map, in the order of a request. `actors.md` has the picture, every message, and what always holds.
+//!
+//! - [`mcp`]: a line of stdin becomes a message to the session; an answer becomes a line of stdout.
+//! - [`actors::session`]: one client, its calls in flight.
+//! - [`tools`]: a tool a file; a tool is its arguments.
+//! - [`actors::executor`]: one database, the pool and whatever runs on it.
+//! - [`postgres`]: connections, transactions, parameters, and rows from their bytes to the answer.
+//! - [`actors::metrics`]: what ran, how long it took, what became of it.
+//!
+//! Beside the request's way:
+//!
+//! - [`settings`]: what an operator can choose, loaded in layers and checked once.
+//! - [`actors::config_watcher`]: files in, one checked change out.
+//! - [`log`]: the root logger.
+//! - [`app`]: wires it all and ends it.
+//! - [`demo`]: a private PostgreSQL, and a host's side of a conversation.
+
+pub mod actors;
+pub mod app;
+pub mod demo;
+pub mod log;
+pub mod mcp;
+pub mod postgres;
+pub mod settings;
+pub mod tools;

@@ -1,1 +1,100 @@
-fn main() {}
+//! The command line.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use mcp_server_postgres::settings::{self, Inputs};
+use mcp_server_postgres::{app, demo, log};
+
+/// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
+const EXIT_CONFIG: u8 = 78;
+
+/// The exit status for a demonstration that did not succeed.
+const EXIT_FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let status = match matches.subcommand() {
+        Some(("check-config", given)) => check_config(&inputs(given)),
+        Some(("demo", _)) => demo::run().map(|()| 0),
+        Some(("stdio", given)) => stdio(inputs(given)),
+        _ => stdio(inputs(&matches)),
+    };
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "mcp-server-postgres: {why}");
+            ExitCode::from(if matches.subcommand_name() == Some("demo") { EXIT_FAILURE } else { EXIT_CONFIG })
+        }
+    }
+}
+
+fn command() -> Command {
+    let settings = || {
+        [
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A TOML file"),
+            Arg::new("env-file")
+                .long("env-file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A file of NAME=value lines [default: ./.env, if it is there]"),
+        ]
+        .into_iter()
+        .chain(settings::flags())
+    };
+    Command::new("mcp-server-postgres")
+        .version(clap::crate_version!())
+        .about("A PostgreSQL server for the Model Context Protocol")
+        .args(settings())
+        .args_conflicts_with_subcommands(true)
+        .subcommand(Command::new("stdio").about("Serve the host on stdin and stdout (the default)").args(settings()))
+        .subcommand(
+            Command::new("check-config")
+                .about("Print the settings in effect and where each comes from")
+                .args(settings()),
+        )
+        .subcommand(Command::new("demo").about("Start a private PostgreSQL and play a host's side of a conversation"))
+}
+
+fn inputs(given: &ArgMatches) -> Inputs {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Inputs {
+        config_file: given.get_one::<PathBuf>("config").cloned(),
+        env_file: given.get_one::<PathBuf>("env-file").cloned(),
+        environment: std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect(),
+        flags: settings::flags()
+            .iter()
+            .filter_map(|flag| {
+                let name = flag.get_id().as_str();
+                Some((name.to_owned(), given.get_one::<String>(name)?.clone()))
+            })
+            .collect(),
+        folder: std::env::current_dir().unwrap_or_default(),
+    }
+}
+
+fn check_config(inputs: &Inputs) -> Result<u8, String> {
+    let loaded = settings::load(inputs).map_err(|error| error.to_string())?;
+    print(&settings::report(&loaded));
+    Ok(0)
+}
+
+fn stdio(inputs: Inputs) -> Result<u8, String> {
+    let loaded = settings::load(&inputs).map_err(|error| error.to_string())?;
+    let (logger, control, guard) = log::root(&loaded.settings.log)?;
+    let status = actix_rt::System::new().block_on(app::serve_stdio(loaded, inputs, control, logger))?;
+    drop(guard);
+    // Returning would wait for a thread that still reads stdin where stdin is a terminal.
+    std::process::exit(i32::from(status))
+}
+
+// Not the protocol: these subcommands talk to a person.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,166 @@
+//! The one place that knows every actor: it starts them, gives each the others' messages, and ends the process.
+//!
+//! Ends are: the client has gone (end of stdin, closed stdout), a signal (SIGTERM, SIGINT, SIGHUP), or a vital actor
+//! lost to a bug. Then the answers already made are written, what still runs is cancelled in PostgreSQL, and the
+//! process exits: 0, or 70 (EX_SOFTWARE) after a bug, so that a host or systemd starts it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use rmcp::ServiceExt;
+use slog::Logger;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actors::config_watcher::ConfigWatcher;
+use crate::actors::executor::Executor;
+use crate::actors::metrics::Metrics;
+use crate::actors::session::Session;
+use crate::log::{LogControl, error, info, warn};
+use crate::mcp::server::Server;
+use crate::mcp::standard_streams;
+use crate::mcp::stdio::{Stdio, Traffic};
+use crate::settings::{self, AccessMode, Inputs, Loaded};
+use crate::tools::Reach;
+
+/// How long calls in flight may go on when the client's input has ended: a pipe that ends after its last request
+/// (`printf … | mcp-server-postgres`) gets its answer, and a statement that runs on is cancelled.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+
+/// How long the last writing and cancelling may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The exit status after a bug (sysexits.h, EX_SOFTWARE).
+const EXIT_BUG: u8 = 70;
+
+/// The actors, and what is needed to talk to them and to end them.
+pub struct System {
+    /// The client's session.
+    pub session: Addr<Session>,
+    /// The database.
+    pub executor: Addr<Executor>,
+    /// The metrics.
+    pub metrics: Addr<Metrics>,
+    /// The settings' files.
+    pub config_watcher: Addr<ConfigWatcher>,
+    /// The mode in force.
+    pub access: watch::Receiver<AccessMode>,
+    /// Cancelled when an actor that everything depends on is lost.
+    pub lost: CancellationToken,
+    /// Connections being cleaned or cancelled.
+    pub endings: TaskTracker,
+}
+
+impl System {
+    /// Start every actor on this thread's runtime. `inputs` are read again when a file changes.
+    ///
+    /// # Errors
+    /// What in the settings cannot be used.
+    pub fn start(
+        loaded: &Loaded,
+        inputs: Inputs,
+        log_control: Option<LogControl>,
+        log: &Logger,
+    ) -> Result<Self, String> {
+        let settings = &loaded.settings;
+        let lost = CancellationToken::new();
+        let endings = TaskTracker::new();
+        let (publish_access, access) = watch::channel(settings.access);
+
+        let metrics = start_vital(Metrics::new(&settings.metrics), &lost);
+        let executor = Executor::new(settings, metrics.clone().recipient(), endings.clone(), log)?;
+        let executor = start_vital(executor, &lost);
+        let reach = Reach {
+            query: executor.clone().recipient(),
+            batch: executor.clone().recipient(),
+            summary: metrics.clone().recipient(),
+            slow_queries: metrics.clone().recipient(),
+        };
+        let session = start_vital(Session::new(settings, reach, publish_access, log), &lost);
+        let listeners = vec![executor.clone().recipient(), session.clone().recipient(), metrics.clone().recipient()];
+        let load = Arc::new(move || settings::load(&inputs));
+        let config_watcher = ConfigWatcher::new(loaded, load, listeners, log_control, log);
+        let config_watcher = start_vital(config_watcher, &lost);
+        Ok(Self { session, executor, metrics, config_watcher, access, lost, endings })
+    }
+}
+
+/// Start an actor whose loss is the end: a panic in its handler drops its context, and with it the guard.
+fn start_vital<A: Actor<Context = Context<A>>>(actor: A, lost: &CancellationToken) -> Addr<A> {
+    let guard = lost.clone().drop_guard();
+    A::create(move |context| {
+        let keep = async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        };
+        context.spawn(keep.into_actor(&actor));
+        actor
+    })
+}
+
+/// Serve one client on stdin and stdout until it has gone.
+///
+/// # Errors
+/// Why it cannot begin, as a sentence for the operator.
+pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
+    let log = log.new(slog::o!("logger" => "app"));
+    for warning in &loaded.warnings {
+        warn!(log, "settings"; "warning" => warning.as_str());
+    }
+    let system = System::start(&loaded, inputs, Some(log_control), &log)?;
+    info!(log, "started";
+        "version" => env!("CARGO_PKG_VERSION"), "access" => loaded.settings.access.to_string(), "pid" => std::process::id());
+
+    let cannot = |what: &'static str| move |error: std::io::Error| format!("{what} cannot be used: {error}");
+    let input = standard_streams::input().map_err(cannot("stdin"))?;
+    let (output, output_closed) = standard_streams::output().map_err(cannot("stdout"))?;
+    let gone = CancellationToken::new();
+    let ending = CancellationToken::new();
+    let transport = Stdio::new(input, output, loaded.settings.limits.line_bytes_max, gone.clone(), &log);
+    let traffic = transport.traffic();
+    let server = Server::new(system.session.clone().recipient(), system.access.clone(), ending.clone());
+    let serving_log = log.clone();
+    tokio::spawn(async move {
+        match server.serve(transport).await {
+            // Held to the end: dropping it would cancel what is in flight.
+            Ok(service) => drop(service.waiting().await),
+            // The client left before it had begun; its absence is seen by the transport.
+            Err(why) => info!(serving_log, "no session"; "why" => why.to_string()),
+        }
+    });
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot("SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot("SIGINT"))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot("SIGHUP"))?;
+    let (why, status) = tokio::select! {
+        () = gone.cancelled() => ("the client has gone", 0),
+        () = output_closed => ("stdout is closed", 0),
+        _ = terminate.recv() => ("SIGTERM", 0),
+        _ = interrupt.recv() => ("SIGINT", 0),
+        _ = hang_up.recv() => ("SIGHUP", 0),
+        () = system.lost.cancelled() => {
+            error!(log, "an actor was lost to a bug");
+            ("a bug", EXIT_BUG)
+        }
+    };
+    let grace = if gone.is_cancelled() { LAST_ANSWERS } else { Duration::ZERO };
+    end(&system, &traffic, &ending, grace).await;
+    info!(log, "ended"; "why" => why);
+    Ok(status)
+}
+
+/// Let what is nearly done be done, then cancel the rest, in bounded time.
+async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, grace: Duration) {
+    let _ = tokio::time::timeout(grace, traffic.quiet()).await;
+    ending.cancel();
+    system.endings.close();
+    let last_words = async {
+        // The cancelled calls' futures are dropped in the runtime's next turns, and only then do they cancel.
+        traffic.quiet().await;
+        system.endings.wait().await;
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+}

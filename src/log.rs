@@ -1,0 +1,252 @@
+//! The root logger: one JSON object a line to stderr and, if asked, to a file. stdout is the protocol's.
+//!
+//! A line has `timestamp` (RFC 3339, UTC), `level`, `logger` (which part speaks), `message`, `module`, `function`,
+//! `line` and `context` (the event's facts). slog-json writes it; here the facts are put into `context`, and what the
+//! libraries log (by `log`, and rmcp by `tracing`) is brought to the same place. Use this module's macros, which know
+//! the function that they stand in.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+use slog::{Drain, FnValue, KV, Key, Level, Logger, Never, OwnedKVList, PushFnValue, Record, Serializer, o};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::settings::LogSettings;
+
+/// How many lines may wait to be written before the next is dropped (and counted).
+const LINES_WAITING_MAX: usize = 8192;
+
+macro_rules! events {
+    ($d:tt $($level:ident as $name:ident)*) => {$(
+        macro_rules! $name {
+            ($d log:expr, $d message:literal $d(, $d part:expr)*) => {
+                slog::$level!($d log, $d message $d(, $d part)*; "function" => $crate::log::function!())
+            };
+            ($d log:expr, $d message:literal $d(, $d part:expr)*; $d($d facts:tt)*) => {
+                slog::$level!($d log, $d message $d(, $d part)*; "function" => $crate::log::function!(), $d($d facts)*)
+            };
+        }
+        pub(crate) use $name as $level;
+    )*};
+}
+// Each under a name of its own first: `warn` alone would be taken for the attribute.
+events!($ debug as event_debug info as event_info warn as event_warn error as event_error);
+
+/// The path of the function that this stands in.
+macro_rules! function {
+    () => {{
+        fn here() {}
+        $crate::log::without_closures(std::any::type_name_of_val(&here))
+    }};
+}
+pub(crate) use function;
+
+/// A function's path from the name of a type inside it.
+pub(crate) fn without_closures(name: &'static str) -> &'static str {
+    let mut path = name.strip_suffix("::here").unwrap_or(name);
+    while let Some(outer) = path.strip_suffix("::{{closure}}") {
+        path = outer;
+    }
+    path
+}
+
+/// What of the log can change while it runs.
+#[derive(Clone)]
+pub struct LogControl {
+    level: Arc<AtomicUsize>,
+    file: LogFile,
+}
+
+impl LogControl {
+    /// Take over the level and the file of `settings`.
+    ///
+    /// # Errors
+    /// The file that could not be opened, as a sentence; the level is taken over all the same.
+    pub fn apply(&self, settings: &LogSettings) -> Result<(), String> {
+        self.level.store(settings.level.as_usize(), Ordering::Relaxed);
+        self.file.reopen(settings.file.clone())
+    }
+}
+
+/// Writes what still waits to be written when it is dropped.
+pub struct LogGuard {
+    _queue: slog_async::AsyncGuard,
+    _libraries: slog_scope::GlobalLoggerGuard,
+}
+
+/// The root logger as `settings` want it, with the means to change it.
+///
+/// # Errors
+/// The log file that could not be opened, as a sentence.
+pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), String> {
+    let level = Arc::new(AtomicUsize::new(settings.level.as_usize()));
+    let file = LogFile::default();
+    file.reopen(settings.file.clone())?;
+    let drain = slog::Duplicate(json(io::stderr()), json(file.clone())).fuse();
+    let (queue, guard) = slog_async::Async::new(InContext(drain).fuse())
+        .chan_size(LINES_WAITING_MAX)
+        .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
+        .build_with_guard();
+    let enabled = AtLevel { drain: queue.fuse(), level: level.clone() };
+    let root = Logger::root(enabled.fuse(), o!());
+    let libraries = slog_scope::set_global_logger(root.new(o!("logger" => "library")));
+    // Never below info: at debug, tokio-postgres logs parameters, and rmcp whole requests and results.
+    // An error means that a logger is there already, as in tests with several servers in one process.
+    let _ = slog_stdlog::init_with_level(log::Level::Info);
+    Ok((root, LogControl { level, file }, LogGuard { _queue: guard, _libraries: libraries }))
+}
+
+fn json<W: Write>(out: W) -> slog_json::Json<W> {
+    slog_json::Json::new(out)
+        .set_flush(true)
+        // slog-json writes the last of these first.
+        .add_key_value(o!(
+            "line" => FnValue(|record| record.line()),
+            "module" => FnValue(|record| record.module()),
+            "message" => PushFnValue(|record, out| out.emit(record.msg())),
+            "level" => FnValue(|record| record.level().as_str()),
+            "timestamp" => FnValue(|_| OffsetDateTime::now_utc().format(&Rfc3339).ok()),
+        ))
+        .build()
+}
+
+/// Lets through what is at or above a level that may change.
+struct AtLevel<D> {
+    drain: D,
+    level: Arc<AtomicUsize>,
+}
+
+impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        if self.is_enabled(record.level()) { self.drain.log(record, values) } else { Ok(()) }
+    }
+
+    fn is_enabled(&self, level: Level) -> bool {
+        level.as_usize() <= self.level.load(Ordering::Relaxed)
+    }
+}
+
+/// Puts an event's facts into `context`, and `logger` and `function` beside it.
+struct InContext<D>(D);
+
+impl<D: Drain> Drain for InContext<D> {
+    type Ok = D::Ok;
+    type Err = D::Err;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
+        let mut facts = Facts::default();
+        // A value that cannot be written is a fact less, not an event less. The record's own come first: of two with
+        // one name the nearer one holds.
+        let _ = record.kv().serialize(record, &mut facts);
+        let _ = values.serialize(record, &mut facts);
+        let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        let logger = text(facts.0.shift_remove("logger"));
+        let function = text(facts.0.shift_remove("function"));
+        let context = slog::Serde(Value::Object(facts.0));
+        let location = slog::RecordLocation { function: "", ..*record.location() };
+        let statics = slog::RecordStatic { location: &location, tag: record.tag(), level: record.level() };
+        let kv = slog::b!("context" => context, "function" => function, "logger" => logger);
+        self.0.log(&Record::new(&statics, record.msg(), kv), &OwnedKVList::from(o!()))
+    }
+}
+
+#[derive(Default)]
+struct Facts(Map<String, Value>);
+
+impl Facts {
+    fn put(&mut self, key: Key, value: impl Into<Value>) -> slog::Result {
+        let value = value.into();
+        self.0.entry(AsRef::<str>::as_ref(&key).to_owned()).or_insert(value);
+        Ok(())
+    }
+}
+
+impl Serializer for Facts {
+    fn emit_arguments(&mut self, key: Key, value: &std::fmt::Arguments<'_>) -> slog::Result {
+        self.put(key, value.to_string())
+    }
+
+    fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_bool(&mut self, key: Key, value: bool) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_u32(&mut self, key: Key, value: u32) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_i32(&mut self, key: Key, value: i32) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_u64(&mut self, key: Key, value: u64) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_i64(&mut self, key: Key, value: i64) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_usize(&mut self, key: Key, value: usize) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_none(&mut self, _: Key) -> slog::Result {
+        Ok(())
+    }
+
+    fn emit_serde(&mut self, key: Key, value: &dyn slog::SerdeValue) -> slog::Result {
+        let value = serde_json::to_value(value.as_serde()).unwrap_or(Value::Null);
+        self.put(key, value)
+    }
+}
+
+/// The log file, if there is one; it can be exchanged while lines are being written.
+#[derive(Clone, Default)]
+struct LogFile(Arc<Mutex<Option<(PathBuf, File)>>>);
+
+impl LogFile {
+    fn reopen(&self, path: Option<PathBuf>) -> Result<(), String> {
+        // Poisoned means that a write panicked; the file is as good as before.
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().map(|(path, _)| path) == path.as_ref() {
+            return Ok(());
+        }
+        *open = match path {
+            None => None,
+            Some(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                let file = file.map_err(|error| format!("MCP_LOG_FILE {}: {error}", path.display()))?;
+                Some((path, file))
+            }
+        };
+        Ok(())
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((_, file)) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((_, file)) => file.flush(),
+            None => Ok(()),
+        }
+    }
+}

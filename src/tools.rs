@@ -1,0 +1,265 @@
+//! The tools, a file each: a tool is its arguments. One line in [`TOOLS`] lists it, dispatches to it and documents it.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix::Recipient;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::actors::executor::{Batch, Query};
+use crate::actors::metrics::{SlowQueries, Summary};
+use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
+use crate::settings::{AccessMode, Settings};
+
+mod async_query_execute;
+mod batch_query_execute;
+mod performance_summary;
+mod slow_queries;
+
+/// Every tool, in the order in which a client is told of them.
+pub const TOOLS: &[Tool] =
+    &[async_query_execute::TOOL, batch_query_execute::TOOL, performance_summary::TOOL, slow_queries::TOOL];
+
+/// The tool of that name.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}
+
+/// One tool.
+pub struct Tool {
+    /// What a client calls it by.
+    pub name: &'static str,
+    /// What a person calls it.
+    pub title: &'static str,
+    /// What a model chooses it by.
+    pub description: &'static str,
+    /// Whether it writes when the server is in read-write mode.
+    pub may_write: bool,
+    /// The JSON Schema of its arguments.
+    pub input: fn() -> Value,
+    /// The JSON Schema of [`Answer::structured`].
+    pub output: fn() -> Value,
+    /// Do it. An answer always comes; a failure is an answer with `is_error`.
+    pub call: fn(Reach, Defaults, Map<String, Value>) -> Work,
+}
+
+/// A call under way; dropping it cancels the call.
+pub type Work = Pin<Box<dyn Future<Output = Answer>>>;
+
+impl Tool {
+    /// Whether it changes nothing in this mode.
+    pub fn is_read_only(&self, access: AccessMode) -> bool {
+        !self.may_write || access == AccessMode::ReadOnly
+    }
+}
+
+/// Whom a tool can ask.
+#[derive(Clone)]
+pub struct Reach {
+    /// The executor.
+    pub query: Recipient<Query>,
+    /// The executor.
+    pub batch: Recipient<Batch>,
+    /// The metrics.
+    pub summary: Recipient<Summary>,
+    /// The metrics.
+    pub slow_queries: Recipient<SlowQueries>,
+}
+
+/// What holds for a call that does not say otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Defaults {
+    /// Of an answer.
+    pub limits: Limits,
+}
+
+impl Defaults {
+    /// As the operator set them.
+    pub fn of(settings: &Settings) -> Self {
+        let limits = &settings.limits;
+        Self { limits: Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max } }
+    }
+}
+
+/// What a call answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// For the model to read.
+    pub text: String,
+    /// A JSON object for programs, already encoded and without a newline; `None` for an error.
+    pub structured: Option<String>,
+    /// Whether it is a failure that the model may be able to mend.
+    pub is_error: bool,
+}
+
+impl Answer {
+    /// A failure, said so that the model can do better.
+    pub fn error(text: impl Into<String>) -> Self {
+        Self { text: text.into(), structured: None, is_error: true }
+    }
+}
+
+/// A tool's arguments from what the client sent.
+///
+/// # Errors
+/// The answer that names the argument and what would be right.
+fn arguments<T: DeserializeOwned>(tool: &str, given: Map<String, Value>) -> Result<T, Answer> {
+    serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!(" at `{path}`") };
+        Answer::error(format!("The arguments of {tool} do not fit{place}: {}.", error.into_inner()))
+    })
+}
+
+/// An answer for when an actor is gone, which only a bug or the end of the process can bring about.
+fn gone(error: &actix::MailboxError) -> Answer {
+    Answer::error(format!("The server is ending and did not run this: {error}."))
+}
+
+/// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected an array ([1, \"a\"]) or an object ({\"id\": 1, \"name\": \"a\"})")]
+enum Parameters {
+    List(Vec<Value>),
+    Named(Map<String, Value>),
+}
+
+impl Parameters {
+    fn into_values(self) -> Vec<Value> {
+        match self {
+            Self::List(values) => values,
+            Self::Named(values) => values.into_iter().map(|(_, value)| value).collect(),
+        }
+    }
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+/// The schema of [`Parameters`]. Written by hand: a list of any value is `items: true` in a derived schema, which
+/// strict hosts refuse.
+fn parameters_schema() -> Value {
+    let any = json!(["string", "number", "boolean", "null", "array", "object"]);
+    json!({
+        "description": "Values of $1…$n: an array by position, or an object bound in the order written.",
+        "anyOf": [
+            {"type": "array", "items": {"type": any}},
+            {"type": "object", "additionalProperties": {"type": any}},
+        ],
+    })
+}
+
+/// Why a statement cannot be sent at all, if it cannot.
+fn unfit(sql: &str) -> Option<String> {
+    if sql.trim().is_empty() {
+        return Some("The query is empty: give one SQL statement.".to_owned());
+    }
+    if sql.contains('\0') {
+        return Some("The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned());
+    }
+    let operation = crate::postgres::sql::Operation::of(sql);
+    if operation.as_str() == "EMPTY" {
+        return Some("The query holds only comments: give one SQL statement.".to_owned());
+    }
+    operation.unfit().map(|why| format!("{operation} is not accepted: {why}."))
+}
+
+/// `1 row`, `2 rows`, `3 queries`.
+fn counted(count: u64, noun: &str) -> String {
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
+}
+
+/// What to say of a limit that cut an answer, and how to go on.
+fn cut_note(cut: Cut) -> String {
+    let (limit, setting) = match cut {
+        Cut::Rows(rows) => (format!("{} (max_rows)", counted(rows as u64, "row")), "MCP_MAX_ROWS"),
+        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "MCP_MAX_BYTES"),
+    };
+    format!(
+        "Truncated at {limit}: there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less \
+         (WHERE, fewer columns, aggregates); the operator's limit is {setting}."
+    )
+}
+
+/// `"columns":[…],"rows":[…],"row_count":…` of a page: the part of an object that every answer with rows has.
+fn page_members(page: &FinishedPage, rows_affected: Option<u64>) -> String {
+    let columns: Vec<Value> =
+        page.columns.iter().map(|column| json!({"name": column.name, "type": column.type_name})).collect();
+    format!(
+        r#""columns":{},"rows":[{}],"row_count":{},"rows_affected":{},"truncated":{}"#,
+        Value::from(columns),
+        page.json,
+        page.rows,
+        rows_affected.map_or("null".to_owned(), |count| count.to_string()),
+        page.cut.is_some(),
+    )
+}
+
+/// The schemas of those members.
+fn page_properties() -> Map<String, Value> {
+    let properties = json!({
+        "columns": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+                "required": ["name", "type"],
+            },
+        },
+        "rows": {
+            "type": "array",
+            "description": "One array a row, in the columns' order.",
+            "items": {"type": "array", "items": {"type": ["string", "number", "boolean", "null", "array", "object"]}},
+        },
+        "row_count": {"type": "integer"},
+        "rows_affected": {"type": ["integer", "null"]},
+        "truncated": {"type": "boolean"},
+    });
+    match properties {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    }
+}
+
+/// Milliseconds with three decimals, as a JSON number.
+fn milliseconds(duration: Duration) -> Value {
+    json!((duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// How a client names a [`Format`].
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FormatArgument {
+    #[default]
+    Table,
+    Json,
+    Csv,
+    Markdown,
+}
+
+impl From<FormatArgument> for Format {
+    fn from(format: FormatArgument) -> Self {
+        match format {
+            FormatArgument::Table => Self::Table,
+            FormatArgument::Json => Self::Json,
+            FormatArgument::Csv => Self::Csv,
+            FormatArgument::Markdown => Self::Markdown,
+        }
+    }
+}
+
+/// A moment as RFC 3339 in UTC.
+fn rfc3339(moment: std::time::SystemTime) -> String {
+    let moment = time::OffsetDateTime::from(moment);
+    let seconds = moment.replace_nanosecond(0).unwrap_or(moment);
+    seconds.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+}

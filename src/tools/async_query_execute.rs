@@ -1,0 +1,111 @@
+//! `async_query_execute`: one statement.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Defaults, FormatArgument, Parameters, Reach, Tool};
+use crate::actors::executor::{Answered, Query};
+use crate::postgres::page::Limits;
+use crate::postgres::run::{Outcome, Reading, Statement};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "async_query_execute",
+    title: "Run a query",
+    description: "Run one SQL statement on PostgreSQL and get its rows. Put values in `parameters` and $1, $2 … in \
+                  the query: never into its text. The answer is cut at a row limit and says so. Look into \
+                  information_schema or pg_catalog to learn tables and columns.",
+    may_write: true,
+    input,
+    output,
+    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    query: String,
+    #[serde(default)]
+    parameters: Parameters,
+    max_rows: Option<usize>,
+    #[serde(default)]
+    format: FormatArgument,
+}
+
+fn input() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "description": "One SQL statement."},
+            "parameters": super::parameters_schema(),
+            "max_rows": {"type": "integer", "minimum": 1, "description": "At most this many rows, within the server's limit."},
+            "format": {
+                "type": "string",
+                "enum": ["table", "json", "csv", "markdown"],
+                "default": "table",
+                "description": "How the text is laid out.",
+            },
+        },
+        "required": ["query"],
+        "additionalProperties": false,
+    })
+}
+
+fn output() -> Value {
+    let mut properties = super::page_properties();
+    properties.insert("duration_ms".to_owned(), json!({"type": "number"}));
+    properties.insert(
+        "generation".to_owned(),
+        json!({"type": "integer", "description": "Which connection pool ran it; counts up with each reload."}),
+    );
+    let required: Vec<&String> = properties.keys().collect();
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -> Answer {
+    let arguments: Arguments = match super::arguments(TOOL.name, arguments) {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer,
+    };
+    if arguments.max_rows == Some(0) {
+        return Answer::error("`max_rows` is 0; it must be at least 1.");
+    }
+    if let Some(why) = super::unfit(&arguments.query) {
+        return Answer::error(why);
+    }
+    let limits = Limits {
+        rows_max: arguments.max_rows.unwrap_or(defaults.limits.rows_max).min(defaults.limits.rows_max),
+        ..defaults.limits
+    };
+    let query = Query {
+        tool: TOOL.name,
+        statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.into_values() },
+        reading: Reading { limits, format: arguments.format.into() },
+    };
+    match reach.query.send(query).await {
+        Ok(Ok(answered)) => answer(&answered),
+        Ok(Err(error)) => Answer::error(error.for_model()),
+        Err(error) => super::gone(&error),
+    }
+}
+
+fn answer(answered: &Answered<Outcome>) -> Answer {
+    let Outcome { page, rows_affected } = &answered.answer;
+    let mut text = match rows_affected {
+        Some(count) => format!("{} affected\n", super::counted(*count, "row")),
+        None => format!("{}\n", super::counted(page.rows as u64, "row")),
+    };
+    if !page.columns.is_empty() {
+        text.push_str(&page.text);
+    }
+    if let Some(cut) = page.cut {
+        text.push_str(&super::cut_note(cut));
+        text.push('\n');
+    }
+    let structured = format!(
+        r#"{{{},"duration_ms":{},"generation":{}}}"#,
+        super::page_members(page, *rows_affected),
+        super::milliseconds(answered.took),
+        answered.generation,
+    );
+    Answer { text, structured: Some(structured), is_error: false }
+}

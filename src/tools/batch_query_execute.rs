@@ -1,0 +1,141 @@
+//! `batch_query_execute`: several statements in one transaction, all or nothing.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Defaults, Parameters, Reach, Tool};
+use crate::actors::executor::{Answered, Batch, BatchError};
+use crate::postgres::page::Format;
+use crate::postgres::run::{Outcome, Reading, Statement};
+
+/// The most statements that a batch may have.
+const STATEMENTS_MAX: usize = 100;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "batch_query_execute",
+    title: "Run a batch in one transaction",
+    description: "Run up to 100 SQL statements in order in one transaction: all take effect, or none. An error names \
+                  the statement that failed and nothing is changed. Do not write BEGIN or COMMIT.",
+    may_write: true,
+    input,
+    output,
+    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    queries: Vec<Item>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    query: String,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+fn input() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "queries": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": STATEMENTS_MAX,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "query": {"type": "string", "description": "One SQL statement."},
+                        "parameters": super::parameters_schema(),
+                    },
+                    "required": ["query"],
+                    "additionalProperties": false,
+                },
+            },
+        },
+        "required": ["queries"],
+        "additionalProperties": false,
+    })
+}
+
+fn output() -> Value {
+    let properties = super::page_properties();
+    let required: Vec<&String> = properties.keys().collect();
+    json!({
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "description": "One a statement, in their order.",
+                "items": {"type": "object", "required": required, "properties": properties},
+            },
+            "duration_ms": {"type": "number"},
+            "generation": {"type": "integer"},
+        },
+        "required": ["results", "duration_ms", "generation"],
+    })
+}
+
+async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -> Answer {
+    let Arguments { queries } = match super::arguments(TOOL.name, arguments) {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer,
+    };
+    if queries.is_empty() {
+        return Answer::error("`queries` is empty: give at least one statement.");
+    }
+    if queries.len() > STATEMENTS_MAX {
+        return Answer::error(format!(
+            "`queries` has {} statements; a batch takes at most {STATEMENTS_MAX}.",
+            queries.len()
+        ));
+    }
+    let wrong = queries.iter().enumerate().find_map(|(at, item)| Some((at + 1, super::unfit(&item.query)?)));
+    if let Some((number, why)) = wrong {
+        return Answer::error(format!("Statement {number}: {why} Nothing was run."));
+    }
+    let statements = queries
+        .into_iter()
+        .map(|item| Statement { sql: item.query.into(), parameters: item.parameters.into_values() })
+        .collect();
+    let reading = Reading { limits: defaults.limits, format: Format::Table };
+    match reach.batch.send(Batch { tool: TOOL.name, statements, reading }).await {
+        Ok(Ok(answered)) => answer(&answered),
+        Ok(Err(BatchError { statement: Some(number), error })) => Answer::error(format!(
+            "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
+            error.for_model()
+        )),
+        Ok(Err(BatchError { statement: None, error })) => Answer::error(error.for_model()),
+        Err(error) => super::gone(&error),
+    }
+}
+
+fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
+    let outcomes = &answered.answer;
+    let mut text = format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement"));
+    let mut results = Vec::with_capacity(outcomes.len());
+    for (at, Outcome { page, rows_affected }) in outcomes.iter().enumerate() {
+        let number = at + 1;
+        match rows_affected {
+            Some(count) => text.push_str(&format!("\n{number}: {} affected\n", super::counted(*count, "row"))),
+            None => text.push_str(&format!("\n{number}: {}\n", super::counted(page.rows as u64, "row"))),
+        }
+        if !page.columns.is_empty() {
+            text.push_str(&page.text);
+        }
+        if let Some(cut) = page.cut {
+            text.push_str(&super::cut_note(cut));
+            text.push('\n');
+        }
+        results.push(format!("{{{}}}", super::page_members(page, *rows_affected)));
+    }
+    let structured = format!(
+        r#"{{"results":[{}],"duration_ms":{},"generation":{}}}"#,
+        results.join(","),
+        super::milliseconds(answered.took),
+        answered.generation,
+    );
+    Answer { text, structured: Some(structured), is_error: false }
+}

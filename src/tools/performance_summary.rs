@@ -1,0 +1,100 @@
+//! `performance_summary`: how this server's statements have gone.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Defaults, Reach, Tool};
+use crate::actors::metrics::{PerformanceSummary, Summary};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "performance_summary",
+    title: "Performance summary",
+    description: "How the statements run through this server have gone since it started: counts, success rate, \
+                  execution times (average, median, p95, max, min) and queries per minute.",
+    may_write: false,
+    input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    output,
+    call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {}
+
+fn output() -> Value {
+    let number = json!({"type": ["number", "null"]});
+    let count = json!({"type": "integer"});
+    json!({
+        "type": "object",
+        "properties": {
+            "since": {"type": "string", "description": "RFC 3339, UTC."},
+            "total": count, "successful": count, "failed": count, "cancelled": count,
+            "success_rate": {"type": ["number", "null"], "description": "Successful of all, 0 to 1."},
+            "average_ms": number, "median_ms": number, "p95_ms": number, "max_ms": number, "min_ms": number,
+            "average_rows": number,
+            "queries_per_minute": count,
+            "history": {"type": "integer", "description": "Statements that the times are taken from, at most."},
+        },
+        "required": ["since", "total", "successful", "failed", "cancelled", "success_rate", "queries_per_minute"],
+    })
+}
+
+async fn call(reach: Reach, arguments: Map<String, Value>) -> Answer {
+    if let Err(answer) = super::arguments::<Arguments>(TOOL.name, arguments) {
+        return answer;
+    }
+    match reach.summary.send(Summary).await {
+        Ok(summary) => answer(&summary),
+        Err(error) => super::gone(&error),
+    }
+}
+
+fn answer(summary: &PerformanceSummary) -> Answer {
+    let since = super::rfc3339(summary.since);
+    let times = summary.times.as_ref();
+    let ms = |duration: Option<std::time::Duration>| duration.map_or(Value::Null, super::milliseconds);
+    let structured = json!({
+        "since": since,
+        "total": summary.total,
+        "successful": summary.successful,
+        "failed": summary.failed,
+        "cancelled": summary.cancelled,
+        "success_rate": summary.success_rate(),
+        "average_ms": ms(times.map(|times| times.average)),
+        "median_ms": ms(times.map(|times| times.median)),
+        "p95_ms": ms(times.map(|times| times.p95)),
+        "max_ms": ms(times.map(|times| times.max)),
+        "min_ms": ms(times.map(|times| times.min)),
+        "average_rows": times.map(|times| times.average_rows),
+        "queries_per_minute": summary.queries_per_minute,
+        "history": summary.history,
+    });
+    let text = match summary.success_rate() {
+        None => format!("No queries recorded since {since}.\n"),
+        Some(rate) => {
+            let mut text = format!(
+                "{} since {since}: {} successful, {} failed, {} cancelled; success rate {:.1} %; {} in the last minute\n",
+                super::counted(summary.total, "query"),
+                summary.successful,
+                summary.failed,
+                summary.cancelled,
+                rate * 100.0,
+                summary.queries_per_minute,
+            );
+            match times {
+                None => text.push_str("No successful query in the history.\n"),
+                Some(times) => text.push_str(&format!(
+                    "Execution time (ms): average {}, median {}, p95 {}, max {}, min {}; {:.1} rows a query\n",
+                    ms(Some(times.average)),
+                    ms(Some(times.median)),
+                    ms(Some(times.p95)),
+                    ms(Some(times.max)),
+                    ms(Some(times.min)),
+                    times.average_rows,
+                )),
+            }
+            text
+        }
+    };
+    Answer { text, structured: Some(structured.to_string()), is_error: false }
+}

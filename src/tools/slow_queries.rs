@@ -1,0 +1,132 @@
+//! `slow_queries`: the statements of this server that took longest.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Defaults, Reach, Tool};
+use crate::actors::metrics::{SlowList, SlowQueries};
+
+/// How many are listed when the call does not say, and at most.
+const LIMIT: (usize, usize) = (10, 100);
+
+pub(super) const TOOL: Tool = Tool {
+    name: "slow_queries",
+    title: "Slow queries",
+    description: "The slowest recent statements run through this server, slowest first, literals taken out.",
+    may_write: false,
+    input,
+    output,
+    call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    threshold_ms: Option<f64>,
+    limit: Option<usize>,
+}
+
+fn input() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "threshold_ms": {
+                "type": "number",
+                "minimum": 0,
+                "description": "Only statements that ran at least this long; by default the server's slow-query threshold.",
+            },
+            "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT.1, "default": LIMIT.0},
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn output() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "threshold_ms": {"type": "number"},
+            "looked_at": {"type": "integer", "description": "Statements in the history."},
+            "over_threshold": {"type": "integer"},
+            "queries": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "query": {"type": "string"},
+                        "operation": {"type": "string"},
+                        "execution_ms": {"type": "number"},
+                        "wait_ms": {"type": "number"},
+                        "rows": {"type": "integer"},
+                        "outcome": {"type": "string", "enum": ["successful", "failed", "cancelled"]},
+                        "started": {"type": "string"},
+                    },
+                    "required": ["query", "operation", "execution_ms", "wait_ms", "rows", "outcome", "started"],
+                },
+            },
+        },
+        "required": ["threshold_ms", "looked_at", "over_threshold", "queries"],
+    })
+}
+
+async fn call(reach: Reach, arguments: Map<String, Value>) -> Answer {
+    let arguments: Arguments = match super::arguments(TOOL.name, arguments) {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer,
+    };
+    let threshold = match arguments.threshold_ms.map(|ms| Duration::try_from_secs_f64(ms / 1000.0)) {
+        None => None,
+        Some(Ok(threshold)) => Some(threshold),
+        Some(Err(_)) => return Answer::error("`threshold_ms` must be a number of milliseconds, 0 or more."),
+    };
+    let limit = arguments.limit.unwrap_or(LIMIT.0);
+    if !(1..=LIMIT.1).contains(&limit) {
+        return Answer::error(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
+    }
+    match reach.slow_queries.send(SlowQueries { threshold, limit }).await {
+        Ok(list) => answer(&list),
+        Err(error) => super::gone(&error),
+    }
+}
+
+fn answer(list: &SlowList) -> Answer {
+    let threshold = super::milliseconds(list.threshold);
+    let mut text = if list.looked_at == 0 {
+        "No queries recorded.\n".to_owned()
+    } else if list.queries.is_empty() {
+        format!(
+            "None of the last {} took {threshold} ms or more.\n",
+            super::counted(list.looked_at as u64, "statement")
+        )
+    } else {
+        format!(
+            "{} of the last {} took {threshold} ms or more; the slowest {}:\nexecution ms | rows | outcome | query\n",
+            list.over,
+            super::counted(list.looked_at as u64, "statement"),
+            list.queries.len(),
+        )
+    };
+    let mut queries = Vec::with_capacity(list.queries.len());
+    for query in &list.queries {
+        let execution = super::milliseconds(query.executed);
+        text.push_str(&format!("{execution} | {} | {} | {}\n", query.rows, query.outcome, query.sql));
+        queries.push(json!({
+            "query": query.sql,
+            "operation": query.operation.as_str(),
+            "execution_ms": execution,
+            "wait_ms": super::milliseconds(query.waited),
+            "rows": query.rows,
+            "outcome": query.outcome,
+            "started": super::rfc3339(query.began),
+        }));
+    }
+    let structured = json!({
+        "threshold_ms": threshold,
+        "looked_at": list.looked_at,
+        "over_threshold": list.over,
+        "queries": queries,
+    });
+    Answer { text, structured: Some(structured.to_string()), is_error: false }
+}
