@@ -125,7 +125,8 @@ impl Rejection {
         };
         Self {
             sqlstate: error.code().code().to_owned(),
-            severity: error.severity().to_owned(),
+            // `severity` would be in the language of the server's messages.
+            severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
             message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
@@ -169,6 +170,18 @@ impl QueryError {
                 target: target.to_owned(),
                 outcome_unknown: false,
             },
+        }
+    }
+
+    /// The same error, of a step that may have been done all the same when its connection ended under it.
+    pub fn unsure(self, target: &str) -> Self {
+        match self {
+            Self::Unavailable { why, target, .. } => Self::Unavailable { why, target, outcome_unknown: true },
+            // The backend's last words: it was ended while it committed.
+            Self::Rejected(rejection) if matches!(&*rejection.severity, "FATAL" | "PANIC") => {
+                Self::Unavailable { why: rejection.to_string(), target: target.to_owned(), outcome_unknown: true }
+            }
+            other => other,
         }
     }
 
@@ -221,7 +234,7 @@ impl QueryError {
                 )
             }
             Self::Unavailable { why, outcome_unknown: true, .. } => format!(
-                "The connection was lost while the changes were being committed: {why}. \
+                "The connection was lost while changes were being made to last: {why}. \
                  Whether they were made is unknown: look before doing it again."
             ),
         }

@@ -19,7 +19,7 @@ use deadpool_postgres::{
 };
 use slog::Logger;
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config};
+use tokio_postgres::{AsyncMessage, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +31,8 @@ use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with the ROLLBACK.
 const CLEAN: &str = "ROLLBACK; CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; \
-                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+                     SELECT 'prepared' FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 
 /// How long a cancelled backend may take to become idle before its connection is closed over its head.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -295,12 +296,16 @@ impl Lease {
         let generation = self.generation.clone();
         let clean = format!("{CLEAN}; {}", generation.session);
         self.generation.endings.spawn(async move {
-            if let Err(error) = client.batch_execute(&clean).await {
-                if !client.is_closed() {
-                    warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => causes(&error));
-                }
-                drop(Object::take(client));
+            let why = match client.simple_query(&clean).await {
+                Ok(left) if !left.iter().any(is_prepared) => return,
+                // By PREPARE inside of a function, which alone cannot be undone: see CLEAN.
+                Ok(_) => "a prepared statement was left on it".to_owned(),
+                Err(error) => causes(&error),
+            };
+            if !client.is_closed() {
+                warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
+            drop(Object::take(client));
         });
     }
 
@@ -308,6 +313,11 @@ impl Lease {
     fn unused(mut self) {
         drop(self.client.take());
     }
+}
+
+/// The row in which CLEAN tells of a prepared statement that is none of the driver's.
+fn is_prepared(message: &SimpleQueryMessage) -> bool {
+    matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("prepared"))
 }
 
 impl Drop for Lease {

@@ -64,6 +64,7 @@ pub async fn query(
     reading: Reading,
     target: &str,
 ) -> Result<Outcome, QueryError> {
+    refuse(statement, access)?;
     let run = Run { target, reading };
     let sql = &statement.sql;
     let transaction = run.begin(client, access).await?;
@@ -104,7 +105,10 @@ pub async fn batch(
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
         started(at);
-        let result = run.portal(&transaction, statement).await;
+        let result = match refuse(statement, access) {
+            Ok(()) => run.portal(&transaction, statement).await,
+            Err(error) => Err(error),
+        };
         finished(at, &result);
         let outcome = result.map_err(|error| (Some(at), error))?;
         let limits = &mut run.reading.limits;
@@ -114,6 +118,21 @@ pub async fn batch(
     }
     run.end(transaction, access).await.map_err(|error| (None, error))?;
     Ok(outcomes)
+}
+
+/// In a READ ONLY transaction PostgreSQL 15 lets RESET transaction_read_only through, and any SET of it that comes
+/// before the first query: what follows in the same transaction could write then.
+fn refuse(statement: &Statement, access: AccessMode) -> Result<(), QueryError> {
+    match (access, Operation::of(&statement.sql)) {
+        (AccessMode::ReadOnly, operation @ (Operation::SET | Operation::RESET)) => Err(QueryError::Refused {
+            why: format!(
+                "{operation} is not accepted in read-only mode: it could end that mode for the statements after it. \
+                 A setting holds for one call only; to read one, use SHOW. \
+                 The operator can allow writes, and with them {operation}, by MCP_ACCESS_MODE=read-write."
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 struct Run<'a> {
@@ -134,14 +153,10 @@ impl Run<'_> {
         match access {
             // Its drop sends ROLLBACK; the answer does not wait for it.
             AccessMode::ReadOnly => drop(transaction),
-            AccessMode::ReadWrite => {
-                transaction.commit().await.map_err(|error| match QueryError::of(&error, "", "commit", self.target) {
-                    QueryError::Unavailable { why, target, .. } => {
-                        QueryError::Unavailable { why, target, outcome_unknown: true }
-                    }
-                    other => other,
-                })?
-            }
+            AccessMode::ReadWrite => transaction
+                .commit()
+                .await
+                .map_err(|error| QueryError::of(&error, "", "commit", self.target).unsure(self.target))?,
         }
         Ok(())
     }
@@ -160,30 +175,34 @@ impl Run<'_> {
         let foreign = page.foreign_columns();
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
         let mut fetch = FIRST_FETCH_ROWS.min(page.rows_left() + 1);
+        let mut rows_read = 0;
         let command_rows = loop {
             let mut rows = pin!(transaction.query_portal_raw(&portal, as_count(fetch)).await.map_err(wrong)?);
             if foreign.is_empty() {
                 while let Some(row) = rows.try_next().await.map_err(wrong)? {
+                    rows_read += 1;
                     page.push(&row, &[]).map_err(|error| refused(&error))?;
-                    if page.is_cut() {
+                    if page.is_cut() && !operation.changes_rows() {
                         break;
                     }
                 }
             } else {
                 let fetched = drain(rows.as_mut()).await.map_err(wrong)?;
+                rows_read += fetched.len() as u64;
                 let shown = self.shown_by_postgres(transaction, &fetched, &types, &foreign).await?;
                 for (row, shown) in fetched.iter().zip(&shown) {
                     page.push(row, shown).map_err(|error| refused(&error))?;
                 }
             }
             if let Some(count) = rows.rows_affected() {
-                break Some(count);
+                // Of RETURNING the tag counts the rows of this fetch alone.
+                break Some(if types.is_empty() { count } else { rows_read });
             }
             fetch = match (page.is_cut(), operation.changes_rows()) {
                 // One row more than there is room for shows whether there is more.
                 (false, _) => page.rows_left_by_bytes().unwrap_or(1).min(page.rows_left()) + 1,
                 (true, false) => break None,
-                // It has changed all its rows before its portal gave the first; how many, PostgreSQL tells at the end.
+                // It has changed all its rows before its portal gave the first; how many is known when all are read.
                 (true, true) => ALL_ROWS,
             };
         };
@@ -191,11 +210,11 @@ impl Run<'_> {
         Ok(Outcome { page: page.finish(), rows_affected: command_rows.filter(|_| counts) })
     }
 
-    /// Run a statement outside of any transaction block, reading it to its end.
+    /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
     async fn alone(&self, client: &Client, statement: &Statement) -> Result<Outcome, QueryError> {
         let sql = &*statement.sql;
-        let wrong = |error| self.wrong(&error, sql);
-        let prepared = client.prepare(sql).await.map_err(wrong)?;
+        let prepared = client.prepare(sql).await.map_err(|error| self.wrong(&error, sql))?;
+        let wrong = |error| self.wrong(&error, sql).unsure(self.target);
         let parameters = params::convert(&statement.parameters, prepared.params())?;
         let mut page = Page::new(prepared.columns(), self.reading.format, self.reading.limits);
         let mut rows = pin!(client.query_raw(&prepared, &parameters).await.map_err(wrong)?);

@@ -11,6 +11,11 @@ use std::fmt;
 pub struct Operation(&'static str);
 
 impl Operation {
+    /// Sets a setting, or what holds for the transaction.
+    pub const SET: Self = Self("SET");
+    /// Takes a setting back.
+    pub const RESET: Self = Self("RESET");
+
     /// The operation of `sql`; `OTHER` for a word that begins no statement we know, `EMPTY` for no token at all.
     pub fn of(sql: &str) -> Self {
         // A SELECT may stand in parentheses.

@@ -1,0 +1,65 @@
+//! What the tests share.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod heard;
+pub mod scripted;
+
+use std::time::{Duration, Instant};
+
+use mcp_server_postgres::settings::{
+    AccessMode, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Settings, SslMode,
+    TargetSessionAttrs,
+};
+
+/// Settings that a test changes where it matters.
+pub fn settings() -> Settings {
+    Settings {
+        postgres: PostgresSettings {
+            hosts: vec!["127.0.0.1".to_owned()],
+            ports: vec![5432],
+            database: "shop".to_owned(),
+            user: "clerk".to_owned(),
+            password: None,
+            ssl_mode: SslMode::Disable,
+            ssl_root_cert: None,
+            application_name: "test".to_owned(),
+            options: None,
+            target_session_attrs: TargetSessionAttrs::Any,
+            pool_size: 2,
+            pool_min_size: 1,
+            connect_timeout: Duration::from_secs(5),
+            command_timeout: Duration::from_secs(30),
+            pool_wait_timeout: Duration::from_secs(5),
+        },
+        access: AccessMode::ReadOnly,
+        limits: Limits { rows_max: 1000, bytes_max: 1 << 20, in_flight_max: 16, line_bytes_max: 1 << 20 },
+        metrics: MetricsSettings { history_max: 1000, slow_query_threshold: Duration::from_secs(1) },
+        log: LogSettings { level: slog::Level::Info, file: None, parameters: false },
+        reload: ReloadSettings { debounce: Duration::from_millis(100) },
+    }
+}
+
+/// The same with a change.
+pub fn settings_with(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = settings();
+    change(&mut settings);
+    settings
+}
+
+/// A logger that nobody reads.
+pub fn no_log() -> slog::Logger {
+    slog::Logger::root(slog::Discard, slog::o!())
+}
+
+/// How long an event may take to come: far longer than any does, so that a lost one fails instead of hanging.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Wait until `condition` holds.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "this never came to be: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

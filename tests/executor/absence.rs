@@ -1,0 +1,69 @@
+//! A database that is not there, goes, and comes back.
+
+use std::time::Instant;
+
+use super::*;
+
+#[actix_rt::test]
+async fn without_a_database_a_call_is_told_so_in_time_and_the_first_after_its_return_succeeds() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.connect_timeout = seconds(2)).await;
+    world.cluster.stop().unwrap();
+    let (executor, _finished, log) = start(&world.settings);
+    world.executor = executor;
+    for _ in 0..3 {
+        let began = Instant::now();
+        let error = world.query("select 1").await.unwrap_err();
+        assert!(began.elapsed() < seconds(2) * 2, "within the connect timeout, and some");
+        assert!(matches!(error, QueryError::Unavailable { outcome_unknown: false, .. }), "{error:?}");
+        let text = error.for_model();
+        assert!(text.contains("could not connect to PostgreSQL") && text.contains("refused"), "{text}");
+        assert!(
+            error.to_string().contains(&format!("postgres@127.0.0.1:{}/postgres", world.cluster.port())),
+            "{error}"
+        );
+    }
+    until("the operator is told", async || !log.of("the database is not available yet").is_empty()).await;
+    world.cluster.start_again().unwrap();
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+}
+
+#[actix_rt::test]
+async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new().await;
+    let settings = settings_of(&world.cluster, |settings| {
+        settings.postgres.ports = vec![silent.local_addr().unwrap().port()];
+        settings.postgres.connect_timeout = Duration::from_millis(200);
+        settings.postgres.pool_min_size = 0;
+    });
+    world.executor = start(&settings).0;
+    let text = world.refusal("select 1").await;
+    assert!(text.contains("POSTGRES_CONNECT_TIMEOUT") || text.contains("timed out"), "{text}");
+}
+
+#[actix_rt::test]
+async fn a_restart_of_the_server_fails_what_runs_and_nothing_after() {
+    let mut world = World::new().await;
+    let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_backends("active", 1).await;
+    world.cluster.restart().unwrap();
+    let error = running.await.unwrap().unwrap().unwrap_err();
+    assert!(error.for_model().contains("57P01") || error.for_model().contains("not available"), "{error}");
+    until("the connections' ends are noticed", async || !world.log.of("connection lost").is_empty()).await;
+    for _ in 0..3 {
+        assert_eq!(world.rows("select 1").await, "[[1]]");
+    }
+}
+
+#[actix_rt::test]
+async fn a_killed_backend_costs_the_call_that_ran_on_it_and_no_other() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    for _ in 0..5 {
+        let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+        world.until_backends("active", 1).await;
+        world.prepare("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'").await;
+        let error = running.await.unwrap().unwrap().unwrap_err();
+        assert!(error.for_model().contains("57P01"), "{error}");
+        assert_eq!(world.rows("select 1").await, "[[1]]");
+    }
+}

@@ -1,0 +1,152 @@
+//! Read-only and read-write.
+
+use super::*;
+
+#[actix_rt::test]
+async fn in_read_only_mode_a_write_is_refused_with_the_setting_that_would_allow_it() {
+    let world = World::new().await;
+    world.prepare("create table t (n int); create sequence s; create function f() returns int language sql as 'insert into t values (1) returning n'").await;
+    for sql in [
+        "insert into t values (1)",
+        "update t set n = 2",
+        "delete from t",
+        "truncate t",
+        "drop table t",
+        "create table u (n int)",
+        "alter table t add m int",
+        "select nextval('s')",
+        "select f()",
+        "with w as (insert into t values (1) returning n) select * from w",
+        "explain analyze insert into t values (1)",
+        "select * into u from t",
+        "grant select on t to public",
+        "comment on table t is 'x'",
+        "do 'begin insert into t values (1); end'",
+        "create index on t (n)",
+        "refresh materialized view m",
+        "merge into t using (values (1)) v (n) on false when not matched then insert values (1)",
+    ] {
+        let error = world.refusal(sql).await;
+        assert!(error.starts_with("ERROR 25006: cannot "), "{sql}: {error}");
+        assert!(error.contains("MCP_ACCESS_MODE=read-write"), "{sql}: {error}");
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
+}
+
+#[actix_rt::test]
+async fn what_leaves_read_only_mode_in_its_own_call_leaves_it_for_nothing() {
+    let world = World::new().await;
+    world.prepare("create table t (n int)").await;
+    for sql in [
+        "set transaction read write",
+        "set session characteristics as transaction read write",
+        "set default_transaction_read_only = off",
+        "select set_config('transaction_read_only', 'off', false)",
+        "select set_config('transaction_read_only', 'off', true), f.n from (select 1 n) f",
+        "reset all",
+        "discard all",
+        "do 'begin commit; insert into t values (1); end'",
+        "vacuum t",
+        "select 1; commit; insert into t values (1)",
+        "create database other",
+    ] {
+        // Some are answered, some refused; either way the next call is as read-only as ever.
+        let _ = world.query(sql).await;
+        let error = world.refusal("insert into t values (1)").await;
+        assert!(error.starts_with("ERROR 25006"), "after {sql}: {error}");
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
+    assert_eq!(world.observed::<i64>("select count(*) from pg_database where datname = 'other'").await, 0);
+}
+
+#[actix_rt::test]
+async fn no_statement_of_a_batch_can_make_the_next_one_write() {
+    let world = World::new().await;
+    world.prepare("create table t (n int)").await;
+    let insert = ("insert into t values (1)", json!([]));
+    for first in [
+        "set transaction read write",
+        "/* */ ; SET transaction_read_only = off",
+        "set local transaction_read_only to default",
+        "reset transaction_read_only",
+        "set session characteristics as transaction read write",
+        "set default_transaction_read_only = off",
+        "reset all",
+    ] {
+        let error = world.batch(&[(first, json!([])), insert.clone()]).await.expect_err(first);
+        assert_eq!(error.statement, Some(1), "{first}");
+        let text = error.error.for_model();
+        assert!(text.contains("SET is not accepted in read-only mode"), "{first}: {text}");
+    }
+    for (first, sqlstate) in [
+        ("select set_config('transaction_read_only', 'off', false)", "25001"),
+        ("select set_config('default_transaction_read_only', 'off', false)", "25006"),
+        ("show transaction_read_only", "25006"),
+    ] {
+        let error = world.batch(&[(first, json!([])), insert.clone()]).await.expect_err(first);
+        assert_eq!(error.error.sqlstate(), Some(sqlstate), "{first}: {}", error.error);
+    }
+}
+
+#[actix_rt::test]
+async fn two_statements_in_one_query_are_refused_in_either_mode() {
+    for mode in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
+        let world = World::with(Options::new(), |settings| settings.access = mode).await;
+        world.prepare("create table t (n int)").await;
+        for sql in ["select 1; select 2", "select 1; insert into t values (1)", "commit; drop table t"] {
+            let error = world.refusal(sql).await;
+            assert!(error.starts_with("ERROR 42601: cannot insert multiple commands"), "{sql}: {error}");
+            assert!(error.contains("batch_query_execute"), "{sql}: {error}");
+        }
+        assert_eq!(world.rows("select 1;").await, "[[1]]");
+        assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
+    }
+}
+
+#[actix_rt::test]
+async fn in_read_write_mode_a_write_lasts_and_is_counted() {
+    let world = World::read_write().await;
+    for (sql, affected, rows) in [
+        ("create table t (n int primary key)", None, "[]"),
+        ("insert into t select generate_series(1, 10)", Some(10), "[]"),
+        ("insert into t values (11) returning n", Some(1), "[[11]]"),
+        ("update t set n = n + 100 where n > 5", Some(6), "[]"),
+        ("with gone as (delete from t where n > 100 returning n) select count(*) from gone", None, "[[6]]"),
+        ("delete from t where n = 5", Some(1), "[]"),
+        (
+            "merge into t using (values (1), (50)) v (n) on t.n = v.n when matched then delete when not matched then insert values (v.n)",
+            Some(2),
+            "[]",
+        ),
+        ("select count(*) from t", None, "[[4]]"),
+    ] {
+        let outcome = world.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).answer;
+        assert_eq!(outcome.rows_affected, affected, "{sql}");
+        assert_eq!(format!("[{}]", outcome.page.json), rows, "{sql}");
+    }
+    let error = world.refusal("insert into t values (50)").await;
+    assert!(error.starts_with("ERROR 23505: duplicate key"), "{error}");
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 4);
+}
+
+#[actix_rt::test]
+async fn in_read_write_mode_what_takes_no_transaction_runs_without_one() {
+    let world = World::read_write().await;
+    world.prepare("create table t (n int); create procedure p() language plpgsql as 'begin insert into t values (1); commit; insert into t values (2); end'").await;
+    for sql in ["vacuum t", "create index concurrently i on t (n)", "create database other", "call p()"] {
+        world.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 2);
+    assert_eq!(world.observed::<i64>("select count(*) from pg_database where datname = 'other'").await, 1);
+}
+
+#[actix_rt::test]
+async fn a_change_of_the_mode_holds_from_the_next_call_on_and_keeps_the_pool() {
+    let mut world = World::new().await;
+    world.prepare("create table t (n int)").await;
+    assert!(world.refusal("insert into t values (1)").await.starts_with("ERROR 25006"));
+    world.change(|settings| settings.access = AccessMode::ReadWrite).await;
+    assert_eq!(world.query("insert into t values (1)").await.unwrap().generation, 1);
+    world.change(|settings| settings.access = AccessMode::ReadOnly).await;
+    assert!(world.refusal("insert into t values (1)").await.starts_with("ERROR 25006"));
+}

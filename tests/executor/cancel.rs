@@ -1,0 +1,103 @@
+//! What nobody waits for does not run on, and what takes too long is ended by the clock that says so.
+
+use mcp_server_postgres::actors::metrics::Verdict;
+use mcp_server_postgres::postgres::error::Clock;
+
+use super::*;
+
+#[actix_rt::test]
+async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    for sql in [
+        "select pg_sleep(60)",
+        "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d",
+        "do 'begin loop null; end loop; end'",
+    ] {
+        let call = actix_rt::spawn(world.ask(sql, json!([])));
+        world.until_backends("active", 1).await;
+        call.abort();
+        world.until_backends("active", 0).await;
+        assert_eq!(world.finished.next().await.message.verdict, Verdict::Cancelled, "{sql}");
+        assert_eq!(world.rows("select 1").await, "[[1]]");
+        assert_eq!(world.finished.next().await.message.verdict, Verdict::Done);
+        assert!(world.backends("%").await <= 1, "the pool's place was not given away twice");
+    }
+}
+
+#[actix_rt::test]
+async fn a_dropped_batch_stops_and_leaves_nothing() {
+    let world = World::read_write().await;
+    world.prepare("create table t (n int)").await;
+    let batch = world.ask_batch(&[("insert into t values (1)", json!([])), ("select pg_sleep(60)", json!([]))]);
+    let batch = actix_rt::spawn(batch);
+    world.until_backends("active", 1).await;
+    batch.abort();
+    world.until_backends("active", 0).await;
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
+}
+
+#[actix_rt::test]
+async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_backends("active", 1).await;
+    let second = actix_rt::spawn(world.ask("select 2", json!([])));
+    until("the second waits", async || world.status().await.waiting == 1).await;
+    second.abort();
+    let event = world.finished.next().await.message;
+    assert_eq!((&*event.sql, event.verdict, event.executed), ("select 2", Verdict::Cancelled, Duration::ZERO));
+    assert_eq!(world.status().await.waiting, 0);
+    first.abort();
+    world.until_backends("active", 0).await;
+}
+
+#[actix_rt::test]
+async fn a_statement_past_the_command_timeout_is_stopped_and_the_clock_is_named() {
+    let world =
+        World::with(Options::new(), |settings| settings.postgres.command_timeout = Duration::from_millis(200)).await;
+    for sql in ["select pg_sleep(60)", "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d"] {
+        let error = world.query(sql).await.unwrap_err();
+        assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: Duration::from_millis(200) });
+        assert!(error.for_model().contains("POSTGRES_COMMAND_TIMEOUT"), "{}", error.for_model());
+        world.until_backends("active", 0).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_statement_that_our_clock_missed_is_ended_by_postgresqls_own() {
+    let world = World::with(Options::new(), |settings| settings.postgres.command_timeout = seconds(3)).await;
+    assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
+    assert_eq!(world.rows("show idle_in_transaction_session_timeout").await, r#"[["63s"]]"#);
+    world.query("select set_config('statement_timeout', '1ms', false)").await.unwrap();
+    assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
+}
+
+#[actix_rt::test]
+async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
+    let world = World::with(Options::new(), |settings| {
+        settings.postgres.pool_size = 1;
+        settings.postgres.pool_wait_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_backends("active", 1).await;
+    let error = world.query("select 2").await.unwrap_err();
+    assert_eq!(error, QueryError::TimedOut { clock: Clock::PoolWait, after: Duration::from_millis(100) });
+    assert!(error.for_model().contains("POSTGRES_POOL_WAIT_TIMEOUT"), "{}", error.for_model());
+    first.abort();
+    world.until_backends("active", 0).await;
+    assert_eq!(world.rows("select 3").await, "[[3]]");
+}
+
+#[actix_rt::test]
+async fn a_cancellation_never_hits_the_next_statement() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 2).await;
+    for round in 0..300_u64 {
+        let call = actix_rt::spawn(world.ask("select count(*) from generate_series(1, 2000)", json!([])));
+        // From before it is sent to after it has answered.
+        tokio::time::sleep(Duration::from_micros(round * 20)).await;
+        call.abort();
+        assert_eq!(world.rows("select 1").await, "[[1]]", "round {round}");
+    }
+    assert!(world.backends("%").await <= 2);
+}

@@ -1,0 +1,166 @@
+//! The executor against a real PostgreSQL: the test sends it messages and plays the metrics.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::dev::Request;
+use actix::prelude::*;
+use mcp_server_postgres::actors::executor::{Answered, Batch, BatchError, ConfigChanged, Executor, Query, Status};
+use mcp_server_postgres::actors::metrics::QueryFinished;
+use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::page::{Format, Limits};
+use mcp_server_postgres::postgres::pool::PoolStatus;
+use mcp_server_postgres::postgres::run::{Outcome, Reading, Statement};
+use mcp_server_postgres::settings::{AccessMode, Secret, Settings};
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+use tokio_util::task::TaskTracker;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod absence;
+mod access;
+mod batch;
+mod cancel;
+mod connection;
+mod reload;
+mod tls;
+mod values;
+
+use common::heard::Heard;
+use common::scripted::{Script, scripted};
+use common::{settings_with, until};
+
+/// An executor, its PostgreSQL, and what is heard of it.
+struct World {
+    /// Dropped first, so that its connections go before their server.
+    executor: Addr<Executor>,
+    finished: Script<QueryFinished>,
+    log: Heard,
+    settings: Arc<Settings>,
+    reading: Reading,
+    /// Looks at the same database past the executor.
+    observer: Client,
+    cluster: PrivateCluster,
+}
+
+impl World {
+    /// In read-only mode, the default.
+    async fn new() -> Self {
+        Self::with(Options::new(), |_| {}).await
+    }
+
+    async fn read_write() -> Self {
+        Self::with(Options::new(), |settings| settings.access = AccessMode::ReadWrite).await
+    }
+
+    async fn with(options: Options, change: impl FnOnce(&mut Settings)) -> Self {
+        let cluster = options.start().unwrap();
+        let observer = connect(&cluster.url()).await;
+        let settings = settings_of(&cluster, change);
+        let (executor, finished, log) = start(&settings);
+        let limits = Limits { rows_max: settings.limits.rows_max, bytes_max: settings.limits.bytes_max };
+        let reading = Reading { limits, format: Format::Table };
+        Self { executor, finished, log, settings: Arc::new(settings), reading, observer, cluster }
+    }
+
+    /// Run this SQL past the executor.
+    async fn prepare(&self, sql: &str) {
+        self.observer.batch_execute(sql).await.unwrap();
+    }
+
+    /// The first column of the first row, past the executor.
+    async fn observed<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
+        self.observer.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Ask and do not wait.
+    fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
+        let statement = statement(sql, parameters);
+        self.executor.send(Query { tool: "a test", statement, reading: self.reading })
+    }
+
+    async fn query(&self, sql: &str) -> Result<Answered<Outcome>, QueryError> {
+        self.ask(sql, json!([])).await.unwrap()
+    }
+
+    /// The answer's rows as JSON.
+    async fn rows(&self, sql: &str) -> String {
+        format!("[{}]", self.query(sql).await.unwrap().answer.page.json)
+    }
+
+    async fn refusal(&self, sql: &str) -> String {
+        self.query(sql).await.map(|answered| answered.answer).expect_err(sql).for_model()
+    }
+
+    fn ask_batch(&self, statements: &[(&str, Value)]) -> Request<Executor, Batch> {
+        let statements = statements.iter().map(|(sql, parameters)| statement(sql, parameters.clone())).collect();
+        self.executor.send(Batch { tool: "a test", statements, reading: self.reading })
+    }
+
+    async fn batch(&self, statements: &[(&str, Value)]) -> Result<Answered<Vec<Outcome>>, BatchError> {
+        self.ask_batch(statements).await.unwrap()
+    }
+
+    async fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        let old = self.settings.clone();
+        let mut new = (*old).clone();
+        change(&mut new);
+        let new = Arc::new(new);
+        self.settings = new.clone();
+        self.executor.send(ConfigChanged { old, new }).await.unwrap();
+    }
+
+    async fn status(&self) -> PoolStatus {
+        self.executor.send(Status).await.unwrap()
+    }
+
+    /// How many of the executor's backends are in this state; `%` for any.
+    async fn backends(&self, state: &str) -> i64 {
+        let sql = "select count(*) from pg_stat_activity where application_name = 'test' and state like $1";
+        self.observer.query_one(sql, &[&state]).await.unwrap().get(0)
+    }
+
+    async fn until_backends(&self, state: &str, count: i64) {
+        until(&format!("{count} backends {state}"), async || self.backends(state).await == count).await;
+    }
+}
+
+fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> Settings {
+    settings_with(|settings| {
+        settings.postgres.ports = vec![cluster.port()];
+        settings.postgres.database = "postgres".to_owned();
+        settings.postgres.user = "postgres".to_owned();
+        change(settings);
+    })
+}
+
+fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Heard) {
+    let (log, heard) = Heard::new();
+    let (recipient, finished) = scripted();
+    let executor = Executor::new(settings, recipient, TaskTracker::new(), &log).unwrap();
+    (executor.start(), finished, heard)
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    actix_rt::spawn(connection);
+    client
+}
+
+fn statement(sql: &str, parameters: Value) -> Statement {
+    let Value::Array(parameters) = parameters else { panic!("parameters are a list here") };
+    Statement { sql: sql.into(), parameters }
+}
+
+fn password(text: &str) -> Option<Secret> {
+    Some(Secret::new(text))
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,140 @@
+//! Parameters in, rows out, and the limits of an answer.
+
+use mcp_server_postgres::postgres::page::Cut;
+
+use super::*;
+
+#[actix_rt::test]
+async fn a_parameter_of_any_type_goes_in_and_comes_back() {
+    let world = World::new().await;
+    world
+        .prepare("create type mood as enum ('sad', 'ok'); create domain age as int check (value >= 0); create type pair as (a int, b text)")
+        .await;
+    for (sql, parameters, rows) in [
+        ("select $1::int + 1", json!([41]), json!([[42]])),
+        ("select $1::int8", json!([9_007_199_254_740_993_i64]), json!([["9007199254740993"]])),
+        (
+            "select $1::uuid",
+            json!(["A0EEBC999C0B4EF8BB6D6BB9BD380A11"]),
+            json!([["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]]),
+        ),
+        ("select $1::date + 1", json!(["2024-02-28"]), json!([["2024-02-29"]])),
+        ("select $1::timestamptz", json!(["2024-02-28T12:00:00+02"]), json!([["2024-02-28 10:00:00+00"]])),
+        ("select $1::interval", json!(["90 minutes"]), json!([["01:30:00"]])),
+        ("select $1::jsonb -> 'a'", json!([{"a": [1, null, "x"]}]), json!([[[1, null, "x"]]])),
+        ("select $1::json", json!([[1, 2]]), json!([[[1, 2]]])),
+        ("select $1::mood", json!(["ok"]), json!([["ok"]])),
+        ("select $1::age", json!([7]), json!([[7]])),
+        ("select $1::inet", json!(["10.0.0.1/8"]), json!([["10.0.0.1/8"]])),
+        ("select $1::int[]", json!([[1, null, 3]]), json!([[[1, null, 3]]])),
+        ("select $1::int[]", json!(["{1,2}"]), json!([[[1, 2]]])),
+        ("select $1::text[]", json!([["a\"b", "", "NULL", "c\\d"]]), json!([[["a\"b", "", "NULL", "c\\d"]]])),
+        ("select 2 = any($1::int[])", json!([[1, 2]]), json!([[true]])),
+        ("select $1::bool, $2::text", json!([true, null]), json!([[true, null]])),
+        ("select $1::bytea", json!(["\\x00ff"]), json!([["\\x00ff"]])),
+        ("select ($1::pair).b", json!(["(1,two)"]), json!([["two"]])),
+        ("select $1::int4range", json!(["[1,5)"]), json!([["[1,5)"]])),
+        ("select $1", json!(["a text is what an unknown is"]), json!([["a text is what an unknown is"]])),
+        ("select 1 as a, 2 as a, 3", json!([]), json!([[1, 2, 3]])),
+        ("select", json!([]), json!([[]])),
+        ("select 1 where false", json!([]), json!([])),
+    ] {
+        let answered = world.ask(sql, parameters.clone()).await.unwrap();
+        let page = answered.unwrap_or_else(|error| panic!("{sql} {parameters}: {error}")).answer.page;
+        let answer: Value = serde_json::from_str(&format!("[{}]", page.json)).unwrap();
+        assert_eq!(answer, rows, "{sql} {parameters}");
+        assert_eq!(page.cut, None, "{sql}");
+    }
+}
+
+#[actix_rt::test]
+async fn digits_are_kept_as_they_were_written() {
+    let world = World::new().await;
+    let parameters: Value = serde_json::from_str("[1.10, 12345678901234567890.123456789]").unwrap();
+    let answered = world.ask("select $1::numeric, $2::numeric", parameters).await.unwrap().unwrap();
+    assert!(answered.answer.page.text.ends_with("1.10 | 12345678901234567890.123456789\n"));
+}
+
+#[actix_rt::test]
+async fn a_parameter_that_does_not_fit_is_answered_with_what_would() {
+    let world = World::new().await;
+    for (sql, parameters, parts) in [
+        ("select $1::int", json!([]), &["takes 1 parameter ($1 integer)", "`parameters` has 0"][..]),
+        ("select 1", json!([1, 2]), &["takes 0 parameters (none)", "`parameters` has 2"]),
+        ("select $1::int", json!([{"a": 1}]), &["Parameter $1", "wants integer", "an object was given"]),
+        ("select $1::int[]", json!([7]), &["Parameter $1", "wants integer[]", "a number was given", "JSON array"]),
+        ("select $1::int", json!(["seven"]), &["22P02", "invalid input syntax for type integer: \"seven\"", "$1"]),
+        ("select $1::date", json!(["2023-02-29"]), &["22008", "2023-02-29", "$1"]),
+        ("select $1::text", json!(["a\u{0}b"]), &["Parameter $1", "U+0000"]),
+    ] {
+        let error = world.ask(sql, parameters.clone()).await.unwrap().expect_err(sql).for_model();
+        for part in parts {
+            assert!(error.contains(part), "{sql} {parameters}: {error}");
+        }
+    }
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+}
+
+#[actix_rt::test]
+async fn an_answer_ends_at_its_limit_of_rows_or_bytes_and_says_which() {
+    let mut world = World::new().await;
+    let sql = "select n, repeat('x', 1000) from generate_series(1, 1000) n";
+    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
+    let page = world.query(sql).await.unwrap().answer.page;
+    assert_eq!((page.rows, page.cut), (10, Some(Cut::Rows(10))));
+
+    world.reading.limits = Limits { rows_max: 1000, bytes_max: 10_000 };
+    let page = world.query(sql).await.unwrap().answer.page;
+    assert_eq!((page.rows, page.cut), (9, Some(Cut::Bytes(10_000))));
+    assert!(page.json.len() <= 10_000);
+
+    // As many rows as the limit are no cut.
+    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
+    for (rows, cut) in [(9, None), (10, None), (11, Some(Cut::Rows(10)))] {
+        let page = world.query(&format!("select generate_series(1, {rows})")).await.unwrap().answer.page;
+        assert_eq!((page.rows, page.cut), (rows.min(10), cut), "{rows}");
+    }
+}
+
+#[actix_rt::test]
+async fn rows_past_the_limit_are_not_even_made() {
+    let mut world = World::read_write().await;
+    world.prepare("create sequence made").await;
+    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
+    // Not a set-returning function in FROM: PostgreSQL would store all its rows first.
+    let sql = "select nextval('made') from pg_class a, pg_class b, pg_class c";
+    assert_eq!(world.query(sql).await.unwrap().answer.page.cut, Some(Cut::Rows(10)));
+    assert!(world.observed::<i64>("select last_value from made").await < 1000);
+}
+
+#[actix_rt::test]
+async fn any_statement_that_returns_rows_is_read_within_the_limits() {
+    let mut world = World::read_write().await;
+    world.prepare("create table t as select generate_series(1, 100) n").await;
+    world.reading.limits = Limits { rows_max: 3, bytes_max: 1 << 20 };
+    for (sql, affected) in [
+        ("table t", None),
+        ("values (1), (2), (3), (4)", None),
+        ("with a as (select * from t) select * from a", None),
+        ("update t set n = n + 0 returning n", Some(100)),
+        ("insert into t select 1000 + n from t returning n", Some(100)),
+        ("delete from t where n > 1000 returning n", Some(100)),
+    ] {
+        let outcome = world.query(sql).await.unwrap().answer;
+        assert_eq!((outcome.page.rows, outcome.page.cut), (3, Some(Cut::Rows(3))), "{sql}");
+        assert_eq!(outcome.rows_affected, affected, "{sql}");
+    }
+    for sql in ["show work_mem", "explain select 1", "explain (format json) select 1"] {
+        assert_eq!(world.query(sql).await.unwrap().answer.page.rows, 1, "{sql}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_type_that_only_postgresql_can_show_is_shown_by_it() {
+    let world = World::new().await;
+    world.prepare("create extension if not exists ltree; create extension if not exists cube").await;
+    assert_eq!(
+        world.rows("select 'a.b'::ltree, '(1,2)'::cube, null::cube, 'x.*'::lquery from generate_series(1, 2)").await,
+        r#"[["a.b","(1, 2)",null,"x.*"],["a.b","(1, 2)",null,"x.*"]]"#
+    );
+}
