@@ -1,0 +1,151 @@
+//! The protocol's good days: every revision, order, cancellation, and what a tool answers.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+#[tokio::test]
+async fn a_session_of_each_older_revision_is_answered_in_that_revision() {
+    let cluster = PrivateCluster::start().unwrap();
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let mut server = Server::start(&format!("DATABASE_URL={}", cluster.url()));
+        let answer = server.initialize(revision).await;
+        assert_eq!(answer["result"]["protocolVersion"], revision);
+        assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-server-postgres");
+        assert_eq!(answer["result"]["capabilities"], json!({"tools": {"listChanged": true}}));
+        assert_eq!(server.ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), 4);
+        assert_eq!(server.rows("select 1").await, json!([[1]]));
+        assert_eq!(server.ask("ping", json!({})).await["result"], json!({}));
+    }
+    let mut server = Server::start(&format!("DATABASE_URL={}", cluster.url()));
+    let answer = server.initialize("1999-01-01").await;
+    assert_eq!(answer["result"]["protocolVersion"], "2025-11-25", "the newest that begins with `initialize`");
+}
+
+#[tokio::test]
+async fn requests_of_2026_07_28_need_no_handshake() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::start(&format!("DATABASE_URL={}", cluster.url()));
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "a test", "version": "1"},
+    });
+    let answer = server.ask("server/discover", json!({"_meta": meta})).await;
+    let versions = answer["result"]["supportedVersions"].as_array().unwrap();
+    assert!(versions.contains(&json!("2026-07-28")) && versions.contains(&json!("2025-11-25")), "{answer}");
+    let listed = server.ask("tools/list", json!({"_meta": meta})).await;
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 4, "{listed}");
+    let call = json!({"name": "async_query_execute", "arguments": {"query": "select 1"}, "_meta": meta});
+    let answer = server.ask("tools/call", call).await;
+    assert_eq!(answer["result"]["structuredContent"]["rows"], json!([[1]]), "{answer}");
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+}
+
+#[tokio::test]
+async fn a_call_is_answered_while_a_slower_one_runs() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "").await;
+    let observer = observer(&cluster).await;
+    let slow = server.send_call("async_query_execute", json!({"query": "select pg_advisory_lock_shared(7)"})).await;
+    observer.batch_execute("select pg_advisory_lock(7)").await.unwrap();
+    // Either of the two may have got the lock first; the point is that the server goes on reading.
+    for _ in 0..3 {
+        server.send("ping", json!({})).await;
+        let fast = server.send_call("async_query_execute", json!({"query": "select 1"})).await;
+        loop {
+            let answer = server.hear().await;
+            if answer["id"] == fast {
+                break;
+            }
+        }
+    }
+    observer.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
+    let _ = slow;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_stops_in_postgresql_and_is_never_answered() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "").await;
+    let observer = observer(&cluster).await;
+    for (tool, arguments) in [
+        ("async_query_execute", json!({"query": "select pg_sleep(60)"})),
+        ("batch_query_execute", json!({"queries": [{"query": "select 1"}, {"query": "select pg_sleep(60)"}]})),
+    ] {
+        let id = server.send_call(tool, arguments).await;
+        until_active(&observer, 1).await;
+        let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        server.say(&cancel.to_string()).await;
+        until_active(&observer, 0).await;
+        // `rows` refuses any answer but its own.
+        assert_eq!(server.rows("select 1").await, json!([[1]]));
+    }
+    let cancelled = server.logged("query cancelled").await;
+    assert_eq!(cancelled["context"]["tool"], "async_query_execute");
+}
+
+#[tokio::test]
+async fn each_tool_answers_as_text_and_as_what_its_output_schema_says() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "MCP_ACCESS_MODE=read-write").await;
+    let text = |result: &Value| result["content"][0]["text"].as_str().unwrap().to_owned();
+
+    let none = server.call("performance_summary", json!({})).await;
+    assert!(text(&none).starts_with("No query has run since "), "{none}");
+    let none = server.call("slow_queries", json!({})).await;
+    assert!(text(&none).starts_with("No query has run "), "{none}");
+
+    let result = server
+        .call(
+            "async_query_execute",
+            json!({"query": "select n, n * $1::numeric as m from generate_series(1, 2) n", "parameters": {"factor": 1.5}}),
+        )
+        .await;
+    assert_eq!(text(&result), "2 rows\nn | m\n-----\n1 | 1.5\n2 | 3.0\n");
+    let structured = &result["structuredContent"];
+    assert_eq!(structured["columns"], json!([{"name": "n", "type": "integer"}, {"name": "m", "type": "numeric"}]));
+    assert_eq!(
+        (&structured["row_count"], &structured["rows_affected"], &structured["truncated"], &structured["generation"]),
+        (&json!(2), &json!(null), &json!(false), &json!(1))
+    );
+    assert!(structured["duration_ms"].as_f64().unwrap() > 0.0);
+
+    for (format, expected) in [
+        ("json", "1 row\n{\"columns\":[\"a\"],\"rows\":[[\"x\"]]}\n"),
+        ("csv", "1 row\na\r\nx\r\n"),
+        ("markdown", "1 row\n| a |\n|---|\n| x |\n"),
+    ] {
+        let arguments = json!({"query": "select 'x'::text as a", "format": format});
+        assert_eq!(text(&server.call("async_query_execute", arguments).await), expected);
+    }
+    let cut = server.call("async_query_execute", json!({"query": "select generate_series(1, 9)", "max_rows": 2})).await;
+    assert!(text(&cut).contains("Truncated at 2 rows (max_rows)"), "{cut}");
+    assert_eq!(cut["structuredContent"]["truncated"], true);
+
+    let batch = json!({"queries": [
+        {"query": "create table t (n int)"},
+        {"query": "insert into t select generate_series(1, $1)", "parameters": [3]},
+        {"query": "table t"},
+    ]});
+    let result = server.call("batch_query_execute", batch).await;
+    assert!(text(&result).starts_with("3 statements in one transaction\n"), "{result}");
+    assert_eq!(result["structuredContent"]["results"][1]["rows_affected"], 3);
+    assert_eq!(result["structuredContent"]["results"][2]["rows"], json!([[1], [2], [3]]));
+
+    let summary = server.call("performance_summary", json!({})).await;
+    assert_eq!(summary["structuredContent"]["total"], 8, "{summary}");
+    assert_eq!(summary["structuredContent"]["success_rate"], 1.0, "{summary}");
+    let slow = server.call("slow_queries", json!({"threshold_ms": 0, "limit": 3})).await;
+    assert_eq!(slow["structuredContent"]["queries"].as_array().unwrap().len(), 3, "{slow}");
+    assert!(!text(&slow).contains("'x'"), "{slow}");
+}
+
+#[tokio::test]
+async fn more_rows_than_a_pipe_holds_come_whole() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "MCP_MAX_ROWS=100000\nMCP_MAX_BYTES=50000000").await;
+    let rows = server.rows("select n, repeat('é', 40) from generate_series(1, 50000) n").await;
+    assert_eq!(rows.as_array().unwrap().len(), 50_000);
+    assert_eq!(rows[49_999][0], 50_000);
+}
