@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
-use slog::{Drain, FnValue, KV, Key, Level, Logger, Never, OwnedKVList, PushFnValue, Record, Serializer, o};
+use slog::{Drain, KV, Key, Level, Logger, Never, OwnedKVList, Record, Serializer, o};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -102,17 +102,7 @@ pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), St
 }
 
 fn json<W: Write>(out: W) -> slog_json::Json<W> {
-    slog_json::Json::new(out)
-        .set_flush(true)
-        // slog-json writes the last of these first.
-        .add_key_value(o!(
-            "line" => FnValue(|record| record.line()),
-            "module" => FnValue(|record| record.module()),
-            "message" => PushFnValue(|record, out| out.emit(record.msg())),
-            "level" => FnValue(|record| record.level().as_str()),
-            "timestamp" => FnValue(|_| OffsetDateTime::now_utc().format(&Rfc3339).ok()),
-        ))
-        .build()
+    slog_json::Json::new(out).set_flush(true).build()
 }
 
 /// Lets through what is at or above a level that may change.
@@ -134,7 +124,7 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
     }
 }
 
-/// Puts an event's facts into `context`, and `logger` and `function` beside it.
+/// Gives an event its fields: its facts go into `context`, what is known of every event beside it.
 struct InContext<D>(D);
 
 impl<D: Drain> Drain for InContext<D> {
@@ -142,18 +132,30 @@ impl<D: Drain> Drain for InContext<D> {
     type Err = D::Err;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
-        let mut facts = Facts::default();
-        // A value that cannot be written is a fact less, not an event less. The record's own come first: of two with
-        // one name the nearer one holds.
-        let _ = record.kv().serialize(record, &mut facts);
+        // A value that cannot be written is a fact less, not an event less.
+        let mut own = Facts::default();
+        let _ = record.kv().serialize(record, &mut own);
+        // slog hands them out last first.
+        let mut facts = Facts(own.0.into_iter().rev().collect());
+        // Of two with one name the nearer one holds: the record's own before its logger's.
         let _ = values.serialize(record, &mut facts);
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let logger = text(facts.0.shift_remove("logger"));
         let function = text(facts.0.shift_remove("function"));
-        let context = slog::Serde(Value::Object(facts.0));
+        let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        // Written last first.
+        let kv = slog::b!(
+            "context" => slog::Serde(Value::Object(facts.0)),
+            "line" => record.line(),
+            "function" => function,
+            "module" => record.module(),
+            "message" => record.msg(),
+            "logger" => logger,
+            "level" => record.level().as_str(),
+            "timestamp" => timestamp,
+        );
         let location = slog::RecordLocation { function: "", ..*record.location() };
         let statics = slog::RecordStatic { location: &location, tag: record.tag(), level: record.level() };
-        let kv = slog::b!("context" => context, "function" => function, "logger" => logger);
         self.0.log(&Record::new(&statics, record.msg(), kv), &OwnedKVList::from(o!()))
     }
 }
