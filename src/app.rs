@@ -50,7 +50,7 @@ pub struct System {
     pub access: watch::Receiver<AccessMode>,
     /// Cancelled when an actor that everything depends on is lost.
     pub lost: CancellationToken,
-    /// Connections being cleaned or cancelled.
+    /// The connections in use, being cleaned, or being cancelled.
     pub endings: TaskTracker,
 }
 
@@ -158,7 +158,7 @@ async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, gra
     ending.cancel();
     system.endings.close();
     let last_words = async {
-        // The cancelled calls' futures are dropped in the runtime's next turns, and only then do they cancel.
+        // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
         traffic.quiet().await;
         system.endings.wait().await;
     };

@@ -101,8 +101,28 @@ pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), St
     Ok((root, LogControl { level, file }, LogGuard { _queue: guard, _libraries: libraries }))
 }
 
-fn json<W: Write>(out: W) -> slog_json::Json<W> {
-    slog_json::Json::new(out).set_flush(true).build()
+fn json<W: Write>(out: W) -> slog_json::Json<WholeLines<W>> {
+    slog_json::Json::new(WholeLines { line: Vec::new(), out }).set_flush(true).build()
+}
+
+/// Collects what slog-json writes piece by piece and passes it on by the line: one system call an event, and no line
+/// of another process in the middle of one of ours.
+struct WholeLines<W> {
+    line: Vec<u8>,
+    out: W,
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.line);
+        self.line.clear();
+        written.and_then(|()| self.out.flush())
+    }
 }
 
 /// Lets through what is at or above a level that may change.
@@ -140,7 +160,11 @@ impl<D: Drain> Drain for InContext<D> {
         // Of two with one name the nearer one holds: the record's own before its logger's.
         let _ = values.serialize(record, &mut facts);
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let logger = text(facts.0.shift_remove("logger"));
+        let mut logger = text(facts.0.shift_remove("logger"));
+        // Of a library's record the tag is the path of its module.
+        if let Some(library) = record.tag().split("::").next().filter(|library| !library.is_empty()) {
+            logger = library.to_owned();
+        }
         let function = text(facts.0.shift_remove("function"));
         let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         // Written last first.

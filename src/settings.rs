@@ -240,8 +240,8 @@ impl std::error::Error for SettingsError {}
 /// Every problem that was found, not only the first.
 pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
     let layers = layers::read(inputs)?;
-    let (values, mut warnings) = layers.merge()?;
+    let merged = layers.merge();
     let mut files = layers.files;
-    let (settings, origins) = values::check(values, &inputs.folder, &mut files, &mut warnings)?;
+    let (settings, origins, warnings) = values::check(merged, &inputs.folder, &mut files)?;
     Ok(Loaded { settings, warnings, origins, files })
 }

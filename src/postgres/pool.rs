@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::{Clock, QueryError, causes};
 use super::tls;
@@ -47,7 +48,7 @@ pub struct Generation {
     tls: MakeRustlsConnect,
     /// What every connection is told first, and again after each cleaning.
     session: Arc<str>,
-    /// Connections that are being cleaned or cancelled after their call has ended.
+    /// The leases, and the connections that are being cleaned or cancelled after their call has ended.
     endings: TaskTracker,
     log: Logger,
 }
@@ -106,7 +107,7 @@ impl Generation {
     /// None became free, or none could be opened, in time.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
         let client = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
-        Ok(Lease { client: Some(client), generation: self.clone() })
+        Ok(Lease { client: Some(client), ending: self.endings.token(), generation: self.clone() })
     }
 
     /// Open connections until there are `count` (at least one), so that the first calls need not.
@@ -274,6 +275,8 @@ impl Connect for Dial {
 pub struct Lease {
     /// Present until the lease ends.
     client: Option<Object>,
+    /// Whoever ends the process waits for this lease too, and for what its end begins.
+    ending: TaskTrackerToken,
     generation: Arc<Generation>,
 }
 
@@ -295,7 +298,7 @@ impl Lease {
         let Some(client) = self.client.take() else { return };
         let generation = self.generation.clone();
         let clean = format!("{CLEAN}; {}", generation.session);
-        self.generation.endings.spawn(async move {
+        self.ending.task_tracker().spawn(async move {
             let why = match client.simple_query(&clean).await {
                 Ok(left) if !left.iter().any(is_prepared) => return,
                 // By PREPARE inside of a function, which alone cannot be undone: see CLEAN.
@@ -323,8 +326,13 @@ fn is_prepared(message: &SimpleQueryMessage) -> bool {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
+        if tokio::runtime::Handle::try_current().is_err() {
+            // The process ends before this call could: closing the connection is all that is left to do.
+            drop(Object::take(client));
+            return;
+        }
         let generation = self.generation.clone();
-        self.generation.endings.spawn(async move {
+        self.ending.task_tracker().spawn(async move {
             let began = Instant::now();
             let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
                 if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {

@@ -43,6 +43,15 @@ pub(super) struct Chosen {
     pub rank: Rank,
 }
 
+/// All layers as one.
+pub(super) struct Merged {
+    /// Empty if the layers could not be merged; otherwise every key that has a value, the defaults among them.
+    pub chosen: HashMap<&'static str, Chosen>,
+    pub warnings: Vec<String>,
+    /// Everything that is wrong with any source so far.
+    pub problems: Vec<String>,
+}
+
 /// Every layer, in the order of their ranks.
 pub(super) struct Layers {
     layers: Vec<Layer>,
@@ -125,11 +134,8 @@ fn pg_variable(pair: &Pair) -> Option<Entry> {
 }
 
 impl Layers {
-    /// What each key is set to, by the highest layer that sets it, and what an operator ought to know.
-    ///
-    /// # Errors
-    /// Everything that is wrong with any source.
-    pub(super) fn merge(&self) -> Result<(HashMap<&'static str, Chosen>, Vec<String>), SettingsError> {
+    /// What each key is set to, by the highest layer that sets it.
+    pub(super) fn merge(&self) -> Merged {
         let mut problems = self.problems.clone();
         let sources = self.layers.iter().cloned();
         let merged = sources.fold(Config::builder(), |builder, layer| builder.add_source(layer)).build();
@@ -137,9 +143,6 @@ impl Layers {
             problems.push(error.to_string());
             config::Map::new()
         });
-        if !problems.is_empty() {
-            return Err(SettingsError { problems });
-        }
         let mut warnings = self.warnings.clone();
         let mut chosen = HashMap::new();
         for key in KEYS {
@@ -161,7 +164,7 @@ impl Layers {
             let text = value.into_string().unwrap_or_default();
             chosen.insert(key.name, Chosen { text, place, rank });
         }
-        Ok((chosen, warnings))
+        Merged { chosen, warnings, problems }
     }
 
     /// Add a layer. An empty text sets nothing: hosts and compose files pass what they have no value for as such. A

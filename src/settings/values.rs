@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::{self, KEYS, Kind};
-use super::layers::{Chosen, Rank};
+use super::layers::{Chosen, Merged, Rank};
 use super::{
     AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Secret, Settings,
     SettingsError, SslMode, TargetSessionAttrs, WatchedFile,
@@ -17,13 +17,16 @@ use super::{
 /// # Errors
 /// Everything that is out of its bounds or contradicts itself.
 pub(super) fn check(
-    chosen: HashMap<&'static str, Chosen>,
+    merged: Merged,
     folder: &Path,
     files: &mut Vec<WatchedFile>,
-    warnings: &mut Vec<String>,
-) -> Result<(Settings, Vec<Effective>), SettingsError> {
-    let mut values = Values { chosen, folder, problems: Vec::new() };
-    let password = values.password(files, warnings);
+) -> Result<(Settings, Vec<Effective>, Vec<String>), SettingsError> {
+    let Merged { chosen, mut warnings, problems } = merged;
+    if chosen.is_empty() {
+        return Err(SettingsError { problems });
+    }
+    let mut values = Values { chosen, folder, problems };
+    let password = values.password(files, &mut warnings);
     let user = values.text("POSTGRES_USER");
     let postgres = PostgresSettings {
         hosts: values.hosts(),
@@ -88,7 +91,7 @@ pub(super) fn check(
     if !values.problems.is_empty() {
         return Err(SettingsError { problems: values.problems });
     }
-    Ok((settings, values.effective()))
+    Ok((settings, values.effective(), warnings))
 }
 
 struct Values<'a> {

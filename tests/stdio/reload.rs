@@ -28,7 +28,7 @@ async fn a_change_of_the_mode_is_told_to_the_client_and_its_tools_say_so() {
 async fn a_changed_pool_is_used_by_the_next_call_and_no_call_fails() {
     let cluster = PrivateCluster::start().unwrap();
     let env = |size: usize| format!("DATABASE_URL={}\n{QUICK}\nPOSTGRES_POOL_SIZE={size}\n", cluster.url());
-    let mut server = Server::start(&env(2));
+    let mut server = Server::start(&env(1));
     server.initialize("2025-11-25").await;
     let arguments = json!({"query": "select pg_sleep(0.002)"});
     for generation in 2..=4 {
