@@ -109,8 +109,25 @@ fn arguments<T: DeserializeOwned>(tool: &str, given: Map<String, Value>) -> Resu
     serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { String::new() } else { format!(" at `{path}`") };
-        Answer::error(format!("The arguments of {tool} do not fit{place}: {}.", error.into_inner()))
+        Answer::error(format!("The arguments of {tool} do not fit{place}: {}.", in_plain_words(&error.into_inner())))
     })
+}
+
+/// serde's words for what is wrong, less those that only a Rust programmer knows.
+fn in_plain_words(error: &serde_json::Error) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected struct Item", "expected an object with `query`"),
+        ("expected a sequence", "expected an array"),
+        ("there are no fields", "this tool takes none"),
+        ("unknown field", "unknown argument"),
+        ("missing field", "missing argument"),
+        ("unknown variant", "unknown value"),
+        ("invalid type: sequence", "invalid type: array"),
+        ("invalid type: map", "invalid type: object"),
+    ];
+    WORDS.iter().fold(error.to_string(), |text, (rust, plain)| text.replace(rust, plain))
 }
 
 /// An answer for when an actor is gone, which only a bug or the end of the process can bring about.

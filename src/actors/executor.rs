@@ -178,7 +178,7 @@ impl Handler<Query> for Executor {
                 result
             }
             .await;
-            running.end(result.as_ref().map(|outcome| rows(outcome)));
+            running.end(result.as_ref().map(rows));
             result.map(|answer| running.answered(answer))
         })
     }

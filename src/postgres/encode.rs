@@ -7,6 +7,8 @@
 //! What this does not do: it asks the server nothing, holds no rows, and knows no NULL (the caller writes it).
 //! Types whose text only the server knows (`regclass` is a name, `money` a locale, an extension's type a
 //! secret of that extension) have no codec here: [`Codec::is_native`] is false, and the caller selects `::text`.
+//! What a PostgreSQL before version 16 would send of a `"char"` that is no ASCII is no UTF-8: it is shown as later
+//! versions do, in octal.
 
 mod civil;
 mod float;
@@ -68,7 +70,9 @@ impl Codec {
     /// `bool` becomes true or false; `int2`, `int4`, `oid`, `xid`, `cid`, finite floats, and `int8` within
     /// ±(2^53−1) numbers; `json` and `jsonb` themselves, digits and keys untouched; arrays nested arrays, unless
     /// a lower bound is not 1. Anything else is a string of the text: `numeric`, larger `int8` and
-    /// not-a-number among them, because a reader's double would change or refuse them.
+    /// not-a-number among them, because a reader's double would change or refuse them; composites and ranges;
+    /// and JSON that would cost some reader the whole answer, with more than 100 levels, half of a surrogate
+    /// pair (`"\ud800"`), or a number beyond every double (`1e999`).
     pub fn write_json(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         undo_on_error(out, |out| self.0.json(raw, out, NESTING_MAX))
     }

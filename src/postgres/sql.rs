@@ -135,7 +135,8 @@ pub fn normalised(sql: &str, chars_max: usize) -> String {
             Token::Word(word) | Token::Quoted(word) | Token::Symbol(word) => word,
         };
         let sticks_left = matches!(piece, "," | ")" | ";" | "." | "]" | "::" | "[" | ":");
-        if !glue && !sticks_left && !(piece == "(" && text.ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+        let calls = piece == "(" && text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if !(glue || sticks_left || calls) {
             text.push(' ');
         }
         text.push_str(piece);

@@ -22,11 +22,19 @@ pub(super) fn escape_tail(out: &mut Vec<u8>, start: usize) {
     }
 }
 
+/// JSON nested deeper than this is not embedded. serde_json reads 128 levels, and the answer around takes some.
+const EMBEDDED_DEPTH_MAX: usize = 100;
+
 /// Appends a value that PostgreSQL has checked to be JSON: digits, keys and their order stay as they are. No
-/// string of JSON contains a raw newline, so each one is white space.
+/// string of JSON contains a raw newline, so each one is white space. What some reader refuses becomes a string
+/// of its text: with the value it would refuse the answer, and the call would never end.
 pub(super) fn embed(type_name: &'static str, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     if raw.iter().all(u8::is_ascii_whitespace) {
         return Err(DecodeError { type_name, problem: "it is empty" });
+    }
+    if !every_reader_takes(raw) {
+        write_json_string(raw, out);
+        return Ok(());
     }
     let start = out.len();
     push_utf8(raw, out);
@@ -36,6 +44,68 @@ pub(super) fn embed(type_name: &'static str, raw: &[u8], out: &mut Vec<u8>) -> R
         }
     }
     Ok(())
+}
+
+/// Whether JSON is without what PostgreSQL takes and serde_json, Go or Python do not: nesting without end, half of
+/// a surrogate pair, a number beyond every double.
+fn every_reader_takes(text: &[u8]) -> bool {
+    let (mut at, mut depth) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => match string_end(text, at + 1) {
+                Some(end) => at = end,
+                None => return false,
+            },
+            b'-' | b'0'..=b'9' => {
+                let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                let length = text[at..].iter().take_while(|byte| is_of_number(byte)).count();
+                if !has_a_double(&text[at..at + length]) {
+                    return false;
+                }
+                at += length;
+            }
+            b'[' | b'{' if depth == EMBEDDED_DEPTH_MAX => return false,
+            b'[' | b'{' => (at, depth) = (at + 1, depth + 1),
+            b']' | b'}' => (at, depth) = (at + 1, depth.saturating_sub(1)),
+            _ => at += 1,
+        }
+    }
+    true
+}
+
+/// Where the string that is open at `at` ends, if all its surrogates are in pairs.
+fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        match utf16_escape(text, at) {
+            Some(0xd800..=0xdbff) => match utf16_escape(text, at + 6) {
+                Some(0xdc00..=0xdfff) => at += 12,
+                _ => return None,
+            },
+            Some(0xdc00..=0xdfff) => return None,
+            Some(_) => at += 6,
+            None if at + 2 <= text.len() => at += 2,
+            None => return None,
+        }
+    }
+}
+
+/// The number in the `\uXXXX` at this place, if there is one.
+fn utf16_escape(text: &[u8], at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+fn has_a_double(number: &[u8]) -> bool {
+    /// 10^308 has a double.
+    const DIGITS_MAX: usize = 308;
+    if number.len() <= DIGITS_MAX && !number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+        return true;
+    }
+    std::str::from_utf8(number).is_ok_and(|number| number.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 fn push_utf8(text: &[u8], out: &mut Vec<u8>) {

@@ -57,6 +57,13 @@ impl<'a> Array<'a> {
     }
 }
 
+/// The type that an array's value names for its elements.
+pub(super) fn element_oid(raw: &[u8]) -> Result<u32, DecodeError> {
+    let mut reader = Reader::new("array", raw);
+    let (_dimensions, _has_nulls) = (reader.i32()?, reader.i32()?);
+    reader.u32()
+}
+
 pub(super) fn array_text(
     item: &Item,
     delimiter: Delimiter,

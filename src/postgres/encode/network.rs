@@ -67,9 +67,9 @@ fn ipv4(address: [u8; 4], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// The first of the longest runs of two or more zero words becomes "::". Where the address begins with zeros and
-/// has an IPv4 address inside (IPv4-mapped, and the older IPv4-compatible), that one is shown with dots; this is
-/// where `std::net::Ipv6Addr` differs.
+/// The first of the longest runs of two or more zero words becomes "::". Where such a run leaves just the last two
+/// words (IPv4-compatible) or those behind ffff (IPv4-mapped), they are an IPv4 address and are shown with dots;
+/// this is where `std::net::Ipv6Addr` differs.
 fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let word = |n: usize| u16::from_be_bytes([address[2 * n], address[2 * n + 1]]);
     let zeros = |from: usize| (from..8).take_while(|&n| word(n) == 0).count();
@@ -84,7 +84,6 @@ fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         && match longest.len() {
             5 => word(5) == 0xffff,
             6 => true,
-            7 => word(7) != 1, // ::1 is the loopback address
             _ => false,
         };
 
@@ -93,9 +92,6 @@ fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         if n == longest.start && !longest.is_empty() {
             out.extend_from_slice(b"::");
             n = longest.end;
-            if has_ipv4 && n == 7 {
-                n = 6;
-            }
             continue;
         }
         if n > 0 && n != longest.end && !out.ends_with(b"::") {

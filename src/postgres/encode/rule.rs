@@ -62,6 +62,8 @@ pub(super) enum Rule {
     /// int2vector and oidvector: arrays of one dimension with a text of their own.
     Vector(Box<Item>),
     Array(Box<Item>, Delimiter),
+    /// The columns of `pg_stats`: each value names the type of its elements.
+    AnyArray,
     Composite(Box<[Item]>),
     /// An anonymous record: each value names the types of its fields.
     Record,
@@ -155,6 +157,10 @@ impl Rule {
             Rule::Void => fixed::<0>("void", raw).map(|_| ()),
             Rule::Vector(item) => nested::vector_text(item, raw, out, depth),
             Rule::Array(item, delimiter) => nested::array_text(item, *delimiter, raw, out, depth),
+            Rule::AnyArray => {
+                let (item, delimiter) = any_array(raw)?;
+                nested::array_text(&item, delimiter, raw, out, depth)
+            }
             Rule::Composite(items) => nested::composite_text(items, raw, out, depth),
             Rule::Record => nested::record_text(raw, out, depth),
             Rule::Range(bound) => nested::range_text(bound, raw, out, depth),
@@ -194,6 +200,10 @@ impl Rule {
             Rule::Jsonb => json::embed("jsonb", versioned("jsonb", raw)?, out),
             Rule::Vector(item) => nested::array_json(item, raw, out, depth, None),
             Rule::Array(item, delimiter) => nested::array_json(item, raw, out, depth, Some(*delimiter)),
+            Rule::AnyArray => {
+                let (item, delimiter) = any_array(raw)?;
+                nested::array_json(&item, raw, out, depth, Some(delimiter))
+            }
             _ => {
                 out.push(b'"');
                 let start = out.len();
@@ -204,6 +214,13 @@ impl Rule {
             }
         }
     }
+}
+
+/// What an `anyarray` value holds. Types that are not built in are not known here.
+fn any_array(raw: &[u8]) -> Result<(Item, Delimiter), DecodeError> {
+    let oid = nested::element_oid(raw)?;
+    let type_ = Type::from_oid(oid).ok_or(FOREIGN)?;
+    Ok((Item { oid, rule: Rule::of(&type_) }, delimiter(&type_)))
 }
 
 const FOREIGN: DecodeError =
@@ -266,7 +283,8 @@ fn simple(type_: &Type) -> Rule {
         Type::BOOL => Rule::Bool,
         Type::CHAR => Rule::Char,
         Type::NAME | Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::UNKNOWN => Rule::Text,
-        Type::XML | Type::REFCURSOR | Type::CSTRING => Rule::Text,
+        // The server sends the text of a pg_node_tree, and takes none back: a cast of ours would fail.
+        Type::XML | Type::REFCURSOR | Type::CSTRING | Type::PG_NODE_TREE => Rule::Text,
         Type::INT2 => Rule::Int2,
         Type::INT4 => Rule::Int4,
         Type::INT8 => Rule::Int8,
@@ -304,8 +322,11 @@ fn simple(type_: &Type) -> Rule {
         Type::PG_LSN => Rule::Lsn,
         Type::PG_SNAPSHOT | Type::TXID_SNAPSHOT => Rule::Snapshot,
         Type::RECORD => Rule::Record,
+        // To the driver these two are pseudo-types, without an element.
+        Type::RECORD_ARRAY => Rule::Array(Box::new(Item { oid: Type::RECORD.oid(), rule: Rule::Record }), b','),
+        Type::ANYARRAY => Rule::AnyArray,
         Type::VOID => Rule::Void,
-        // Built in, but its text is a name (regclass), a locale's (money), a catalogue's secret (pg_node_tree).
+        // Built in, but its text is a name (regclass), a locale's (money), or the server's secret (pg_mcv_list).
         _ if Type::from_oid(type_.oid()).is_some() => Rule::Foreign,
         // An extension's types have other OIDs in every database, and may live in any schema.
         _ => match type_.name() {

@@ -86,11 +86,6 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// Everything that is left.
-    pub fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.raw)
-    }
-
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.raw.is_empty() { Ok(()) } else { Err(self.bad("it is too long")) }
     }
