@@ -1,10 +1,11 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
 //! In the order of a request: [`sql`] (what kind of statement it is), [`pool`] (a lease on a connection), [`params`]
-//! (JSON → PostgreSQL), [`run`] (the transaction around it), [`page`] and [`encode`] (PostgreSQL → answer), [`error`].
+//! (JSON → PostgreSQL), [`run`] (the transaction around it), [`page`] and [`encode`] (PostgreSQL → answer), `foreign` (what only it can show), [`error`].
 
 pub mod encode;
 pub mod error;
+mod foreign;
 pub mod page;
 pub mod params;
 pub mod pool;

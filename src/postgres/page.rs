@@ -48,6 +48,13 @@ pub struct ColumnInfo {
     pub type_name: String,
 }
 
+impl ColumnInfo {
+    /// As PostgreSQL describes it.
+    pub fn of(column: &Column) -> Self {
+        Self { name: column.name().to_owned(), type_name: params::name(column.type_()) }
+    }
+}
+
 /// The rows of an answer so far.
 #[derive(Debug)]
 pub struct Page {
@@ -84,14 +91,11 @@ pub(super) fn wire(row: &Row, column: usize) -> Option<&[u8]> {
 
 impl Page {
     /// An empty page of these columns.
-    pub fn new(columns: &[Column], format: Format, limits: Limits) -> Self {
-        let infos: Vec<_> = columns
-            .iter()
-            .map(|column| ColumnInfo { name: column.name().to_owned(), type_name: params::name(column.type_()) })
-            .collect();
+    /// Their values come as `types`, which differ from the columns' own where a cast stands between.
+    pub fn new(columns: Vec<ColumnInfo>, types: &[Type], format: Format, limits: Limits) -> Self {
         let mut page = Self {
-            codecs: columns.iter().map(|column| Codec::of(column.type_())).collect(),
-            columns: infos,
+            codecs: types.iter().map(Codec::of).collect(),
+            columns,
             format,
             limits,
             json: Vec::new(),

@@ -125,7 +125,7 @@ fn array(items: &[Value], element: &Type, depth: usize) -> Result<String, String
     }
     let element_is_json = matches!(*base(element), Type::JSON | Type::JSONB);
     // PostgreSQL separates the elements of its own box type by a semicolon.
-    let separator = if *element == Type::BOX { ';' } else { ',' };
+    let separator = if *base(element) == Type::BOX { ';' } else { ',' };
     let mut out = String::from("{");
     for (at, item) in items.iter().enumerate() {
         if at > 0 {

@@ -81,7 +81,9 @@ impl Generation {
     ) -> Result<Self, String> {
         let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
         let session: Arc<str> = format!(
-            "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+            "SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
+             SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+            // The first four give what PostgreSQL shows for us the form that our own encoder has.
             // The nets below our own clock: they hold when we are no longer there to cancel.
             settings.command_timeout.as_millis() + 1000,
             settings.command_timeout.as_millis() + 60_000,

@@ -14,7 +14,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, RowStream, Transaction};
 
 use super::error::QueryError;
-use super::page::{FinishedPage, Format, Limits, Page, wire};
+use super::foreign;
+use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
 use super::sql::Operation;
 use crate::settings::AccessMode;
@@ -166,14 +167,18 @@ impl Run<'_> {
         let sql = &*statement.sql;
         let wrong = |error| self.wrong(&error, sql);
         // Preparing tells the parameters' types and the columns' before anything runs.
-        let prepared = transaction.prepare(sql).await.map_err(wrong)?;
+        let mut prepared = transaction.prepare(sql).await.map_err(wrong)?;
+        let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
+        if let Some(cast) = foreign::cast(transaction, sql, prepared.columns()).await.map_err(wrong)? {
+            prepared = transaction.prepare(&cast).await.map_err(|_| foreign::no_cast(prepared.columns()))?;
+        }
         let parameters = params::convert(&statement.parameters, prepared.params())?;
         let portal = transaction.bind_raw(&prepared, &parameters).await.map_err(wrong)?;
 
         let operation = Operation::of(sql);
-        let mut page = Page::new(prepared.columns(), self.reading.format, self.reading.limits);
-        let foreign = page.foreign_columns();
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        let mut page = Page::new(columns, &types, self.reading.format, self.reading.limits);
+        let foreign = page.foreign_columns();
         let mut fetch = FIRST_FETCH_ROWS.min(page.rows_left() + 1);
         let mut rows_read = 0;
         let command_rows = loop {
@@ -189,7 +194,7 @@ impl Run<'_> {
             } else {
                 let fetched = drain(rows.as_mut()).await.map_err(wrong)?;
                 rows_read += fetched.len() as u64;
-                let shown = self.shown_by_postgres(transaction, &fetched, &types, &foreign).await?;
+                let shown = foreign::texts(transaction, &fetched, &types, &foreign).await.map_err(wrong)?;
                 for (row, shown) in fetched.iter().zip(&shown) {
                     page.push(row, shown).map_err(|error| refused(&error))?;
                 }
@@ -216,43 +221,14 @@ impl Run<'_> {
         let prepared = client.prepare(sql).await.map_err(|error| self.wrong(&error, sql))?;
         let wrong = |error| self.wrong(&error, sql).unsure(self.target);
         let parameters = params::convert(&statement.parameters, prepared.params())?;
-        let mut page = Page::new(prepared.columns(), self.reading.format, self.reading.limits);
+        let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
+        let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        let mut page = Page::new(columns, &types, self.reading.format, self.reading.limits);
         let mut rows = pin!(client.query_raw(&prepared, &parameters).await.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {
             page.push(&row, &[]).map_err(|error| refused(&error))?;
         }
         Ok(Outcome { page: page.finish(), rows_affected: None })
-    }
-
-    /// The texts of values whose types only PostgreSQL knows: sent back to it as they came, and cast.
-    async fn shown_by_postgres(
-        &self,
-        transaction: &Transaction<'_>,
-        rows: &[Row],
-        types: &[Type],
-        foreign: &[usize],
-    ) -> Result<Vec<Vec<(usize, Option<String>)>>, QueryError> {
-        const CAST: &str = "SELECT $1::pg_catalog.text";
-        let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
-        for &column in foreign {
-            let wrong = |error| self.wrong(&error, CAST);
-            let cast = transaction.prepare_typed(CAST, &[types[column].clone()]).await.map_err(wrong)?;
-            let casts = rows.iter().map(|row| {
-                let cast = &cast;
-                async move {
-                    match wire(row, column) {
-                        None => Ok(None),
-                        Some(raw) => transaction.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
-                    }
-                }
-            });
-            // Joined, they are sent without waiting for each other: one round trip for all of them.
-            let texts = futures_util::future::try_join_all(casts).await.map_err(wrong)?;
-            for (row, text) in shown.iter_mut().zip(texts) {
-                row.push((column, text));
-            }
-        }
-        Ok(shown)
     }
 
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str) -> QueryError {
@@ -277,25 +253,4 @@ fn refused(error: &super::encode::DecodeError) -> QueryError {
 
 fn as_count(rows: usize) -> i32 {
     i32::try_from(rows).unwrap_or(i32::MAX)
-}
-
-/// A value in PostgreSQL's own binary form.
-#[derive(Debug)]
-struct AsItCame<'a>(&'a [u8]);
-
-impl tokio_postgres::types::ToSql for AsItCame<'_> {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut tokio_postgres::types::private::BytesMut,
-    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.extend_from_slice(self.0);
-        Ok(tokio_postgres::types::IsNull::No)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    tokio_postgres::types::to_sql_checked!();
 }

@@ -30,6 +30,11 @@ impl Operation {
         }
     }
 
+    /// Whether it can stand in another statement's FROM clause, if nothing in it writes.
+    pub fn is_a_query(self) -> bool {
+        matches!(self.0, "SELECT" | "WITH" | "VALUES" | "TABLE")
+    }
+
     /// The keyword.
     pub fn as_str(self) -> &'static str {
         self.0
@@ -123,6 +128,18 @@ const OPERATIONS: &[&str] = &[
     "VALUES",
     "WITH",
 ];
+
+/// `sql` up to the end of its last token, without the semicolons and comments after that.
+pub fn without_tail(sql: &str) -> &str {
+    let mut tokens = Tokens::new(sql);
+    let mut end = 0;
+    while let Some(token) = tokens.next() {
+        if token != Token::Symbol(";") {
+            end = sql.len() - tokens.rest.len();
+        }
+    }
+    &sql[..end]
+}
 
 /// `sql` without comments, with one space for any white space and `?` for every literal, cut at `chars_max`
 /// characters: the form in which a statement may be shown in metrics.
@@ -340,6 +357,19 @@ mod tests {
             assert_eq!(normalised(sql, 1000), shown, "{sql}");
         }
         assert_eq!(normalised("select aaaaaaaaaa", 8), "select a…");
+    }
+
+    #[test]
+    fn the_tail_of_a_statement_is_its_semicolons_and_comments() {
+        for (sql, shown) in [
+            ("select 1 ; -- end", "select 1"),
+            ("select ';' ;; /* ; */ ", "select ';'"),
+            ("/* a */ select 1", "/* a */ select 1"),
+            ("select 1--", "select 1"),
+            (";", ""),
+        ] {
+            assert_eq!(without_tail(sql), shown, "{sql}");
+        }
     }
 
     #[test]

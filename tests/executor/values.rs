@@ -138,3 +138,32 @@ async fn a_type_that_only_postgresql_can_show_is_shown_by_it() {
         r#"[["a.b","(1, 2)",null,"x.*"],["a.b","(1, 2)",null,"x.*"]]"#
     );
 }
+
+#[actix_rt::test]
+async fn a_type_that_postgresql_cannot_send_comes_as_its_text() {
+    let mut world = World::read_write().await;
+    world.prepare("create table t (n int); grant select on t to public; create extension if not exists seg").await;
+    for (sql, rows) in [
+        (
+            "select relacl, relname, 1 from pg_class where relname = 't' -- all of it;",
+            r#"[["{postgres=arwdDxt/postgres,=r/postgres}","t",1]]"#,
+        ),
+        ("select makeaclitem(10, 10, 'SELECT', false) as a, 2 as a;;", r#"[["postgres=r/postgres",2]]"#),
+        ("select null::aclitem, $$;$$", r#"[[null,";"]]"#),
+        ("values ('1 .. 2'::seg), (null) order by 1", r#"[["1 .. 2"],[null]]"#),
+        ("with s as (select '1'::seg) table s", r#"[["1"]]"#),
+    ] {
+        assert_eq!(world.rows(sql).await, rows, "{sql}");
+    }
+    let page = world.query("select relacl as a from pg_class").await.unwrap().answer.page;
+    assert_eq!((page.columns[0].name.as_str(), page.columns[0].type_name.as_str()), ("a", "aclitem[]"));
+    world.reading.limits.rows_max = 10;
+    for catalog in ["pg_class", "pg_type", "pg_proc", "pg_attribute", "pg_stats", "pg_index", "pg_stat_activity"] {
+        assert_eq!(world.query(&format!("select * from {catalog}")).await.map(|_| ()), Ok(()), "{catalog}");
+    }
+    let refused = world.refusal("with i as (insert into t values (1)) select relacl from pg_class").await;
+    assert_eq!(
+        refused,
+        "PostgreSQL cannot send a column of this answer: relacl (aclitem[]). Cast it to text (column::text)."
+    );
+}

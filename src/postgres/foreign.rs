@@ -1,0 +1,107 @@
+//! Columns whose text only PostgreSQL knows: it is asked for it.
+//!
+//! A value that has a binary form comes in that form and goes back as it came, to be cast to text: whatever its
+//! statement was. A type that has none (`aclitem`, some extensions' types) cannot come at all (manual, page CREATE
+//! TYPE: a send function is optional), so its column is cast in the statement, as a subquery of ours.
+
+use futures_util::future::try_join_all;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Column, Error, Row, Transaction};
+
+use super::encode::Codec;
+use super::error::QueryError;
+use super::page::wire;
+use super::params;
+use super::sql::{self, Operation};
+
+/// Of these types, those that have no binary form, in themselves or in their elements.
+const UNSENDABLE: &str = "SELECT t.oid FROM pg_catalog.pg_type t \
+                          LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
+                          WHERE t.oid = ANY ($1::pg_catalog.oid[]) AND (t.typsend = 0 OR e.typsend = 0)";
+
+/// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
+pub(super) async fn cast(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    columns: &[Column],
+) -> Result<Option<String>, Error> {
+    let foreign: Vec<u32> =
+        columns.iter().map(Column::type_).filter(|ty| !Codec::of(ty).is_native()).map(|ty| ty.oid()).collect();
+    if foreign.is_empty() || !Operation::of(sql).is_a_query() {
+        return Ok(None);
+    }
+    let rows = transaction.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
+    let unsendable = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u32>, Error>>()?;
+    if unsendable.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> = (1..=columns.len()).map(|number| format!("c{number}")).collect();
+    let selected = names.iter().zip(columns).map(|(name, column)| {
+        if unsendable.contains(&column.type_().oid()) { format!("{name}::pg_catalog.text") } else { name.clone() }
+    });
+    // On a line of its own: a comment at its end would take the parenthesis with it.
+    Ok(Some(format!(
+        "SELECT {} FROM (\n{}\n) AS q ({})",
+        selected.collect::<Vec<_>>().join(", "),
+        sql::without_tail(sql),
+        names.join(", ")
+    )))
+}
+
+/// What is said when the statement does not bear the cast: it writes, in a WITH.
+pub(super) fn no_cast(columns: &[Column]) -> QueryError {
+    let foreign = columns.iter().filter(|column| !Codec::of(column.type_()).is_native());
+    let names: Vec<String> =
+        foreign.map(|column| format!("{} ({})", column.name(), params::name(column.type_()))).collect();
+    QueryError::Refused {
+        why: format!(
+            "PostgreSQL cannot send a column of this answer: {}. Cast it to text (column::text).",
+            names.join(", ")
+        ),
+    }
+}
+
+/// The texts of the `foreign` columns of `rows`, by column.
+pub(super) async fn texts(
+    transaction: &Transaction<'_>,
+    rows: &[Row],
+    types: &[Type],
+    foreign: &[usize],
+) -> Result<Vec<Vec<(usize, Option<String>)>>, Error> {
+    let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
+    for &column in foreign {
+        let cast = transaction.prepare_typed("SELECT $1::pg_catalog.text", &[types[column].clone()]).await?;
+        let casts = rows.iter().map(|row| {
+            let cast = &cast;
+            async move {
+                match wire(row, column) {
+                    None => Ok(None),
+                    Some(raw) => transaction.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
+                }
+            }
+        });
+        // Joined, they are sent without waiting for each other: one round trip for all of them.
+        for (row, text) in shown.iter_mut().zip(try_join_all(casts).await?) {
+            row.push((column, text));
+        }
+    }
+    Ok(shown)
+}
+
+/// A value in PostgreSQL's own binary form.
+#[derive(Debug)]
+struct AsItCame<'a>(&'a [u8]);
+
+impl ToSql for AsItCame<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
