@@ -15,10 +15,13 @@ use super::page::wire;
 use super::params;
 use super::sql::{self, Operation};
 
-/// Of these types, those that have no binary form, in themselves or in their elements.
+/// Of these types, those that have no binary form, in themselves or in their elements, or one that PostgreSQL sends
+/// and does not take back.
 const UNSENDABLE: &str = "SELECT t.oid FROM pg_catalog.pg_type t \
                           LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' \
-                          WHERE t.oid = ANY ($1::pg_catalog.oid[]) AND (t.typsend = 0 OR e.typsend = 0)";
+                          WHERE t.oid = ANY ($1::pg_catalog.oid[]) AND (t.typsend = 0 OR e.typsend = 0 OR \
+                          t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname IN ('pg_ndistinct', \
+                          'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary'))";
 
 /// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
 pub(super) async fn cast(
