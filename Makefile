@@ -20,7 +20,7 @@ check: deps
 	scripts/cargo-deny.sh
 
 bench: deps
-	cargo bench --locked
+	cargo bench --locked --bench path
 
 build: deps
 	cargo build --locked --release

@@ -237,7 +237,7 @@ impl Kind {
     }
 
     /// What would be right, to follow "it must be".
-    pub(super) fn right(self) -> String {
+    pub fn right(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
             Self::Path => "a file".to_owned(),

@@ -1,0 +1,199 @@
+//! The path of a request: how long `select 1` takes from each station on, and what a start costs.
+//!
+//! All stations are measured in turn, a call each, so that a busy machine is busy for all of them; only ratios of one
+//! run say anything. `make bench` runs it on a private PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mcp_server_postgres::actors::executor::Query;
+use mcp_server_postgres::actors::session::Call;
+use mcp_server_postgres::app::System as Actors;
+use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::postgres::page::{Format, Limits};
+use mcp_server_postgres::postgres::run::{Reading, Statement};
+use mcp_server_postgres::settings::{self, Inputs};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+
+const ROUNDS: usize = 3000;
+const WARM_UP: usize = 300;
+const STARTS: usize = 20;
+
+fn main() {
+    let cluster = PrivateCluster::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), format!("DATABASE_URL={}\n", cluster.url())).unwrap();
+    let path = actix_rt::System::new().block_on(path(&cluster, folder.path()));
+    say("select 1, one call at a time: median and 99th percentile of each station, interleaved in one run");
+    let floor = path[0].1[path[0].1.len() / 2].as_secs_f64();
+    for (station, times) in &path {
+        let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        say(&format!(
+            "  {station:52} {:7.1} µs {:7.1} µs   {:4.2} × the floor",
+            micros(median),
+            micros(p99),
+            median.as_secs_f64() / floor
+        ));
+    }
+    start(folder.path());
+}
+
+/// The times of each station, sorted.
+async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec<Duration>)> {
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
+    actix_rt::spawn(connection);
+    let prepared = client.prepare("select 1").await.unwrap();
+
+    let inputs = Inputs { folder: folder.to_owned(), ..Inputs::default() };
+    let loaded = settings::load(&inputs).unwrap();
+    let no_log = slog::Logger::root(slog::Discard, slog::o!());
+    let actors = Actors::start(&loaded, inputs, None, &no_log).unwrap();
+    let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
+    let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
+    let query = Query { tool: "bench", statement, reading: Reading { limits, format: Format::Table } };
+    let arguments = json!({"query": "select 1"}).as_object().unwrap().clone();
+    let call = Call { tool: "async_query_execute".to_owned(), arguments };
+    let mut host = Host::start(folder);
+    host.initialize();
+
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for round in 0..WARM_UP + ROUNDS {
+        let mut took = [Duration::ZERO; 5];
+        let began = Instant::now();
+        client.query(&prepared, &[]).await.unwrap();
+        took[0] = began.elapsed();
+
+        let began = Instant::now();
+        client.batch_execute("begin read only").await.unwrap();
+        let prepared = client.prepare("select 1").await.unwrap();
+        client.query(&prepared, &[]).await.unwrap();
+        client.batch_execute("rollback").await.unwrap();
+        took[1] = began.elapsed();
+
+        let began = Instant::now();
+        actors.executor.send(query.clone()).await.unwrap().unwrap();
+        took[2] = began.elapsed();
+
+        let began = Instant::now();
+        assert!(!actors.session.send(call.clone()).await.unwrap().unwrap().is_error);
+        took[3] = began.elapsed();
+
+        // Blocking, which does no harm: the server is another process.
+        let began = Instant::now();
+        assert_eq!(host.ask("tools/call", &json!({"name": call.tool, "arguments": call.arguments}))["isError"], false);
+        took[4] = began.elapsed();
+
+        // Let the connections be cleaned that the calls have left.
+        tokio::task::yield_now().await;
+        if round >= WARM_UP {
+            times.iter_mut().zip(took).for_each(|(times, took)| times.push(took));
+        }
+    }
+    times.iter_mut().for_each(|times| times.sort_unstable());
+    let stations = [
+        "PostgreSQL: a prepared statement, the floor",
+        "PostgreSQL: begin read only, prepare, run, rollback",
+        "executor: Query",
+        "session: Call",
+        "stdio: a line in, a line out, another process",
+    ];
+    stations.into_iter().zip(times).collect()
+}
+
+fn start(folder: &Path) {
+    let mut listed = Vec::new();
+    let mut answered = Vec::new();
+    let mut bytes = 0;
+    let mut resident = None;
+    for _ in 0..STARTS {
+        let began = Instant::now();
+        let mut host = Host::start(folder);
+        host.initialize();
+        bytes = host.ask("tools/list", &json!({})).to_string().len();
+        listed.push(began.elapsed());
+        host.ask("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": "select 1"}}));
+        answered.push(began.elapsed());
+        resident = host.resident_kib();
+    }
+    listed.sort_unstable();
+    answered.sort_unstable();
+    say(&format!("\nA start, median and worst of {STARTS}:"));
+    for (what, times) in [("to tools/list answered", &listed), ("to the first select 1 answered", &answered)] {
+        say(&format!(
+            "  {what:52} {:7.1} ms {:7.1} ms",
+            micros(times[STARTS / 2]) / 1e3,
+            micros(times[STARTS - 1]) / 1e3
+        ));
+    }
+    say(&format!("  {:52} {bytes:7}", "bytes of tools/list"));
+    if let Some(resident) = resident {
+        say(&format!("  {:52} {:7.1} MiB", "resident memory after it", resident as f64 / 1024.0));
+    }
+}
+
+/// The server's process, asked one thing at a time.
+struct Host {
+    server: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    requests: u64,
+}
+
+impl Host {
+    fn start(folder: &Path) -> Self {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"))
+            .current_dir(folder)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let input = server.stdin.take().unwrap();
+        let output = BufReader::new(server.stdout.take().unwrap());
+        Self { server, input, output, requests: 0 }
+    }
+
+    fn initialize(&mut self) {
+        let client = json!({"name": "bench", "version": "1"});
+        self.ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}));
+        self.input.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").unwrap();
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.requests += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
+        self.input.write_all(format!("{request}\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        let mut answer: Value = serde_json::from_str(&line).unwrap();
+        answer["result"].take()
+    }
+
+    /// Where the system tells.
+    fn resident_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
