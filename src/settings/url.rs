@@ -30,7 +30,17 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(format!("it must be like {FORM}"));
     }
+    let is_hex = |pair: &str| pair.get(..2).is_some_and(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    if !url.split('%').skip(1).all(is_hex) {
+        return Err("a % in it is not followed by two hexadecimal digits; write a percent sign as %25".to_owned());
+    }
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    if query.contains('@') {
+        // Not a parameter then, and not to be shown.
+        return Err(
+            "it has an @ after a ?; in the user and the password write ? as %3F, in a parameter @ as %40".to_owned()
+        );
+    }
     let mut parts = Vec::new();
     let mut for_the_driver = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
