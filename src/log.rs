@@ -87,12 +87,13 @@ pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), St
     let level = Arc::new(AtomicUsize::new(settings.level.as_usize()));
     let file = LogFile::default();
     file.reopen(settings.file.clone())?;
-    let drain = slog::Duplicate(json(io::stderr()), json(file.clone())).fuse();
-    let (queue, guard) = slog_async::Async::new(InContext(drain).fuse())
+    // A line that cannot be written (a full disk, a host that has closed stderr) is lost, and nothing else is.
+    let drain = slog::Duplicate(json(io::stderr()), json(file.clone())).ignore_res();
+    let (queue, guard) = slog_async::Async::new(InContext(drain))
         .chan_size(LINES_WAITING_MAX)
         .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
         .build_with_guard();
-    let enabled = AtLevel { drain: queue.fuse(), level: level.clone() };
+    let enabled = AtLevel { drain: queue.ignore_res(), level: level.clone() };
     let root = Logger::root(enabled.fuse(), o!());
     let libraries = slog_scope::set_global_logger(root.new(o!("logger" => "library")));
     // Never below info: at debug, tokio-postgres logs parameters, and rmcp whole requests and results.
@@ -225,6 +226,10 @@ impl Serializer for Facts {
     }
 
     fn emit_usize(&mut self, key: Key, value: usize) -> slog::Result {
+        self.put(key, value)
+    }
+
+    fn emit_f64(&mut self, key: Key, value: f64) -> slog::Result {
         self.put(key, value)
     }
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use actix::Recipient;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::actors::executor::{Batch, Query};
 use crate::actors::metrics::{SlowQueries, Summary};
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
+use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, Settings};
 
+mod arguments;
 mod async_query_execute;
 mod batch_query_execute;
 mod performance_summary;
@@ -101,73 +102,20 @@ impl Answer {
     }
 }
 
-/// A tool's arguments from what the client sent.
-///
-/// # Errors
-/// The answer that names the argument and what would be right.
-fn arguments<T: DeserializeOwned>(tool: &str, given: Map<String, Value>) -> Result<T, Answer> {
-    serde_path_to_error::deserialize(Value::Object(given)).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!(" at `{path}`") };
-        Answer::error(format!("The arguments of {tool} do not fit{place}: {}.", in_plain_words(&error.into_inner())))
-    })
-}
-
-/// serde's words for what is wrong, less those that only a Rust programmer knows.
-fn in_plain_words(error: &serde_json::Error) -> String {
-    const WORDS: &[(&str, &str)] = &[
-        ("expected usize", "expected a whole number, 0 or more"),
-        ("expected f64", "expected a number"),
-        ("expected struct Item", "expected an object with `query`"),
-        ("expected a sequence", "expected an array"),
-        ("there are no fields", "this tool takes none"),
-        ("unknown field", "unknown argument"),
-        ("missing field", "missing argument"),
-        ("unknown variant", "unknown value"),
-        ("invalid type: sequence", "invalid type: array"),
-        ("invalid type: map", "invalid type: object"),
-    ];
-    WORDS.iter().fold(error.to_string(), |text, (rust, plain)| text.replace(rust, plain))
-}
-
 /// An answer for when an actor is gone, which only a bug or the end of the process can bring about.
 fn gone(error: &actix::MailboxError) -> Answer {
     Answer::error(format!("The server is ending and did not run this: {error}."))
 }
 
-/// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "expected an array ([1, \"a\"]) or an object ({\"id\": 1, \"name\": \"a\"})")]
-enum Parameters {
-    List(Vec<Value>),
-    Named(Map<String, Value>),
-}
-
-impl Parameters {
-    fn into_values(self) -> Vec<Value> {
-        match self {
-            Self::List(values) => values,
-            Self::Named(values) => values.into_iter().map(|(_, value)| value).collect(),
-        }
-    }
-}
-
-impl Default for Parameters {
-    fn default() -> Self {
-        Self::List(Vec::new())
-    }
-}
-
-/// The schema of [`Parameters`]. Written by hand: a list of any value is `items: true` in a derived schema, which
+/// The schema of [`arguments::Parameters`]. Written by hand: a list of any value is `items: true` in a derived schema, which
 /// strict hosts refuse.
 fn parameters_schema() -> Value {
-    let any = json!(["string", "number", "boolean", "null", "array", "object"]);
+    // A list of types under one `type` is as legal, but some hosts hand schemas on to models that take one only.
+    let types = ["string", "number", "boolean", "null", "array", "object"];
+    let any = json!({"anyOf": types.map(|name| json!({"type": name}))});
     json!({
         "description": "Values of $1…$n: an array by position, or an object bound in the order written.",
-        "anyOf": [
-            {"type": "array", "items": {"type": any}},
-            {"type": "object", "additionalProperties": {"type": any}},
-        ],
+        "anyOf": [{"type": "array", "items": any}, {"type": "object", "additionalProperties": any}],
     })
 }
 
@@ -192,6 +140,17 @@ fn counted(count: u64, noun: &str) -> String {
         (1, _) => format!("1 {noun}"),
         (_, Some(stem)) => format!("{count} {stem}ies"),
         (_, None) => format!("{count} {noun}s"),
+    }
+}
+
+/// What a statement did, in a line's few words.
+fn headline(outcome: &Outcome) -> String {
+    let page = &outcome.page;
+    match outcome.rows_affected {
+        Some(count) => format!("{} affected", counted(count, "row")),
+        // As CREATE TABLE: "0 rows" would read like a search in vain.
+        None if page.columns.is_empty() && page.rows == 0 => "Done.".to_owned(),
+        None => counted(page.rows as u64, "row"),
     }
 }
 
@@ -235,16 +194,21 @@ fn page_properties() -> Map<String, Value> {
         "rows": {
             "type": "array",
             "description": "One array a row, in the columns' order.",
-            "items": {"type": "array", "items": {"type": ["string", "number", "boolean", "null", "array", "object"]}},
+            "items": {"type": "array"},
         },
         "row_count": {"type": "integer"},
-        "rows_affected": {"type": ["integer", "null"]},
+        "rows_affected": nullable("integer"),
         "truncated": {"type": "boolean"},
     });
     match properties {
         Value::Object(properties) => properties,
         _ => Map::new(),
     }
+}
+
+/// The schema of a value of that type, or null.
+fn nullable(name: &str) -> Value {
+    json!({"anyOf": [{"type": name}, {"type": "null"}]})
 }
 
 /// Milliseconds with three decimals, as a JSON number.

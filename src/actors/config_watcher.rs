@@ -6,7 +6,7 @@
 //! swaps a symbolic link beside it. A text is compared, never a time: a log file in the same folder is no reload.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +41,10 @@ pub struct ConfigWatcher {
     log_control: Option<LogControl>,
     /// When the first touch since the last look was, and the timer that the last one set.
     touched: Option<(Instant, SpawnHandle)>,
-    /// Present while the file system is being watched.
-    watcher: Option<notify::RecommendedWatcher>,
+    /// Whether a load is under way. There is never a second one: an older text could arrive after a newer.
+    loading: bool,
+    /// Present while the file system is being watched, with the files and the folders that it was told of.
+    watcher: Option<(notify::RecommendedWatcher, BTreeSet<PathBuf>, BTreeSet<PathBuf>)>,
     watch_file_system: bool,
     log: Logger,
 }
@@ -63,6 +65,7 @@ impl ConfigWatcher {
             listeners,
             log_control,
             touched: None,
+            loading: false,
             watcher: None,
             watch_file_system: true,
             log: log.new(slog::o!("logger" => "config_watcher")),
@@ -75,15 +78,21 @@ impl ConfigWatcher {
         self
     }
 
+    /// Watch where the files are now: a link may lead to another folder than before.
     fn watch(&mut self, context: &mut Context<Self>) {
         if !self.watch_file_system {
             return;
         }
-        let names: BTreeSet<PathBuf> = self.files.iter().map(|file| file.path.clone()).collect();
+        let names = paths(&self.files);
+        let folders = folders(&names);
+        if self.watcher.as_ref().is_some_and(|(_, known, watched)| (known, watched) == (&names, &folders)) {
+            return;
+        }
         let address = context.address();
+        let known = names.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             // An error may mean that events were lost: looking costs nothing.
-            if event.map_or(true, |event| concerns(&event, &names)) {
+            if event.map_or(true, |event| concerns(&event, &known)) {
                 address.do_send(FilesTouched);
             }
         };
@@ -94,40 +103,48 @@ impl ConfigWatcher {
                 return;
             }
         };
-        for folder in folders(&self.files) {
-            if let Err(why) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+        for folder in &folders {
+            if let Err(why) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 warn!(self.log, "folder cannot be watched";
                     "folder" => folder.display().to_string(), "why" => why.to_string());
             }
         }
-        self.watcher = Some(watcher);
+        self.watcher = Some((watcher, names, folders));
+        // What was changed between the last reading and now has no event.
+        context.notify(FilesTouched);
     }
 
     fn look(&mut self, context: &mut Context<Self>) {
+        if self.loading {
+            self.touched = Some((Instant::now(), context.run_later(self.settings.reload.debounce, Self::look)));
+            return;
+        }
         self.touched = None;
+        self.loading = true;
         let load = self.load.clone();
         let loading = actix_rt::task::spawn_blocking(move || load());
-        context.spawn(loading.into_actor(self).map(|loaded, watcher, context| match loaded {
-            Ok(Ok(loaded)) => watcher.take_over(loaded, context),
-            Ok(Err(why)) => error!(watcher.log, "settings not reloaded, the old ones stay"; "why" => why.to_string()),
-            Err(why) => error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string()),
+        context.spawn(loading.into_actor(self).map(|loaded, watcher, context| {
+            watcher.loading = false;
+            match loaded {
+                Ok(Ok(loaded)) => watcher.take_over(loaded),
+                Ok(Err(why)) => {
+                    error!(watcher.log, "settings not reloaded, the old ones stay"; "why" => why.to_string());
+                }
+                Err(why) => error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string()),
+            }
+            watcher.watch(context);
         }));
     }
 
-    fn take_over(&mut self, loaded: Loaded, context: &mut Context<Self>) {
+    fn take_over(&mut self, loaded: Loaded) {
         if loaded.files == self.files {
             return;
         }
-        if let Some(gone) = vanished(&self.files, &loaded.files) {
-            error!(self.log, "settings not reloaded, the old ones stay";
-                "why" => format!("{} is gone", gone.display()));
+        if let Some(why) = vanished(&self.files, &loaded.files) {
+            error!(self.log, "settings not reloaded, the old ones stay"; "why" => why);
             return;
         }
-        let same_paths = loaded.files.iter().map(|file| &file.path).eq(self.files.iter().map(|file| &file.path));
         self.files = loaded.files;
-        if !same_paths {
-            self.watch(context);
-        }
         for warning in &loaded.warnings {
             warn!(self.log, "settings"; "warning" => warning.as_str());
         }
@@ -152,10 +169,6 @@ impl Actor for ConfigWatcher {
 
     fn started(&mut self, context: &mut Self::Context) {
         self.watch(context);
-        // What was changed between the start's reading and now has no event.
-        if self.watch_file_system {
-            context.notify(FilesTouched);
-        }
     }
 }
 
@@ -189,23 +202,66 @@ fn concerns(event: &notify::Event, files: &BTreeSet<PathBuf>) -> bool {
     }
 }
 
-/// The folders in which something happens when one of the files changes: its own, and that of the file which a link
-/// leads to.
-fn folders(files: &[WatchedFile]) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    for file in files {
-        for path in [Some(file.path.clone()), file.path.canonicalize().ok()].into_iter().flatten() {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            if folder.is_dir() {
-                folders.insert(folder.to_owned());
-            }
-        }
-    }
-    folders
+/// The files' own paths, and those of the files which links lead to.
+fn paths(files: &[WatchedFile]) -> BTreeSet<PathBuf> {
+    files.iter().flat_map(|file| [Some(file.path.clone()), file.path.canonicalize().ok()]).flatten().collect()
 }
 
-/// A file that was there and is no longer. Reading on without it would quietly fall back to other settings.
-fn vanished<'a>(before: &'a [WatchedFile], now: &[WatchedFile]) -> Option<&'a Path> {
-    let is_gone = |path: &Path| now.iter().any(|file| file.path == path && file.text.is_none());
-    before.iter().find(|file| file.text.is_some() && is_gone(&file.path)).map(|file| file.path.as_path())
+/// The folders in which something happens when what stands at one of the paths changes.
+fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let folders = paths.iter().filter_map(|path| path.parent()).map(|folder| match folder.as_os_str() {
+        here if here.is_empty() => PathBuf::from("."),
+        _ => folder.to_owned(),
+    });
+    folders.filter(|folder| folder.is_dir()).collect()
+}
+
+/// Which file was there and is no longer, or had something in it and has nothing now: for a moment, that is how a file
+/// looks that is being written anew. Reading on without it would quietly fall back to other settings.
+fn vanished(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
+    before.iter().find_map(|file| {
+        let text = file.text.as_deref()?;
+        let now = now.iter().find(|now| now.path == file.path)?;
+        let path = file.path.display();
+        match now.text.as_deref() {
+            None => Some(format!("{path} is gone")),
+            Some(now) if now.trim().is_empty() && !text.trim().is_empty() => Some(format!("{path} is empty")),
+            Some(_) => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{
+        AccessKind, AccessMode, CreateKind, DataChange, MetadataKind, ModifyKind, RemoveKind, RenameMode,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_into_another_file_or_only_read_is_no_event_of_ours() {
+        let files = BTreeSet::from([PathBuf::from("app/.env"), PathBuf::from("secrets/password")]);
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let metadata = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        for (kind, path, ours) in [
+            (data, "app/.env", true),
+            (data, "app/server.log", false),
+            // What a link on our path leads to has another folder.
+            (data, "app/..data/.env", true),
+            (data, "secrets/password", true),
+            (metadata, "app/.env", true),
+            (metadata, "app/server.log", false),
+            (renamed, "app/..data", true),
+            (EventKind::Create(CreateKind::File), "app/.env", true),
+            (EventKind::Create(CreateKind::Any), "app/..data", true),
+            (EventKind::Remove(RemoveKind::File), "app/.env", true),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), "app/.env", false),
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), "app/.env", false),
+            (EventKind::Any, "app", true),
+        ] {
+            assert_eq!(concerns(&notify::Event::new(kind).add_path(path.into()), &files), ours, "{kind:?} {path}");
+        }
+    }
 }

@@ -212,21 +212,21 @@ impl QueryError {
             Self::Refused { why } => why.clone(),
             Self::Rejected(rejection) => rejection.to_string(),
             Self::TimedOut { clock, after } => {
-                let what = match clock {
-                    Clock::PoolWait => "no connection of the pool became free",
-                    Clock::Connect => "the database did not accept a connection",
-                    Clock::Command => "the statement did not finish and was cancelled in PostgreSQL",
-                };
-                let remedy = match clock {
-                    Clock::PoolWait => {
-                        "Try again in a moment with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE."
-                    }
-                    Clock::Connect => {
-                        "Try again later; if it lasts, the operator should look at host, port and network."
-                    }
-                    Clock::Command => "Narrow it (WHERE, LIMIT, an index).",
-                };
-                format!("{what} within {after:?} ({}). {remedy}", clock.setting())
+                let setting = clock.setting();
+                match clock {
+                    Clock::PoolWait => format!(
+                        "No connection of the pool became free within {after:?} ({setting}). Try again in a moment \
+                         with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE."
+                    ),
+                    Clock::Connect => format!(
+                        "The database did not accept a connection within {after:?} ({setting}). Try again later; \
+                         if it lasts, the operator should look at host, port and network."
+                    ),
+                    Clock::Command => format!(
+                        "The statement did not finish within {after:?} ({setting}) and was cancelled in PostgreSQL. \
+                         Narrow it (WHERE, LIMIT, an index)."
+                    ),
+                }
             }
             Self::Unavailable { why, outcome_unknown: false, .. } => {
                 format!(

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Defaults, FormatArgument, Parameters, Reach, Tool};
+use super::arguments::{Parameters, Whole, arguments};
+use super::{Answer, Defaults, FormatArgument, Reach, Tool};
 use crate::actors::executor::{Answered, Query};
 use crate::postgres::page::Limits;
 use crate::postgres::run::{Outcome, Reading, Statement};
@@ -26,7 +27,7 @@ struct Arguments {
     query: String,
     #[serde(default)]
     parameters: Parameters,
-    max_rows: Option<usize>,
+    max_rows: Option<Whole>,
     #[serde(default)]
     format: FormatArgument,
 }
@@ -61,24 +62,22 @@ fn output() -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
 
-async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -> Answer {
-    let arguments: Arguments = match super::arguments(TOOL.name, arguments) {
+async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+    let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if arguments.max_rows == Some(0) {
+    let max_rows = arguments.max_rows.map_or(defaults.limits.rows_max, |Whole(rows)| rows);
+    if max_rows == 0 {
         return Answer::error("`max_rows` is 0; it must be at least 1.");
     }
     if let Some(why) = super::unfit(&arguments.query) {
         return Answer::error(why);
     }
-    let limits = Limits {
-        rows_max: arguments.max_rows.unwrap_or(defaults.limits.rows_max).min(defaults.limits.rows_max),
-        ..defaults.limits
-    };
+    let limits = Limits { rows_max: max_rows.min(defaults.limits.rows_max), ..defaults.limits };
     let query = Query {
         tool: TOOL.name,
-        statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.into_values() },
+        statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
         reading: Reading { limits, format: arguments.format.into() },
     };
     match reach.query.send(query).await {
@@ -89,11 +88,9 @@ async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -
 }
 
 fn answer(answered: &Answered<Outcome>) -> Answer {
-    let Outcome { page, rows_affected } = &answered.answer;
-    let mut text = match rows_affected {
-        Some(count) => format!("{} affected\n", super::counted(*count, "row")),
-        None => format!("{}\n", super::counted(page.rows as u64, "row")),
-    };
+    let outcome = &answered.answer;
+    let page = &outcome.page;
+    let mut text = format!("{}\n", super::headline(outcome));
     if !page.columns.is_empty() {
         text.push_str(&page.text);
     }
@@ -103,7 +100,7 @@ fn answer(answered: &Answered<Outcome>) -> Answer {
     }
     let structured = format!(
         r#"{{{},"duration_ms":{},"generation":{}}}"#,
-        super::page_members(page, *rows_affected),
+        super::page_members(page, outcome.rows_affected),
         super::milliseconds(answered.took),
         answered.generation,
     );

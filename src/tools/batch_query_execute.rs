@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Defaults, Parameters, Reach, Tool};
+use super::arguments::{Parameters, arguments};
+use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
 use crate::postgres::page::Format;
 use crate::postgres::run::{Outcome, Reading, Statement};
@@ -78,8 +79,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -> Answer {
-    let Arguments { queries } = match super::arguments(TOOL.name, arguments) {
+async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+    let Arguments { queries } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
@@ -96,10 +97,8 @@ async fn call(reach: Reach, defaults: Defaults, arguments: Map<String, Value>) -
     if let Some((number, why)) = wrong {
         return Answer::error(format!("Statement {number}: {why} Nothing was run."));
     }
-    let statements = queries
-        .into_iter()
-        .map(|item| Statement { sql: item.query.into(), parameters: item.parameters.into_values() })
-        .collect();
+    let statements =
+        queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
     let reading = Reading { limits: defaults.limits, format: Format::Table };
     match reach.batch.send(Batch { tool: TOOL.name, statements, reading }).await {
         Ok(Ok(answered)) => answer(&answered),
@@ -116,12 +115,9 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
     let outcomes = &answered.answer;
     let mut text = format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement"));
     let mut results = Vec::with_capacity(outcomes.len());
-    for (at, Outcome { page, rows_affected }) in outcomes.iter().enumerate() {
-        let number = at + 1;
-        match rows_affected {
-            Some(count) => text.push_str(&format!("\n{number}: {} affected\n", super::counted(*count, "row"))),
-            None => text.push_str(&format!("\n{number}: {}\n", super::counted(page.rows as u64, "row"))),
-        }
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let page = &outcome.page;
+        text.push_str(&format!("\n{}: {}\n", at + 1, super::headline(outcome)));
         if !page.columns.is_empty() {
             text.push_str(&page.text);
         }
@@ -129,7 +125,7 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
             text.push_str(&super::cut_note(cut));
             text.push('\n');
         }
-        results.push(format!("{{{}}}", super::page_members(page, *rows_affected)));
+        results.push(format!("{{{}}}", super::page_members(page, outcome.rows_affected)));
     }
     let structured = format!(
         r#"{{"results":[{}],"duration_ms":{},"generation":{}}}"#,

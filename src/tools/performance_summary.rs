@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::arguments::arguments;
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{PerformanceSummary, Summary};
 
@@ -22,14 +23,14 @@ pub(super) const TOOL: Tool = Tool {
 struct Arguments {}
 
 fn output() -> Value {
-    let number = json!({"type": ["number", "null"]});
+    let number = super::nullable("number");
     let count = json!({"type": "integer"});
     json!({
         "type": "object",
         "properties": {
             "since": {"type": "string", "description": "RFC 3339, UTC."},
             "total": count, "successful": count, "failed": count, "cancelled": count,
-            "success_rate": {"type": ["number", "null"], "description": "Successful of all, 0 to 1."},
+            "success_rate": {"description": "Successful of all, 0 to 1.", "anyOf": number["anyOf"]},
             "average_ms": number, "median_ms": number, "p95_ms": number, "max_ms": number, "min_ms": number,
             "average_rows": number,
             "queries_per_minute": count,
@@ -39,8 +40,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, arguments: Map<String, Value>) -> Answer {
-    if let Err(answer) = super::arguments::<Arguments>(TOOL.name, arguments) {
+async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
+    if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
         return answer;
     }
     match reach.summary.send(Summary).await {

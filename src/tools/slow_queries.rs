@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::arguments::{Whole, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{SlowList, SlowQueries};
 
@@ -25,7 +26,7 @@ pub(super) const TOOL: Tool = Tool {
 #[serde(deny_unknown_fields)]
 struct Arguments {
     threshold_ms: Option<f64>,
-    limit: Option<usize>,
+    limit: Option<Whole>,
 }
 
 fn input() -> Value {
@@ -71,8 +72,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, arguments: Map<String, Value>) -> Answer {
-    let arguments: Arguments = match super::arguments(TOOL.name, arguments) {
+async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
+    let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
@@ -81,7 +82,7 @@ async fn call(reach: Reach, arguments: Map<String, Value>) -> Answer {
         Some(Ok(threshold)) => Some(threshold),
         Some(Err(_)) => return Answer::error("`threshold_ms` must be a number of milliseconds, 0 or more."),
     };
-    let limit = arguments.limit.unwrap_or(LIMIT.0);
+    let limit = arguments.limit.map_or(LIMIT.0, |Whole(limit)| limit);
     if !(1..=LIMIT.1).contains(&limit) {
         return Answer::error(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
     }

@@ -1,45 +1,97 @@
-//! A logger whose lines the test can read.
+//! A log that the test reads.
 
-use std::fmt::{Arguments, Write as _};
+use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use slog::{Drain, KV, Key, Logger, Never, OwnedKVList, Record, Serializer};
+use slog::{Drain, KV, Key, Level, Logger, OwnedKVList, Record, Serializer, o};
+use tokio::sync::Notify;
 
-/// What has been logged, an event a line: `level message key=value …`.
-#[derive(Clone, Default)]
-pub struct Heard(Arc<Mutex<Vec<String>>>);
+use super::PATIENCE;
 
-impl Heard {
-    /// A logger, and what is heard of it.
-    pub fn new() -> (Logger, Self) {
-        let heard = Self::default();
-        (Logger::root(heard.clone(), slog::o!()), heard)
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub level: Level,
+    /// `message; key=value key=value …`, the event's own facts only.
+    pub text: String,
+}
+
+/// A logger, and what the test hears of it.
+pub fn heard() -> (Logger, Lines) {
+    let all = Arc::<All>::default();
+    (Logger::root(Hearing(all.clone()), o!()), Lines { all, taken: 0 })
+}
+
+/// What was logged, in order.
+pub struct Lines {
+    all: Arc<All>,
+    /// How many of them [`Lines::next`] and [`Lines::count`] have gone past.
+    taken: usize,
+}
+
+#[derive(Default)]
+struct All {
+    lines: Mutex<Vec<Line>>,
+    more: Notify,
+}
+
+impl Lines {
+    /// The next line that begins like this; those before it are passed over.
+    pub async fn next(&mut self, beginning: &str) -> Line {
+        let all = self.all.clone();
+        let search = async {
+            loop {
+                while let Some(line) = self.take() {
+                    if line.text.starts_with(beginning) {
+                        return line;
+                    }
+                }
+                all.more.notified().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("nothing was logged like: {beginning}"))
     }
 
-    /// The lines so far that hold this text.
-    pub fn of(&self, text: &str) -> Vec<String> {
-        self.0.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+    /// How many lines that begin like this have come since the last one taken.
+    pub fn count(&mut self, beginning: &str) -> usize {
+        std::iter::from_fn(|| self.take()).filter(|line| line.text.starts_with(beginning)).count()
+    }
+
+    /// All lines so far that begin like this, taken or not.
+    pub fn of(&self, beginning: &str) -> Vec<String> {
+        let lines = self.all.lines.lock().unwrap();
+        lines.iter().filter(|line| line.text.starts_with(beginning)).map(|line| line.text.clone()).collect()
+    }
+
+    fn take(&mut self) -> Option<Line> {
+        let line = self.all.lines.lock().unwrap().get(self.taken)?.clone();
+        self.taken += 1;
+        Some(line)
     }
 }
 
-impl Drain for Heard {
-    type Ok = ();
-    type Err = Never;
+struct Hearing(Arc<All>);
 
-    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        let mut line = Line(format!("{} {}", record.level().as_str(), record.msg()));
-        record.kv().serialize(record, &mut line).unwrap();
-        values.serialize(record, &mut line).unwrap();
-        self.0.lock().unwrap().push(line.0);
+impl Drain for Hearing {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), slog::Never> {
+        let mut text = format!("{};", record.msg());
+        let _ = record.kv().serialize(record, &mut Facts(&mut text));
+        self.0.lines.lock().unwrap().push(Line { level: record.level(), text });
+        self.0.more.notify_one();
         Ok(())
     }
 }
 
-struct Line(String);
+struct Facts<'a>(&'a mut String);
 
-impl Serializer for Line {
-    fn emit_arguments(&mut self, key: Key, value: &Arguments<'_>) -> slog::Result {
-        write!(self.0, " {}={value}", AsRef::<str>::as_ref(&key))?;
+impl Serializer for Facts<'_> {
+    fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
+        if AsRef::<str>::as_ref(&key) != "function" {
+            write!(self.0, " {}={value}", AsRef::<str>::as_ref(&key))?;
+        }
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ mod reload;
 mod tls;
 mod values;
 
-use common::heard::Heard;
+use common::heard::{Lines, heard};
 use common::scripted::{Script, scripted};
 use common::{settings_with, until};
 
@@ -40,7 +40,7 @@ struct World {
     /// Dropped first, so that its connections go before their server.
     executor: Addr<Executor>,
     finished: Script<QueryFinished>,
-    log: Heard,
+    log: Lines,
     settings: Arc<Settings>,
     reading: Reading,
     /// Looks at the same database past the executor.
@@ -139,11 +139,11 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
     })
 }
 
-fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Heard) {
-    let (log, heard) = Heard::new();
+fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Lines) {
+    let (log, lines) = heard();
     let (recipient, finished) = scripted();
     let executor = Executor::new(settings, recipient, TaskTracker::new(), &log).unwrap();
-    (executor.start(), finished, heard)
+    (executor.start(), finished, lines)
 }
 
 async fn connect(url: &str) -> Client {

@@ -1,0 +1,154 @@
+//! A tool's arguments from what the client sent. What does not fit is said in the words of the tool's own schema:
+//! what was given, where, and what would be right.
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error};
+use serde_json::{Map, Number, Value};
+
+use super::{Answer, Tool};
+
+/// How long a text may be to be shown where it does not fit, in characters.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// The arguments of `tool`.
+///
+/// # Errors
+/// The answer that names the argument and what would be right.
+pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Map<String, Value>) -> Result<T, Answer> {
+    let schema = (tool.input)();
+    // A null is how many clients write an argument that they do not give.
+    let is_required =
+        |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
+    given.retain(|name, value| !value.is_null() || is_required(name));
+    T::deserialize(&given).map_err(|error| {
+        // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
+        let why = in_object(&schema, &given, "").unwrap_or_else(|| error.to_string());
+        Answer::error(format!("The arguments of {} do not fit: {why}.", tool.name))
+    })
+}
+
+/// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Parameters(pub Vec<Value>);
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of a value: an untagged enum would take a number that keeps its digits for an object.
+        match Value::deserialize(deserializer)? {
+            Value::Array(values) => Ok(Self(values)),
+            Value::Null => Ok(Self::default()),
+            Value::Object(values) => Ok(Self(values.into_iter().map(|(_, value)| value).collect())),
+            _ => Err(D::Error::custom("`parameters` must be an array or an object")),
+        }
+    }
+}
+
+/// A whole number, which may be written as 5.0: to JSON Schema that is an integer, and some clients have no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole(pub usize);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number::deserialize(deserializer)?;
+        match number.as_f64() {
+            // Past the largest there is, it is the largest there is.
+            Some(value) if value >= 0.0 && value.fract() == 0.0 => Ok(Self(value as usize)),
+            _ => Err(D::Error::custom(format!("{number} is no whole number"))),
+        }
+    }
+}
+
+/// What in `value`, which stands at `place`, does not fit the schema.
+fn misfit(schema: &Value, value: &Value, place: &str) -> Option<String> {
+    match (schema["type"].as_str(), value) {
+        (Some("object"), Value::Object(members)) => in_object(schema, members, &format!("{place}.")),
+        (Some("array"), Value::Array(items)) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(at, item)| misfit(&schema["items"], item, &format!("{place}[{at}]")))
+        }
+        _ if fits(schema, value) => None,
+        _ => Some(format!("`{place}` is {}; it must be {}", shown(value), right(schema))),
+    }
+}
+
+/// The same of an object's members, whose places begin with `before`.
+fn in_object(schema: &Value, members: &Map<String, Value>, before: &str) -> Option<String> {
+    let properties = schema["properties"].as_object()?;
+    if let Some(stranger) = members.keys().find(|name| !properties.contains_key(*name)) {
+        let known = match names(properties.keys()) {
+            none if none.is_empty() => "this tool takes no arguments".to_owned(),
+            names => format!("known are {names}"),
+        };
+        return Some(format!("`{before}{stranger}` is unknown: {known}"));
+    }
+    let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(name) = required.find(|name| !members.contains_key(*name)) {
+        return Some(format!("`{before}{name}` is missing; it must be {}", right(&properties[name])));
+    }
+    members.iter().find_map(|(name, value)| misfit(&properties[name], value, &format!("{before}{name}")))
+}
+
+/// Whether a value that has no parts to look into fits the schema.
+fn fits(schema: &Value, value: &Value) -> bool {
+    if let Some(choices) = schema["anyOf"].as_array() {
+        return choices.iter().any(|choice| fits(choice, value));
+    }
+    let number = value.as_f64();
+    let bound = |name: &str| schema[name].as_f64();
+    let is_type = match schema["type"].as_str() {
+        Some("string") => value.is_string(),
+        Some("number") => number.is_some(),
+        Some("integer") => number.is_some_and(|number| number.fract() == 0.0),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => true,
+    };
+    is_type
+        && schema["enum"].as_array().is_none_or(|choices| choices.contains(value))
+        && number.zip(bound("minimum")).is_none_or(|(number, min)| number >= min)
+        && number.zip(bound("maximum")).is_none_or(|(number, max)| number <= max)
+}
+
+/// What the schema wants, in words.
+fn right(schema: &Value) -> String {
+    if let Some(choices) = schema["anyOf"].as_array() {
+        return choices.iter().map(right).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        return format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));
+    }
+    let bounds = match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+        (Some(min), Some(max)) => format!(" from {min} to {max}"),
+        (Some(min), None) => format!(", {min} or more"),
+        _ => String::new(),
+    };
+    match schema["type"].as_str() {
+        Some("string") => "a string".to_owned(),
+        Some("integer") => format!("a whole number{bounds}"),
+        Some("number") => format!("a number{bounds}"),
+        Some("array") => match schema["items"]["type"].as_str() {
+            Some("object") => format!("an array, each item of it {}", right(&schema["items"])),
+            _ => "an array".to_owned(),
+        },
+        Some("object") => match schema["properties"].as_object() {
+            Some(properties) => format!("an object with {}", names(properties.keys())),
+            None => "an object".to_owned(),
+        },
+        _ => "something else".to_owned(),
+    }
+}
+
+/// A value that does not fit, as far as it helps to see it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) if text.chars().nth(SHOWN_CHARS_MAX).is_some() => "a string".to_owned(),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// `` `a`, `b` ``.
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

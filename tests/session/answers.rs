@@ -1,0 +1,348 @@
+//! What a model reads and what a program gets, for whatever becomes of a statement.
+
+use std::time::{Duration, SystemTime};
+
+use mcp_server_postgres::actors::executor::BatchError;
+use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
+use mcp_server_postgres::postgres::error::{Clock, Position, QueryError, Rejection};
+use mcp_server_postgres::postgres::page::{Cut, FinishedPage};
+use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::sql::Operation;
+use mcp_server_postgres::tools::{self, Answer};
+use serde_json::Value;
+
+use crate::common::settings;
+use crate::schema::misfits;
+use crate::world::{BATCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, page};
+
+const GO_ON: &str = "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less \
+                     (WHERE, fewer columns, aggregates)";
+
+/// A success, whose structured part is as the tool's schema says.
+fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
+    assert_eq!(answer.text, text, "{tool}");
+    assert!(!answer.is_error, "{tool}: {text}");
+    let got = answer.structured.as_deref().unwrap();
+    assert_eq!(got, structured, "{tool}");
+    assert!(!got.contains('\n'), "a newline ends a line of the protocol");
+    let value: Value = serde_json::from_str(got).unwrap();
+    assert_eq!(misfits(&(tools::find(tool).unwrap().output)(), &value), Vec::<String>::new(), "{tool}: {got}");
+}
+
+/// An outcome, its text, and its structured part less what every answer has at its end.
+fn outcomes() -> Vec<(Outcome, String, &'static str)> {
+    let rows = |page| Outcome { page, rows_affected: None };
+    let affected = |count| Outcome { page: FinishedPage::default(), rows_affected: Some(count) };
+    vec![
+        (
+            rows(page(&[1, 2], None)),
+            "2 rows\nn\n-\n1\n2\n".to_owned(),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":false"#,
+        ),
+        (
+            rows(page(&[1], None)),
+            "1 row\nn\n-\n1\n".to_owned(),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1]],"row_count":1,"rows_affected":null,"truncated":false"#,
+        ),
+        (
+            rows(page(&[], None)),
+            "0 rows\nn\n-\n".to_owned(),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[],"row_count":0,"rows_affected":null,"truncated":false"#,
+        ),
+        (
+            affected(3),
+            "3 rows affected\n".to_owned(),
+            r#""columns":[],"rows":[],"row_count":0,"rows_affected":3,"truncated":false"#,
+        ),
+        (
+            affected(1),
+            "1 row affected\n".to_owned(),
+            r#""columns":[],"rows":[],"row_count":0,"rows_affected":1,"truncated":false"#,
+        ),
+        (
+            affected(0),
+            "0 rows affected\n".to_owned(),
+            r#""columns":[],"rows":[],"row_count":0,"rows_affected":0,"truncated":false"#,
+        ),
+        (
+            Outcome { page: page(&[7], None), rows_affected: Some(1) },
+            "1 row affected\nn\n-\n7\n".to_owned(),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[[7]],"row_count":1,"rows_affected":1,"truncated":false"#,
+        ),
+        (
+            Outcome::default(),
+            "Done.\n".to_owned(),
+            r#""columns":[],"rows":[],"row_count":0,"rows_affected":null,"truncated":false"#,
+        ),
+        (
+            rows(page(&[1, 2], Some(Cut::Rows(2)))),
+            format!(
+                "2 rows\nn\n-\n1\n2\nTruncated at 2 rows (max_rows): {GO_ON}; the operator's limit is MCP_MAX_ROWS.\n"
+            ),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":true"#,
+        ),
+        (
+            rows(page(&[1], Some(Cut::Bytes(4096)))),
+            format!(
+                "1 row\nn\n-\n1\nTruncated at 4096 bytes of rows: {GO_ON}; the operator's limit is MCP_MAX_BYTES.\n"
+            ),
+            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1]],"row_count":1,"rows_affected":null,"truncated":true"#,
+        ),
+    ]
+}
+
+#[actix_rt::test]
+async fn a_statement_is_answered_with_what_it_did() {
+    let mut world = World::new(settings());
+    for (outcome, text, structured) in outcomes() {
+        let call = world.query("select n from t");
+        world.queries.next().await.answer(Ok(answered(outcome)));
+        let structured = format!(r#"{{{structured},"duration_ms":1.5,"generation":3}}"#);
+        assert_answers(QUERY, &answer_of(call).await, &text, &structured);
+    }
+}
+
+#[actix_rt::test]
+async fn a_batch_is_answered_statement_by_statement() {
+    let mut world = World::new(settings());
+    let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
+    let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) =
+        outcomes().into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
+    let texts: String = texts.iter().enumerate().map(|(at, text)| format!("\n{}: {text}", at + 1)).collect();
+    let parts: Vec<String> = parts.iter().map(|part| format!("{{{part}}}")).collect();
+    world.batches.next().await.answer(Ok(answered(outcomes)));
+    assert_answers(
+        BATCH,
+        &answer_of(call).await,
+        &format!("{} statements in one transaction\n{texts}", parts.len()),
+        &format!(r#"{{"results":[{}],"duration_ms":1.5,"generation":3}}"#, parts.join(",")),
+    );
+
+    let call = world.call(BATCH, r#"{"queries":[{"query":"delete from t"}]}"#);
+    let outcome = Outcome { page: FinishedPage::default(), rows_affected: Some(2) };
+    world.batches.next().await.answer(Ok(answered(vec![outcome])));
+    assert_answers(
+        BATCH,
+        &answer_of(call).await,
+        "1 statement in one transaction\n\n1: 2 rows affected\n",
+        r#"{"results":[{"columns":[],"rows":[],"row_count":0,"rows_affected":2,"truncated":false}],"duration_ms":1.5,"generation":3}"#,
+    );
+}
+
+fn rejection() -> Rejection {
+    Rejection {
+        sqlstate: "42703".to_owned(),
+        severity: "ERROR".to_owned(),
+        message: "column \"nme\" does not exist".to_owned(),
+        detail: None,
+        hint: Some("Perhaps you meant \"name\".".to_owned()),
+        position: Some(Position { character: 8, line: 1, column: 8, text: "select nme from t".to_owned(), caret: 7 }),
+        context: None,
+        constraint: None,
+    }
+}
+
+/// An error, and what the model reads. No host, user or database is in it.
+fn errors() -> Vec<(QueryError, &'static str)> {
+    let timed_out = |clock, ms| QueryError::TimedOut { clock, after: Duration::from_millis(ms) };
+    let unavailable = |outcome_unknown| QueryError::Unavailable {
+        why: "could not connect: connection refused".to_owned(),
+        target: "clerk@db.internal:5432/shop".to_owned(),
+        outcome_unknown,
+    };
+    vec![
+        (
+            QueryError::Refused { why: "The query has 2 parameters ($1 … $2), and 1 value was given.".to_owned() },
+            "The query has 2 parameters ($1 … $2), and 1 value was given.",
+        ),
+        (
+            QueryError::Rejected(Box::new(rejection())),
+            "ERROR 42703: column \"nme\" does not exist\nLINE 1: select nme from t\n               ^\n\
+             HINT: Perhaps you meant \"name\".",
+        ),
+        (
+            QueryError::Rejected(Box::new(Rejection {
+                sqlstate: "23505".to_owned(),
+                message: "duplicate key value violates unique constraint \"t_pkey\"".to_owned(),
+                detail: Some("Key (id)=(1) already exists.".to_owned()),
+                hint: None,
+                position: None,
+                context: Some("SQL function \"f\" statement 1".to_owned()),
+                constraint: Some("t_pkey".to_owned()),
+                ..rejection()
+            })),
+            "ERROR 23505: duplicate key value violates unique constraint \"t_pkey\"\n\
+             DETAIL: Key (id)=(1) already exists.\nCONTEXT: SQL function \"f\" statement 1",
+        ),
+        (
+            timed_out(Clock::PoolWait, 5000),
+            "No connection of the pool became free within 5s (POSTGRES_POOL_WAIT_TIMEOUT). Try again in a moment with \
+             fewer calls at once; the operator can raise POSTGRES_POOL_SIZE.",
+        ),
+        (
+            timed_out(Clock::Connect, 2500),
+            "The database did not accept a connection within 2.5s (POSTGRES_CONNECT_TIMEOUT). Try again later; if it \
+             lasts, the operator should look at host, port and network.",
+        ),
+        (
+            timed_out(Clock::Command, 30_000),
+            "The statement did not finish within 30s (POSTGRES_COMMAND_TIMEOUT) and was cancelled in PostgreSQL. \
+             Narrow it (WHERE, LIMIT, an index).",
+        ),
+        (
+            unavailable(false),
+            "The database is not available: could not connect: connection refused. Nothing was changed by this call; \
+             it can be tried again.",
+        ),
+        (
+            unavailable(true),
+            "The connection was lost while changes were being made to last: could not connect: connection refused. \
+             Whether they were made is unknown: look before doing it again.",
+        ),
+    ]
+}
+
+#[actix_rt::test]
+async fn a_statement_that_fails_is_answered_with_what_can_be_done_about_it() {
+    let mut world = World::new(settings());
+    for (error, text) in errors() {
+        let call = world.query("select nme from t");
+        world.queries.next().await.answer(Err(error));
+        assert_eq!(answer_of(call).await, Answer::error(text));
+    }
+}
+
+#[actix_rt::test]
+async fn a_batch_that_fails_names_the_statement_and_says_that_nothing_was_changed() {
+    let mut world = World::new(settings());
+    for (error, text) in errors() {
+        for statement in [Some(2), None] {
+            let call = world.call(BATCH, r#"{"queries":[{"query":"select 1"},{"query":"select nme from t"}]}"#);
+            world.batches.next().await.answer(Err(BatchError { statement, error: error.clone() }));
+            let expected = match statement {
+                Some(number) => format!(
+                    "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{text}"
+                ),
+                None => text.to_owned(),
+            };
+            assert_eq!(answer_of(call).await, Answer::error(expected));
+        }
+    }
+}
+
+/// 2025-10-11T12:13:14.5Z
+fn moment() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_760_184_794_500)
+}
+
+fn summary() -> PerformanceSummary {
+    PerformanceSummary {
+        since: moment(),
+        uptime: Duration::from_secs(60),
+        total: 0,
+        successful: 0,
+        failed: 0,
+        cancelled: 0,
+        queries_per_minute: 0,
+        history: 0,
+        history_max: 1000,
+        times: None,
+    }
+}
+
+#[actix_rt::test]
+async fn the_summary_says_how_things_have_gone() {
+    let times = Times {
+        average: Duration::from_micros(2500),
+        median: Duration::from_micros(1250),
+        p95: Duration::from_millis(9),
+        max: Duration::from_nanos(9_000_400),
+        min: Duration::from_nanos(400),
+        average_rows: 2.0 / 3.0,
+    };
+    let mut world = World::new(settings());
+    for (summary, text, structured) in [
+        (
+            summary(),
+            "No queries recorded since 2025-10-11T12:13:14Z.\n",
+            r#"{"since":"2025-10-11T12:13:14Z","total":0,"successful":0,"failed":0,"cancelled":0,"success_rate":null,"average_ms":null,"median_ms":null,"p95_ms":null,"max_ms":null,"min_ms":null,"average_rows":null,"queries_per_minute":0,"history":0}"#,
+        ),
+        (
+            PerformanceSummary { total: 1, failed: 1, history: 1, ..summary() },
+            "1 query since 2025-10-11T12:13:14Z: 0 successful, 1 failed, 0 cancelled; success rate 0.0 %; 0 in the last \
+             minute\nNo successful query in the history.\n",
+            r#"{"since":"2025-10-11T12:13:14Z","total":1,"successful":0,"failed":1,"cancelled":0,"success_rate":0.0,"average_ms":null,"median_ms":null,"p95_ms":null,"max_ms":null,"min_ms":null,"average_rows":null,"queries_per_minute":0,"history":1}"#,
+        ),
+        (
+            PerformanceSummary {
+                total: 8,
+                successful: 6,
+                failed: 1,
+                cancelled: 1,
+                queries_per_minute: 4,
+                history: 5,
+                times: Some(times),
+                ..summary()
+            },
+            "8 queries since 2025-10-11T12:13:14Z: 6 successful, 1 failed, 1 cancelled; success rate 75.0 %; 4 in the \
+             last minute\n\
+             Execution time (ms): average 2.5, median 1.25, p95 9.0, max 9.0, min 0.0; 0.7 rows a query\n",
+            r#"{"since":"2025-10-11T12:13:14Z","total":8,"successful":6,"failed":1,"cancelled":1,"success_rate":0.75,"average_ms":2.5,"median_ms":1.25,"p95_ms":9.0,"max_ms":9.0,"min_ms":0.0,"average_rows":0.6666666666666666,"queries_per_minute":4,"history":5}"#,
+        ),
+    ] {
+        let call = world.call(SUMMARY, "{}");
+        world.summaries.next().await.answer(summary);
+        assert_answers(SUMMARY, &answer_of(call).await, text, structured);
+    }
+}
+
+#[actix_rt::test]
+async fn slow_queries_are_listed_or_it_is_said_that_there_are_none() {
+    let slow = |sql: &str, ms, outcome| SlowQuery {
+        sql: sql.to_owned(),
+        operation: Operation::of(sql),
+        waited: Duration::from_micros(250),
+        executed: Duration::from_millis(ms),
+        rows: 4,
+        outcome,
+        began: moment(),
+    };
+    let none = SlowList { threshold: Duration::from_secs(1), looked_at: 0, over: 0, queries: Vec::new() };
+    let mut world = World::new(settings());
+    for (list, text, structured) in [
+        (
+            none.clone(),
+            "No queries recorded.\n",
+            r#"{"threshold_ms":1000.0,"looked_at":0,"over_threshold":0,"queries":[]}"#,
+        ),
+        (
+            SlowList { looked_at: 1, ..none.clone() },
+            "None of the last 1 statement took 1000.0 ms or more.\n",
+            r#"{"threshold_ms":1000.0,"looked_at":1,"over_threshold":0,"queries":[]}"#,
+        ),
+        (
+            SlowList {
+                looked_at: 20,
+                over: 3,
+                queries: vec![
+                    slow("select pg_sleep(?)", 5000, "cancelled"),
+                    slow("update t set \"a\" = ?", 1500, "successful"),
+                ],
+                ..none
+            },
+            "3 of the last 20 statements took 1000.0 ms or more; the slowest 2:\n\
+             execution ms | rows | outcome | query\n\
+             5000.0 | 4 | cancelled | select pg_sleep(?)\n\
+             1500.0 | 4 | successful | update t set \"a\" = ?\n",
+            concat!(
+                r#"{"threshold_ms":1000.0,"looked_at":20,"over_threshold":3,"queries":["#,
+                r#"{"query":"select pg_sleep(?)","operation":"SELECT","execution_ms":5000.0,"wait_ms":0.25,"rows":4,"outcome":"cancelled","started":"2025-10-11T12:13:14Z"},"#,
+                r#"{"query":"update t set \"a\" = ?","operation":"UPDATE","execution_ms":1500.0,"wait_ms":0.25,"rows":4,"outcome":"successful","started":"2025-10-11T12:13:14Z"}]}"#,
+            ),
+        ),
+    ] {
+        let call = world.call(SLOW, "{}");
+        world.slow_lists.next().await.answer(list);
+        assert_answers(SLOW, &answer_of(call).await, text, structured);
+    }
+}

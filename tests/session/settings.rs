@@ -1,0 +1,75 @@
+//! What a change of the settings does to a session that is under way.
+
+use mcp_server_postgres::actors::session::CallError;
+use mcp_server_postgres::postgres::page::Limits;
+use mcp_server_postgres::settings::AccessMode;
+
+use crate::common::{settings, settings_with};
+use crate::world::{BATCH, World, answer_of, answered, done};
+
+#[actix_rt::test]
+async fn new_limits_of_an_answer_hold_from_the_next_call_on() {
+    let mut world = World::new(settings_with(|settings| settings.limits.rows_max = 10));
+    let before = world.query("select 1");
+    let asked_before = world.queries.next().await;
+    world
+        .change(|settings| {
+            settings.limits.rows_max = 20;
+            settings.limits.bytes_max = 5000;
+        })
+        .await;
+    assert_eq!(asked_before.message.reading.limits.rows_max, 10);
+    asked_before.answer(done());
+    assert!(!answer_of(before).await.is_error);
+
+    let new = Limits { rows_max: 20, bytes_max: 5000 };
+    let after = world.query("select 1");
+    let asked = world.queries.next().await;
+    assert_eq!(asked.message.reading.limits, new);
+    asked.answer(done());
+    assert!(!answer_of(after).await.is_error);
+
+    let batch = world.call(BATCH, r#"{"queries":[{"query":"select 1"}]}"#);
+    let asked = world.batches.next().await;
+    assert_eq!(asked.message.reading.limits, new);
+    asked.answer(Ok(answered(Vec::new())));
+    assert!(!answer_of(batch).await.is_error);
+}
+
+#[actix_rt::test]
+async fn a_lower_limit_of_calls_in_flight_stops_none_of_them_and_a_higher_one_admits_more() {
+    let mut world = World::new(settings_with(|settings| settings.limits.in_flight_max = 2));
+    let calls = [world.query("select 1"), world.query("select 2")];
+    let asked = [world.queries.next().await, world.queries.next().await];
+    world.change(|settings| settings.limits.in_flight_max = 1).await;
+    assert_eq!(world.query("select 3").await.unwrap(), Err(CallError::Busy { in_flight_max: 1 }));
+    world.change(|settings| settings.limits.in_flight_max = 3).await;
+    let third = world.query("select 3");
+    world.queries.next().await.answer(done());
+    assert!(!answer_of(third).await.is_error);
+    for (asked, call) in asked.into_iter().zip(calls) {
+        asked.answer(done());
+        assert!(!answer_of(call).await.is_error);
+    }
+}
+
+#[actix_rt::test]
+async fn the_access_mode_is_published_when_it_changes_and_only_then() {
+    let mut world = World::new(settings());
+    assert_eq!(*world.access.borrow_and_update(), AccessMode::ReadOnly);
+    for (access, is_new) in [
+        (AccessMode::ReadOnly, false),
+        (AccessMode::ReadWrite, true),
+        (AccessMode::ReadWrite, false),
+        (AccessMode::ReadOnly, true),
+    ] {
+        world
+            .change(|settings| {
+                settings.access = access;
+                settings.limits.rows_max += 1;
+            })
+            .await;
+        assert_eq!(world.access.has_changed().unwrap(), is_new, "{access}");
+        assert_eq!(*world.access.borrow_and_update(), access);
+    }
+}

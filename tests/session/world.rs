@@ -1,0 +1,92 @@
+//! A session whose neighbours are the test, and what these answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::dev::Request;
+use actix::prelude::*;
+use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Query};
+use mcp_server_postgres::actors::metrics::{SlowQueries, Summary};
+use mcp_server_postgres::actors::session::{Call, Session};
+use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, FinishedPage};
+use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::settings::{AccessMode, Settings};
+use mcp_server_postgres::tools::{Answer, Reach};
+use tokio::sync::watch;
+
+use crate::common::scripted::{Script, scripted};
+use crate::common::{no_log, settings_with};
+
+pub const QUERY: &str = "async_query_execute";
+pub const BATCH: &str = "batch_query_execute";
+pub const SUMMARY: &str = "performance_summary";
+pub const SLOW: &str = "slow_queries";
+
+/// A session whose neighbours are the test.
+pub struct World {
+    pub session: Addr<Session>,
+    pub queries: Script<Query>,
+    pub batches: Script<Batch>,
+    pub summaries: Script<Summary>,
+    pub slow_lists: Script<SlowQueries>,
+    pub access: watch::Receiver<AccessMode>,
+    pub settings: Arc<Settings>,
+}
+
+impl World {
+    pub fn new(settings: Settings) -> Self {
+        let (query, queries) = scripted();
+        let (batch, batches) = scripted();
+        let (summary, summaries) = scripted();
+        let (slow_queries, slow_lists) = scripted();
+        let (publish, access) = watch::channel(settings.access);
+        let reach = Reach { query, batch, summary, slow_queries };
+        let session = Session::new(&settings, reach, publish, &no_log()).start();
+        Self { session, queries, batches, summaries, slow_lists, access, settings: Arc::new(settings) }
+    }
+
+    pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
+        let arguments = serde_json::from_str(arguments).unwrap();
+        self.session.send(Call { tool: tool.to_owned(), arguments })
+    }
+
+    /// A call of the query tool with this text.
+    pub fn query(&self, sql: &str) -> Request<Session, Call> {
+        self.call(QUERY, &serde_json::json!({ "query": sql }).to_string())
+    }
+
+    /// The operator's next settings: the usual ones with a change.
+    pub async fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        let old = self.settings.clone();
+        let new = Arc::new(settings_with(change));
+        self.settings = new.clone();
+        self.session.send(ConfigChanged { old, new }).await.unwrap();
+    }
+}
+
+pub fn answered<T>(answer: T) -> Answered<T> {
+    Answered { answer, took: Duration::from_micros(1500), generation: 3 }
+}
+
+/// What a statement without rows did.
+pub fn done() -> Result<Answered<Outcome>, QueryError> {
+    Ok(answered(Outcome::default()))
+}
+
+/// The page of a column `n` with these rows.
+pub fn page(rows: &[i32], cut: Option<Cut>) -> FinishedPage {
+    let texts: Vec<String> = rows.iter().map(i32::to_string).collect();
+    FinishedPage {
+        columns: vec![ColumnInfo { name: "n".to_owned(), type_name: "integer".to_owned() }],
+        json: texts.iter().map(|text| format!("[{text}]")).collect::<Vec<_>>().join(","),
+        text: format!("n\n-\n{}", texts.iter().map(|text| format!("{text}\n")).collect::<String>()),
+        rows: rows.len(),
+        cut,
+    }
+}
+
+/// The answer of a call that was let begin.
+pub async fn answer_of(call: Request<Session, Call>) -> Answer {
+    call.await.unwrap().unwrap()
+}
