@@ -258,15 +258,19 @@ impl Traffic {
         if state.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        let answered = match message {
+            JsonRpcMessage::Response(response) => Some(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref(),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        };
+        // A cancelled request is no longer in flight, and its answer must not be sent (spec, cancellation).
+        if answered.is_some_and(|id| !state.in_flight.remove(id)) {
+            return Ok(());
+        }
         let before = state.out.len();
         let encoded = encode(message, &mut state.out);
         if encoded.is_err() {
             state.out.truncate(before);
-        }
-        match message {
-            JsonRpcMessage::Response(response) => drop(state.in_flight.remove(&response.id)),
-            JsonRpcMessage::Error(error) => drop(error.id.as_ref().map(|id| state.in_flight.remove(id))),
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
         }
         drop(state);
         self.filled.notify_one();
@@ -434,3 +438,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

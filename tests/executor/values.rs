@@ -167,3 +167,33 @@ async fn a_type_that_postgresql_cannot_send_comes_as_its_text() {
         "PostgreSQL cannot send a column of this answer: relacl (aclitem[]). Cast it to text (column::text)."
     );
 }
+
+#[actix_rt::test]
+async fn each_format_lays_out_what_would_break_it() {
+    let mut world = World::new().await;
+    let sql = r#"select 'a|b,"c"' as "x|y", e'two\r\nlines' as "x|y", null::text as none, '' as "empty", '\' as back"#;
+    for (format, text) in [
+        (
+            Format::Table,
+            "x|y | x|y | none | empty | back\n-------------------------------\na|b,\"c\" | two\\r\\nlines | NULL |  | \\\n",
+        ),
+        (
+            Format::Json,
+            "{\"columns\":[\"x|y\",\"x|y\",\"none\",\"empty\",\"back\"],\"rows\":[[\"a|b,\\\"c\\\"\",\"two\\r\\nlines\",null,\"\",\"\\\\\"]]}\n",
+        ),
+        (Format::Csv, "x|y,x|y,none,empty,back\r\n\"a|b,\"\"c\"\"\",\"two\r\nlines\",,\"\",\\\r\n"),
+        (
+            Format::Markdown,
+            "| x\\|y | x\\|y | none | empty | back |\n|---|---|---|---|---|\n| a\\|b,\"c\" | two<br>lines | NULL |  | \\ |\n",
+        ),
+    ] {
+        world.reading.format = format;
+        assert_eq!(world.query(sql).await.unwrap().answer.page.text, text, "{format:?}");
+    }
+    for format in [Format::Table, Format::Csv, Format::Markdown] {
+        world.reading.format = format;
+        let page = world.query("select 1 as n where false").await.unwrap().answer.page;
+        assert_eq!(page.text.lines().next().unwrap().trim_matches(['|', ' ']), "n", "{format:?} keeps its header");
+        assert_eq!(world.query("select from generate_series(1, 2)").await.unwrap().answer.page.rows, 2);
+    }
+}
