@@ -56,7 +56,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let actors = Actors::start(&loaded, inputs, None, &no_log).unwrap();
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
-    let query = Query { tool: "bench", statement, reading: Reading { limits, format: Format::Table } };
+    let query = Query { tool: "bench", statement, reading: Reading { limits, format: Format::Table }, timeout: None };
     let arguments = json!({"query": "select 1"}).as_object().unwrap().clone();
     let call = Call { tool: "async_query_execute".to_owned(), arguments };
     let mut host = Host::start(folder);

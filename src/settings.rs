@@ -122,6 +122,12 @@ pub struct Limits {
     pub rows_max: usize,
     /// Bytes of an answer's rows, as JSON.
     pub bytes_max: usize,
+    /// Rows that a call may ask for, if that is more than `rows_max`.
+    pub rows_ceiling: usize,
+    /// Bytes that a call may ask for, if that is more than `bytes_max`.
+    pub bytes_ceiling: usize,
+    /// Calls that wait for a connection.
+    pub waiting_max: usize,
     /// Calls of one session in flight.
     pub in_flight_max: usize,
     /// Bytes of one line of stdin.

@@ -19,6 +19,8 @@ mod batch_query_execute;
 mod performance_summary;
 mod slow_queries;
 
+use arguments::Whole;
+
 /// Every tool, in the order in which a client is told of them.
 pub const TOOLS: &[Tool] =
     &[async_query_execute::TOOL, batch_query_execute::TOOL, performance_summary::TOOL, slow_queries::TOOL];
@@ -74,13 +76,30 @@ pub struct Reach {
 pub struct Defaults {
     /// Of an answer.
     pub limits: Limits,
+    /// The most that a call may ask for.
+    pub ceilings: Limits,
 }
 
 impl Defaults {
     /// As the operator set them.
     pub fn of(settings: &Settings) -> Self {
         let limits = &settings.limits;
-        Self { limits: Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max } }
+        Self {
+            limits: Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max },
+            ceilings: Limits {
+                rows_max: limits.rows_ceiling.max(limits.rows_max),
+                bytes_max: limits.bytes_ceiling.max(limits.bytes_max),
+            },
+        }
+    }
+
+    /// The limits of a call that asks for these.
+    fn limits(&self, max_rows: Option<Whole>, max_bytes: Option<Whole>) -> Limits {
+        let within = |asked: Option<Whole>, default, ceiling| asked.map_or(default, |Whole(asked)| asked.min(ceiling));
+        Limits {
+            rows_max: within(max_rows, self.limits.rows_max, self.ceilings.rows_max),
+            bytes_max: within(max_bytes, self.limits.bytes_max, self.ceilings.bytes_max),
+        }
     }
 }
 
@@ -154,17 +173,36 @@ fn headline(outcome: &Outcome) -> String {
     }
 }
 
+/// How long a call may take that says so itself.
+fn timeout(timeout_ms: Option<Whole>) -> Option<Duration> {
+    timeout_ms.map(|Whole(ms)| Duration::from_millis(ms as u64))
+}
+
+/// The schema of `timeout_ms`.
+fn timeout_schema() -> Value {
+    json!({"type": "integer", "minimum": 1, "description": "Cancel the call after this long, waiting included."})
+}
+
 /// What to say of a limit that cut an answer, and how to go on.
 fn cut_note(cut: Cut) -> String {
     let (limit, setting) = match cut {
-        Cut::Rows(rows) => (format!("{} (max_rows)", counted(rows as u64, "row")), "MCP_MAX_ROWS"),
+        Cut::Rows(rows) => (format!("{} (max_rows)", counted(rows as u64, "row")), "MCP_MAX_ROWS_CEILING"),
+        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows (max_bytes)"), "MCP_MAX_BYTES_CEILING"),
+    };
+    format!("Truncated at {limit}: {GO_ON}, or for more; the operator's limit on that is {setting}.")
+}
+
+/// The same in a batch, whose statements share the usual limits.
+fn cut_note_of_batch(cut: Cut) -> String {
+    let (limit, setting) = match cut {
+        Cut::Rows(rows) => (counted(rows as u64, "row"), "MCP_MAX_ROWS"),
         Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "MCP_MAX_BYTES"),
     };
-    format!(
-        "Truncated at {limit}: there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less \
-         (WHERE, fewer columns, aggregates); the operator's limit is {setting}."
-    )
+    format!("Truncated at {limit}: {GO_ON}; the operator's limit for all of a batch is {setting}.")
 }
+
+const GO_ON: &str =
+    "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less (WHERE, fewer columns, aggregates)";
 
 /// `"columns":[…],"rows":[…],"row_count":…` of a page: the part of an object that every answer with rows has.
 fn page_members(page: &FinishedPage, rows_affected: Option<u64>) -> String {

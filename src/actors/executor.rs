@@ -13,14 +13,18 @@ use actix::prelude::*;
 use slog::Logger;
 use tokio_util::task::TaskTracker;
 
+mod running;
+
+use running::{Queue, Running};
+
 use super::metrics::{QueryFinished, Verdict};
 use super::wanted::WhileWanted;
 use crate::log::{error, info, warn};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::{Generation, Lease, PoolStatus};
+use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
 use crate::postgres::run::{self, Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
-use crate::settings::{AccessMode, PostgresSettings, Settings};
+use crate::settings::{AccessMode, Settings};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
 #[derive(Debug, Clone, Message)]
@@ -32,6 +36,8 @@ pub struct Query {
     pub statement: Statement,
     /// What the answer may hold and how it is laid out.
     pub reading: Reading,
+    /// How long the call may take, waiting included.
+    pub timeout: Option<Duration>,
 }
 
 /// Runs statements in one transaction, all or nothing, and replies with what each did.
@@ -44,6 +50,8 @@ pub struct Batch {
     pub statements: Vec<Statement>,
     /// What all answers together may hold, and how they are laid out.
     pub reading: Reading,
+    /// How long the call may take, waiting included.
+    pub timeout: Option<Duration>,
 }
 
 /// Says that the settings have changed. Sent by the config watcher to everybody whose work depends on them.
@@ -89,6 +97,7 @@ pub struct Executor {
     generation: Arc<Generation>,
     access: AccessMode,
     log_parameters: bool,
+    waiting_max: usize,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
     finished: Recipient<QueryFinished>,
@@ -114,6 +123,7 @@ impl Executor {
             generation: Arc::new(generation),
             access: settings.access,
             log_parameters: settings.log.parameters,
+            waiting_max: settings.limits.waiting_max,
             reload: Rc::default(),
             finished,
             endings,
@@ -165,19 +175,29 @@ impl Handler<Query> for Executor {
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let access = self.access;
+        let (access, waiting_max) = (self.access, self.waiting_max);
         let mut running = self.running(query.tool, &query.statement, &generation);
         WhileWanted::new(async move {
-            let result = async {
-                let mut lease = generation.lease().await?;
-                running.executing();
-                let target = generation.target();
-                let work = run::query(lease.client(), &query.statement, access, query.reading, &target);
-                let result = within(&generation.settings, work).await;
-                settle(lease, &result);
-                result
-            }
-            .await;
+            let work = async {
+                loop {
+                    let mut lease = generation.lease(waiting_max).await?;
+                    running.executing();
+                    let (target, begun) = (generation.target(), Cell::new(false));
+                    let began = || begun.set(true);
+                    let work = run::query(lease.client(), &query.statement, access, query.reading, &target, began);
+                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let error = result.as_ref().err();
+                    settle(lease, access, error);
+                    if begun.get() || !error.is_some_and(QueryError::is_lost_connection) {
+                        return result;
+                    }
+                    warn!(running.log, "connection had died in the pool, another is taken");
+                }
+            };
+            let result = match query.timeout {
+                Some(timeout) => within(Clock::Call, timeout, work).await,
+                None => work.await,
+            };
             running.end(result.as_ref().map(rows));
             result.map(|answer| running.answered(answer))
         })
@@ -189,64 +209,54 @@ impl Handler<Batch> for Executor {
 
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let access = self.access;
-        // One for each statement, from its turn on; what never has its turn is never counted.
-        let mut running: Vec<Running> =
+        let (access, waiting_max, log) = (self.access, self.waiting_max, self.log.clone());
+        let mut queue: Queue =
             batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
         WhileWanted::new(async move {
             let began = Instant::now();
-            let number = generation.number;
-            let fail = |statement: Option<usize>, error| BatchError { statement: statement.map(|at| at + 1), error };
-            let mut lease = match generation.lease().await {
-                Ok(lease) => lease,
-                Err(error) => {
-                    running.truncate(1);
-                    running.iter_mut().for_each(|first| first.end(Err(&error)));
-                    return Err(fail(None, error));
-                }
-            };
-            let target = generation.target();
-            let mut queue = running.into_iter();
             let current = RefCell::new(None::<Running>);
-            let work = run::batch(
-                lease.client(),
-                &batch.statements,
-                access,
-                batch.reading,
-                &target,
-                |_| {
-                    let mut next = queue.next();
-                    next.iter_mut().for_each(Running::executing);
-                    *current.borrow_mut() = next;
-                },
-                |_, result| {
-                    if let Some(mut ended) = current.borrow_mut().take() {
-                        ended.end(result.as_ref().map(rows));
+            let work = async {
+                loop {
+                    let mut lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
+                    let target = generation.target();
+                    let work = run::batch(
+                        lease.client(),
+                        &batch.statements,
+                        access,
+                        batch.reading,
+                        &target,
+                        || {
+                            let mut next = queue.next();
+                            next.iter_mut().for_each(Running::executing);
+                            *current.borrow_mut() = next;
+                        },
+                        |result| {
+                            if let Some(mut ended) = current.borrow_mut().take() {
+                                ended.end(result.as_ref().map(rows));
+                            }
+                        },
+                    );
+                    let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let error = result.as_ref().err().map(|(_, error)| error);
+                    settle(lease, access, error);
+                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
+                        return result;
                     }
-                },
-            );
-            let command_timeout = generation.settings.command_timeout;
-            let result = match tokio::time::timeout(command_timeout, work).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let error = QueryError::TimedOut { clock: Clock::Command, after: command_timeout };
-                    if let Some(mut ended) = current.borrow_mut().take() {
-                        ended.end(Err(&error));
-                    }
-                    Err((None, error))
+                    warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            // Those that never began are not failures.
-            queue.for_each(Running::forget);
+            let result = match batch.timeout {
+                Some(timeout) => batch_within(Clock::Call, timeout, work).await,
+                None => work.await,
+            };
+            if let Err((_, error)) = &result {
+                // The one that a clock has stopped; or the first, if the transaction did not even begin.
+                let first = if queue.has_begun() { None } else { queue.next() };
+                current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));
+            }
             match result {
-                Ok(answer) => {
-                    lease.settle();
-                    Ok(Answered { answer, took: began.elapsed(), generation: number })
-                }
-                Err((at, error)) => {
-                    settle(lease, &Err::<(), _>(error.clone()));
-                    Err(fail(at, error))
-                }
+                Ok(answer) => Ok(Answered { answer, took: began.elapsed(), generation: generation.number }),
+                Err((at, error)) => Err(BatchError { statement: at.map(|at| at + 1), error }),
             }
         })
     }
@@ -258,6 +268,7 @@ impl Handler<ConfigChanged> for Executor {
     fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
         self.access = change.new.access;
         self.log_parameters = change.new.log.parameters;
+        self.waiting_max = change.new.limits.waiting_max;
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
         if change.new.postgres == *self.generation.settings {
@@ -329,93 +340,38 @@ impl Handler<Status> for Executor {
     }
 }
 
-/// `work`, or the command timeout.
+/// `work`, or the error of the clock that ran out.
 async fn within<T>(
-    settings: &PostgresSettings,
+    clock: Clock,
+    after: Duration,
     work: impl Future<Output = Result<T, QueryError>>,
 ) -> Result<T, QueryError> {
-    let after = settings.command_timeout;
-    tokio::time::timeout(after, work).await.unwrap_or(Err(QueryError::TimedOut { clock: Clock::Command, after }))
+    tokio::time::timeout(after, work).await.unwrap_or(Err(QueryError::TimedOut { clock, after }))
+}
+
+/// The same of a batch, whose errors name a statement.
+async fn batch_within<T>(
+    clock: Clock,
+    after: Duration,
+    work: impl Future<Output = Result<T, (Option<usize>, QueryError)>>,
+) -> Result<T, (Option<usize>, QueryError)> {
+    tokio::time::timeout(after, work).await.unwrap_or(Err((None, QueryError::TimedOut { clock, after })))
 }
 
 /// Put a connection back if nothing runs on it any more; otherwise its drop cancels and closes it.
-fn settle<T>(lease: Lease, result: &Result<T, QueryError>) {
-    match result {
-        Ok(_) | Err(QueryError::Rejected(_) | QueryError::Refused { .. }) => lease.settle(),
-        Err(QueryError::TimedOut { .. } | QueryError::Unavailable { .. }) => drop(lease),
+fn settle(lease: Lease, access: AccessMode, error: Option<&QueryError>) {
+    let left = match access {
+        AccessMode::ReadOnly => Left::WhatRollbackLeaves,
+        AccessMode::ReadWrite => Left::Anything,
+    };
+    match error {
+        Some(error) if error.is_lost_connection() => drop(lease),
+        None | Some(QueryError::Rejected(_) | QueryError::Refused { .. }) => lease.settle(left),
+        Some(_) => drop(lease),
     }
 }
 
 /// How many rows a statement read or changed.
 fn rows(outcome: &Outcome) -> u64 {
     outcome.rows_affected.unwrap_or(outcome.page.rows as u64)
-}
-
-/// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
-struct Running {
-    event: QueryFinished,
-    /// For the log, where the operator wants them there.
-    parameters: Option<Vec<serde_json::Value>>,
-    executing_since: Option<Instant>,
-    finished: Recipient<QueryFinished>,
-    log: Logger,
-}
-
-impl Running {
-    /// It has its connection.
-    fn executing(&mut self) {
-        let now = Instant::now();
-        self.event.waited = now - self.event.began;
-        self.executing_since = Some(now);
-    }
-
-    fn end(&mut self, result: Result<u64, &QueryError>) {
-        self.event.verdict = match result {
-            Ok(rows) => {
-                self.event.rows = rows;
-                Verdict::Done
-            }
-            Err(error) => Verdict::Failed { sqlstate: error.sqlstate().map(str::to_owned), why: error.to_string() },
-        };
-    }
-
-    fn answered<T>(&self, answer: T) -> Answered<T> {
-        Answered { answer, took: self.event.began.elapsed(), generation: self.event.generation }
-    }
-
-    /// It never ran.
-    fn forget(mut self) {
-        self.event.verdict = Verdict::NeverBegan;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.event.verdict == Verdict::NeverBegan {
-            return;
-        }
-        match self.executing_since {
-            Some(since) => self.event.executed = since.elapsed(),
-            None => self.event.waited = self.event.began.elapsed(),
-        }
-        let event = &self.event;
-        let sqlstate = match &event.verdict {
-            Verdict::Failed { sqlstate: Some(sqlstate), .. } => sqlstate.as_str(),
-            _ => "",
-        };
-        let facts = slog::b!(
-            "tool" => event.tool, "operation" => event.operation.as_str(), "sql" => &*event.sql,
-            "wait_us" => event.waited.as_micros() as u64, "execution_us" => event.executed.as_micros() as u64,
-            "rows" => event.rows, "sqlstate" => sqlstate, "generation" => event.generation);
-        let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
-        match &event.verdict {
-            Verdict::Done => info!(self.log, "query executed"; facts, "parameters" => parameters),
-            Verdict::Cancelled => info!(self.log, "query cancelled"; facts, "parameters" => parameters),
-            Verdict::Failed { why, .. } => {
-                info!(self.log, "query failed"; facts, "parameters" => parameters, "why" => why);
-            }
-            Verdict::NeverBegan => {}
-        }
-        self.finished.do_send(self.event.clone());
-    }
 }

@@ -18,6 +18,11 @@ pub enum QueryError {
     },
     /// PostgreSQL refused it.
     Rejected(Box<Rejection>),
+    /// As many calls as may wait for a connection are waiting.
+    Busy {
+        /// That many: the setting MCP_MAX_WAITING.
+        waiting_max: usize,
+    },
     /// A clock of ours ran out.
     TimedOut {
         /// Which one.
@@ -36,7 +41,7 @@ pub enum QueryError {
     },
 }
 
-/// The clocks that bound a call, each with the setting that moves it.
+/// The clocks that bound a call, each with the setting, or the argument, that moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Waiting for a free connection of the pool.
@@ -45,15 +50,18 @@ pub enum Clock {
     Connect,
     /// Running the statement.
     Command,
+    /// The whole call, by its own wish.
+    Call,
 }
 
 impl Clock {
-    /// The setting that moves this clock.
+    /// What moves this clock.
     pub fn setting(self) -> &'static str {
         match self {
             Self::PoolWait => "POSTGRES_POOL_WAIT_TIMEOUT",
             Self::Connect => "POSTGRES_CONNECT_TIMEOUT",
             Self::Command => "POSTGRES_COMMAND_TIMEOUT",
+            Self::Call => "timeout_ms",
         }
     }
 }
@@ -193,11 +201,21 @@ impl QueryError {
         }
     }
 
+    /// Whether the connection is gone: by our own eyes, or by the backend's last words.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Rejected(rejection) => matches!(&*rejection.severity, "FATAL" | "PANIC"),
+            _ => false,
+        }
+    }
+
     /// Whether the same call may succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { .. } => false,
-            Self::TimedOut { clock, .. } => *clock != Clock::Command,
+            Self::Busy { .. } => true,
+            Self::TimedOut { clock, .. } => matches!(clock, Clock::PoolWait | Clock::Connect),
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
             // Connection exceptions, resources, serialization and deadlock, "cannot connect now".
             Self::Rejected(rejection) => {
@@ -211,6 +229,10 @@ impl QueryError {
         match self {
             Self::Refused { why } => why.clone(),
             Self::Rejected(rejection) => rejection.to_string(),
+            Self::Busy { waiting_max } => format!(
+                "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \
+                 Try again in a moment with fewer calls at once."
+            ),
             Self::TimedOut { clock, after } => {
                 let setting = clock.setting();
                 match clock {
@@ -225,6 +247,10 @@ impl QueryError {
                     Clock::Command => format!(
                         "The statement did not finish within {after:?} ({setting}) and was cancelled in PostgreSQL. \
                          Narrow it (WHERE, LIMIT, an index)."
+                    ),
+                    Clock::Call => format!(
+                        "The call did not finish within {after:?} (its {setting}) and was cancelled, in PostgreSQL too. \
+                         Give it more time, or narrow it (WHERE, LIMIT, an index)."
                     ),
                 }
             }

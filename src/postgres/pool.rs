@@ -31,9 +31,12 @@ use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with the ROLLBACK.
-const CLEAN: &str = "ROLLBACK; CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; \
-                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
-                     SELECT 'prepared' FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
+const CLEAN: &str = "ROLLBACK; CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP";
+
+/// What of that a ROLLBACK does not undo: session-level advisory locks, what `currval` and `lastval` know, and prepared
+/// statements, which can only be told of (a row that says so).
+const AFTER_ROLLBACK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; \
+                              SELECT 'prepared' FROM pg_catalog.pg_prepared_statement() WHERE from_sql LIMIT 1";
 
 /// How long a cancelled backend may take to become idle before its connection is closed over its head.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -106,8 +109,14 @@ impl Generation {
     /// A connection for one call.
     ///
     /// # Errors
-    /// None became free, or none could be opened, in time.
-    pub async fn lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
+    /// None became free, or none could be opened, in time. Which it may be that has died in the pool unseen: the first
+    /// statement on it tells.
+    pub async fn lease(self: &Arc<Self>, waiting_max: usize) -> Result<Lease, QueryError> {
+        let status = self.pool.status();
+        let would_wait = status.available == 0 && status.size >= status.max_size;
+        if would_wait && status.waiting >= waiting_max {
+            return Err(QueryError::Busy { waiting_max });
+        }
         let client = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
         Ok(Lease { client: Some(client), ending: self.endings.token(), generation: self.clone() })
     }
@@ -117,7 +126,7 @@ impl Generation {
     /// # Errors
     /// Why the first of them could not be opened.
     pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
-        let leases = (0..count.max(1)).map(|_| self.lease());
+        let leases = (0..count.max(1)).map(|_| self.lease(usize::MAX));
         let opened = futures_util::future::join_all(leases).await;
         let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
         for lease in opened.into_iter().flatten() {
@@ -273,6 +282,15 @@ impl Connect for Dial {
     }
 }
 
+/// What a call may have left on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Its only transaction was rolled back.
+    WhatRollbackLeaves,
+    /// It committed, or ran without a transaction.
+    Anything,
+}
+
 /// One connection, for one call.
 pub struct Lease {
     /// Present until the lease ends.
@@ -295,11 +313,15 @@ impl Lease {
         &self.generation
     }
 
-    /// The call is over and no statement runs: clean the connection and put it back. Nobody waits for that.
-    pub fn settle(mut self) {
+    /// The call is over and no statement runs: clean the connection of what may be left on it and put it back. Nobody
+    /// waits for that.
+    pub fn settle(mut self, left: Left) {
         let Some(client) = self.client.take() else { return };
         let generation = self.generation.clone();
-        let clean = format!("{CLEAN}; {}", generation.session);
+        let clean = match left {
+            Left::WhatRollbackLeaves => AFTER_ROLLBACK.to_owned(),
+            Left::Anything => format!("{CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
+        };
         self.ending.task_tracker().spawn(async move {
             let why = match client.simple_query(&clean).await {
                 Ok(left) if !left.iter().any(is_prepared) => return,
@@ -330,6 +352,10 @@ impl Drop for Lease {
         let Some(client) = self.client.take() else { return };
         if tokio::runtime::Handle::try_current().is_err() {
             // The process ends before this call could: closing the connection is all that is left to do.
+            drop(Object::take(client));
+            return;
+        }
+        if client.is_closed() {
             drop(Object::take(client));
             return;
         }

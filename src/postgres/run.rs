@@ -54,7 +54,7 @@ pub struct Reading {
     pub format: Format,
 }
 
-/// Run `statement` in a transaction of its own.
+/// Run `statement` in a transaction of its own; `started` is called when that has begun.
 ///
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
@@ -64,11 +64,13 @@ pub async fn query(
     access: AccessMode,
     reading: Reading,
     target: &str,
+    started: impl FnOnce(),
 ) -> Result<Outcome, QueryError> {
     refuse(statement, access)?;
     let run = Run { target, reading };
     let sql = &statement.sql;
     let transaction = run.begin(client, access).await?;
+    started();
     match run.portal(&transaction, statement).await {
         Ok(outcome) => {
             run.end(transaction, access).await?;
@@ -88,7 +90,8 @@ pub async fn query(
     }
 }
 
-/// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`.
+/// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
+/// `finished` are called for each in its turn.
 ///
 /// # Errors
 /// The index of the statement that failed, or `None` where the transaction itself did.
@@ -98,19 +101,19 @@ pub async fn batch(
     access: AccessMode,
     reading: Reading,
     target: &str,
-    mut started: impl FnMut(usize),
-    mut finished: impl FnMut(usize, &Result<Outcome, QueryError>),
+    mut started: impl FnMut(),
+    mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
     let mut run = Run { target, reading };
     let transaction = run.begin(client, access).await.map_err(|error| (None, error))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
-        started(at);
+        started();
         let result = match refuse(statement, access) {
             Ok(()) => run.portal(&transaction, statement).await,
             Err(error) => Err(error),
         };
-        finished(at, &result);
+        finished(&result);
         let outcome = result.map_err(|error| (Some(at), error))?;
         let limits = &mut run.reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);

@@ -100,7 +100,25 @@ pub const KEYS: &[Key] = &[
     key("MCP_ACCESS_MODE", Kind::Choice(&["read-only", "read-write"]), "read-only", "Whether statements may write"),
     key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most"),
     key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most"),
+    key(
+        "MCP_MAX_ROWS_CEILING",
+        Kind::Whole(1, 1_000_000),
+        "100000",
+        "Rows that a call may ask for by max_rows; never less than MCP_MAX_ROWS",
+    ),
+    key(
+        "MCP_MAX_BYTES_CEILING",
+        Kind::Whole(1_000, 100_000_000),
+        "10485760",
+        "Bytes that a call may ask for by max_bytes; never less than MCP_MAX_BYTES",
+    ),
     key("MCP_MAX_IN_FLIGHT", Kind::Whole(1, 100_000), "1024", "Calls in flight at most; the next is refused at once"),
+    key(
+        "MCP_MAX_WAITING",
+        Kind::Whole(0, 100_000),
+        "1000",
+        "Calls waiting for a connection at most; the next is refused at once",
+    ),
     key("MCP_MAX_LINE_BYTES", Kind::Whole(10_000, 1_000_000_000), "16777216", "Bytes of one request at most"),
     key("MCP_METRICS_HISTORY", Kind::Whole(1, 1_000_000), "1000", "Finished statements remembered"),
     key(

@@ -68,6 +68,9 @@ pub(super) fn check(
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),
+            rows_ceiling: values.whole("MCP_MAX_ROWS_CEILING"),
+            bytes_ceiling: values.whole("MCP_MAX_BYTES_CEILING"),
+            waiting_max: values.whole("MCP_MAX_WAITING"),
             in_flight_max: values.whole("MCP_MAX_IN_FLIGHT"),
             line_bytes_max: values.whole("MCP_MAX_LINE_BYTES"),
         },

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Tool};
 use crate::actors::executor::{Answered, Query};
-use crate::postgres::page::Limits;
 use crate::postgres::run::{Outcome, Reading, Statement};
 
 pub(super) const TOOL: Tool = Tool {
@@ -28,6 +27,8 @@ struct Arguments {
     #[serde(default)]
     parameters: Parameters,
     max_rows: Option<Whole>,
+    max_bytes: Option<Whole>,
+    timeout_ms: Option<Whole>,
     #[serde(default)]
     format: FormatArgument,
 }
@@ -39,6 +40,8 @@ fn input() -> Value {
             "query": {"type": "string", "description": "One SQL statement."},
             "parameters": super::parameters_schema(),
             "max_rows": {"type": "integer", "minimum": 1, "description": "At most this many rows, within the server's limit."},
+            "max_bytes": {"type": "integer", "minimum": 1, "description": "At most this many bytes of rows, likewise."},
+            "timeout_ms": super::timeout_schema(),
             "format": {
                 "type": "string",
                 "enum": ["table", "json", "csv", "markdown"],
@@ -67,18 +70,20 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    let max_rows = arguments.max_rows.map_or(defaults.limits.rows_max, |Whole(rows)| rows);
-    if max_rows == 0 {
-        return Answer::error("`max_rows` is 0; it must be at least 1.");
+    let counts =
+        [("max_rows", arguments.max_rows), ("max_bytes", arguments.max_bytes), ("timeout_ms", arguments.timeout_ms)];
+    if let Some((name, _)) = counts.iter().find(|(_, given)| *given == Some(Whole(0))) {
+        return Answer::error(format!("`{name}` is 0; it must be at least 1."));
     }
     if let Some(why) = super::unfit(&arguments.query) {
         return Answer::error(why);
     }
-    let limits = Limits { rows_max: max_rows.min(defaults.limits.rows_max), ..defaults.limits };
+    let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
     let query = Query {
         tool: TOOL.name,
         statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
         reading: Reading { limits, format: arguments.format.into() },
+        timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.query.send(query).await {
         Ok(Ok(answered)) => answer(&answered),

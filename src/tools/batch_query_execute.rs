@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Parameters, arguments};
+use super::arguments::{Parameters, Whole, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
 use crate::postgres::page::Format;
@@ -27,6 +27,7 @@ pub(super) const TOOL: Tool = Tool {
 #[serde(deny_unknown_fields)]
 struct Arguments {
     queries: Vec<Item>,
+    timeout_ms: Option<Whole>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +56,7 @@ fn input() -> Value {
                     "additionalProperties": false,
                 },
             },
+            "timeout_ms": super::timeout_schema(),
         },
         "required": ["queries"],
         "additionalProperties": false,
@@ -80,10 +82,13 @@ fn output() -> Value {
 }
 
 async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
-    let Arguments { queries } = match arguments(&TOOL, given) {
+    let Arguments { queries, timeout_ms } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
+    if timeout_ms == Some(Whole(0)) {
+        return Answer::error("`timeout_ms` is 0; it must be at least 1.");
+    }
     if queries.is_empty() {
         return Answer::error("`queries` is empty: give at least one statement.");
     }
@@ -100,7 +105,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
     let reading = Reading { limits: defaults.limits, format: Format::Table };
-    match reach.batch.send(Batch { tool: TOOL.name, statements, reading }).await {
+    let batch = Batch { tool: TOOL.name, statements, reading, timeout: super::timeout(timeout_ms) };
+    match reach.batch.send(batch).await {
         Ok(Ok(answered)) => answer(&answered),
         Ok(Err(BatchError { statement: Some(number), error })) => Answer::error(format!(
             "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
@@ -122,7 +128,7 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
             text.push_str(&page.text);
         }
         if let Some(cut) = page.cut {
-            text.push_str(&super::cut_note(cut));
+            text.push_str(&super::cut_note_of_batch(cut));
             text.push('\n');
         }
         results.push(format!("{{{}}}", super::page_members(page, outcome.rows_affected)));

@@ -80,7 +80,7 @@ const LIMITS: Limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
 async fn query(server: &mut Server, expression: &str) -> Result<Outcome, QueryError> {
     let statement = Statement { sql: format!("select {expression}").into(), parameters: Vec::new() };
     let reading = Reading { limits: LIMITS, format: Format::Json };
-    run::query(&mut server.client, &statement, AccessMode::ReadOnly, reading, "test").await
+    run::query(&mut server.client, &statement, AccessMode::ReadOnly, reading, "test", || ()).await
 }
 
 #[tokio::test]

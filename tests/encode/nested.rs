@@ -11,6 +11,7 @@ create domain short_text as text check (length(value) < 40);
 create domain pair_domain as pair;
 create domain ints as int4[];
 create domain box_domain as box;
+create domain boxes as box[];
 create domain mood_domain as mood;
 create domain over_domain as positive;
 create type uses_domains as (p positive, ps positive[], i ints, d pair_domain);
@@ -129,6 +130,8 @@ pub const EXPRESSIONS: &[&str] = &[
     "array[1, 2]::ints",
     "array[array[1, 2]::ints, '[0:0]={3}'::ints]",
     "array['((1,2),(3,4))', '(5,6),(7,8)']::box_domain[]",
+    "array[null, null]::boxes[]",
+    "array['{(1,2),(3,4)}', '{(1,2),(3,4);(5,6),(7,8)}', null]::boxes[]",
     "array['ok'::mood_domain]",
     "row(1, array[2, 3]::positive[], array[[4], [5]], row(6, 'seven 8')::pair)::uses_domains",
     // ranges

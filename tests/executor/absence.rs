@@ -67,3 +67,51 @@ async fn a_killed_backend_costs_the_call_that_ran_on_it_and_no_other() {
         assert_eq!(world.rows("select 1").await, "[[1]]");
     }
 }
+
+#[actix_rt::test]
+async fn a_connection_that_died_in_the_pool_costs_no_call() {
+    for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
+        let mut world = World::with(Options::new(), |settings| {
+            settings.access = access;
+            settings.postgres.pool_size = 3;
+            settings.postgres.pool_min_size = 3;
+        })
+        .await;
+        for round in 0..4 {
+            world.until_backends("idle", 3).await;
+            until("all are in the pool", async || world.status().await.idle == 3).await;
+            let pids: Vec<i32> = world
+                .observer
+                .query("select pid from pg_stat_activity where application_name = 'test'", &[])
+                .await
+                .unwrap()
+                .iter()
+                .map(|row| row.get(0))
+                .collect();
+            // Blocking, so that nobody reads the backends' last words before the next call does.
+            for pid in pids {
+                let pid = pid.to_string();
+                assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
+                let is_there =
+                    || std::process::Command::new("kill").args(["-0", &pid]).output().unwrap().status.success();
+                while is_there() {}
+            }
+            if round % 2 == 0 {
+                assert_eq!(world.rows("select 1").await, "[[1]]");
+            } else {
+                assert_eq!(world.batch(&[("select 1", json!([]))]).await.unwrap().answer.len(), 1);
+            }
+            assert!(matches!(
+                world.finished.next().await.message.verdict,
+                mcp_server_postgres::actors::metrics::Verdict::Done
+            ));
+            // Fill the pool again.
+            let calls: Vec<_> = (0..3).map(|_| world.ask("select pg_sleep(0.05)", json!([]))).collect();
+            for call in calls {
+                call.await.unwrap().unwrap();
+                world.finished.next().await;
+            }
+        }
+        assert!(!world.log.of("connection had died in the pool").is_empty(), "the test reached what it is about");
+    }
+}

@@ -26,13 +26,20 @@ async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
 
 #[actix_rt::test]
 async fn a_dropped_batch_stops_and_leaves_nothing() {
-    let world = World::read_write().await;
+    let mut world = World::read_write().await;
     world.prepare("create table t (n int)").await;
-    let batch = world.ask_batch(&[("insert into t values (1)", json!([])), ("select pg_sleep(60)", json!([]))]);
-    let batch = actix_rt::spawn(batch);
+    let [insert, sleep] = ["insert into t values (1)", "select pg_sleep(60)"].map(|sql| (sql, json!([])));
+    let batch = actix_rt::spawn(world.ask_batch(&[insert.clone(), sleep, insert]));
     world.until_backends("active", 1).await;
     batch.abort();
     world.until_backends("active", 0).await;
+    // The third never had its turn, and is in no count.
+    for (sql, verdict) in [("insert into t values (1)", Verdict::Done), ("select pg_sleep(60)", Verdict::Cancelled)] {
+        let event = world.finished.next().await.message;
+        assert_eq!((&*event.sql, event.verdict), (sql, verdict));
+    }
+    world.query("select 1").await.unwrap();
+    assert_eq!(&*world.finished.next().await.message.sql, "select 1");
     assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
 }
 
@@ -100,4 +107,62 @@ async fn a_cancellation_never_hits_the_next_statement() {
         assert_eq!(world.rows("select 1").await, "[[1]]", "round {round}");
     }
     assert!(world.backends("%").await <= 2);
+}
+
+#[actix_rt::test]
+async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enough() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let timeout = Duration::from_millis(150);
+    let query = |sql: &str| Query {
+        tool: "a test",
+        statement: statement(sql, json!([])),
+        reading: world.reading,
+        timeout: Some(timeout),
+    };
+    let expected = QueryError::TimedOut { clock: Clock::Call, after: timeout };
+    let error = world.executor.send(query("select pg_sleep(60)")).await.unwrap().unwrap_err();
+    assert_eq!(error, expected);
+    assert!(error.for_model().contains("timeout_ms"), "{}", error.for_model());
+    world.until_backends("active", 0).await;
+    assert!(world.executor.send(query("select 1")).await.unwrap().is_ok());
+
+    // Waiting for a connection is a part of it.
+    let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_backends("active", 1).await;
+    assert_eq!(world.executor.send(query("select 2")).await.unwrap(), Err(expected.clone()));
+    first.abort();
+    world.until_backends("active", 0).await;
+
+    let statements = vec![statement("select 1", json!([])), statement("select pg_sleep(60)", json!([]))];
+    let batch = Batch { tool: "a test", statements, reading: world.reading, timeout: Some(timeout) };
+    assert_eq!(world.executor.send(batch).await.unwrap().unwrap_err().error, expected);
+    world.until_backends("active", 0).await;
+    // The batch's two statements are told of, each with what became of it.
+    let mut told = Vec::new();
+    while told.last().is_none_or(|(sql, _)| sql != "select pg_sleep(60)") || told.len() < 6 {
+        let event = world.finished.next().await.message;
+        told.push((event.sql.to_string(), matches!(event.verdict, Verdict::Failed { .. })));
+    }
+    assert_eq!(told[told.len() - 2..], [("select 1".to_owned(), false), ("select pg_sleep(60)".to_owned(), true)]);
+}
+
+#[actix_rt::test]
+async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
+    let world = World::with(Options::new(), |settings| {
+        settings.postgres.pool_size = 1;
+        settings.limits.waiting_max = 2;
+    })
+    .await;
+    let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_backends("active", 1).await;
+    let waiting: Vec<_> = (0..2).map(|_| actix_rt::spawn(world.ask("select 2", json!([])))).collect();
+    until("two wait", async || world.status().await.waiting == 2).await;
+    let error = world.query("select 3").await.unwrap_err();
+    assert_eq!(error, QueryError::Busy { waiting_max: 2 });
+    assert!(error.for_model().contains("MCP_MAX_WAITING"), "{}", error.for_model());
+    first.abort();
+    for call in waiting {
+        assert!(call.await.unwrap().unwrap().is_ok());
+    }
+    assert_eq!(world.rows("select 3").await, "[[3]]");
 }

@@ -81,7 +81,7 @@ impl World {
     /// Ask and do not wait.
     fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
         let statement = statement(sql, parameters);
-        self.executor.send(Query { tool: "a test", statement, reading: self.reading })
+        self.executor.send(Query { tool: "a test", statement, reading: self.reading, timeout: None })
     }
 
     async fn query(&self, sql: &str) -> Result<Answered<Outcome>, QueryError> {
@@ -99,7 +99,7 @@ impl World {
 
     fn ask_batch(&self, statements: &[(&str, Value)]) -> Request<Executor, Batch> {
         let statements = statements.iter().map(|(sql, parameters)| statement(sql, parameters.clone())).collect();
-        self.executor.send(Batch { tool: "a test", statements, reading: self.reading })
+        self.executor.send(Batch { tool: "a test", statements, reading: self.reading, timeout: None })
     }
 
     async fn batch(&self, statements: &[(&str, Value)]) -> Result<Answered<Vec<Outcome>>, BatchError> {

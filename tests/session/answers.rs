@@ -29,8 +29,9 @@ fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
     assert_eq!(misfits(&(tools::find(tool).unwrap().output)(), &value), Vec::<String>::new(), "{tool}: {got}");
 }
 
-/// An outcome, its text, and its structured part less what every answer has at its end.
-fn outcomes() -> Vec<(Outcome, String, &'static str)> {
+/// An outcome, its text, and its structured part less what every answer has at its end. What follows "Truncated at" is
+/// said of a cut by rows, and by bytes.
+fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static str)> {
     let rows = |page| Outcome { page, rows_affected: None };
     let affected = |count| Outcome { page: FinishedPage::default(), rows_affected: Some(count) };
     vec![
@@ -76,16 +77,12 @@ fn outcomes() -> Vec<(Outcome, String, &'static str)> {
         ),
         (
             rows(page(&[1, 2], Some(Cut::Rows(2)))),
-            format!(
-                "2 rows\nn\n-\n1\n2\nTruncated at 2 rows (max_rows): {GO_ON}; the operator's limit is MCP_MAX_ROWS.\n"
-            ),
+            format!("2 rows\nn\n-\n1\n2\nTruncated at {by_rows}\n"),
             r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":true"#,
         ),
         (
             rows(page(&[1], Some(Cut::Bytes(4096)))),
-            format!(
-                "1 row\nn\n-\n1\nTruncated at 4096 bytes of rows: {GO_ON}; the operator's limit is MCP_MAX_BYTES.\n"
-            ),
+            format!("1 row\nn\n-\n1\nTruncated at {by_bytes}\n"),
             r#""columns":[{"name":"n","type":"integer"}],"rows":[[1]],"row_count":1,"rows_affected":null,"truncated":true"#,
         ),
     ]
@@ -94,7 +91,13 @@ fn outcomes() -> Vec<(Outcome, String, &'static str)> {
 #[actix_rt::test]
 async fn a_statement_is_answered_with_what_it_did() {
     let mut world = World::new(settings());
-    for (outcome, text, structured) in outcomes() {
+    let notes = [
+        format!("2 rows (max_rows): {GO_ON}, or for more; the operator's limit on that is MCP_MAX_ROWS_CEILING."),
+        format!(
+            "4096 bytes of rows (max_bytes): {GO_ON}, or for more; the operator's limit on that is MCP_MAX_BYTES_CEILING."
+        ),
+    ];
+    for (outcome, text, structured) in outcomes(notes) {
         let call = world.query("select n from t");
         world.queries.next().await.answer(Ok(answered(outcome)));
         let structured = format!(r#"{{{structured},"duration_ms":1.5,"generation":3}}"#);
@@ -106,8 +109,12 @@ async fn a_statement_is_answered_with_what_it_did() {
 async fn a_batch_is_answered_statement_by_statement() {
     let mut world = World::new(settings());
     let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
+    let notes = [
+        format!("2 rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_ROWS."),
+        format!("4096 bytes of rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_BYTES."),
+    ];
     let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) =
-        outcomes().into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
+        outcomes(notes).into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
     let texts: String = texts.iter().enumerate().map(|(at, text)| format!("\n{}: {text}", at + 1)).collect();
     let parts: Vec<String> = parts.iter().map(|part| format!("{{{part}}}")).collect();
     world.batches.next().await.answer(Ok(answered(outcomes)));

@@ -76,26 +76,47 @@ async fn a_statement_arrives_as_it_was_written() {
 }
 
 #[actix_rt::test]
-async fn a_call_may_ask_for_fewer_rows_than_the_operator_allows_and_never_for_more() {
-    let mut world = World::new(settings_with(|settings| settings.limits.rows_max = 100));
-    for (arguments, rows_max) in [
-        (r#"{"query":"select 1"}"#, 100),
-        (r#"{"query":"select 1","max_rows":null}"#, 100),
-        (r#"{"query":"select 1","max_rows":1}"#, 1),
-        (r#"{"query":"select 1","max_rows":99}"#, 99),
-        (r#"{"query":"select 1","max_rows":100}"#, 100),
-        (r#"{"query":"select 1","max_rows":101}"#, 100),
-        (r#"{"query":"select 1","max_rows":18446744073709551616}"#, 100),
+async fn a_call_may_ask_for_fewer_rows_and_bytes_and_for_more_up_to_the_operators_ceilings() {
+    let mut world = World::new(settings_with(|settings| {
+        settings.limits.rows_max = 100;
+        settings.limits.rows_ceiling = 200;
+        settings.limits.bytes_max = 1000;
+        // Below the default, which is the ceiling then.
+        settings.limits.bytes_ceiling = 10;
+    }));
+    for (arguments, rows_max, bytes_max) in [
+        ("", 100, 1000),
+        (r#","max_rows":null"#, 100, 1000),
+        (r#","max_rows":1"#, 1, 1000),
+        (r#","max_rows":200"#, 200, 1000),
+        (r#","max_rows":201"#, 200, 1000),
+        (r#","max_rows":18446744073709551616"#, 200, 1000),
         // To JSON Schema that is an integer, and some clients know no other numbers.
-        (r#"{"query":"select 1","max_rows":7.0}"#, 7),
-        (r#"{"query":"select 1","max_rows":1e1}"#, 10),
+        (r#","max_rows":7.0"#, 7, 1000),
+        (r#","max_rows":1e1"#, 10, 1000),
+        (r#","max_bytes":1"#, 100, 1),
+        (r#","max_bytes":1001,"max_rows":150"#, 150, 1000),
     ] {
-        let call = world.call(QUERY, arguments);
+        let call = world.call(QUERY, &format!(r#"{{"query":"select 1"{arguments}}}"#));
         let asked = world.queries.next().await;
-        assert_eq!(asked.message.reading.limits.rows_max, rows_max, "{arguments}");
-        assert_eq!(asked.message.reading.limits.bytes_max, settings().limits.bytes_max);
+        let limits = asked.message.reading.limits;
+        assert_eq!((limits.rows_max, limits.bytes_max), (rows_max, bytes_max), "{arguments}");
         asked.answer(done());
         assert!(!answer_of(call).await.is_error);
+    }
+}
+
+#[actix_rt::test]
+async fn a_call_may_say_how_long_it_may_take() {
+    let mut world = World::new(settings());
+    for (arguments, timeout) in [("", None), (r#","timeout_ms":250"#, Some(std::time::Duration::from_millis(250)))] {
+        let call = world.call(QUERY, &format!(r#"{{"query":"select 1"{arguments}}}"#));
+        let asked = world.queries.next().await;
+        assert_eq!(asked.message.timeout, timeout);
+        asked.answer(done());
+        answer_of(call).await;
+        let _call = world.call(BATCH, &format!(r#"{{"queries":[{{"query":"select 1"}}]{arguments}}}"#));
+        assert_eq!(world.batches.next().await.message.timeout, timeout);
     }
 }
 

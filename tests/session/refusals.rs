@@ -27,7 +27,7 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
             QUERY,
             r#"{"query":"select 1","limit":5}"#,
             "The arguments of async_query_execute do not fit: `limit` is unknown: known are `query`, `parameters`, \
-             `max_rows`, `format`.",
+             `max_rows`, `max_bytes`, `timeout_ms`, `format`.",
         ),
         (
             QUERY,
@@ -60,6 +60,9 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
             "The arguments of async_query_execute do not fit: `max_rows` is 1.50; it must be a whole number, 1 or more.",
         ),
         (QUERY, r#"{"query":"select 1","max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
+        (QUERY, r#"{"query":"select 1","max_bytes":0}"#, "`max_bytes` is 0; it must be at least 1."),
+        (QUERY, r#"{"query":"select 1","timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
+        (BATCH, r#"{"queries":[],"timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
         (
             QUERY,
             r#"{"query":"select 1","format":"xml"}"#,

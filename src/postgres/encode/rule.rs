@@ -269,10 +269,11 @@ fn build(type_: &Type, depth: usize, budget: &mut usize) -> Rule {
     nested.unwrap_or(Rule::Foreign)
 }
 
-/// A comma, except for `box` and the domains over it (a domain inherits its base's `typdelim`).
+/// A comma, except for `box` and what is made of it: a domain inherits its base's `typdelim`, an array its element's,
+/// so that the values of a domain over `box[]` have the semicolon between them too.
 fn delimiter(element: &Type) -> Delimiter {
     match element.kind() {
-        Kind::Domain(base) => delimiter(base),
+        Kind::Domain(inner) | Kind::Array(inner) => delimiter(inner),
         _ if *element == Type::BOX => b';',
         _ => b',',
     }
