@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actors::executor::{Batch, Query};
 use crate::actors::metrics::{SlowQueries, Summary};
+use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, Settings};
@@ -16,6 +17,7 @@ use crate::settings::{AccessMode, Settings};
 mod arguments;
 mod async_query_execute;
 mod batch_query_execute;
+mod failure;
 mod performance_summary;
 mod slow_queries;
 
@@ -112,12 +114,19 @@ pub struct Answer {
     pub structured: Option<String>,
     /// Whether it is a failure that the model may be able to mend.
     pub is_error: bool,
+    /// What a program can know of a failure of the database, by member.
+    pub failure: Option<Box<Value>>,
 }
 
 impl Answer {
     /// A failure, said so that the model can do better.
     pub fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), structured: None, is_error: true }
+        Self { text: text.into(), structured: None, is_error: true, failure: None }
+    }
+
+    /// What could not be done, and why not.
+    fn failure(text: impl Into<String>, error: &QueryError) -> Self {
+        Self { failure: Some(Box::new(failure::facts(error))), ..Self::error(text) }
     }
 }
 

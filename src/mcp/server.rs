@@ -8,7 +8,8 @@ use std::sync::Arc;
 use actix::Recipient;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool as Listed, ToolAnnotations,
+    MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool as Listed,
+    ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -23,6 +24,9 @@ use crate::tools::{Answer, TOOLS, Tool};
 /// The key under which an answer's encoded JSON travels through rmcp, whose `structuredContent` is a value tree: one
 /// string instead of a node a cell. The transport puts the text itself in its place; no other object has this key.
 pub const ENCODED: &str = "\u{1}encoded";
+
+/// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
+const FAILURE: &str = "mcp-server-postgres/failure";
 
 /// The server as one client sees it.
 #[derive(Clone)]
@@ -181,6 +185,7 @@ fn object(schema: Value) -> JsonObject {
 fn result(answer: Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    result.meta = answer.failure.map(|facts| MetaObject(JsonObject::from_iter([(FAILURE.to_owned(), *facts)])));
     result.structured_content = answer.structured.map(|encoded| json!({ ENCODED: encoded }));
     result
 }

@@ -83,8 +83,57 @@ pub struct Rejection {
     pub position: Option<Position>,
     /// Where in functions or values ("unnamed portal parameter $1 = …").
     pub context: Option<String>,
+    /// The schema that the error is about, where PostgreSQL names one.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// The column.
+    pub column: Option<String>,
     /// The violated constraint, if one was.
     pub constraint: Option<String>,
+    /// What was being done.
+    pub phase: Phase,
+}
+
+/// The steps of a call, as an error tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for a connection of the pool.
+    Wait,
+    /// Opening a connection.
+    Connect,
+    /// Beginning the transaction.
+    Begin,
+    /// Learning what the statement takes and gives; nothing of it has run.
+    Parse,
+    /// Running it and reading its rows.
+    Execute,
+    /// Making its changes last, or taking them back.
+    End,
+}
+
+impl Phase {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Connect => "connect",
+            Self::Begin => "begin",
+            Self::Parse => "parse",
+            Self::Execute => "execute",
+            Self::End => "end",
+        }
+    }
+
+    /// What could not be done then.
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Wait | Self::Connect => "connect to PostgreSQL",
+            Self::Begin => "begin a transaction",
+            Self::Parse | Self::Execute => "run the statement",
+            Self::End => "end the transaction",
+        }
+    }
 }
 
 /// A place in a statement.
@@ -125,7 +174,7 @@ impl Position {
 
 impl Rejection {
     /// PostgreSQL's error about `sql`.
-    pub fn new(error: &DbError, sql: &str) -> Self {
+    pub fn new(error: &DbError, sql: &str, phase: Phase) -> Self {
         let position = match error.position() {
             Some(ErrorPosition::Original(character)) => Position::of(sql, *character as usize),
             // A place inside a function's body is none in the statement; its text is in the context.
@@ -140,7 +189,11 @@ impl Rejection {
             hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
             position,
             context: error.where_().map(str::to_owned),
+            schema: error.schema().map(str::to_owned),
+            table: error.table().map(str::to_owned),
+            column: error.column().map(str::to_owned),
             constraint: error.constraint().map(str::to_owned),
+            phase,
         }
     }
 }
@@ -169,12 +222,12 @@ fn our_hint(error: &DbError) -> Option<String> {
 }
 
 impl QueryError {
-    /// `error` of tokio-postgres while `doing` (as in "could not …") on `sql`, at `target`.
-    pub fn of(error: &tokio_postgres::Error, sql: &str, doing: &str, target: &str) -> Self {
+    /// `error` of tokio-postgres in `phase` of `sql`, at `target`.
+    pub fn of(error: &tokio_postgres::Error, sql: &str, phase: Phase, target: &str) -> Self {
         match error.as_db_error() {
-            Some(db) => Self::Rejected(Box::new(Rejection::new(db, sql))),
+            Some(db) => Self::Rejected(Box::new(Rejection::new(db, sql, phase))),
             None => Self::Unavailable {
-                why: format!("could not {doing}: {}", causes(error)),
+                why: format!("could not {}: {}", phase.doing(), causes(error)),
                 target: target.to_owned(),
                 outcome_unknown: false,
             },

@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::error::{Clock, QueryError, causes};
+use super::error::{Clock, Phase, QueryError, causes};
 use super::tls;
 use crate::log::{debug, info, warn};
 use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
@@ -160,7 +160,7 @@ impl Generation {
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                 QueryError::TimedOut { clock: Clock::Connect, after: self.settings.connect_timeout }
             }
-            PoolError::Backend(error) => QueryError::of(error, "", "connect to PostgreSQL", &self.target()),
+            PoolError::Backend(error) => QueryError::of(error, "", Phase::Connect, &self.target()),
             other => QueryError::Unavailable {
                 why: format!("could not connect to PostgreSQL: {}", causes(other)),
                 target: self.target(),

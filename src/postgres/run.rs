@@ -13,8 +13,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, RowStream, Transaction};
 
-use super::error::QueryError;
+use super::error::{Phase, QueryError};
 use super::foreign;
+use super::nearest;
 use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
 use super::sql::Operation;
@@ -83,10 +84,13 @@ pub async fn query(
                 && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
-            transaction.rollback().await.map_err(|error| QueryError::of(&error, sql, "roll back", target))?;
+            transaction.rollback().await.map_err(|error| QueryError::of(&error, sql, Phase::End, target))?;
             run.alone(client, statement).await
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            drop(transaction);
+            Err(with_hint(error, client, sql).await)
+        }
     }
 }
 
@@ -114,7 +118,13 @@ pub async fn batch(
             Err(error) => Err(error),
         };
         finished(&result);
-        let outcome = result.map_err(|error| (Some(at), error))?;
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                drop(transaction);
+                return Err((Some(at), with_hint(error, client, &statement.sql).await));
+            }
+        };
         let limits = &mut run.reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
         limits.bytes_max = limits.bytes_max.saturating_sub(outcome.page.json.len()).max(1);
@@ -139,6 +149,19 @@ fn refuse(statement: &Statement, access: AccessMode) -> Result<(), QueryError> {
     }
 }
 
+/// The same error, with what may have been meant by a table that is not there. The transaction is over.
+async fn with_hint(error: QueryError, client: &Client, sql: &str) -> QueryError {
+    let QueryError::Rejected(mut rejection) = error else { return error };
+    if rejection.sqlstate == SqlState::UNDEFINED_TABLE.code()
+        && rejection.hint.is_none()
+        && let Some(position) = &rejection.position
+    {
+        // A hint that cannot be had is no second error.
+        rejection.hint = nearest::hint(client, sql, position.character).await.ok().flatten();
+    }
+    QueryError::Rejected(rejection)
+}
+
 struct Run<'a> {
     target: &'a str,
     reading: Reading,
@@ -150,7 +173,7 @@ impl Run<'_> {
         if access == AccessMode::ReadOnly {
             builder = builder.read_only(true);
         }
-        builder.start().await.map_err(|error| QueryError::of(&error, "", "begin a transaction", self.target))
+        builder.start().await.map_err(|error| QueryError::of(&error, "", Phase::Begin, self.target))
     }
 
     async fn end(&self, transaction: Transaction<'_>, access: AccessMode) -> Result<(), QueryError> {
@@ -160,7 +183,7 @@ impl Run<'_> {
             AccessMode::ReadWrite => transaction
                 .commit()
                 .await
-                .map_err(|error| QueryError::of(&error, "", "commit", self.target).unsure(self.target))?,
+                .map_err(|error| QueryError::of(&error, "", Phase::End, self.target).unsure(self.target))?,
         }
         Ok(())
     }
@@ -168,11 +191,12 @@ impl Run<'_> {
     /// Run a statement through a portal, fetching no more than the page takes.
     async fn portal(&self, transaction: &Transaction<'_>, statement: &Statement) -> Result<Outcome, QueryError> {
         let sql = &*statement.sql;
-        let wrong = |error| self.wrong(&error, sql);
+        let unclear = |error| self.wrong(&error, sql, Phase::Parse);
+        let wrong = |error| self.wrong(&error, sql, Phase::Execute);
         // Preparing tells the parameters' types and the columns' before anything runs.
-        let mut prepared = transaction.prepare(sql).await.map_err(wrong)?;
+        let mut prepared = transaction.prepare(sql).await.map_err(unclear)?;
         let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
-        if let Some(cast) = foreign::cast(transaction, sql, prepared.columns()).await.map_err(wrong)? {
+        if let Some(cast) = foreign::cast(transaction, sql, prepared.columns()).await.map_err(unclear)? {
             prepared = transaction.prepare(&cast).await.map_err(|_| foreign::no_cast(prepared.columns()))?;
         }
         let parameters = params::convert(&statement.parameters, prepared.params())?;
@@ -221,8 +245,8 @@ impl Run<'_> {
     /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
     async fn alone(&self, client: &Client, statement: &Statement) -> Result<Outcome, QueryError> {
         let sql = &*statement.sql;
-        let prepared = client.prepare(sql).await.map_err(|error| self.wrong(&error, sql))?;
-        let wrong = |error| self.wrong(&error, sql).unsure(self.target);
+        let prepared = client.prepare(sql).await.map_err(|error| self.wrong(&error, sql, Phase::Parse))?;
+        let wrong = |error| self.wrong(&error, sql, Phase::Execute).unsure(self.target);
         let parameters = params::convert(&statement.parameters, prepared.params())?;
         let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
@@ -234,8 +258,8 @@ impl Run<'_> {
         Ok(Outcome { page: page.finish(), rows_affected: None })
     }
 
-    fn wrong(&self, error: &tokio_postgres::Error, sql: &str) -> QueryError {
-        QueryError::of(error, sql, "run the statement", self.target)
+    fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
+        QueryError::of(error, sql, phase, self.target)
     }
 }
 

@@ -141,6 +141,24 @@ pub fn without_tail(sql: &str) -> &str {
     &sql[..end]
 }
 
+/// The last part of the name (`orders` of `sales.orders`) that begins at `character` (from 1) of `sql`, as PostgreSQL
+/// reads it: in small letters unless in quotes.
+pub fn name_at(sql: &str, character: usize) -> Option<String> {
+    let (start, _) = sql.char_indices().nth(character.checked_sub(1)?)?;
+    let mut name = None;
+    let mut tokens = Tokens::new(&sql[start..]);
+    loop {
+        name = match tokens.next() {
+            Some(Token::Word(word)) => Some(word.to_lowercase()),
+            Some(Token::Quoted(text)) => Some(text.trim_matches('"').replace("\"\"", "\"")),
+            _ => return name,
+        };
+        if tokens.next() != Some(Token::Symbol(".")) {
+            return name;
+        }
+    }
+}
+
 /// `sql` without comments, with one space for any white space and `?` for every literal, cut at `chars_max`
 /// characters: the form in which a statement may be shown in metrics.
 pub fn normalised(sql: &str, chars_max: usize) -> String {
@@ -357,6 +375,20 @@ mod tests {
             assert_eq!(normalised(sql, 1000), shown, "{sql}");
         }
         assert_eq!(normalised("select aaaaaaaaaa", 8), "select a…");
+    }
+
+    #[test]
+    fn a_name_is_read_where_it_stands() {
+        for (sql, character, name) in [
+            ("select * from Orders o", 15, Some("orders")),
+            ("select * from sales . \"My \"\"Orders\"", 15, Some("My \"Orders")),
+            ("table é.ü", 7, Some("ü")),
+            ("select 1", 8, None),
+            ("select 1", 0, None),
+            ("select 1", 99, None),
+        ] {
+            assert_eq!(name_at(sql, character).as_deref(), name, "{sql}");
+        }
     }
 
     #[test]

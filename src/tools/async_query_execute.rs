@@ -87,7 +87,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     };
     match reach.query.send(query).await {
         Ok(Ok(answered)) => answer(&answered),
-        Ok(Err(error)) => Answer::error(error.for_model()),
+        Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }
 }
@@ -109,5 +109,5 @@ fn answer(answered: &Answered<Outcome>) -> Answer {
         super::milliseconds(answered.took),
         answered.generation,
     );
-    Answer { text, structured: Some(structured), is_error: false }
+    Answer { text, structured: Some(structured), is_error: false, failure: None }
 }

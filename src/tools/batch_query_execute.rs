@@ -108,11 +108,16 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let batch = Batch { tool: TOOL.name, statements, reading, timeout: super::timeout(timeout_ms) };
     match reach.batch.send(batch).await {
         Ok(Ok(answered)) => answer(&answered),
-        Ok(Err(BatchError { statement: Some(number), error })) => Answer::error(format!(
-            "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
-            error.for_model()
-        )),
-        Ok(Err(BatchError { statement: None, error })) => Answer::error(error.for_model()),
+        Ok(Err(BatchError { statement: Some(number), error })) => {
+            let text = format!(
+                "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
+                error.for_model()
+            );
+            let mut answer = Answer::failure(text, &error);
+            answer.failure.iter_mut().for_each(|facts| facts["statement"] = number.into());
+            answer
+        }
+        Ok(Err(BatchError { statement: None, error })) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }
 }
@@ -139,5 +144,5 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
         super::milliseconds(answered.took),
         answered.generation,
     );
-    Answer { text, structured: Some(structured), is_error: false }
+    Answer { text, structured: Some(structured), is_error: false, failure: None }
 }

@@ -197,3 +197,34 @@ async fn each_format_lays_out_what_would_break_it() {
         assert_eq!(world.query("select from generate_series(1, 2)").await.unwrap().answer.page.rows, 2);
     }
 }
+
+#[actix_rt::test]
+async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
+    use mcp_server_postgres::postgres::error::Phase;
+    let world = World::read_write().await;
+    world
+        .prepare(
+            "create schema sales; create table sales.orders (id int primary key, n int not null check (n > 0)); \
+             create table customers (id int); create table \"Mixed Case\" (id int)",
+        )
+        .await;
+    for (sql, phase, hint) in [
+        ("select * from custmers", Phase::Parse, "Perhaps you meant customers."),
+        ("select * from Orders", Phase::Parse, "Perhaps you meant sales.orders."),
+        ("select 1,\n * from public . orders o", Phase::Parse, "Perhaps you meant sales.orders."),
+        ("select * from mixedcase", Phase::Parse, "Perhaps you meant \"Mixed Case\"."),
+        ("select idd from customers", Phase::Parse, "Perhaps you meant to reference the column \"customers.id\"."),
+        ("select * from nothing_like_it", Phase::Parse, ""),
+        ("select 1 / (id - id) from generate_series(1, 2) id", Phase::Execute, ""),
+    ] {
+        let Err(QueryError::Rejected(single)) = world.query(sql).await else { panic!("{sql}") };
+        assert_eq!((single.phase, single.hint.as_deref().unwrap_or("")), (phase, hint), "{sql}");
+        let batch = world.batch(&[("select 1", json!([])), (sql, json!([]))]).await.unwrap_err();
+        assert_eq!(batch.error, QueryError::Rejected(single), "{sql}");
+    }
+    let Err(QueryError::Rejected(rejection)) = world.query("insert into sales.orders values (1, 0)").await else {
+        panic!("the check holds")
+    };
+    let names = [&rejection.schema, &rejection.table, &rejection.constraint].map(|name| name.as_deref().unwrap());
+    assert_eq!(names, ["sales", "orders", "orders_n_check"]);
+}

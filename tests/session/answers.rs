@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use mcp_server_postgres::actors::executor::BatchError;
 use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
-use mcp_server_postgres::postgres::error::{Clock, Position, QueryError, Rejection};
+use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
 use mcp_server_postgres::postgres::page::{Cut, FinishedPage};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::postgres::sql::Operation;
@@ -145,7 +145,11 @@ fn rejection() -> Rejection {
         hint: Some("Perhaps you meant \"name\".".to_owned()),
         position: Some(Position { character: 8, line: 1, column: 8, text: "select nme from t".to_owned(), caret: 7 }),
         context: None,
+        schema: None,
+        table: None,
+        column: None,
         constraint: None,
+        phase: Phase::Parse,
     }
 }
 
@@ -215,7 +219,56 @@ async fn a_statement_that_fails_is_answered_with_what_can_be_done_about_it() {
     for (error, text) in errors() {
         let call = world.query("select nme from t");
         world.queries.next().await.answer(Err(error));
-        assert_eq!(answer_of(call).await, Answer::error(text));
+        let answer = answer_of(call).await;
+        assert!(answer.failure.is_some());
+        assert_eq!(Answer { failure: None, ..answer }, Answer::error(text));
+    }
+}
+
+#[actix_rt::test]
+async fn a_failure_is_told_to_programs_member_by_member() {
+    let mut world = World::new(settings());
+    let timed_out = |clock| QueryError::TimedOut { clock, after: Duration::from_millis(2500) };
+    for (error, facts) in [
+        (
+            QueryError::Rejected(Box::new(rejection())),
+            r#"{"kind":"rejected","phase":"parse","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","hint":"Perhaps you meant \"name\".","position":{"character":8,"line":1,"column":8},"retryable":false}"#,
+        ),
+        (
+            QueryError::Rejected(Box::new(Rejection {
+                sqlstate: "40001".to_owned(),
+                message: "could not serialize access".to_owned(),
+                hint: None,
+                position: None,
+                schema: Some("public".to_owned()),
+                table: Some("t".to_owned()),
+                column: Some("n".to_owned()),
+                constraint: Some("c".to_owned()),
+                phase: Phase::End,
+                ..rejection()
+            })),
+            r#"{"kind":"rejected","phase":"end","sqlstate":"40001","severity":"ERROR","message":"could not serialize access","schema":"public","table":"t","column":"n","constraint":"c","retryable":true}"#,
+        ),
+        (
+            QueryError::Unavailable { why: "refused".to_owned(), target: "secret".to_owned(), outcome_unknown: false },
+            r#"{"kind":"unavailable","outcome_unknown":false,"retryable":true}"#,
+        ),
+        (QueryError::Busy { waiting_max: 9 }, r#"{"kind":"busy","phase":"wait","retryable":true}"#),
+        (
+            timed_out(Clock::PoolWait),
+            r#"{"kind":"timed_out","phase":"wait","clock":"POSTGRES_POOL_WAIT_TIMEOUT","after_ms":2500,"retryable":true}"#,
+        ),
+        (timed_out(Clock::Call), r#"{"kind":"timed_out","clock":"timeout_ms","after_ms":2500,"retryable":false}"#),
+        (QueryError::Refused { why: "no".to_owned() }, r#"{"kind":"refused","retryable":false}"#),
+    ] {
+        let call = world.query("select nme from t");
+        world.queries.next().await.answer(Err(error.clone()));
+        assert_eq!(answer_of(call).await.failure.unwrap().to_string(), facts);
+
+        let call = world.call(BATCH, r#"{"queries":[{"query":"select nme from t"}]}"#);
+        world.batches.next().await.answer(Err(BatchError { statement: Some(1), error }));
+        let facts = facts.strip_suffix('}').unwrap();
+        assert_eq!(answer_of(call).await.failure.unwrap().to_string(), format!(r#"{facts},"statement":1}}"#));
     }
 }
 
@@ -232,7 +285,8 @@ async fn a_batch_that_fails_names_the_statement_and_says_that_nothing_was_change
                 ),
                 None => text.to_owned(),
             };
-            assert_eq!(answer_of(call).await, Answer::error(expected));
+            let answer = answer_of(call).await;
+            assert_eq!(Answer { failure: None, ..answer }, Answer::error(expected));
         }
     }
 }

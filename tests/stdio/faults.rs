@@ -81,6 +81,9 @@ async fn arguments_that_do_not_fit_are_answered_for_the_model_to_mend() {
             assert!(text.contains(part), "{tool} {arguments}: {text}");
         }
         assert_eq!(result.get("structuredContent"), None::<&Value>, "{tool} {arguments}: {result}");
+        let failure = &result["_meta"]["mcp-server-postgres/failure"];
+        let by_database = text.contains("ERROR ");
+        assert_eq!(failure["sqlstate"].is_string(), by_database, "{tool} {arguments}: {result}");
     }
     assert_eq!(server.rows("select to_regclass('t')").await, json!([[null]]));
 }
