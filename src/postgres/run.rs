@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row, RowStream, Transaction};
+use tokio_postgres::types::{Kind, Type};
+use tokio_postgres::{Client, Column, Row, RowStream, Transaction};
 
 use super::error::{Phase, QueryError};
 use super::foreign;
@@ -195,6 +195,10 @@ impl Run<'_> {
         let wrong = |error| self.wrong(&error, sql, Phase::Execute);
         // Preparing tells the parameters' types and the columns' before anything runs.
         let mut prepared = transaction.prepare(sql).await.map_err(unclear)?;
+        if prepared.columns().iter().map(Column::type_).chain(prepared.params()).any(has_fields) {
+            // The driver would remember the fields for as long as the connection lives, and ALTER TABLE changes them.
+            transaction.client().clear_type_cache();
+        }
         let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
         if let Some(cast) = foreign::cast(transaction, sql, prepared.columns()).await.map_err(unclear)? {
             prepared = transaction.prepare(&cast).await.map_err(|_| foreign::no_cast(prepared.columns()))?;
@@ -260,6 +264,15 @@ impl Run<'_> {
 
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
         QueryError::of(error, sql, phase, self.target)
+    }
+}
+
+/// Whether a composite type is in this one.
+fn has_fields(ty: &Type) -> bool {
+    match ty.kind() {
+        Kind::Composite(_) => true,
+        Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),
+        _ => false,
     }
 }
 

@@ -228,3 +228,14 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
     let names = [&rejection.schema, &rejection.table, &rejection.constraint].map(|name| name.as_deref().unwrap());
     assert_eq!(names, ["sales", "orders", "orders_n_check"]);
 }
+
+#[actix_rt::test]
+async fn a_composite_that_was_altered_is_shown_as_it_is_now() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    world.prepare("create table t (a int); insert into t values (1); create type e as enum ('x')").await;
+    assert_eq!(world.rows("select t, 'x'::e from t").await, r#"[["(1)","x"]]"#);
+    world.prepare("alter table t add b text default 'two'; alter type e add value 'y'").await;
+    assert_eq!(world.rows("select t, 'y'::e from t").await, r#"[["(1,two)","y"]]"#);
+    world.prepare("alter table t drop a; alter table t add c bool").await;
+    assert_eq!(world.rows("select t, array[t] from t").await, r#"[["(two,)",["(two,)"]]]"#);
+}
