@@ -245,7 +245,7 @@ impl std::error::Error for SettingsError {}
 /// # Errors
 /// Every problem that was found, not only the first.
 pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
-    let layers = layers::read(inputs)?;
+    let layers = layers::read(inputs);
     let merged = layers.merge();
     let mut files = layers.files;
     let (settings, origins, warnings) = values::check(merged, &inputs.folder, &mut files)?;

@@ -153,12 +153,15 @@ const KNOWN_METHODS: &[&str] = &[
     "ping",
     "prompts/get",
     "prompts/list",
+    "resources/directory/read",
     "resources/list",
     "resources/read",
     "resources/subscribe",
     "resources/templates/list",
     "resources/unsubscribe",
     "server/discover",
+    "skills/get",
+    "skills/list",
     "subscriptions/listen",
     "tasks/cancel",
     "tasks/get",
@@ -195,10 +198,13 @@ fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) 
     };
     let why = if message.get("jsonrpc").is_none_or(|version| version != "2.0") {
         "`jsonrpc` must be \"2.0\""
-    } else if message.contains_key("result") || message.contains_key("error") {
+    } else if !message.contains_key("method") && (message.contains_key("result") || message.contains_key("error")) {
         return (id, None);
     } else if !message.get("method").is_some_and(Value::is_string) {
         "`method` must be a string"
+    } else if message.get("params").is_some_and(|params| !params.is_object()) {
+        // JSON-RPC knows parameters by position; MCP does not.
+        return (id, Some(ErrorData::invalid_params("`params` must be an object", None)));
     } else {
         "the message is no JSON-RPC request that this server can read"
     };

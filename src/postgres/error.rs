@@ -166,7 +166,8 @@ impl Position {
             character,
             line,
             column,
-            text: whole.get(from..to).unwrap_or(&[]).iter().collect(),
+            // A tab would be wider than the caret's space below it.
+            text: whole.get(from..to).unwrap_or(&[]).iter().map(|&c| if c == '\t' { ' ' } else { c }).collect(),
             caret: column - 1 - from,
         })
     }
@@ -364,29 +365,4 @@ pub fn causes(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_position_is_a_line_a_column_and_a_caret() {
-        let position = Position::of("select\n  é, nme\nfrom t", 13).expect("within");
-        assert_eq!((position.line, position.column), (2, 6));
-        assert_eq!(position.text, "  é, nme");
-        assert_eq!(position.text.chars().nth(position.caret), Some('n'));
-    }
-
-    #[test]
-    fn a_position_in_a_long_line_is_shown_in_a_window() {
-        let sql = format!("{}nme{}", "x".repeat(5000), "y".repeat(5000));
-        let position = Position::of(&sql, 5001).expect("within");
-        assert_eq!(position.text.chars().count(), 2 * CARET_WINDOW_CHARS);
-        assert_eq!(position.text.chars().nth(position.caret), Some('n'));
-    }
-
-    #[test]
-    fn a_position_at_the_end_of_the_statement_is_no_panic() {
-        for character in [0, 1, 8, 9, 10_000] {
-            Position::of("select 1", character);
-        }
-    }
-}
+pub(super) mod tests;

@@ -205,7 +205,7 @@ impl Page {
         self.end_text_row();
         match self.format {
             Format::Table => {
-                let width = self.text.len() - 1;
+                let width = String::from_utf8_lossy(&self.text).trim_end().chars().count();
                 self.text.extend(std::iter::repeat_n(b'-', width.min(HEADER_RULE_MAX)));
                 self.text.push(b'\n');
             }
@@ -244,13 +244,17 @@ impl Page {
                 if !present {
                     text.extend_from_slice(b"NULL");
                 }
+                let mut previous = b' ';
                 for &byte in &self.cell {
                     match byte {
+                        // After a backslash, \| would be a backslash and the end of the cell.
+                        b'|' if previous == b'\\' => text.extend_from_slice(b"&#124;"),
                         b'|' => text.extend_from_slice(b"\\|"),
                         b'\n' => text.extend_from_slice(b"<br>"),
                         b'\r' => {}
                         byte => text.push(byte),
                     }
+                    previous = byte;
                 }
                 text.push(b' ');
             }
@@ -330,3 +334,6 @@ pub struct FinishedPage {
     /// The limit that cut the answer, if one did.
     pub cut: Option<Cut>,
 }
+
+#[cfg(test)]
+mod tests;

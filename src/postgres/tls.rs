@@ -28,6 +28,17 @@ use crate::settings::SslMode;
 /// # Errors
 /// What is wrong with the root certificate, as a sentence that names the file.
 pub fn connector(mode: SslMode, root_cert: Option<&Path>) -> Result<MakeRustlsConnect, String> {
+    let verifier = verifier(mode, root_cert)?;
+    let config = ClientConfig::builder_with_provider(verifier.provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn verifier(mode: SslMode, root_cert: Option<&Path>) -> Result<Verifier, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let root_cert = root_cert.filter(|path| path.as_os_str() != "system");
     let trust = match (mode, root_cert) {
@@ -35,13 +46,7 @@ pub fn connector(mode: SslMode, root_cert: Option<&Path>) -> Result<MakeRustlsCo
         (SslMode::Require | SslMode::VerifyCa, _) => Trust::Signed(authority(root_cert, &provider)?),
         (SslMode::VerifyFull, _) => Trust::SignedAndNamed(authority(root_cert, &provider)?),
     };
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { trust, provider }))
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(Verifier { trust, provider })
 }
 
 fn authority(root_cert: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Authority, String> {
@@ -158,3 +163,6 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,7 +235,13 @@ pub fn flags() -> Vec<Arg> {
                 "" => key.what.to_owned(),
                 default => format!("{} [default: {default}]", key.what),
             };
-            Arg::new(key.name).long(long).value_name(key.kind.noun()).help(help).help_heading(heading)
+            Arg::new(key.name)
+                .long(long)
+                .value_name(key.kind.noun())
+                .help(help)
+                .help_heading(heading)
+                // Its value begins with a hyphen more often than not: -c search_path=app.
+                .allow_hyphen_values(key.name == "POSTGRES_OPTIONS")
         })
         .collect()
 }

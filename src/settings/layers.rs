@@ -8,7 +8,7 @@ use std::path::Path;
 use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 
 use super::keys::{self, DATABASE_URL, KEYS, Stranger};
-use super::{Inputs, SettingsError, WatchedFile, url};
+use super::{Inputs, WatchedFile, url};
 
 /// Who sets a value; each wins over those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,11 +77,8 @@ const PG_VARIABLES: &[(&str, &str)] = &[
 
 const IN_ENVIRONMENT: &str = "in the environment";
 
-/// Read every source.
-///
-/// # Errors
-/// A file that must be there and cannot be read. Other problems wait for [`Layers::merge`], to be told together.
-pub(super) fn read(inputs: &Inputs) -> Result<Layers, SettingsError> {
+/// Read every source. What is wrong with any of them waits for the end, to be told together.
+pub(super) fn read(inputs: &Inputs) -> Layers {
     let mut this = Layers { layers: Vec::new(), files: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
     let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
     this.layers.push(Layer {
@@ -118,7 +115,7 @@ pub(super) fn read(inputs: &Inputs) -> Result<Layers, SettingsError> {
         Some(Entry { key: key.name, text: text.clone(), place: "by its flag".to_owned() })
     });
     this.add(Rank::Flags, flags.collect());
-    Ok(this)
+    this
 }
 
 /// A name and a text, and where they stand.
@@ -224,7 +221,8 @@ impl Layers {
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         // Without a byte order mark, which some editors put there and dotenvy takes for part of the first name.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for line in dotenvy::Iter::new(dollars_hidden(text).as_bytes()) {
+        // Ended, because dotenvy refuses a last line that ends in a space and nothing else.
+        for line in dotenvy::Iter::new(format!("{}\n", dollars_hidden(text)).as_bytes()) {
             match line {
                 Ok((name, text_of)) => {
                     let place = format!("in {}{}", path.display(), line_of(text, &name));
@@ -237,13 +235,11 @@ impl Layers {
                 }
                 // The error quotes the line, which may hold a password.
                 Err(dotenvy::Error::LineParse(wrong, _)) => {
-                    // It is the line or only its value, and where quotes are open the first of several lines.
-                    let first = wrong.lines().next().unwrap_or_default();
-                    let at = dollars_hidden(text).lines().position(|line| line.ends_with(first));
-                    let line = at.map_or(String::new(), |at| format!(", line {}", at + 1));
                     self.problems.push(format!(
-                        "{}{line} cannot be read: a line is NAME=value; a value with spaces, quotes or # stands in quotes",
-                        path.display()
+                        "{}{} cannot be read: a line is NAME=value; \
+                         a value with spaces, quotes, backslashes or # stands in quotes",
+                        path.display(),
+                        line_with(text, &wrong.replace(HIDDEN_DOLLAR, "$")),
                     ));
                 }
                 Err(error) => self.problems.push(format!("{} cannot be read: {error}", path.display())),
@@ -331,6 +327,16 @@ fn dollars_hidden(text: &str) -> String {
         escaped = c == '\\' && !escaped;
     }
     hidden
+}
+
+/// `, line 3` for the line that dotenvy calls `wrong`: that line or only its value, less what follows it, and where
+/// quotes are open the first of several lines.
+fn line_with(text: &str, wrong: &str) -> String {
+    let wrong = wrong.lines().next().unwrap_or_default().trim();
+    let lines = || text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+    let ends = lines().find(|(_, line)| line.trim_end().ends_with(wrong));
+    let at = ends.or_else(|| lines().find(|(_, line)| line.contains(wrong)));
+    at.map_or(String::new(), |(at, _)| format!(", line {}", at + 1))
 }
 
 /// `, line 3` for the last line that sets `name`.

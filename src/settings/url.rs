@@ -4,102 +4,98 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::Host;
 
-/// Parameters after the `?` that mean something here. libpq has more; one that would be ignored is refused.
-const PARAMETERS: [&str; 11] = [
-    "application_name",
-    "connect_timeout",
-    "dbname",
-    "host",
-    "options",
-    "password",
-    "port",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-    "user",
+/// Parameters after the `?` that mean something here, and their keys. libpq has more; one that would be ignored is
+/// refused. The driver reads none of them: it knows three of the six modes of TLS, and takes an `@` in one for the end
+/// of the password.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("application_name", "POSTGRES_APPLICATION_NAME"),
+    ("connect_timeout", "POSTGRES_CONNECT_TIMEOUT"),
+    ("dbname", "POSTGRES_DB"),
+    ("host", "POSTGRES_HOST"),
+    ("options", "POSTGRES_OPTIONS"),
+    ("password", "POSTGRES_PASSWORD"),
+    ("port", "POSTGRES_PORT"),
+    ("sslmode", "POSTGRES_SSL_MODE"),
+    ("sslrootcert", "POSTGRES_SSL_ROOT_CERT"),
+    ("target_session_attrs", "POSTGRES_TARGET_SESSION_ATTRS"),
+    ("user", "POSTGRES_USER"),
 ];
 
-/// The keys that `url` sets, and their values.
+const FORM: &str = "postgres://user:password@host:port/database";
+
+/// The keys that `url` sets, each once, and their values. A parameter wins over the same thing before the `?`, as in
+/// libpq.
 ///
 /// # Errors
 /// What is wrong, without any part of the URL that could be a password.
 pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
-    const FORM: &str = "postgres://user:password@host:port/database";
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(format!("it must be like {FORM}"));
-    }
-    let is_hex = |pair: &str| pair.get(..2).is_some_and(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    if !url.split('%').skip(1).all(is_hex) {
-        return Err("a % in it is not followed by two hexadecimal digits; write a percent sign as %25".to_owned());
-    }
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    if query.contains('@') {
-        // Not a parameter then, and not to be shown.
-        return Err(
-            "it has an @ after a ?; in the user and the password write ? as %3F, in a parameter @ as %40".to_owned()
-        );
-    }
-    let mut parts = Vec::new();
-    let mut for_the_driver = Vec::new();
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let rest = rest.ok_or_else(|| format!("it must be like {FORM}"))?;
+    let (base, query) = split_query(rest);
+    let mut parts = before_the_query(base)?;
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
-        if !PARAMETERS.contains(&name) {
-            let all = PARAMETERS.join(", ");
-            let shown: String = name.chars().take(40).collect();
-            return Err(format!("its parameter `{shown}` is not known here; there are {all}"));
-        }
-        let decoded = || {
-            let text = percent_decode_str(value).decode_utf8();
-            text.map(String::from).map_err(|_| format!("its parameter {name} is not UTF-8"))
+        let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
+            let all = PARAMETERS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+            // Where an @ follows, the ? may stand in a password, and the name be a part of it.
+            let shown = if query.contains('@') {
+                String::new()
+            } else {
+                format!(" `{}`", name.chars().take(40).collect::<String>())
+            };
+            return Err(format!("its parameter{shown} is not known here; there are {all}"));
         };
-        match name {
-            // The driver knows three of the modes, and no root certificate.
-            "sslmode" => parts.push(("POSTGRES_SSL_MODE", decoded()?)),
-            "sslrootcert" => parts.push(("POSTGRES_SSL_ROOT_CERT", decoded()?)),
-            _ => for_the_driver.push(parameter),
-        }
+        let value = percent_decode_str(value).decode_utf8();
+        let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
+        parts.retain(|(set, _)| set != key);
+        parts.push((key, value.into_owned()));
     }
-    let rest = format!("{base}?{}", for_the_driver.join("&"));
-    let config = Config::from_str(&rest).map_err(|error| {
+    parts.retain(|(_, text)| !text.is_empty());
+    Ok(parts)
+}
+
+/// `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password begins no parameters:
+/// they end, as in libpq, at an `@` that stands before any `/`.
+fn split_query(rest: &str) -> (&str, &str) {
+    let authority = rest.find('/').unwrap_or(rest.len());
+    let from = rest[..authority].find('@').unwrap_or(0);
+    match rest[from..].find('?') {
+        Some(at) => (&rest[..from + at], &rest[from + at + 1..]),
+        None => (rest, ""),
+    }
+}
+
+fn before_the_query(base: &str) -> Result<Vec<(&'static str, String)>, String> {
+    // What follows the wrong @ would be taken for the host, which is no secret: it is shown and logged.
+    let authority = base.find('/').unwrap_or(base.len());
+    if base.matches('@').count() > 1 || base[authority..].contains('@') {
+        return Err(format!(
+            "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database; it must \
+             be like {FORM}"
+        ));
+    }
+    let config = Config::from_str(&format!("postgres://{}", base.replace('?', "%3F"))).map_err(|error| {
         let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         format!("{why}; it must be like {FORM}, with %XX for special characters in the user and the password")
     })?;
-
-    let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
-    if !hosts.is_empty() {
-        parts.push(("POSTGRES_HOST", hosts.join(",")));
-    }
-    let ports: Vec<String> = config.get_ports().iter().map(ToString::to_string).collect();
-    if !ports.is_empty() {
-        parts.push(("POSTGRES_PORT", ports.join(",")));
-    }
-    let password = config.get_password().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let password = config.get_password().map(|bytes| String::from_utf8(bytes.to_vec()));
+    let password = password.transpose().map_err(|_| "its password is not UTF-8".to_owned())?;
+    let list = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(","));
     let given = [
+        ("POSTGRES_HOST", list(config.get_hosts().iter().map(host).collect())),
+        ("POSTGRES_PORT", list(config.get_ports().iter().map(ToString::to_string).collect())),
         ("POSTGRES_DB", config.get_dbname().map(str::to_owned)),
         ("POSTGRES_USER", config.get_user().map(str::to_owned)),
         ("POSTGRES_PASSWORD", password),
-        ("POSTGRES_APPLICATION_NAME", config.get_application_name().map(str::to_owned)),
-        ("POSTGRES_OPTIONS", config.get_options().map(str::to_owned)),
-        ("POSTGRES_CONNECT_TIMEOUT", config.get_connect_timeout().map(|time| time.as_secs().to_string())),
-        ("POSTGRES_TARGET_SESSION_ATTRS", session_attrs(config.get_target_session_attrs())),
     ];
-    parts.extend(given.into_iter().filter_map(|(key, text)| Some((key, text.filter(|text| !text.is_empty())?))));
-    Ok(parts)
+    Ok(given.into_iter().filter_map(|(key, text)| Some((key, text?))).collect())
 }
 
 fn host(host: &Host) -> String {
     match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(folder) => folder.display().to_string(),
-    }
-}
-
-fn session_attrs(attrs: TargetSessionAttrs) -> Option<String> {
-    match attrs {
-        TargetSessionAttrs::ReadWrite => Some("read-write".to_owned()),
-        TargetSessionAttrs::ReadOnly => Some("read-only".to_owned()),
-        _ => None,
     }
 }

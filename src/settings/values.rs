@@ -15,7 +15,7 @@ use super::{
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
 ///
 /// # Errors
-/// Everything that is out of its bounds or contradicts itself.
+/// The `problems` that there are already, and everything that is out of its bounds or contradicts itself.
 pub(super) fn check(
     merged: Merged,
     folder: &Path,
@@ -178,12 +178,14 @@ impl Values<'_> {
     fn pool_fits(&mut self, postgres: &PostgresSettings) {
         let place = |key| self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
         let (hosts, ports) = (postgres.hosts.len(), postgres.ports.len());
-        if ports > 1 && hosts > 0 && ports != hosts {
+        if !self.problems.is_empty() {
+            // A value that was refused stands here as another one: what follows from that is no news.
+        } else if ports > 1 && ports != hosts {
             self.problems.push(format!(
                 "POSTGRES_PORT ({}) has {ports} ports for {hosts} hosts: it must be one for all, or one for each",
                 place("POSTGRES_PORT"),
             ));
-        } else if self.problems.is_empty() && postgres.pool_min_size > postgres.pool_size {
+        } else if postgres.pool_min_size > postgres.pool_size {
             self.problems.push(format!(
                 "POSTGRES_POOL_MIN_SIZE is {} ({}): it must not be more than POSTGRES_POOL_SIZE, {} ({})",
                 postgres.pool_min_size,

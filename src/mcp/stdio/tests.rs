@@ -1,183 +1,368 @@
-//! The transport over pipes in memory: the test is the client, and rmcp.
+//! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client is answered.
 
-use std::time::Duration;
+mod writing;
 
-use rmcp::model::{EmptyResult, ServerResult};
+use std::pin::pin;
+
+use futures_util::{FutureExt, poll};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, duplex};
 
 use super::*;
 
-const LINE_BYTES_MAX: usize = 100;
+/// What the pipes of these tests hold: more than any answer of theirs, where reading is not what is tested.
+const PIPE_BYTES: usize = 1 << 20;
 
-/// An event takes no time here; one that does not come fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LINE_BYTES_MAX: usize = 200;
 
+/// A client with a transport before it, and no rmcp behind that.
 struct Client {
     transport: Stdio<DuplexStream>,
-    input: Option<DuplexStream>,
-    output: BufReader<DuplexStream>,
+    to: DuplexStream,
+    from: BufReader<DuplexStream>,
     gone: CancellationToken,
 }
 
 impl Client {
-    fn new(pipe_bytes: usize) -> Self {
-        let (input, theirs) = duplex(1 << 20);
-        let (ours, output) = duplex(pipe_bytes);
+    fn new() -> Self {
+        Self::with_pipe(PIPE_BYTES)
+    }
+
+    fn with_pipe(answer_bytes: usize) -> Self {
+        let (to, input) = duplex(PIPE_BYTES);
+        let (output, from) = duplex(answer_bytes);
         let gone = CancellationToken::new();
         let log = Logger::root(slog::Discard, slog::o!());
-        let transport = Stdio::new(theirs, ours, LINE_BYTES_MAX, gone.clone(), &log);
-        Self { transport, input: Some(input), output: BufReader::new(output), gone }
+        let transport = Stdio::new(input, output, LINE_BYTES_MAX, gone.clone(), &log);
+        Self { transport, to, from: BufReader::new(from), gone }
     }
 
-    async fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        self.input.as_mut().unwrap().write_all(bytes.as_ref()).await.unwrap();
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.to.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// The ids of the requests that reach rmcp until the input ends.
-    async fn received(mut self) -> Vec<String> {
-        self.input = None;
-        let mut ids = Vec::new();
-        while let Some(message) = self.transport.receive().await {
-            if let JsonRpcMessage::Request(request) = message {
-                ids.push(id_text(&request.id));
-            }
-        }
-        assert!(self.gone.is_cancelled());
-        ids
+    /// A request that reaches rmcp, and is in flight from then on.
+    async fn asks(&mut self, id: Value) {
+        self.send(ping(&id)).await;
+        assert_eq!(self.received().await.unwrap()["id"], id);
     }
 
-    /// The next request's id.
-    async fn next(&mut self) -> String {
-        match tokio::time::timeout(PATIENCE, self.transport.receive()).await.unwrap() {
-            Some(JsonRpcMessage::Request(request)) => id_text(&request.id),
-            other => panic!("{other:?}"),
-        }
+    /// What reaches rmcp next, as JSON; `None` at the end.
+    async fn received(&mut self) -> Option<Value> {
+        Some(serde_json::to_value(self.transport.receive().await?).unwrap())
     }
 
-    async fn answer(&mut self, id: i64) -> io::Result<()> {
-        let result = ServerResult::EmptyResult(EmptyResult {});
-        self.transport.send(ServerJsonRpcMessage::response(result, RequestId::Number(id))).await
-    }
-
-    /// The next line that comes back.
-    async fn hear(&mut self) -> Value {
+    async fn answer(&mut self) -> Value {
         let mut line = String::new();
-        tokio::time::timeout(PATIENCE, self.output.read_line(&mut line)).await.unwrap().unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        self.from.read_line(&mut line).await.unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Whether a message could be received without the client doing anything more.
+    async fn receives_nothing(&mut self) -> bool {
+        let mut receiving = pin!(self.transport.receive());
+        for _ in 0..10 {
+            if poll!(&mut receiving).is_ready() {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        true
+    }
+
+    /// End the input, and see what had come in and what goes out.
+    async fn ended(mut self) -> (Vec<Value>, Vec<Value>) {
+        self.to.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        while let Some(message) = self.received().await {
+            received.push(message);
+        }
+        self.transport.traffic.written().await;
+        let mut answers = Vec::new();
+        let mut line = String::new();
+        while let Some(Ok(1..)) = self.from.read_line(&mut line).now_or_never() {
+            answers.push(serde_json::from_str(&line).unwrap());
+            line.clear();
+        }
+        (received, answers)
     }
 }
 
-fn ping(id: i64) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)
+fn ping(id: &Value) -> String {
+    format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": "ping"}))
+}
+
+fn empty_answer(id: i64) -> ServerJsonRpcMessage {
+    ServerJsonRpcMessage::response(ServerResult::empty(()), RequestId::Number(id))
+}
+
+/// What becomes of a line.
+enum Becomes {
+    /// An error to this id, with this code and these words.
+    Refused(Value, i32, &'static str),
+    /// rmcp's.
+    Received,
+    /// Neither.
+    Nothing,
+}
+use Becomes::{Nothing, Received, Refused};
+
+/// Each line stands between two requests that have nothing to do with it, and that arrive all the same.
+async fn check(what: &str, line: &[u8], becomes: &Becomes) {
+    let mut client = Client::new();
+    client.send(ping(&json!("first"))).await;
+    client.send(line).await;
+    client.send(b"\n").await;
+    client.send(ping(&json!("last"))).await;
+    let (received, answers) = client.ended().await;
+
+    let ids: Vec<&Value> = received.iter().map(|message| &message["id"]).collect();
+    assert_eq!(ids.first(), Some(&&json!("first")), "{what}");
+    assert_eq!(ids.last(), Some(&&json!("last")), "{what}");
+    assert_eq!(received.len(), if matches!(becomes, Received) { 3 } else { 2 }, "{what}: {received:?}");
+    match becomes {
+        Refused(id, code, words) => {
+            assert_eq!(answers.len(), 1, "{what}: {answers:?}");
+            let (answer, error) = (&answers[0], &answers[0]["error"]);
+            assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), id), "{what}");
+            assert_eq!(error["code"], *code, "{what}: {error}");
+            assert!(error["message"].as_str().unwrap().contains(words), "{what}: {error}");
+        }
+        Received | Nothing => assert_eq!(answers, Vec::<Value>::new(), "{what}"),
+    }
 }
 
 #[tokio::test]
-async fn a_line_is_a_line_however_it_comes() {
-    let text = format!("{}\r\n\n  \n{}\n{}", ping(1), ping(2), ping(3));
-    let mut whole = Client::new(1 << 16);
-    whole.say(&text).await;
-    assert_eq!(whole.received().await, ["1", "2", "3"], "the last one without an end");
+async fn a_line_that_is_no_json_is_a_parse_error_to_no_id() {
+    let deep = "[".repeat(150);
+    for (what, line) in [
+        ("words", &b"hello"[..]),
+        ("half a message", b"{\"jsonrpc\":\"2.0\",\"id\":7"),
+        ("two messages", b"{} {}"),
+        ("no UTF-8", b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"p\xffng\"}"),
+        ("a NUL", b"\0"),
+        ("a byte order mark", b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}"),
+        ("half of a surrogate pair", b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"\\ud800\"}"),
+        ("deeper than anything is", deep.as_bytes()),
+    ] {
+        check(what, line, &Refused(Value::Null, -32700, "the line is not JSON: ")).await;
+    }
+}
 
-    let mut piecewise = Client::new(1 << 16);
-    for (at, byte) in text.bytes().enumerate() {
-        piecewise.say([byte]).await;
-        // Read what there is: a `receive` that is given up loses nothing.
-        if at % 7 == 0 {
-            let early = futures_util::FutureExt::now_or_never(piecewise.transport.receive());
-            assert!(early.is_none_or(|message| matches!(message, Some(JsonRpcMessage::Request(_)))));
+#[tokio::test]
+async fn json_that_is_no_message_is_an_invalid_request_to_its_id() {
+    for (line, id, words) in [
+        ("7", json!(null), "a message is a JSON object"),
+        ("\"ping\"", json!(null), "a message is a JSON object"),
+        ("null", json!(null), "a message is a JSON object"),
+        ("{}", json!(null), "`jsonrpc` must be \"2.0\""),
+        (r#"{"id":7,"method":"ping"}"#, json!(7), "`jsonrpc` must be \"2.0\""),
+        (r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#, json!("a"), "`jsonrpc` must be \"2.0\""),
+        (r#"{"jsonrpc":2.0,"id":7,"method":"ping"}"#, json!(7), "`jsonrpc` must be \"2.0\""),
+        (r#"{"jsonrpc":"2.0"}"#, json!(null), "`method` must be a string"),
+        (r#"{"jsonrpc":"2.0","id":7}"#, json!(7), "`method` must be a string"),
+        (r#"{"jsonrpc":"2.0","id":-7,"method":["ping"]}"#, json!(-7), "`method` must be a string"),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
+        (r#"{"jsonrpc":"2.0","id":[7],"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
+        // Nobody but we can answer these: rmcp has no such ids and no such messages.
+        (r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"ping"}"#, json!(u64::MAX), "no JSON-RPC request"),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}"#, json!(7), "no JSON-RPC request"),
+        // An id comes back as it was, whatever has to be escaped in it.
+        (r#"{"jsonrpc":"2.0","id":"a\"\\\nb"}"#, json!("a\"\\\nb"), "`method` must be a string"),
+    ] {
+        check(line, line.as_bytes(), &Refused(id, -32600, words)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_refused_as_a_whole() {
+    for line in ["[]", "[1,2]", r#"[{"jsonrpc":"2.0","id":7,"method":"ping"}]"#] {
+        let words = "batches are not part of the protocol since revision 2025-06-18";
+        check(line, line.as_bytes(), &Refused(Value::Null, -32600, words)).await;
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is_not_unknown() {
+    for line in [
+        r#"{"jsonrpc":"2.0","id":7,"method":"initialize"}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":1}}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":7}}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","arguments":[1]}}"#,
+    ] {
+        check(line, line.as_bytes(), &Refused(json!(7), -32602, "do not fit its schema")).await;
+    }
+    // Every method that rmcp has and that needs something.
+    for method in [
+        "completion/complete",
+        "logging/setLevel",
+        "prompts/get",
+        "resources/directory/read",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "skills/get",
+        "subscriptions/listen",
+        "tasks/cancel",
+        "tasks/get",
+        "tasks/update",
+    ] {
+        let line = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": {}}).to_string();
+        check(&line, line.as_bytes(), &Refused(json!(7), -32602, method)).await;
+    }
+    for method in KNOWN_METHODS.iter().copied().chain(["no/such"]) {
+        for params in [json!(7), json!(["a"]), json!("a")] {
+            let line = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string();
+            check(&line, line.as_bytes(), &Refused(json!(7), -32602, "`params` must be an object")).await;
         }
     }
-    let rest = piecewise.received().await;
-    assert_eq!(rest.last().map(String::as_str), Some("3"));
 }
 
 #[tokio::test]
-async fn a_line_past_the_limit_is_refused_and_the_next_one_is_read() {
-    let at_limit = |id: i64, bytes: usize| format!("{}{}", ping(id), " ".repeat(bytes - ping(id).len()));
-    let mut client = Client::new(1 << 16);
-    client.say(format!("{}\n", at_limit(1, LINE_BYTES_MAX))).await;
-    client.say(format!("{}\n", at_limit(2, LINE_BYTES_MAX + 1))).await;
-    client.say(format!("{}\n", at_limit(3, 50_000))).await;
-    client.say(format!("{}\n", ping(4))).await;
-    assert_eq!((client.next().await, client.next().await), ("1".to_owned(), "4".to_owned()));
-    for _ in 0..2 {
-        let refusal = client.hear().await;
-        assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32600)));
-        assert!(refusal["error"]["message"].as_str().unwrap().contains("MCP_MAX_LINE_BYTES"), "{refusal}");
+async fn what_is_a_message_reaches_rmcp_and_a_blank_line_nobody() {
+    for (line, becomes) in [
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#, Received),
+        ("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}\r", Received),
+        (" \t{ \"jsonrpc\" : \"2.0\" , \"id\" : 7 , \"method\" : \"ping\" } ", Received),
+        (r#"{"jsonrpc":"2.0","id":"first ","method":"ping"}"#, Received),
+        // rmcp answers this one: it knows that there is no such method.
+        (r#"{"jsonrpc":"2.0","id":7,"method":"no/such","params":{}}"#, Received),
+        (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, Received),
+        (r#"{"jsonrpc":"2.0","method":"notifications/no/such"}"#, Received),
+        (r#"{"jsonrpc":"2.0","id":99,"result":{}}"#, Received),
+        (r#"{"jsonrpc":"2.0","id":99,"error":{"code":-1,"message":"no"}}"#, Received),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":null}"#, Received),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":null}"#, Received),
+        // A notification gets no answer, right or wrong.
+        (r#"{"jsonrpc":"2.0","method":7}"#, Nothing),
+        (r#"{"jsonrpc":"2.0","id":99,"error":7}"#, Nothing),
+        ("", Nothing),
+        (" \t ", Nothing),
+        ("\r", Nothing),
+    ] {
+        check(line, line.as_bytes(), &becomes).await;
     }
 }
 
 #[tokio::test]
-async fn an_id_can_be_used_again_when_it_is_answered_or_cancelled_and_not_before() {
-    let mut client = Client::new(1 << 16);
-    client.say(format!("{}\n{}\n{}\n", ping(1), ping(1), ping(2))).await;
-    assert_eq!((client.next().await, client.next().await), ("1".to_owned(), "2".to_owned()));
-    let refusal = client.hear().await;
-    assert_eq!(refusal["id"], 1);
-    assert!(refusal["error"]["message"].as_str().unwrap().contains("still in flight"), "{refusal}");
-
-    client.answer(1).await.unwrap();
-    assert_eq!(client.hear().await, json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
-    client.say(format!("{}\n", ping(1))).await;
-    assert_eq!(client.next().await, "1");
-
-    client.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#).await;
-    client.say(format!("\n{}\n", ping(2))).await;
-    assert!(matches!(client.transport.receive().await, Some(JsonRpcMessage::Notification(_))));
-    assert_eq!(client.next().await, "2");
-}
-
-#[tokio::test]
-async fn an_answer_to_a_cancelled_request_is_not_sent() {
-    let mut client = Client::new(1 << 16);
-    client.say(format!("{}\n", ping(1))).await;
-    client.say("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}\n").await;
-    client.say(format!("{}\n", ping(2))).await;
-    assert_eq!(client.next().await, "1");
-    assert!(matches!(client.transport.receive().await, Some(JsonRpcMessage::Notification(_))));
-    assert_eq!(client.next().await, "2");
-    client.answer(1).await.unwrap();
-    client.answer(2).await.unwrap();
-    assert_eq!(client.hear().await["id"], 2);
-}
-
-#[tokio::test]
-async fn what_comes_before_the_first_request_reaches_nobody() {
-    let mut client = Client::new(1 << 16);
-    client.say("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}\n").await;
-    client.say(format!("{}\n", ping(1))).await;
-    assert_eq!(client.next().await, "1");
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_its_answers_is_not_read_until_it_does() {
-    let mut client = Client::new(1000);
-    let why = "x".repeat(1 << 20);
-    while client.transport.traffic.state().out.len() <= UNREAD_BYTES_MAX {
-        client.transport.traffic.refuse("1", &ErrorData::internal_error(why.clone(), None));
+async fn a_line_that_is_too_long_is_refused_and_the_next_one_is_read() {
+    let long = |bytes: usize| {
+        let rest = ping(&json!("")).len() - 1;
+        ping(&json!("x".repeat(bytes - rest))).trim_end().to_owned()
+    };
+    let words = "a line is at most 200 bytes (MCP_MAX_LINE_BYTES)";
+    for (what, line, becomes) in [
+        ("as long as may be", long(LINE_BYTES_MAX), Received),
+        ("one byte longer", long(LINE_BYTES_MAX + 1), Refused(Value::Null, -32600, words)),
+        ("longer than what is read at once", long(100_000), Refused(Value::Null, -32600, words)),
+        ("no JSON either", "x".repeat(100_000), Refused(Value::Null, -32600, words)),
+        ("blank", " ".repeat(100_000), Refused(Value::Null, -32600, words)),
+    ] {
+        check(what, line.as_bytes(), &becomes).await;
     }
-    client.say(format!("{}\n", ping(7))).await;
-    // The writer takes the whole buffer, which counts until it is written.
-    tokio::task::yield_now().await;
-    assert!(futures_util::FutureExt::now_or_never(client.transport.receive()).is_none());
-    let mut reader = client.output;
-    let reading = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
-    let message = tokio::time::timeout(PATIENCE, client.transport.receive()).await.unwrap();
-    assert!(matches!(message, Some(JsonRpcMessage::Request(_))));
-    reading.abort();
 }
 
 #[tokio::test]
-async fn a_closed_output_is_the_clients_end() {
-    let mut client = Client::new(1000);
-    client.say(format!("{}\n", ping(1))).await;
-    assert_eq!(client.next().await, "1");
-    drop(client.output);
-    let result = ServerResult::EmptyResult(EmptyResult {});
-    client.transport.send(ServerJsonRpcMessage::response(result.clone(), RequestId::Number(1))).await.unwrap();
-    client.gone.cancelled().await;
-    let sent = client.transport.send(ServerJsonRpcMessage::response(result, RequestId::Number(2))).await;
-    assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    client.transport.close().await.unwrap();
+async fn a_line_that_is_too_long_is_refused_before_its_end_and_once() {
+    let mut client = Client::new();
+    client.send("x".repeat(LINE_BYTES_MAX + 1)).await;
+    assert!(client.receives_nothing().await);
+    assert_eq!(client.answer().await["error"]["code"], -32600);
+    for _ in 0..10 {
+        client.send("x".repeat(100_000)).await;
+        assert!(client.receives_nothing().await);
+        // It is thrown away as it comes.
+        assert!(client.transport.lines.buffer.len() <= LINE_BYTES_MAX);
+    }
+    client.send(format!("\n{}", ping(&json!(1)))).await;
+    assert_eq!(client.received().await.unwrap()["id"], 1);
+    assert_eq!(client.ended().await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_line_may_come_in_any_pieces_and_the_last_one_without_an_end() {
+    let mut client = Client::new();
+    for byte in ping(&json!("é")).bytes() {
+        assert!(client.receives_nothing().await);
+        client.send([byte]).await;
+    }
+    assert_eq!(client.received().await.unwrap()["id"], "é");
+    client.send(format!("{}{}", ping(&json!(1)), ping(&json!(2)).trim_end())).await;
+    let (received, answers) = client.ended().await;
+    assert_eq!(received.iter().map(|message| message["id"].as_i64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(answers, Vec::<Value>::new());
+
+    for (what, last, codes) in [
+        ("nothing", "".to_owned(), &[][..]),
+        ("half a message", "{\"jsonrpc\"".to_owned(), &[-32700]),
+        ("too long a line", "x".repeat(100_000), &[-32600]),
+    ] {
+        let mut client = Client::new();
+        client.send(ping(&json!(1))).await;
+        client.send(last).await;
+        let (received, answers) = client.ended().await;
+        assert_eq!(received.len(), 1, "{what}");
+        let told: Vec<_> = answers.iter().map(|answer| answer["error"]["code"].as_i64().unwrap()).collect();
+        assert_eq!(told, codes, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_in_flight_is_refused_until_its_request_is_answered_or_cancelled() {
+    let mut client = Client::new();
+    for id in [json!(1), json!("1"), json!(2)] {
+        client.send(ping(&id)).await;
+        assert_eq!(client.received().await.unwrap()["id"], id, "a number and a text are two ids");
+    }
+    client.send(ping(&json!(1))).await;
+    assert!(client.receives_nothing().await);
+    let refused = client.answer().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(1), &json!(-32600)));
+    assert_eq!(refused["error"]["message"], "a request with this id is still in flight");
+
+    client.transport.send(empty_answer(1)).await.unwrap();
+    assert_eq!(client.answer().await, json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
+    client.send(ping(&json!(1))).await;
+    assert_eq!(client.received().await.unwrap()["id"], 1);
+
+    client.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#).await;
+    client.send("\n").await;
+    assert_eq!(client.received().await.unwrap()["method"], "notifications/cancelled", "rmcp cancels the work");
+    client.send(ping(&json!(2))).await;
+    assert_eq!(client.received().await.unwrap()["id"], 2);
+
+    let error = ErrorData::internal_error("no", None);
+    client.transport.send(ServerJsonRpcMessage::error(error, Some(RequestId::Number(2)))).await.unwrap();
+    assert_eq!(client.answer().await["error"]["message"], "no");
+    client.send(ping(&json!(2))).await;
+    assert_eq!(client.received().await.unwrap()["id"], 2);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_names_no_request_in_flight_changes_nothing() {
+    for params in [r#"{"requestId":99}"#, r#"{"requestId":"1"}"#, r#"{"reason":"why"}"#, "{}"] {
+        let mut client = Client::new();
+        client.send(ping(&json!(1))).await;
+        client
+            .send(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{params}}}\n"))
+            .await;
+        client.send(ping(&json!(1))).await;
+        let (received, answers) = client.ended().await;
+        assert_eq!(received.len(), 2, "{params}");
+        assert_eq!(answers[0]["error"]["message"], "a request with this id is still in flight", "{params}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_first_request_nothing_reaches_rmcp_and_what_is_wrong_is_answered() {
+    let mut client = Client::new();
+    client.send("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").await;
+    client.send("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\nhello\n\n").await;
+    client.send(ping(&json!(1))).await;
+    let (received, answers) = client.ended().await;
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0]["method"], "ping");
+    assert_eq!(answers.iter().map(|answer| &answer["error"]["code"]).collect::<Vec<_>>(), [-32700]);
 }

@@ -1,0 +1,253 @@
+pub(in crate::postgres) mod backend;
+
+use super::*;
+
+/// PostgreSQL's error with these fields, as the driver hands it over.
+async fn told(fields: &[(char, &str)]) -> tokio_postgres::Error {
+    let all = [('S', "ERROR"), ('V', "ERROR"), ('C', "XX000"), ('M', "no")];
+    let defaults = all.iter().filter(|(kind, _)| !fields.iter().any(|(given, _)| given == kind));
+    let mut body = Vec::new();
+    for (kind, text) in defaults.chain(fields) {
+        body.push(*kind as u8);
+        body.extend_from_slice(text.as_bytes());
+        body.push(0);
+    }
+    body.push(0);
+    let answer = [backend::message(b'E', &body), backend::ready()].concat();
+    let client = backend::client(move |_| Some(answer.clone())).await;
+    client.batch_execute("").await.unwrap_err()
+}
+
+async fn rejection(sql: &str, fields: &[(char, &str)]) -> Rejection {
+    Rejection::new(told(fields).await.as_db_error().unwrap(), sql, Phase::Parse)
+}
+
+#[test]
+fn a_position_is_a_line_a_column_and_a_caret_under_its_character() {
+    for (sql, character, (line, column), text, under) in [
+        ("select nme", 8, (1, 8), "select nme", Some('n')),
+        ("nme", 1, (1, 1), "nme", Some('n')),
+        ("select\n  é, nme\nfrom t", 13, (2, 6), "  é, nme", Some('n')),
+        ("select\r\n  nme\r\nfrom t", 11, (2, 3), "  nme", Some('n')),
+        ("select '日本語', nme", 15, (1, 15), "select '日本語', nme", Some('n')),
+        ("select '🔑', nme", 13, (1, 13), "select '🔑', nme", Some('n')),
+        ("\n\n\nnme", 4, (4, 1), "nme", Some('n')),
+        ("\tselect\tnme", 9, (1, 9), " select nme", Some('n')),
+        // At and past the end, as for "syntax error at end of input".
+        ("select", 7, (1, 7), "select", None),
+        ("select\n", 8, (2, 1), "", None),
+        ("select", 100, (1, 7), "select", None),
+        ("", 1, (1, 1), "", None),
+    ] {
+        let position = Position::of(sql, character).expect("from 1");
+        assert_eq!((position.line, position.column), (line, column), "{sql:?}");
+        assert_eq!(position.character, character, "{sql:?}");
+        assert_eq!(position.text, text, "{sql:?}");
+        assert_eq!(position.text.chars().nth(position.caret), under, "{sql:?}");
+    }
+    assert_eq!(Position::of("select", 0), None);
+}
+
+#[test]
+fn a_position_in_a_long_line_is_shown_in_a_window() {
+    for (before, after, chars) in [(5000, 5000, 120), (10, 5000, 70), (5000, 10, 70 + 3), (60, 0, 63), (61, 0, 63)] {
+        let sql = format!("{}nme{}", "é".repeat(before), "y".repeat(after));
+        let position = Position::of(&sql, before + 1).expect("within");
+        assert_eq!(position.text.chars().count(), chars, "{before} {after}");
+        assert_eq!(position.text.chars().nth(position.caret), Some('n'), "{before} {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_is_what_psql_would_show_and_its_sqlstate() {
+    for (what, sql, fields, shown) in [
+        (
+            "the least",
+            "select 1",
+            &[('C', "42P01"), ('M', "relation \"t\" does not exist")][..],
+            "ERROR 42P01: relation \"t\" does not exist",
+        ),
+        (
+            "a place",
+            "select\n  'é', nme\nfrom t",
+            &[('C', "42703"), ('M', "column \"nme\" does not exist"), ('P', "15"), ('H', "Perhaps \"name\".")],
+            "ERROR 42703: column \"nme\" does not exist\nLINE 2:   'é', nme\n               ^\nHINT: Perhaps \"name\".",
+        ),
+        (
+            "everything",
+            "insert into t values (1)",
+            &[
+                ('S', "FATALE"),
+                ('V', "FATAL"),
+                ('C', "23505"),
+                ('M', "duplicate"),
+                ('D', "Key (id)=(1) already exists."),
+                ('H', "Take another."),
+                ('W', "PL/pgSQL function f() line 1\nat RAISE"),
+                ('n', "t_pkey"),
+            ],
+            "FATAL 23505: duplicate\nDETAIL: Key (id)=(1) already exists.\nHINT: Take another.\n\
+             CONTEXT: PL/pgSQL function f() line 1\nat RAISE",
+        ),
+        (
+            "a place in a function's body is none in the statement",
+            "select f()",
+            &[('C', "42601"), ('M', "syntax error"), ('p', "3"), ('q', "se lect")],
+            "ERROR 42601: syntax error",
+        ),
+        ("a place out of the statement", "é", &[('M', "no"), ('P', "9")], "ERROR XX000: no\nLINE 1: é\n         ^"),
+    ] {
+        let error = QueryError::of(&told(fields).await, sql, Phase::Execute, "db.example.org:5432");
+        assert_eq!(error.for_model(), shown, "{what}");
+        assert_eq!(error.to_string(), shown, "{what}: the log has the same words");
+        let code = fields.iter().find(|(kind, _)| *kind == 'C').map_or("XX000", |(_, code)| code);
+        assert_eq!(error.sqlstate(), Some(code), "{what}");
+    }
+    let constrained = rejection("", &[('n', "t_pkey"), ('D', "d"), ('W', "w"), ('P', "0")]).await;
+    assert_eq!(constrained.constraint.as_deref(), Some("t_pkey"));
+    assert_eq!((constrained.detail.as_deref(), constrained.context.as_deref()), (Some("d"), Some("w")));
+    assert_eq!(constrained.position, None);
+}
+
+#[tokio::test]
+async fn a_hint_is_postgresqls_own_or_ours_where_it_has_none() {
+    for (code, message, words) in [
+        ("25006", "cannot execute INSERT in a read-only transaction", Some("MCP_ACCESS_MODE=read-write")),
+        ("42601", "cannot insert multiple commands into a prepared statement", Some("batch_query_execute")),
+        ("42601", "syntax error at or near \"x\"", None),
+        ("42883", "no binary output function available for type aclitem", Some("cast that column to text")),
+        ("42883", "function f() does not exist", None),
+        ("42P18", "could not determine data type of parameter $1", Some("$1::int")),
+        ("57014", "canceling statement due to statement timeout", Some("POSTGRES_COMMAND_TIMEOUT")),
+        ("22012", "division by zero", None),
+    ] {
+        let ours = rejection("", &[('C', code), ('M', message)]).await.hint;
+        assert_eq!(ours.is_some(), words.is_some(), "{message}: {ours:?}");
+        assert!(ours.unwrap_or_default().contains(words.unwrap_or_default()), "{message}");
+        let theirs = rejection("", &[('C', code), ('M', message), ('H', "theirs")]).await.hint;
+        assert_eq!(theirs.as_deref(), Some("theirs"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_unavailable_and_only_the_log_hears_where() {
+    let client = backend::client(|_| None).await;
+    let lost = client.batch_execute("").await.unwrap_err();
+    let error = QueryError::of(&lost, "", Phase::Execute, "db.example.org:5432");
+    assert_eq!(
+        error.for_model(),
+        "The database is not available: could not run the statement: connection closed. \
+         Nothing was changed by this call; it can be tried again."
+    );
+    assert_eq!(error.to_string(), "db.example.org:5432: could not run the statement: connection closed");
+    assert_eq!(error.sqlstate(), None);
+}
+
+#[test]
+fn every_other_error_says_what_to_do() {
+    let timed_out = |clock| QueryError::TimedOut { clock, after: Duration::from_millis(1500) };
+    let unavailable = |outcome_unknown| QueryError::Unavailable {
+        why: "it is down".to_owned(),
+        target: "alice@db.example.org:5432".to_owned(),
+        outcome_unknown,
+    };
+    for (error, retryable, text) in [
+        (QueryError::Refused { why: "Not so.".to_owned() }, false, "Not so."),
+        (
+            timed_out(Clock::PoolWait),
+            true,
+            "No connection of the pool became free within 1.5s (POSTGRES_POOL_WAIT_TIMEOUT). \
+             Try again in a moment with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE.",
+        ),
+        (
+            timed_out(Clock::Connect),
+            true,
+            "The database did not accept a connection within 1.5s (POSTGRES_CONNECT_TIMEOUT). \
+             Try again later; if it lasts, the operator should look at host, port and network.",
+        ),
+        (
+            timed_out(Clock::Command),
+            false,
+            "The statement did not finish within 1.5s (POSTGRES_COMMAND_TIMEOUT) and was cancelled in PostgreSQL. \
+             Narrow it (WHERE, LIMIT, an index).",
+        ),
+        (
+            timed_out(Clock::Call),
+            false,
+            "The call did not finish within 1.5s (its timeout_ms) and was cancelled, in PostgreSQL too. \
+             Give it more time, or narrow it (WHERE, LIMIT, an index).",
+        ),
+        (
+            QueryError::Busy { waiting_max: 9 },
+            true,
+            "Busy: 9 calls are waiting for a connection already (MCP_MAX_WAITING). \
+             Try again in a moment with fewer calls at once.",
+        ),
+        (
+            unavailable(false),
+            true,
+            "The database is not available: it is down. Nothing was changed by this call; it can be tried again.",
+        ),
+        (
+            unavailable(true),
+            false,
+            "The connection was lost while changes were being made to last: it is down. \
+             Whether they were made is unknown: look before doing it again.",
+        ),
+    ] {
+        assert_eq!(error.for_model(), text);
+        assert_eq!(error.is_retryable(), retryable, "{text}");
+        assert_eq!(error.sqlstate(), None, "{text}");
+        assert!(!error.for_model().contains("example.org"), "{text}");
+    }
+    // Each clock names a setting that there is.
+    for clock in [Clock::PoolWait, Clock::Connect, Clock::Command] {
+        assert!(crate::settings::KEYS.iter().any(|key| key.name == clock.setting()));
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_is_retryable_if_the_same_statement_may_succeed_later() {
+    for (code, retryable) in [
+        ("08006", true),
+        ("40001", true),
+        ("40P01", true),
+        ("53300", true),
+        ("57P01", true),
+        ("57P03", true),
+        ("57014", false),
+        ("42601", false),
+        ("23505", false),
+        ("25006", false),
+        ("XX000", false),
+    ] {
+        let error = QueryError::Rejected(Box::new(rejection("", &[('C', code)]).await));
+        assert_eq!(error.is_retryable(), retryable, "{code}");
+    }
+}
+
+#[test]
+fn causes_are_one_line_and_none_is_said_twice() {
+    #[derive(Debug)]
+    struct Because(&'static str, Option<Box<Because>>);
+    impl fmt::Display for Because {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl std::error::Error for Because {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as _)
+        }
+    }
+    let chain =
+        |texts: &[&'static str]| texts.iter().rev().fold(None, |cause, text| Some(Box::new(Because(text, cause))));
+    for (texts, line) in [
+        (&["alone"][..], "alone"),
+        (&["outer", "middle", "inner"], "outer: middle: inner"),
+        (&["outer: inner", "inner"], "outer: inner"),
+        (&["same", "same", "other"], "same: other"),
+    ] {
+        assert_eq!(causes(chain(texts).unwrap().as_ref()), line);
+    }
+}
