@@ -224,6 +224,8 @@ impl fmt::Debug for WatchedFile {
 pub struct SettingsError {
     /// One sentence each; never empty.
     pub problems: Vec<String>,
+    /// The files whose change may mend it, present or not.
+    pub files: Vec<PathBuf>,
 }
 
 impl fmt::Display for SettingsError {
@@ -248,6 +250,10 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
     let layers = layers::read(inputs);
     let merged = layers.merge();
     let mut files = layers.files;
-    let (settings, origins, warnings) = values::check(merged, &inputs.folder, &mut files)?;
+    let checked = values::check(merged, &inputs.folder, &mut files);
+    let (settings, origins, warnings) = checked.map_err(|problems| {
+        let files = files.iter().map(|file| file.path.clone()).collect();
+        SettingsError { problems, files }
+    })?;
     Ok(Loaded { settings, warnings, origins, files })
 }

@@ -36,6 +36,8 @@ pub struct ConfigWatcher {
     load: Load,
     settings: Arc<Settings>,
     files: Vec<WatchedFile>,
+    /// Files that a load named which did not succeed: a password file, say, that is yet to come.
+    awaited: Vec<PathBuf>,
     listeners: Vec<Recipient<ConfigChanged>>,
     /// A logger is no actor: its level and file are turned here.
     log_control: Option<LogControl>,
@@ -62,6 +64,7 @@ impl ConfigWatcher {
             load,
             settings: Arc::new(loaded.settings.clone()),
             files: loaded.files.clone(),
+            awaited: Vec::new(),
             listeners,
             log_control,
             touched: None,
@@ -83,7 +86,8 @@ impl ConfigWatcher {
         if !self.watch_file_system {
             return;
         }
-        let names = paths(&self.files);
+        let mut names = paths(&self.files);
+        names.extend(self.awaited.iter().cloned());
         let folders = folders(&names);
         if self.watcher.as_ref().is_some_and(|(_, known, watched)| (known, watched) == (&names, &folders)) {
             return;
@@ -126,9 +130,13 @@ impl ConfigWatcher {
         context.spawn(loading.into_actor(self).map(|loaded, watcher, context| {
             watcher.loading = false;
             match loaded {
-                Ok(Ok(loaded)) => watcher.take_over(loaded),
+                Ok(Ok(loaded)) => {
+                    watcher.awaited.clear();
+                    watcher.take_over(loaded);
+                }
                 Ok(Err(why)) => {
                     error!(watcher.log, "settings not reloaded, the old ones stay"; "why" => why.to_string());
+                    watcher.awaited = why.files;
                 }
                 Err(why) => error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string()),
             }

@@ -9,7 +9,7 @@ use super::keys::{self, KEYS, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
     AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Secret, Settings,
-    SettingsError, SslMode, TargetSessionAttrs, WatchedFile,
+    SslMode, TargetSessionAttrs, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -20,10 +20,10 @@ pub(super) fn check(
     merged: Merged,
     folder: &Path,
     files: &mut Vec<WatchedFile>,
-) -> Result<(Settings, Vec<Effective>, Vec<String>), SettingsError> {
+) -> Result<(Settings, Vec<Effective>, Vec<String>), Vec<String>> {
     let Merged { chosen, mut warnings, problems } = merged;
     if chosen.is_empty() {
-        return Err(SettingsError { problems });
+        return Err(problems);
     }
     let mut values = Values { chosen, folder, problems };
     let password = values.password(files, &mut warnings);
@@ -92,7 +92,7 @@ pub(super) fn check(
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
     };
     if !values.problems.is_empty() {
-        return Err(SettingsError { problems: values.problems });
+        return Err(values.problems);
     }
     Ok((settings, values.effective(), warnings))
 }
@@ -220,18 +220,17 @@ impl Values<'_> {
             return self.optional(TEXT).map(Secret::new);
         }
         let path = self.folder.join(self.optional(FILE)?);
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let password = Secret::new(text.trim_end_matches(['\r', '\n']));
-                files.push(WatchedFile { path, text: Some(text) });
-                Some(password)
-            }
+        let read = fs::read_to_string(&path);
+        let password = match &read {
+            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
             Err(error) => {
                 let place = self.chosen.get(FILE).map_or("", |chosen| chosen.place.as_str());
                 self.problems.push(format!("{FILE} is {} ({place}): it cannot be read: {error}", path.display()));
                 None
             }
-        }
+        };
+        files.push(WatchedFile { path, text: read.ok() });
+        password
     }
 
     fn effective(&self) -> Vec<Effective> {

@@ -226,3 +226,15 @@ async fn what_happens_to_other_files_in_the_folder_is_no_reload() {
     assert_eq!(world.lines.count("settings reloaded"), 0);
     assert!(world.changes.is_silent());
 }
+
+#[actix_rt::test]
+async fn a_password_file_that_comes_after_the_setting_that_names_it_is_loaded() {
+    let mut world = World::with_env_file().await;
+    fs::create_dir(world.path("secrets")).unwrap();
+    let password = world.path("secrets").join("password");
+    replace(&world.path(".env"), &format!("{}POSTGRES_PASSWORD_FILE={}\n", rows(20), password.display()));
+    let line = world.lines.next("settings not reloaded").await.text;
+    assert!(line.contains("POSTGRES_PASSWORD_FILE"), "{line}");
+    replace(&password, "secret\n");
+    world.assert_rows(20).await;
+}

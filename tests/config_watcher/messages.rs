@@ -28,6 +28,7 @@ fn load(text: Option<&str>) -> Result<Loaded, SettingsError> {
     assert_ne!(word, Some("panic"), "as a bug would");
     let rows_max = word.map_or(Ok(1000), str::parse).map_err(|_| SettingsError {
         problems: vec!["MCP_MAX_ROWS is \"many\" (in app/.env, line 1): it must be a whole number".to_owned()],
+        files: vec![PathBuf::from("app/.env")],
     })?;
     Ok(Loaded {
         settings: settings_with(|settings| settings.limits.rows_max = rows_max),

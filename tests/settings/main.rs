@@ -86,7 +86,9 @@ fn load(given: &Given) -> Result<Loaded, SettingsError> {
             loaded.origins.iter_mut().for_each(|origin| origin.source = place.plain(&origin.source));
             Ok(loaded)
         }
-        Err(error) => Err(SettingsError { problems: error.problems.iter().map(|it| place.plain(it)).collect() }),
+        Err(error) => {
+            Err(SettingsError { problems: error.problems.iter().map(|it| place.plain(it)).collect(), ..error })
+        }
     }
 }
 
