@@ -32,6 +32,7 @@ use tokio_postgres::types::Type;
 
 pub use json::write_json_string;
 use rule::Rule;
+pub(super) use rule::delimiter;
 
 /// How deep values and types may nest. An anonymous record nests as deep as its query was written.
 const NESTING_MAX: usize = 64;

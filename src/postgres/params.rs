@@ -11,6 +11,11 @@
 //! | boolean | `true`, `false` | refused | `true`, `false` |
 //! | array | its JSON | `{…}`, nested for more dimensions | refused |
 //! | object | its JSON | refused | refused |
+//!
+//! The elements of an array are what they would be alone; an array in it is one more dimension, unless the elements'
+//! own type has JSON arrays: `jsonb`, `int2vector`, a domain over an array. So what an answer shows goes back, but for
+//! what JSON does not tell apart: a JSON string (it is taken for JSON text), the JSON value null, and arrays of more
+//! dimensions whose elements have arrays of their own. As PostgreSQL's text, in a string, these go back as well.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -19,6 +24,7 @@ use serde_json::Value;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
+use super::encode::delimiter;
 use super::error::QueryError;
 
 /// How deep an array may be: PostgreSQL's MAXDIM.
@@ -83,7 +89,9 @@ pub fn convert(values: &[Value], types: &[Type]) -> Result<Vec<Parameter>, Query
 /// The type's name as the manual writes it, without the underscore of an array's internal name.
 pub fn name(ty: &Type) -> String {
     match ty.kind() {
-        Kind::Array(element) => format!("{}[]", name(element)),
+        Kind::Array(element) if !is_vector(ty) => format!("{}[]", name(element)),
+        // To the driver it is no array.
+        _ if *ty == Type::RECORD_ARRAY => "record[]".to_owned(),
         _ => match ty.name() {
             "int2" => "smallint".to_owned(),
             "int4" => "integer".to_owned(),
@@ -101,7 +109,6 @@ pub fn name(ty: &Type) -> String {
 /// The text of `value` as a `ty`; `None` is NULL. The error completes "PostgreSQL wants X, and …".
 fn text(value: &Value, ty: &Type) -> Result<Option<String>, String> {
     let base = base(ty);
-    let is_json = matches!(*base, Type::JSON | Type::JSONB);
     Ok(Some(match (value, base.kind()) {
         (Value::Null, _) => return Ok(None),
         (Value::String(text), _) => {
@@ -110,7 +117,8 @@ fn text(value: &Value, ty: &Type) -> Result<Option<String>, String> {
             }
             text.clone()
         }
-        (value, _) if is_json => value.to_string(),
+        (value, _) if is_json(base) => value.to_string(),
+        (Value::Array(items), Kind::Array(element)) if is_vector(base) => vector(items, element)?,
         (Value::Array(items), Kind::Array(element)) => array(items, element, 1)?,
         (Value::Number(number), kind) if !matches!(kind, Kind::Array(_)) => number.to_string(),
         (Value::Bool(truth), kind) if !matches!(kind, Kind::Array(_)) => truth.to_string(),
@@ -123,17 +131,17 @@ fn array(items: &[Value], element: &Type, depth: usize) -> Result<String, String
     if depth > DIMENSIONS_MAX {
         return Err(format!("an array has at most {DIMENSIONS_MAX} dimensions"));
     }
-    let element_is_json = matches!(*base(element), Type::JSON | Type::JSONB);
-    // PostgreSQL separates the elements of its own box type by a semicolon.
-    let separator = if *base(element) == Type::BOX { ';' } else { ',' };
+    let base = base(element);
+    let has_arrays = is_json(base) || matches!(base.kind(), Kind::Array(_));
+    let separator = char::from(delimiter(element));
     let mut out = String::from("{");
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.push(separator);
         }
         match item {
-            Value::Array(inner) if !element_is_json => out.push_str(&array(inner, element, depth + 1)?),
-            item => match text(item, element).map_err(|why| format!("element {} is wrong: {why}", at + 1))? {
+            Value::Array(inner) if !has_arrays => out.push_str(&array(inner, element, depth + 1)?),
+            item => match element_text(item, element, at)? {
                 None => out.push_str("NULL"),
                 Some(text) => {
                     let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -144,6 +152,27 @@ fn array(items: &[Value], element: &Type, depth: usize) -> Result<String, String
     }
     out.push('}');
     Ok(out)
+}
+
+/// A JSON array as the text of an `int2vector` or `oidvector`: the elements with a blank between them.
+fn vector(items: &[Value], element: &Type) -> Result<String, String> {
+    let texts = items.iter().enumerate().map(|(at, item)| {
+        element_text(item, element, at)?.ok_or_else(|| format!("element {} is wrong: a vector holds no NULL", at + 1))
+    });
+    Ok(texts.collect::<Result<Vec<_>, String>>()?.join(" "))
+}
+
+fn element_text(item: &Value, element: &Type, at: usize) -> Result<Option<String>, String> {
+    text(item, element).map_err(|why| format!("element {} is wrong: {why}", at + 1))
+}
+
+fn is_json(base: &Type) -> bool {
+    matches!(*base, Type::JSON | Type::JSONB)
+}
+
+/// Whether it is an array whose text is not `{…}`.
+fn is_vector(base: &Type) -> bool {
+    matches!(*base, Type::INT2_VECTOR | Type::OID_VECTOR)
 }
 
 fn base(ty: &Type) -> &Type {
@@ -166,6 +195,7 @@ fn given(value: &Value) -> &'static str {
 
 fn advice(ty: &Type) -> String {
     match ty.kind() {
+        Kind::Array(_) if is_vector(ty) => "give a JSON array, or a string such as \"1 2\"".to_owned(),
         Kind::Array(_) => "give a JSON array, or a string such as \"{1,2}\"".to_owned(),
         Kind::Composite(_) => "give its text, such as \"(1,abc)\"".to_owned(),
         _ => "give a string, a number or a boolean".to_owned(),

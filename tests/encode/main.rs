@@ -13,6 +13,8 @@ mod json;
 mod nested;
 mod numbers;
 mod random;
+mod readme;
+mod round_trip;
 mod shapes;
 mod texts;
 mod times;
@@ -21,6 +23,10 @@ use std::collections::BTreeSet;
 
 use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
+use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::page::{Format, Limits};
+use mcp_server_postgres::postgres::run::{self, Outcome, Reading};
+use mcp_server_postgres::settings::AccessMode;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, Statement};
@@ -118,6 +124,14 @@ impl Server {
         self.execute(&self.prepare(sql).await).await
     }
 
+    /// The rows that a client of ours gets, as JSON.
+    pub async fn answer(&mut self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
+        let statement = run::Statement { sql: sql.into(), parameters };
+        let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
+        let reading = Reading { limits, format: Format::Json };
+        run::query(&mut self.client, &statement, AccessMode::ReadOnly, reading, "test", || ()).await
+    }
+
     /// Both writers on each expression: the text is PostgreSQL's, and the JSON is JSON on one line.
     pub async fn check(&self, expressions: &[&str]) {
         let mut failures = Vec::new();
@@ -171,6 +185,11 @@ const TABLES: &[(&str, &[&str])] = &[
     (extensions::SETUP, extensions::EXPRESSIONS),
 ];
 
+/// These, and the one of the types that only PostgreSQL can show.
+fn every_table() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    TABLES.iter().copied().chain([(foreign::SETUP, foreign::EXPRESSIONS)])
+}
+
 #[tokio::test]
 async fn every_text_is_the_one_that_postgresql_writes() {
     let server = Server::start().await;
@@ -203,7 +222,7 @@ async fn no_setting_of_the_session_changes_a_text() {
 async fn every_built_in_type_that_a_column_can_have_is_in_one_of_the_tables() {
     let server = Server::start().await;
     let mut seen = BTreeSet::new();
-    for (setup, expressions) in TABLES.iter().copied().chain([(foreign::SETUP, foreign::EXPRESSIONS)]) {
+    for (setup, expressions) in every_table() {
         server.run(setup).await;
         for expression in expressions {
             seen.insert(server.prepare(&format!("select {expression}")).await.columns()[0].type_().oid());

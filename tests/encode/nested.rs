@@ -12,6 +12,7 @@ create domain pair_domain as pair;
 create domain ints as int4[];
 create domain box_domain as box;
 create domain boxes as box[];
+create domain domain_boxes as box_domain[];
 create domain mood_domain as mood;
 create domain over_domain as positive;
 create type uses_domains as (p positive, ps positive[], i ints, d pair_domain);
@@ -132,6 +133,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "array['((1,2),(3,4))', '(5,6),(7,8)']::box_domain[]",
     "array[null, null]::boxes[]",
     "array['{(1,2),(3,4)}', '{(1,2),(3,4);(5,6),(7,8)}', null]::boxes[]",
+    "array[array['((1,2),(3,4))'::box_domain, '(5,6),(7,8)']::domain_boxes, null::domain_boxes]",
     "array['ok'::mood_domain]",
     "row(1, array[2, 3]::positive[], array[[4], [5]], row(6, 'seven 8')::pair)::uses_domains",
     // ranges

@@ -45,7 +45,7 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
 async fn a_restart_of_the_server_fails_what_runs_and_nothing_after() {
     let mut world = World::new().await;
     let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     world.cluster.restart().unwrap();
     let error = running.await.unwrap().unwrap().unwrap_err();
     assert!(error.for_model().contains("57P01") || error.for_model().contains("not available"), "{error}");
@@ -60,7 +60,7 @@ async fn a_killed_backend_costs_the_call_that_ran_on_it_and_no_other() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
     for _ in 0..5 {
         let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-        world.until_backends("active", 1).await;
+        world.until_asleep(1).await;
         world.prepare("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'").await;
         let error = running.await.unwrap().unwrap().unwrap_err();
         assert!(error.for_model().contains("57P01"), "{error}");

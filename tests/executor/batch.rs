@@ -56,7 +56,7 @@ async fn a_batch_whose_connection_is_cut_leaves_nothing() {
     world.prepare("create table t (n int)").await;
     let batch = world.ask_batch(&[("insert into t values (1)", json!([])), ("select pg_sleep(60)", json!([]))]);
     let batch = actix_rt::spawn(batch);
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     world.prepare("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'").await;
     let error = batch.await.unwrap().unwrap().unwrap_err();
     assert_eq!(error.statement, Some(2), "{}", error.error);

@@ -30,7 +30,7 @@ async fn a_dropped_batch_stops_and_leaves_nothing() {
     world.prepare("create table t (n int)").await;
     let [insert, sleep] = ["insert into t values (1)", "select pg_sleep(60)"].map(|sql| (sql, json!([])));
     let batch = actix_rt::spawn(world.ask_batch(&[insert.clone(), sleep, insert]));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     batch.abort();
     world.until_backends("active", 0).await;
     // The third never had its turn, and is in no count.
@@ -47,7 +47,7 @@ async fn a_dropped_batch_stops_and_leaves_nothing() {
 async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     let second = actix_rt::spawn(world.ask("select 2", json!([])));
     until("the second waits", async || world.status().await.waiting == 1).await;
     second.abort();
@@ -87,7 +87,7 @@ async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
     })
     .await;
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     let error = world.query("select 2").await.unwrap_err();
     assert_eq!(error, QueryError::TimedOut { clock: Clock::PoolWait, after: Duration::from_millis(100) });
     assert!(error.for_model().contains("POSTGRES_POOL_WAIT_TIMEOUT"), "{}", error.for_model());
@@ -128,7 +128,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
 
     // Waiting for a connection is a part of it.
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     assert_eq!(world.executor.send(query("select 2")).await.unwrap(), Err(expected.clone()));
     first.abort();
     world.until_backends("active", 0).await;
@@ -154,7 +154,7 @@ async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
     })
     .await;
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_backends("active", 1).await;
+    world.until_asleep(1).await;
     let waiting: Vec<_> = (0..2).map(|_| actix_rt::spawn(world.ask("select 2", json!([])))).collect();
     until("two wait", async || world.status().await.waiting == 2).await;
     let error = world.query("select 3").await.unwrap_err();

@@ -125,6 +125,13 @@ impl World {
         self.observer.query_one(sql, &[&state]).await.unwrap().get(0)
     }
 
+    /// Wait until so many backends are inside of `pg_sleep`: the statement before it on that connection is over.
+    async fn until_asleep(&self, count: i64) {
+        let sql = "select count(*) from pg_stat_activity where application_name = 'test' and wait_event = 'PgSleep'";
+        let asleep = async || self.observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+        until(&format!("{count} backends asleep"), async || asleep().await == count).await;
+    }
+
     async fn until_backends(&self, state: &str, count: i64) {
         until(&format!("{count} backends {state}"), async || self.backends(state).await == count).await;
     }

@@ -81,7 +81,7 @@ pub(super) struct Item {
 }
 
 /// What separates the elements in an array's text (`typdelim`).
-pub(super) type Delimiter = u8;
+pub(in crate::postgres) type Delimiter = u8;
 
 impl Rule {
     pub fn of(type_: &Type) -> Rule {
@@ -269,9 +269,8 @@ fn build(type_: &Type, depth: usize, budget: &mut usize) -> Rule {
     nested.unwrap_or(Rule::Foreign)
 }
 
-/// A comma, except for `box` and what is made of it: a domain inherits its base's `typdelim`, an array its element's,
-/// so that the values of a domain over `box[]` have the semicolon between them too.
-fn delimiter(element: &Type) -> Delimiter {
+/// A comma, except for `box`, its arrays, and the domains over these (an array and a domain inherit `typdelim`).
+pub(in crate::postgres) fn delimiter(element: &Type) -> Delimiter {
     match element.kind() {
         Kind::Domain(inner) | Kind::Array(inner) => delimiter(inner),
         _ if *element == Type::BOX => b';',

@@ -115,6 +115,37 @@ fn an_array_is_postgresqls_array_with_every_element_quoted() {
 }
 
 #[test]
+fn a_vector_is_a_list_of_numbers_without_braces() {
+    for (json, ty, expected) in [
+        ("[1,2]", Type::INT2_VECTOR, Ok(Some("1 2"))),
+        ("[]", Type::OID_VECTOR, Ok(Some(""))),
+        ("\"1 2\"", Type::OID_VECTOR, Ok(Some("1 2"))),
+        ("[[1,2],[],null,\"3 4\"]", Type::INT2_VECTOR_ARRAY, Ok(Some(r#"{"1 2","",NULL,"3 4"}"#))),
+        ("[1,null]", Type::INT2_VECTOR, Err("element 2 is wrong: a vector holds no NULL")),
+        ("7", Type::INT2_VECTOR, Err("a number was given; give a JSON array, or a string such as \"1 2\"")),
+    ] {
+        assert_eq!(
+            converted(json, &ty),
+            expected.map(|text| text.map(str::to_owned)).map_err(str::to_owned),
+            "{json} as {ty}"
+        );
+    }
+}
+
+#[test]
+fn an_array_of_a_domain_over_an_array_holds_lists_as_elements() {
+    let ints = || array_of(made("ints", Kind::Domain(Type::INT4_ARRAY)));
+    for (json, ty, expected) in [
+        ("[[1,2],[3]]", ints(), r#"{"{\"1\",\"2\"}","{\"3\"}"}"#),
+        ("[[1,2],\"[0:0]={3}\"]", ints(), r#"{"{\"1\",\"2\"}","[0:0]={3}"}"#),
+        ("[[],null]", array_of(made("boxes", Kind::Domain(Type::BOX_ARRAY))), r#"{"{}";NULL}"#),
+        ("[[1,2]]", array_of(made("positive", Kind::Domain(Type::INT4))), r#"{{"1","2"}}"#),
+    ] {
+        assert_eq!(converted(json, &ty), Ok(Some(expected.to_owned())), "{json} as {ty}");
+    }
+}
+
+#[test]
 fn a_value_without_a_text_in_that_type_is_refused_with_advice() {
     const LIST: &str = "give a JSON array, or a string such as \"{1,2}\"";
     const PLAIN: &str = "give a string, a number or a boolean";
