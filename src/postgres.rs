@@ -4,6 +4,7 @@
 //! (JSON → PostgreSQL), [`run`] (the transaction around it), [`page`] and [`encode`] (PostgreSQL → answer), `foreign`
 //! (what only it can show), [`error`] and `nearest` (what may have been meant).
 
+pub mod connection;
 pub mod encode;
 pub mod error;
 mod foreign;
@@ -11,6 +12,7 @@ mod nearest;
 pub mod page;
 pub mod params;
 pub mod pool;
+pub mod reader;
 pub mod run;
 pub mod sql;
 pub mod tls;

@@ -22,7 +22,7 @@ use super::wanted::WhileWanted;
 use crate::log::{error, info, warn};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
-use crate::postgres::run::{self, Outcome, Reading, Statement};
+use crate::postgres::run::{self, Marks, Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
 use crate::settings::{AccessMode, Settings};
 
@@ -180,16 +180,16 @@ impl Handler<Query> for Executor {
         WhileWanted::new(async move {
             let work = async {
                 loop {
-                    let mut lease = generation.lease(waiting_max).await?;
+                    let lease = generation.lease(waiting_max).await?;
                     running.executing();
-                    let (target, begun) = (generation.target(), Cell::new(false));
-                    let began = || begun.set(true);
-                    let work = run::query(lease.client(), &query.statement, access, query.reading, &target, began);
+                    let (target, marks) = (generation.target(), Marks::default());
+                    let connection = lease.connection();
+                    let work = run::query(connection, &query.statement, access, query.reading, &target, &marks);
                     let result = within(Clock::Command, generation.settings.command_timeout, work).await;
                     let error = result.as_ref().err();
                     settle(lease, access, error);
-                    if begun.get() || !error.is_some_and(QueryError::is_lost_connection) {
-                        return result;
+                    if marks.begun.get() || !error.is_some_and(QueryError::is_lost_connection) {
+                        return result.map(|read| read.outcome);
                     }
                     warn!(running.log, "connection had died in the pool, another is taken");
                 }
@@ -217,10 +217,10 @@ impl Handler<Batch> for Executor {
             let current = RefCell::new(None::<Running>);
             let work = async {
                 loop {
-                    let mut lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
+                    let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let work = run::batch(
-                        lease.client(),
+                        lease.connection(),
                         &batch.statements,
                         access,
                         batch.reading,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
+use super::encode::DecodeError;
+
 /// Why a statement has no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryError {
@@ -106,8 +108,10 @@ pub enum Phase {
     Begin,
     /// Learning what the statement takes and gives; nothing of it has run.
     Parse,
-    /// Running it and reading its rows.
+    /// Giving it its parameters and running it.
     Execute,
+    /// Reading its rows.
+    Fetch,
     /// Making its changes last, or taking them back.
     End,
 }
@@ -121,6 +125,7 @@ impl Phase {
             Self::Begin => "begin",
             Self::Parse => "parse",
             Self::Execute => "execute",
+            Self::Fetch => "fetch",
             Self::End => "end",
         }
     }
@@ -130,7 +135,7 @@ impl Phase {
         match self {
             Self::Wait | Self::Connect => "connect to PostgreSQL",
             Self::Begin => "begin a transaction",
-            Self::Parse | Self::Execute => "run the statement",
+            Self::Parse | Self::Execute | Self::Fetch => "run the statement",
             Self::End => "end the transaction",
         }
     }
@@ -262,6 +267,11 @@ impl QueryError {
             Self::Rejected(rejection) => matches!(&*rejection.severity, "FATAL" | "PANIC"),
             _ => false,
         }
+    }
+
+    /// Of a value that cannot be shown.
+    pub fn undecodable(error: &DecodeError) -> Self {
+        Self::Refused { why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text).") }
     }
 
     /// Whether the same call may succeed later without a change.

@@ -7,7 +7,7 @@
 use futures_util::future::try_join_all;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Column, Error, Row, Transaction};
+use tokio_postgres::{Client, Column, Error, Row};
 
 use super::encode::Codec;
 use super::error::QueryError;
@@ -31,17 +31,13 @@ SELECT DISTINCT part.whole FROM part JOIN pg_catalog.pg_type t ON t.oid = part.o
   'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary')";
 
 /// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
-pub(super) async fn cast(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    columns: &[Column],
-) -> Result<Option<String>, Error> {
+pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Result<Option<String>, Error> {
     let foreign: Vec<u32> =
         columns.iter().map(Column::type_).filter(|ty| !Codec::of(ty).is_native()).map(|ty| ty.oid()).collect();
     if foreign.is_empty() || !Operation::of(sql).is_a_query() {
         return Ok(None);
     }
-    let rows = transaction.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
+    let rows = client.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
     let unsendable = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u32>, Error>>()?;
     if unsendable.is_empty() {
         return Ok(None);
@@ -74,20 +70,20 @@ pub(super) fn no_cast(columns: &[Column]) -> QueryError {
 
 /// The texts of the `foreign` columns of `rows`, by column.
 pub(super) async fn texts(
-    transaction: &Transaction<'_>,
+    client: &Client,
     rows: &[Row],
     types: &[Type],
     foreign: &[usize],
 ) -> Result<Vec<Vec<(usize, Option<String>)>>, Error> {
     let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
     for &column in foreign {
-        let cast = transaction.prepare_typed("SELECT $1::pg_catalog.text", &[types[column].clone()]).await?;
+        let cast = client.prepare_typed("SELECT $1::pg_catalog.text", &[types[column].clone()]).await?;
         let casts = rows.iter().map(|row| {
             let cast = &cast;
             async move {
                 match wire(row, column) {
                     None => Ok(None),
-                    Some(raw) => transaction.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
+                    Some(raw) => client.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
                 }
             }
         });

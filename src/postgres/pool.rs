@@ -14,9 +14,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType};
+use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
 use slog::Logger;
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, SimpleQueryMessage};
@@ -24,19 +24,23 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::connection::Connection;
 use super::error::{Clock, Phase, QueryError, causes};
 use super::tls;
 use crate::log::{debug, info, warn};
 use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
-/// statements, and cannot be sent together with the ROLLBACK.
-const CLEAN: &str = "ROLLBACK; CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP";
+/// statements, and cannot be sent together with other commands.
+const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP";
 
 /// What of that a ROLLBACK does not undo: session-level advisory locks, what `currval` and `lastval` know, and prepared
 /// statements, which can only be told of (a row that says so).
 const AFTER_ROLLBACK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; \
                               SELECT 'prepared' FROM pg_catalog.pg_prepared_statement() WHERE from_sql LIMIT 1";
+
+/// How long the cleaning may take before what it waits for is cancelled.
+const CLEAN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a cancelled backend may take to become idle before its connection is closed over its head.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -93,10 +97,10 @@ impl Generation {
         )
         .into();
         let log = log.new(slog::o!("generation" => number));
-        let connect = Dial { tls: tls.clone(), session: session.clone(), log: log.clone() };
-        let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_connect(config(&settings), connect, ManagerConfig { recycling_method });
-        let pool = Pool::builder(manager)
+        let dial = Dial { tls: tls.clone(), log: log.clone() };
+        let dialling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let driver = deadpool_postgres::Manager::from_connect(config(&settings), dial, dialling);
+        let pool = Pool::builder(Manager { driver, session: session.clone() })
             .max_size(settings.pool_size)
             .wait_timeout(Some(settings.pool_wait_timeout))
             .create_timeout(Some(settings.connect_timeout))
@@ -117,8 +121,8 @@ impl Generation {
         if would_wait && status.waiting >= waiting_max {
             return Err(QueryError::Busy { waiting_max });
         }
-        let client = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
-        Ok(Lease { client: Some(client), ending: self.endings.token(), generation: self.clone() })
+        let connection = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
+        Ok(Lease { connection: Some(connection), ending: self.endings.token(), generation: self.clone() })
     }
 
     /// Open connections until there are `count` (at least one), so that the first calls need not.
@@ -152,7 +156,7 @@ impl Generation {
         target(&self.settings)
     }
 
-    fn why_no_lease(&self, error: &PoolError) -> QueryError {
+    fn why_no_lease(&self, error: &PoolError<tokio_postgres::Error>) -> QueryError {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => {
                 QueryError::TimedOut { clock: Clock::PoolWait, after: self.settings.pool_wait_timeout }
@@ -227,10 +231,33 @@ fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
     }
 }
 
-/// How the pool opens a connection: the driver's way, with its events in our log.
+type Pool = managed::Pool<Manager>;
+
+type Object = managed::Object<Manager>;
+
+/// What makes the pool's connections.
+struct Manager {
+    driver: deadpool_postgres::Manager,
+    /// What every connection is told first.
+    session: Arc<str>,
+}
+
+impl managed::Manager for Manager {
+    type Type = Connection;
+    type Error = tokio_postgres::Error;
+
+    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
+        Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await
+    }
+
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+        if connection.client().is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    }
+}
+
+/// How the driver opens a connection, with its events in our log.
 struct Dial {
     tls: MakeRustlsConnect,
-    session: Arc<str>,
     log: Logger,
 }
 
@@ -274,7 +301,6 @@ impl Connect for Dial {
                     }
                 }
             });
-            client.batch_execute(&self.session).await?;
             info!(self.log, "connection opened";
                 "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
             Ok((client, task))
@@ -294,7 +320,7 @@ pub enum Left {
 /// One connection, for one call.
 pub struct Lease {
     /// Present until the lease ends.
-    client: Option<Object>,
+    connection: Option<Object>,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
     generation: Arc<Generation>,
@@ -302,10 +328,10 @@ pub struct Lease {
 
 impl Lease {
     /// The connection.
-    pub fn client(&mut self) -> &mut tokio_postgres::Client {
+    pub fn connection(&self) -> &Connection {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
         #[allow(clippy::expect_used)]
-        self.client.as_mut().expect("a lease that has not ended has its connection")
+        self.connection.as_ref().expect("a lease that has not ended has its connection")
     }
 
     /// The generation it belongs to.
@@ -316,29 +342,35 @@ impl Lease {
     /// The call is over and no statement runs: clean the connection of what may be left on it and put it back. Nobody
     /// waits for that.
     pub fn settle(mut self, left: Left) {
-        let Some(client) = self.client.take() else { return };
+        let Some(connection) = self.connection.take() else { return };
         let generation = self.generation.clone();
         let clean = match left {
-            Left::WhatRollbackLeaves => AFTER_ROLLBACK.to_owned(),
-            Left::Anything => format!("{CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
+            Left::WhatRollbackLeaves => format!("ROLLBACK; {AFTER_ROLLBACK}"),
+            Left::Anything => format!("ROLLBACK; {CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
         };
         self.ending.task_tracker().spawn(async move {
-            let why = match client.simple_query(&clean).await {
-                Ok(left) if !left.iter().any(is_prepared) => return,
+            let cleaned = tokio::time::timeout(CLEAN_GRACE, connection.client().simple_query(&clean)).await;
+            let why = match cleaned {
+                Ok(Ok(left)) if !left.iter().any(is_prepared) => return,
                 // By PREPARE inside of a function, which alone cannot be undone: see CLEAN.
-                Ok(_) => "a prepared statement was left on it".to_owned(),
-                Err(error) => causes(&error),
+                Ok(Ok(_)) => "a prepared statement was left on it".to_owned(),
+                Ok(Err(error)) => causes(&error),
+                // A fetch whose rows nobody wants any more is still under way.
+                Err(_) => {
+                    cancel(connection, &generation).await;
+                    return;
+                }
             };
-            if !client.is_closed() {
+            if !connection.client().is_closed() {
                 warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
-            drop(Object::take(client));
+            drop(Object::take(connection));
         });
     }
 
     /// Nothing was sent: put the connection back as it is.
     fn unused(mut self) {
-        drop(self.client.take());
+        drop(self.connection.take());
     }
 }
 
@@ -349,30 +381,29 @@ fn is_prepared(message: &SimpleQueryMessage) -> bool {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
-        if tokio::runtime::Handle::try_current().is_err() {
-            // The process ends before this call could: closing the connection is all that is left to do.
-            drop(Object::take(client));
-            return;
-        }
-        if client.is_closed() {
-            drop(Object::take(client));
+        let Some(connection) = self.connection.take() else { return };
+        // Without a runtime the process ends before this call could: closing the connection is all there is to do.
+        if tokio::runtime::Handle::try_current().is_err() || connection.client().is_closed() {
+            drop(Object::take(connection));
             return;
         }
         let generation = self.generation.clone();
-        self.ending.task_tracker().spawn(async move {
-            let began = Instant::now();
-            let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
-                if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {
-                    warn!(generation.log, "cancel request failed"; "why" => causes(&error));
-                }
-                // Answered once the cancelled statement has ended, by an error or not: then the backend is idle.
-                let _ = client.batch_execute("ROLLBACK").await;
-            });
-            let in_time = cancelled.await.is_ok();
-            info!(generation.log, "statement cancelled";
-                "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
-            drop(Object::take(client));
-        });
+        self.ending.task_tracker().spawn(async move { cancel(connection, &generation).await });
     }
+}
+
+/// Cancel what runs on a connection, wait until its backend is idle, and throw it away.
+async fn cancel(connection: Object, generation: &Generation) {
+    let began = Instant::now();
+    let client = connection.client();
+    let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
+        if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {
+            warn!(generation.log, "cancel request failed"; "why" => causes(&error));
+        }
+        // Answered once the cancelled statement has ended, by an error or not: then the backend is idle.
+        let _ = client.batch_execute("ROLLBACK").await;
+    });
+    let in_time = cancelled.await.is_ok();
+    info!(generation.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
+    drop(Object::take(connection));
 }

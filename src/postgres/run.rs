@@ -4,20 +4,24 @@
 //! statement and no more; the simple protocol (`simple_query`, `batch_execute`) carries only texts of our own.
 //! In read-only mode everything runs in a READ ONLY transaction that ends in ROLLBACK.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
+use futures_util::future::join;
 use serde_json::Value;
+use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
-use tokio_postgres::{Client, Column, Row, RowStream, Transaction};
 
+use super::connection::{Connection, Prepared};
 use super::error::{Phase, QueryError};
 use super::foreign;
 use super::nearest;
 use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
+use super::reader::Reader;
 use super::sql::Operation;
 use crate::settings::AccessMode;
 
@@ -39,13 +43,6 @@ pub struct Outcome {
     pub rows_affected: Option<u64>,
 }
 
-/// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
-/// when each row is large.
-const FIRST_FETCH_ROWS: usize = 128;
-
-/// The row count of an Execute message that asks for all there are (manual, section 55.7).
-const ALL_ROWS: usize = 0;
-
 /// How a statement is to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -55,28 +52,53 @@ pub struct Reading {
     pub format: Format,
 }
 
-/// Run `statement` in a transaction of its own; `started` is called when that has begun.
+/// How far a statement has come, for whoever may run it once more.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// Its transaction has begun.
+    pub begun: Cell<bool>,
+    /// The first of its rows is there.
+    pub rows_came: Cell<bool>,
+}
+
+/// What was read of a statement.
+pub struct Read {
+    /// Its answer, or the first page of it.
+    pub outcome: Outcome,
+    /// What gives the rest. Its transaction is open then.
+    pub rest: Option<Reader>,
+}
+
+/// Run `statement` in a transaction of its own. In read-write mode that is committed, unless it has written nothing so
+/// far and there is more to read.
 ///
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
 pub async fn query(
-    client: &mut Client,
+    connection: &Connection,
     statement: &Statement,
     access: AccessMode,
     reading: Reading,
     target: &str,
-    started: impl FnOnce(),
-) -> Result<Outcome, QueryError> {
+    marks: &Marks,
+) -> Result<Read, QueryError> {
     refuse(statement, access)?;
-    let run = Run { target, reading };
-    let sql = &statement.sql;
-    let transaction = run.begin(client, access).await?;
-    started();
-    match run.portal(&transaction, statement).await {
-        Ok(outcome) => {
-            run.end(transaction, access).await?;
-            Ok(outcome)
+    let run = Run { connection, target };
+    let result = async {
+        let mut reader = run.begin(statement, access, marks).await?;
+        let outcome = reader.page(connection, reading, target, marks).await?;
+        let mut rest = (outcome.page.cut.is_some() && reader.has_more()).then_some(reader);
+        if access == AccessMode::ReadWrite {
+            if rest.is_some() && run.has_written().await? {
+                rest = None;
+            }
+            if rest.is_none() {
+                run.commit().await?;
+            }
         }
+        Ok(Read { outcome, rest })
+    };
+    match result.await {
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))
@@ -84,13 +106,11 @@ pub async fn query(
                 && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
-            transaction.rollback().await.map_err(|error| QueryError::of(&error, sql, Phase::End, target))?;
-            run.alone(client, statement).await
+            run.rollback().await?;
+            Ok(Read { outcome: run.alone(statement, reading).await?, rest: None })
         }
-        Err(error) => {
-            drop(transaction);
-            Err(with_hint(error, client, sql).await)
-        }
+        Err(error) => Err(run.with_hint(error, &statement.sql).await),
+        read => read,
     }
 }
 
@@ -100,37 +120,38 @@ pub async fn query(
 /// # Errors
 /// The index of the statement that failed, or `None` where the transaction itself did.
 pub async fn batch(
-    client: &mut Client,
+    connection: &Connection,
     statements: &[Statement],
     access: AccessMode,
-    reading: Reading,
+    mut reading: Reading,
     target: &str,
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
-    let mut run = Run { target, reading };
-    let transaction = run.begin(client, access).await.map_err(|error| (None, error))?;
+    let run = Run { connection, target };
+    connection.begin(access).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
         started();
-        let result = match refuse(statement, access) {
-            Ok(()) => run.portal(&transaction, statement).await,
-            Err(error) => Err(error),
+        let result = async {
+            refuse(statement, access)?;
+            let mut reader = run.open(run.prepare(&statement.sql).await?, statement).await?;
+            reader.page(connection, reading, target, &Marks::default()).await
         };
+        let result = result.await;
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => {
-                drop(transaction);
-                return Err((Some(at), with_hint(error, client, &statement.sql).await));
-            }
+            Err(error) => return Err((Some(at), run.with_hint(error, &statement.sql).await)),
         };
-        let limits = &mut run.reading.limits;
+        let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
         limits.bytes_max = limits.bytes_max.saturating_sub(outcome.page.json.len()).max(1);
         outcomes.push(outcome);
     }
-    run.end(transaction, access).await.map_err(|error| (None, error))?;
+    if access == AccessMode::ReadWrite {
+        run.commit().await.map_err(|error| (None, error))?;
+    }
     Ok(outcomes)
 }
 
@@ -149,115 +170,120 @@ fn refuse(statement: &Statement, access: AccessMode) -> Result<(), QueryError> {
     }
 }
 
-/// The same error, with what may have been meant by a table that is not there. The transaction is over.
-async fn with_hint(error: QueryError, client: &Client, sql: &str) -> QueryError {
-    let QueryError::Rejected(mut rejection) = error else { return error };
-    if rejection.sqlstate == SqlState::UNDEFINED_TABLE.code()
-        && rejection.hint.is_none()
-        && let Some(position) = &rejection.position
-    {
-        // A hint that cannot be had is no second error.
-        rejection.hint = nearest::hint(client, sql, position.character).await.ok().flatten();
-    }
-    QueryError::Rejected(rejection)
-}
-
 struct Run<'a> {
+    connection: &'a Connection,
     target: &'a str,
-    reading: Reading,
 }
 
 impl Run<'_> {
-    async fn begin<'c>(&self, client: &'c mut Client, access: AccessMode) -> Result<Transaction<'c>, QueryError> {
-        let mut builder = client.build_transaction();
-        if access == AccessMode::ReadOnly {
-            builder = builder.read_only(true);
-        }
-        builder.start().await.map_err(|error| QueryError::of(&error, "", Phase::Begin, self.target))
-    }
-
-    async fn end(&self, transaction: Transaction<'_>, access: AccessMode) -> Result<(), QueryError> {
-        match access {
-            // Its drop sends ROLLBACK; the answer does not wait for it.
-            AccessMode::ReadOnly => drop(transaction),
-            AccessMode::ReadWrite => transaction
-                .commit()
-                .await
-                .map_err(|error| QueryError::of(&error, "", Phase::End, self.target).unsure(self.target))?,
-        }
-        Ok(())
-    }
-
-    /// Run a statement through a portal, fetching no more than the page takes.
-    async fn portal(&self, transaction: &Transaction<'_>, statement: &Statement) -> Result<Outcome, QueryError> {
-        let sql = &*statement.sql;
-        let unclear = |error| self.wrong(&error, sql, Phase::Parse);
-        let wrong = |error| self.wrong(&error, sql, Phase::Execute);
-        // Preparing tells the parameters' types and the columns' before anything runs.
-        let mut prepared = transaction.prepare(sql).await.map_err(unclear)?;
-        if prepared.columns().iter().map(Column::type_).chain(prepared.params()).any(has_fields) {
-            // The driver would remember the fields for as long as the connection lives, and ALTER TABLE changes them.
-            transaction.client().clear_type_cache();
-        }
-        let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
-        if let Some(cast) = foreign::cast(transaction, sql, prepared.columns()).await.map_err(unclear)? {
-            prepared = transaction.prepare(&cast).await.map_err(|_| foreign::no_cast(prepared.columns()))?;
-        }
-        let parameters = params::convert(&statement.parameters, prepared.params())?;
-        let portal = transaction.bind_raw(&prepared, &parameters).await.map_err(wrong)?;
-
-        let operation = Operation::of(sql);
-        let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
-        let mut page = Page::new(columns, &types, self.reading.format, self.reading.limits);
-        let foreign = page.foreign_columns();
-        let mut fetch = FIRST_FETCH_ROWS.min(page.rows_left() + 1);
-        let mut rows_read = 0;
-        let command_rows = loop {
-            let mut rows = pin!(transaction.query_portal_raw(&portal, as_count(fetch)).await.map_err(wrong)?);
-            if foreign.is_empty() {
-                while let Some(row) = rows.try_next().await.map_err(wrong)? {
-                    rows_read += 1;
-                    page.push(&row, &[]).map_err(|error| refused(&error))?;
-                    if page.is_cut() && !operation.changes_rows() {
-                        break;
-                    }
-                }
-            } else {
-                let fetched = drain(rows.as_mut()).await.map_err(wrong)?;
-                rows_read += fetched.len() as u64;
-                let shown = foreign::texts(transaction, &fetched, &types, &foreign).await.map_err(wrong)?;
-                for (row, shown) in fetched.iter().zip(&shown) {
-                    page.push(row, shown).map_err(|error| refused(&error))?;
-                }
-            }
-            if let Some(count) = rows.rows_affected() {
-                // Of RETURNING the tag counts the rows of this fetch alone.
-                break Some(if types.is_empty() { count } else { rows_read });
-            }
-            fetch = match (page.is_cut(), operation.changes_rows()) {
-                // One row more than there is room for shows whether there is more.
-                (false, _) => page.rows_left_by_bytes().unwrap_or(1).min(page.rows_left()) + 1,
-                (true, false) => break None,
-                // It has changed all its rows before its portal gave the first; how many is known when all are read.
-                (true, true) => ALL_ROWS,
-            };
+    /// Begin a transaction and run `statement` in it, to where its first row is. In read-only mode nobody ends it:
+    /// whoever cleans the connection rolls it back, and no answer waits for that.
+    async fn begin(&self, statement: &Statement, access: AccessMode, marks: &Marks) -> Result<Reader, QueryError> {
+        let sql = &statement.sql;
+        let begin = async {
+            self.connection.begin(access).await.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
+            marks.begun.set(true);
+            Ok(())
         };
-        let counts = operation.changes_rows() || (operation.as_str() == "WITH" && types.is_empty());
-        Ok(Outcome { page: page.finish(), rows_affected: command_rows.filter(|_| counts) })
+        // Joined, they are sent without waiting for each other.
+        let Some(prepared) = self.connection.prepared(sql) else {
+            let (begun, prepared) = join(begin, self.prepare(sql)).await;
+            begun?;
+            return self.open(prepared?, statement).await;
+        };
+        let (begun, opened) = join(begin, self.open(prepared, statement)).await;
+        begun?;
+        match opened {
+            // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
+            Err(QueryError::Rejected(_)) => {
+                self.connection.forget(sql);
+                self.rollback().await?;
+                let again = self.connection.begin(access).await;
+                again.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
+                self.open(self.prepare(sql).await?, statement).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.
+    async fn prepare(&self, sql: &Arc<str>) -> Result<Arc<Prepared>, QueryError> {
+        let client = self.connection.client();
+        let unclear = |error| self.wrong(&error, sql, Phase::Parse);
+        let mut statement = client.prepare(sql).await.map_err(unclear)?;
+        let columns = statement.columns().iter().map(ColumnInfo::of).collect();
+        let mut changes = false;
+        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(has_fields) {
+            // The driver would remember the fields for as long as the connection lives, and ALTER TABLE changes them.
+            client.clear_type_cache();
+            changes = true;
+        }
+        if let Some(cast) = foreign::cast(client, sql, statement.columns()).await.map_err(unclear)? {
+            statement = client.prepare(&cast).await.map_err(|_| foreign::no_cast(statement.columns()))?;
+            changes = true;
+        }
+        let types = statement.columns().iter().map(|column| column.type_().clone()).collect();
+        let prepared = Arc::new(Prepared { sql: sql.clone(), statement, columns, types });
+        if !changes {
+            self.connection.keep(prepared.clone());
+        }
+        Ok(prepared)
+    }
+
+    /// Open a portal for a statement.
+    async fn open(&self, prepared: Arc<Prepared>, statement: &Statement) -> Result<Reader, QueryError> {
+        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let portal = self.connection.bind(&prepared.statement, &parameters).await;
+        let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        Ok(Reader::new(prepared, portal))
+    }
+
+    async fn commit(&self) -> Result<(), QueryError> {
+        let ended = self.connection.client().batch_execute("COMMIT").await;
+        ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.target))
+    }
+
+    async fn rollback(&self) -> Result<(), QueryError> {
+        let ended = self.connection.client().batch_execute("ROLLBACK").await;
+        ended.map_err(|error| self.wrong(&error, "", Phase::End))
+    }
+
+    /// Whether the transaction has changed anything.
+    async fn has_written(&self) -> Result<bool, QueryError> {
+        let sql = "SELECT pg_catalog.txid_current_if_assigned() IS NOT NULL";
+        let row = self.connection.client().query_typed(sql, &[]).await;
+        let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
+        row.map_err(|error| self.wrong(&error, "", Phase::End))
+    }
+
+    /// The same error, with what may have been meant by a table that is not there.
+    async fn with_hint(&self, error: QueryError, sql: &str) -> QueryError {
+        let QueryError::Rejected(mut rejection) = error else { return error };
+        if rejection.sqlstate == SqlState::UNDEFINED_TABLE.code()
+            && rejection.hint.is_none()
+            && let Some(position) = &rejection.position
+            && self.rollback().await.is_ok()
+        {
+            // A hint that cannot be had is no second error.
+            let client = self.connection.client();
+            rejection.hint = nearest::hint(client, sql, position.character).await.ok().flatten();
+        }
+        QueryError::Rejected(rejection)
     }
 
     /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
-    async fn alone(&self, client: &Client, statement: &Statement) -> Result<Outcome, QueryError> {
-        let sql = &*statement.sql;
-        let prepared = client.prepare(sql).await.map_err(|error| self.wrong(&error, sql, Phase::Parse))?;
-        let wrong = |error| self.wrong(&error, sql, Phase::Execute).unsure(self.target);
-        let parameters = params::convert(&statement.parameters, prepared.params())?;
-        let columns = prepared.columns().iter().map(ColumnInfo::of).collect();
-        let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
-        let mut page = Page::new(columns, &types, self.reading.format, self.reading.limits);
-        let mut rows = pin!(client.query_raw(&prepared, &parameters).await.map_err(wrong)?);
+    async fn alone(&self, statement: &Statement, reading: Reading) -> Result<Outcome, QueryError> {
+        let prepared = match self.connection.prepared(&statement.sql) {
+            Some(prepared) => prepared,
+            None => self.prepare(&statement.sql).await?,
+        };
+        let wrong = |error| self.wrong(&error, &statement.sql, Phase::Execute).unsure(self.target);
+        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let mut page = Page::new(prepared.columns.clone(), &prepared.types, reading.format, reading.limits);
+        let client = self.connection.client();
+        let mut rows = pin!(client.query_raw(&prepared.statement, &parameters).await.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {
-            page.push(&row, &[]).map_err(|error| refused(&error))?;
+            page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
         }
         Ok(Outcome { page: page.finish(), rows_affected: None })
     }
@@ -274,23 +300,4 @@ fn has_fields(ty: &Type) -> bool {
         Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),
         _ => false,
     }
-}
-
-async fn drain(rows: std::pin::Pin<&mut RowStream>) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let mut rows = rows;
-    let mut all = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        all.push(row);
-    }
-    Ok(all)
-}
-
-fn refused(error: &super::encode::DecodeError) -> QueryError {
-    QueryError::Refused {
-        why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text)."),
-    }
-}
-
-fn as_count(rows: usize) -> i32 {
-    i32::try_from(rows).unwrap_or(i32::MAX)
 }

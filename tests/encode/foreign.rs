@@ -82,7 +82,7 @@ pub const EXPRESSIONS: &[&str] = &[
 
 #[tokio::test]
 async fn a_type_that_only_postgresql_can_show_is_refused_by_the_codec_and_shown_by_a_query() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     let mut failures = Vec::new();
     server.run(SETUP).await;
     for expression in EXPRESSIONS {
@@ -108,7 +108,7 @@ async fn a_type_that_only_postgresql_can_show_is_refused_by_the_codec_and_shown_
 
 #[tokio::test]
 async fn the_texts_that_postgresql_gives_stay_in_their_rows() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     // More rows than the first fetch takes, a column of our own beside PostgreSQL's, NULLs among them.
     let from = "from (select n, case when n % 7 > 0 then (n * 7919 / 100.0 - 9999)::numeric::money end as m, \
                 case when n % 5 > 0 then n::regclass end as c from generate_series(1, 1500) n) as given order by n";

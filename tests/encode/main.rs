@@ -21,11 +21,13 @@ mod times;
 
 use std::collections::BTreeSet;
 
+use deadpool_postgres::ClientWrapper;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, Outcome, Reading};
+use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Reading};
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -41,7 +43,7 @@ const CONTRARY: &str = "set TimeZone = 'Asia/Kathmandu'; set DateStyle = 'SQL, D
 
 /// A cluster of one test's own, and a session on it.
 pub struct Server {
-    pub client: Client,
+    connection: Connection,
     _cluster: PrivateCluster,
 }
 
@@ -89,29 +91,32 @@ impl Server {
     pub async fn start() -> Server {
         let cluster = PrivateCluster::start().unwrap();
         let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(PROMISED).await.unwrap();
-        Server { client, _cluster: cluster }
+        let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
+        Server { connection: Connection::open(client, PROMISED).await.unwrap(), _cluster: cluster }
+    }
+
+    pub fn client(&self) -> &Client {
+        self.connection.client()
     }
 
     pub async fn run(&self, sql: &str) {
-        self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        self.client().batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
     pub async fn prepare(&self, sql: &str) -> Statement {
-        self.client.prepare(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        self.client().prepare(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
     pub async fn execute(&self, statement: &Statement) -> Column {
         let type_ = statement.columns()[0].type_().clone();
-        let rows = self.client.query(statement, &[]).await.unwrap_or_else(|error| panic!("{type_}: {error:?}"));
+        let rows = self.client().query(statement, &[]).await.unwrap_or_else(|error| panic!("{type_}: {error:?}"));
         let values = rows.iter().map(|row| row.get::<_, Option<Wire>>(0).map(|wire| wire.0)).collect();
         Column { type_, values }
     }
 
     /// The first column's texts, by PostgreSQL.
     pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
-        let messages = self.client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let messages = self.client().simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let text = |message| match message {
             SimpleQueryMessage::Row(row) => Some(row.get(0).map(str::to_owned)),
             _ => None,
@@ -125,11 +130,14 @@ impl Server {
     }
 
     /// The rows that a client of ours gets, as JSON.
-    pub async fn answer(&mut self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
+    pub async fn answer(&self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
         let statement = run::Statement { sql: sql.into(), parameters };
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json };
-        run::query(&mut self.client, &statement, AccessMode::ReadOnly, reading, "test", || ()).await
+        let read =
+            run::query(&self.connection, &statement, AccessMode::ReadOnly, reading, "test", &Marks::default()).await;
+        self.client().batch_execute("ROLLBACK").await.unwrap();
+        read.map(|read| read.outcome)
     }
 
     /// Both writers on each expression: the text is PostgreSQL's, and the JSON is JSON on one line.
@@ -231,7 +239,7 @@ async fn every_built_in_type_that_a_column_can_have_is_in_one_of_the_tables() {
     // Base types, ranges and multiranges of initdb; arrays go by their elements, the catalogues' rows by their columns.
     let sql = "select oid from pg_type where oid < 10000 and typtype in ('b', 'r', 'm') and typcategory <> 'A' \
                and typsend <> 0 order by 1";
-    let all = server.client.query(sql, &[]).await.unwrap();
+    let all = server.client().query(sql, &[]).await.unwrap();
     let missing: Vec<_> = all
         .iter()
         .map(|row| row.get::<_, u32>(0))

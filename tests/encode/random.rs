@@ -186,8 +186,8 @@ async fn floats_of_every_bit_pattern_have_the_text_that_postgresql_writes() {
     let insert = |table: &str, type_: &str| {
         format!("insert into {table} select n, v from unnest($1::{type_}[]) with ordinality as given(v, n)")
     };
-    server.client.execute(&insert("singles", "float4"), &[&singles]).await.unwrap();
-    server.client.execute(&insert("doubles", "float8"), &[&doubles]).await.unwrap();
+    server.client().execute(&insert("singles", "float4"), &[&singles]).await.unwrap();
+    server.client().execute(&insert("doubles", "float8"), &[&doubles]).await.unwrap();
     for table in ["singles", "doubles"] {
         failures.extend(differences(&server, table, &format!("select v from {table} order by n")).await);
     }

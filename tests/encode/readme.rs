@@ -34,7 +34,7 @@ fn code(cell: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn every_example_of_the_readme_is_what_is_answered() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     server.run(SETUP).await;
     let (mut failures, mut examples) = (Vec::new(), 0);
     for [types, _, cell] in table() {

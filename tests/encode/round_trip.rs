@@ -193,7 +193,7 @@ async fn a_value_of_every_type_goes_back_alone_and_inside_arrays_rows_and_domain
     let (mut failures, mut cases, mut shown) = (Vec::new(), 0, 0);
     let mut excepted: BTreeSet<&str> = WITH_ARRAYS.iter().copied().collect();
     excepted.extend(UNREADABLE_ROWS.iter().flat_map(|(_, names)| names.iter()));
-    for row in server.client.query(TYPES, &[]).await.unwrap() {
+    for row in server.client().query(TYPES, &[]).await.unwrap() {
         let (oid, type_name, relation): (u32, String, Option<String>) = (row.get(0), row.get(1), row.get(2));
         let value = match (samples.get(&oid), relation) {
             (Some(sample), _) => sample.clone(),
@@ -201,7 +201,7 @@ async fn a_value_of_every_type_goes_back_alone_and_inside_arrays_rows_and_domain
             (None, None) => format!("null::{type_name}"),
         };
         let row_type = format!("create type row_{oid} as (v {type_name})");
-        match server.client.batch_execute(&row_type).await {
+        match server.client().batch_execute(&row_type).await {
             Ok(()) => {}
             // No column can have it: it is the row of a catalogue with a pseudo-type in it.
             Err(error) if error.code() == Some(&SqlState::INVALID_TABLE_DEFINITION) => continue,

@@ -1,0 +1,172 @@
+//! One connection: the driver's client, a handle that opens portals on it, and the statements prepared on it.
+//!
+//! The driver opens portals through its `Transaction` alone, whose BEGIN is a round trip of its own, and which borrows
+//! the client while it lasts. Here one such handle lives as long as its connection, and transactions begin and end by
+//! texts of our own. So BEGIN travels together with what follows it, and a portal can be kept as long as its
+//! transaction is open, whoever keeps it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use deadpool_postgres::ClientWrapper;
+use self_cell::{MutBorrow, self_cell};
+use tokio_postgres::types::{BorrowToSql, Type};
+use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
+
+use super::page::ColumnInfo;
+use crate::settings::AccessMode;
+
+/// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
+const PREPARED_MAX: usize = 32;
+
+/// A longer text is not likely to come again, in bytes.
+const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
+
+/// One connection to PostgreSQL.
+pub struct Connection {
+    parts: Parts,
+    /// The last used at the end.
+    prepared: Mutex<VecDeque<Arc<Prepared>>>,
+}
+
+/// A statement that PostgreSQL has parsed.
+pub struct Prepared {
+    /// Its text.
+    pub sql: Arc<str>,
+    /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
+    pub statement: Statement,
+    /// The columns of its rows.
+    pub columns: Vec<ColumnInfo>,
+    /// The types their values come in.
+    pub types: Vec<Type>,
+}
+
+self_cell!(
+    struct Parts {
+        owner: MutBorrow<ClientWrapper>,
+        #[covariant]
+        dependent: Lender,
+    }
+);
+
+/// What opens portals. A trait, because only so may the lifetime of a future's result be shortened.
+trait OpensPortals {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// Present once it is open.
+    fn transaction(&self) -> Option<&Transaction<'_>>;
+}
+
+type Lender<'a> = Box<dyn OpensPortals + Send + Sync + 'a>;
+
+enum Handle<'a, F> {
+    Opening(Pin<Box<F>>),
+    Open(Transaction<'a>),
+}
+
+impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Handle<'a, F> {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Self::Opening(opening) = self {
+            *self = Self::Open(ready!(opening.as_mut().poll(context))?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn transaction(&self) -> Option<&Transaction<'_>> {
+        match self {
+            Self::Opening(_) => None,
+            Self::Open(transaction) => Some(transaction),
+        }
+    }
+}
+
+impl Connection {
+    /// A connection of a client that has just connected; `session` is what it is told first.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn open(client: ClientWrapper, session: &str) -> Result<Self, Error> {
+        let mut parts = Parts::new(MutBorrow::new(client), |client| {
+            let client: &mut Client = client.borrow_mut();
+            Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
+        });
+        poll_fn(|context| parts.with_dependent_mut(|_, lender| lender.poll_open(context))).await?;
+        let connection = Self { parts, prepared: Mutex::default() };
+        connection.client().batch_execute(&format!("ROLLBACK; {session}")).await?;
+        Ok(connection)
+    }
+
+    fn handle(&self) -> &Transaction<'_> {
+        #[allow(clippy::expect_used)]
+        self.parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
+    }
+
+    /// The driver's client.
+    pub fn client(&self) -> &Client {
+        self.handle().client()
+    }
+
+    /// Begin a transaction.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn begin(&self, access: AccessMode) -> Result<(), Error> {
+        self.client()
+            .batch_execute(match access {
+                AccessMode::ReadOnly => "BEGIN READ ONLY",
+                AccessMode::ReadWrite => "BEGIN",
+            })
+            .await
+    }
+
+    /// Open a portal in the transaction.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn bind<P: BorrowToSql>(&self, statement: &Statement, parameters: &[P]) -> Result<Portal, Error> {
+        let parameters = parameters.iter().map(BorrowToSql::borrow_to_sql);
+        self.handle().bind_raw(statement, parameters).await
+    }
+
+    /// The next rows of a portal, at most that many; 0 asks for all there are (manual, section 55.7, Execute).
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn fetch(&self, portal: &Portal, rows: usize) -> Result<RowStream, Error> {
+        self.handle().query_portal_raw(portal, i32::try_from(rows).unwrap_or(i32::MAX)).await
+    }
+
+    /// The statement of this text, if it was prepared before and kept.
+    pub fn prepared(&self, sql: &str) -> Option<Arc<Prepared>> {
+        let mut all = self.all_prepared();
+        let at = all.iter().position(|prepared| *prepared.sql == *sql)?;
+        let prepared = all.remove(at)?;
+        all.push_back(prepared.clone());
+        Some(prepared)
+    }
+
+    /// Keep a statement for when its text comes again.
+    pub fn keep(&self, prepared: Arc<Prepared>) {
+        if prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
+            return;
+        }
+        let mut all = self.all_prepared();
+        if all.len() == PREPARED_MAX {
+            all.pop_front();
+        }
+        all.push_back(prepared);
+    }
+
+    /// Keep it no longer: PostgreSQL has lost it, or understands it otherwise by now.
+    pub fn forget(&self, sql: &str) {
+        self.all_prepared().retain(|prepared| *prepared.sql != *sql);
+    }
+
+    fn all_prepared(&self) -> MutexGuard<'_, VecDeque<Arc<Prepared>>> {
+        // Nothing panics while it is held.
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

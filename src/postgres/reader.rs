@@ -1,0 +1,175 @@
+//! A statement's rows, read from its portal a page at a time.
+//!
+//! A portal gives as many rows as it is asked for and waits (manual, section 55.2.3), so a huge table costs one page.
+//! What a fetch brought and the page did not take is kept for the next: one row that showed that there is more, or,
+//! where a row was too large, what is still on its way.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::{Error, Portal, Row, RowStream};
+
+use super::connection::{Connection, Prepared};
+use super::error::{Phase, QueryError};
+use super::foreign;
+use super::page::Page;
+use super::run::{Marks, Outcome, Reading};
+use super::sql::Operation;
+
+/// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
+/// when each row is large.
+const FIRST_FETCH_ROWS: usize = 128;
+
+/// How many rows are held at a time while PostgreSQL is asked for what only it can show.
+const FOREIGN_ROWS: usize = 128;
+
+/// The row count that asks for all there are.
+const ALL_ROWS: usize = 0;
+
+/// A statement under way in an open transaction.
+pub struct Reader {
+    prepared: Arc<Prepared>,
+    operation: Operation,
+    portal: Portal,
+    /// Rows that came and were not shown.
+    ahead: VecDeque<Row>,
+    /// The fetch that brings more.
+    fetch: Option<Pin<Box<RowStream>>>,
+    rows_read: u64,
+    /// The row count of the command's tag, once it has ended.
+    ended: Option<u64>,
+}
+
+impl Reader {
+    /// A reader of a portal that has given no row yet.
+    pub(super) fn new(prepared: Arc<Prepared>, portal: Portal) -> Self {
+        let operation = Operation::of(&prepared.sql);
+        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch: None, rows_read: 0, ended: None }
+    }
+
+    /// The statement's text.
+    pub fn sql(&self) -> &Arc<str> {
+        &self.prepared.sql
+    }
+
+    /// Whether a page may follow. What changes rows has changed them all before it gave the first: the rest of those
+    /// is counted, not kept.
+    pub(super) fn has_more(&self) -> bool {
+        !self.operation.changes_rows() && (self.ended.is_none() || !self.ahead.is_empty())
+    }
+
+    /// The next page.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; the transaction is of no more use then.
+    pub async fn page(
+        &mut self,
+        connection: &Connection,
+        reading: Reading,
+        target: &str,
+        marks: &Marks,
+    ) -> Result<Outcome, QueryError> {
+        let sql = self.prepared.sql.clone();
+        marks.rows_came.set(self.rows_read > 0);
+        let wrong = |error: Error| {
+            let phase = if marks.rows_came.get() { Phase::Fetch } else { Phase::Execute };
+            QueryError::of(&error, &sql, phase, target)
+        };
+        let mut page = Page::new(self.prepared.columns.clone(), &self.prepared.types, reading.format, reading.limits);
+        let foreign = page.foreign_columns();
+        if foreign.is_empty() {
+            while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {
+                marks.rows_came.set(true);
+                page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
+                if page.is_cut() {
+                    self.ahead.push_front(row);
+                    break;
+                }
+            }
+        } else {
+            while !page.is_cut() && self.gather(connection, &page).await.map_err(wrong)? {
+                marks.rows_came.set(true);
+                let rows = self.ahead.make_contiguous();
+                let shown = foreign::texts(connection.client(), rows, &self.prepared.types, &foreign).await;
+                for shown in shown.map_err(wrong)? {
+                    let Some(row) = self.ahead.pop_front() else { break };
+                    page.push(&row, &shown).map_err(|error| QueryError::undecodable(&error))?;
+                    if page.is_cut() {
+                        self.ahead.push_front(row);
+                        break;
+                    }
+                }
+            }
+        }
+        if self.operation.changes_rows() {
+            // How many it has changed is known when all are read.
+            self.ahead.clear();
+            while self.next(connection, &page).await.map_err(wrong)?.is_some() {}
+        }
+        let counts =
+            self.operation.changes_rows() || (self.operation.as_str() == "WITH" && self.prepared.types.is_empty());
+        // Of RETURNING the tag counts the rows of its last fetch alone.
+        let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
+        Ok(Outcome { page: page.finish(), rows_affected: count.filter(|_| counts) })
+    }
+
+    /// The next row.
+    async fn next(&mut self, connection: &Connection, page: &Page) -> Result<Option<Row>, Error> {
+        match self.ahead.pop_front() {
+            Some(row) => Ok(Some(row)),
+            None => self.fetch(connection, page).await,
+        }
+    }
+
+    /// The next row from the portal.
+    async fn fetch(&mut self, connection: &Connection, page: &Page) -> Result<Option<Row>, Error> {
+        while self.begin_fetch(connection, page).await? {
+            if let Some(row) = self.pull().await? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Have a fetch under way of as many rows as the page has room for, unless there are no more.
+    async fn begin_fetch(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
+        if self.fetch.is_none() && self.ended.is_none() {
+            let rows = if self.operation.changes_rows() && page.is_cut() {
+                ALL_ROWS
+            } else if self.rows_read == 0 {
+                FIRST_FETCH_ROWS.min(page.rows_left() + 1)
+            } else {
+                // One row more than there is room for shows whether there is more.
+                page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
+            };
+            let rows = if page.foreign_columns().is_empty() { rows } else { rows.min(FOREIGN_ROWS) };
+            self.fetch = Some(Box::pin(connection.fetch(&self.portal, rows).await?));
+        }
+        Ok(self.fetch.is_some())
+    }
+
+    /// The next row of the fetch under way; at its end it is none any more.
+    async fn pull(&mut self) -> Result<Option<Row>, Error> {
+        let Some(fetch) = &mut self.fetch else { return Ok(None) };
+        if let Some(row) = fetch.try_next().await? {
+            self.rows_read += 1;
+            return Ok(Some(row));
+        }
+        self.ended = fetch.rows_affected();
+        self.fetch = None;
+        Ok(None)
+    }
+
+    /// Have the rows of a whole fetch ahead, if there are any. Nothing else can be asked on a connection while rows
+    /// are on their way.
+    async fn gather(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
+        while self.ahead.is_empty() && self.begin_fetch(connection, page).await? {
+            while let Some(row) = self.pull().await? {
+                self.ahead.push_back(row);
+            }
+        }
+        Ok(!self.ahead.is_empty())
+    }
+}
