@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
-use crate::actors::executor::Executor;
+use crate::actors::executor::{CloseCursors, Executor};
 use crate::actors::metrics::Metrics;
 use crate::actors::session::Session;
 use crate::log::{LogControl, error, info, warn};
@@ -75,6 +75,7 @@ impl System {
         let executor = start_vital(executor, &lost);
         let reach = Reach {
             query: executor.clone().recipient(),
+            fetch: executor.clone().recipient(),
             batch: executor.clone().recipient(),
             summary: metrics.clone().recipient(),
             slow_queries: metrics.clone().recipient(),
@@ -160,6 +161,7 @@ async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, gra
     let last_words = async {
         // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
         traffic.quiet().await;
+        let _ = system.executor.send(CloseCursors).await;
         system.endings.wait().await;
     };
     let _ = tokio::time::timeout(LAST_WORDS, last_words).await;

@@ -1,8 +1,9 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
-//! In the order of a request: [`sql`] (what kind of statement it is), [`pool`] (a lease on a connection), [`params`]
-//! (JSON → PostgreSQL), [`run`] (the transaction around it), [`page`] and [`encode`] (PostgreSQL → answer), `foreign`
-//! (what only it can show), [`error`] and `nearest` (what may have been meant).
+//! In the order of a request: [`sql`] (what kind of statement it is), [`pool`] (a lease on a [`connection`]), [`params`]
+//! (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and
+//! [`encode`] (PostgreSQL → answer), `foreign` (what only it can show), [`error`] and `nearest` (what may have been
+//! meant).
 
 pub mod connection;
 pub mod encode;

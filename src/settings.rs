@@ -69,6 +69,8 @@ pub struct PostgresSettings {
     pub command_timeout: Duration,
     /// A call may wait this long for a connection.
     pub pool_wait_timeout: Duration,
+    /// A cursor may wait this long for the next page.
+    pub cursor_lifetime: Duration,
 }
 
 /// Whether statements may write.
@@ -128,6 +130,8 @@ pub struct Limits {
     pub bytes_ceiling: usize,
     /// Calls that wait for a connection.
     pub waiting_max: usize,
+    /// Cursors open; never as many as the pool has connections.
+    pub cursors_max: usize,
     /// Calls of one session in flight.
     pub in_flight_max: usize,
     /// Bytes of one line of stdin.

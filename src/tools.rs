@@ -7,7 +7,7 @@ use actix::Recipient;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::actors::executor::{Batch, Query};
+use crate::actors::executor::{Batch, Cursor, Fetch, Query};
 use crate::actors::metrics::{SlowQueries, Summary};
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
@@ -18,14 +18,20 @@ mod arguments;
 mod async_query_execute;
 mod batch_query_execute;
 mod failure;
+mod fetch_rows;
 mod performance_summary;
 mod slow_queries;
 
 use arguments::Whole;
 
 /// Every tool, in the order in which a client is told of them.
-pub const TOOLS: &[Tool] =
-    &[async_query_execute::TOOL, batch_query_execute::TOOL, performance_summary::TOOL, slow_queries::TOOL];
+pub const TOOLS: &[Tool] = &[
+    async_query_execute::TOOL,
+    fetch_rows::TOOL,
+    batch_query_execute::TOOL,
+    performance_summary::TOOL,
+    slow_queries::TOOL,
+];
 
 /// The tool of that name.
 pub fn find(name: &str) -> Option<&'static Tool> {
@@ -65,6 +71,8 @@ impl Tool {
 pub struct Reach {
     /// The executor.
     pub query: Recipient<Query>,
+    /// The executor.
+    pub fetch: Recipient<Fetch>,
     /// The executor.
     pub batch: Recipient<Batch>,
     /// The metrics.
@@ -162,6 +170,12 @@ fn unfit(sql: &str) -> Option<String> {
     operation.unfit().map(|why| format!("{operation} is not accepted: {why}."))
 }
 
+/// The refusal of the first of these counts that is 0.
+fn zero(counts: &[(&str, Option<Whole>)]) -> Option<Answer> {
+    let (name, _) = counts.iter().find(|(_, count)| *count == Some(Whole(0)))?;
+    Some(Answer::error(format!("`{name}` is 0; it must be at least 1.")))
+}
+
 /// `1 row`, `2 rows`, `3 queries`.
 fn counted(count: u64, noun: &str) -> String {
     match (count, noun.strip_suffix('y')) {
@@ -187,17 +201,33 @@ fn timeout(timeout_ms: Option<Whole>) -> Option<Duration> {
     timeout_ms.map(|Whole(ms)| Duration::from_millis(ms as u64))
 }
 
+/// The schemas of what limits one call's answer.
+fn limits_properties() -> Map<String, Value> {
+    let limit = |what: &str| json!({"type": "integer", "minimum": 1, "description": what});
+    Map::from_iter([
+        ("max_rows".to_owned(), limit("At most this many rows, within the server's limit.")),
+        ("max_bytes".to_owned(), limit("At most this many bytes of rows, likewise.")),
+        ("timeout_ms".to_owned(), timeout_schema()),
+    ])
+}
+
 /// The schema of `timeout_ms`.
 fn timeout_schema() -> Value {
     json!({"type": "integer", "minimum": 1, "description": "Cancel the call after this long, waiting included."})
 }
 
 /// What to say of a limit that cut an answer, and how to go on.
-fn cut_note(cut: Cut) -> String {
+fn cut_note(cut: Cut, cursor: Option<&Cursor>) -> String {
     let (limit, setting) = match cut {
         Cut::Rows(rows) => (format!("{} (max_rows)", counted(rows as u64, "row")), "MCP_MAX_ROWS_CEILING"),
         Cut::Bytes(bytes) => (format!("{bytes} bytes of rows (max_bytes)"), "MCP_MAX_BYTES_CEILING"),
     };
+    if let Some(Cursor { handle, lifetime }) = cursor {
+        return format!(
+            "Truncated at {limit}: there are more. Read on within {lifetime:?} by fetch_rows with cursor \"{handle}\", \
+             or ask for less (WHERE, fewer columns, aggregates)."
+        );
+    }
     format!("Truncated at {limit}: {GO_ON}, or for more; the operator's limit on that is {setting}.")
 }
 
@@ -272,6 +302,10 @@ enum FormatArgument {
     Json,
     Csv,
     Markdown,
+}
+
+impl FormatArgument {
+    const NAMES: [&str; 4] = ["table", "json", "csv", "markdown"];
 }
 
 impl From<FormatArgument> for Format {

@@ -124,7 +124,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
-    let reach = Reach { query, batch, summary: scripted().0, slow_queries: scripted().0 };
+    let reach = Reach { query, fetch: scripted().0, batch, summary: scripted().0, slow_queries: scripted().0 };
     let (publish, _access) = tokio::sync::watch::channel(settings.access);
     let session = Session::new(&settings, reach, publish, &world.log).start();
     let call = Call { tool: "performance_summary".to_owned(), arguments: serde_json::Map::new() };

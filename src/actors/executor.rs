@@ -3,8 +3,11 @@
 //! It never waits. A statement leaves with its own handle on today's generation of the pool, so a reload swaps the
 //! pool by an assignment and what is under way finishes on the old one. It decides nothing about what is asked
 //! (that was the tool) or shown (that is the session).
+//!
+//! Its messages are here; what becomes of each is in a file of its own: `query` (one statement, and the pages after
+//! its first), `batch`, `reload`. `cursors` keeps what is not read to its end, `running` tells the metrics and the log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,16 +16,21 @@ use actix::prelude::*;
 use slog::Logger;
 use tokio_util::task::TaskTracker;
 
+mod batch;
+mod cursors;
+mod query;
+mod reload;
 mod running;
 
-use running::{Queue, Running};
+use cursors::Cursors;
+use running::Running;
 
 use super::metrics::{QueryFinished, Verdict};
-use super::wanted::WhileWanted;
-use crate::log::{error, info, warn};
+use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::page::{Format, Limits};
 use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
-use crate::postgres::run::{self, Marks, Outcome, Reading, Statement};
+use crate::postgres::run::{Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
 use crate::settings::{AccessMode, Settings};
 
@@ -39,6 +47,27 @@ pub struct Query {
     /// How long the call may take, waiting included.
     pub timeout: Option<Duration>,
 }
+
+/// Reads on where an answer was cut and replies with the next page. Sent by the tool that fetches.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Answered<Outcome>, QueryError>")]
+pub struct Fetch {
+    /// Who asks, for the log and the metrics.
+    pub tool: &'static str,
+    /// The cursor's handle, as an answer gave it.
+    pub cursor: String,
+    /// What the page may hold.
+    pub limits: Limits,
+    /// How it is laid out; `None` as the page before it.
+    pub format: Option<Format>,
+    /// How long the call may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Closes every cursor. Sent when the process ends.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct CloseCursors;
 
 /// Runs statements in one transaction, all or nothing, and replies with what each did.
 #[derive(Debug, Clone, Message)]
@@ -78,6 +107,17 @@ pub struct Answered<T> {
     pub took: Duration,
     /// The generation of the pool that it ran on.
     pub generation: u64,
+    /// How to read on, where it was cut.
+    pub cursor: Option<Cursor>,
+}
+
+/// A statement that waits to be read on, by [`Fetch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// What it is called by; nobody can guess it.
+    pub handle: String,
+    /// How long it waits, from the answer on.
+    pub lifetime: Duration,
 }
 
 /// Why a batch did nothing.
@@ -89,15 +129,13 @@ pub struct BatchError {
     pub error: QueryError,
 }
 
-/// How long after a failed probe the next one is tried, at first and at most.
-const PROBE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
 /// The actor.
 pub struct Executor {
     generation: Arc<Generation>,
     access: AccessMode,
     log_parameters: bool,
     waiting_max: usize,
+    cursors: Cursors,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
     finished: Recipient<QueryFinished>,
@@ -124,6 +162,7 @@ impl Executor {
             access: settings.access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
+            cursors: Cursors::new(settings.limits.cursors_max, &log),
             reload: Rc::default(),
             finished,
             endings,
@@ -170,173 +209,19 @@ impl Actor for Executor {
     }
 }
 
-impl Handler<Query> for Executor {
-    type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
-
-    fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
-        let generation = self.generation.clone();
-        let (access, waiting_max) = (self.access, self.waiting_max);
-        let mut running = self.running(query.tool, &query.statement, &generation);
-        WhileWanted::new(async move {
-            let work = async {
-                loop {
-                    let lease = generation.lease(waiting_max).await?;
-                    running.executing();
-                    let (target, marks) = (generation.target(), Marks::default());
-                    let connection = lease.connection();
-                    let work = run::query(connection, &query.statement, access, query.reading, &target, &marks);
-                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
-                    let error = result.as_ref().err();
-                    settle(lease, access, error);
-                    if marks.begun.get() || !error.is_some_and(QueryError::is_lost_connection) {
-                        return result.map(|read| read.outcome);
-                    }
-                    warn!(running.log, "connection had died in the pool, another is taken");
-                }
-            };
-            let result = match query.timeout {
-                Some(timeout) => within(Clock::Call, timeout, work).await,
-                None => work.await,
-            };
-            running.end(result.as_ref().map(rows));
-            result.map(|answer| running.answered(answer))
-        })
-    }
-}
-
-impl Handler<Batch> for Executor {
-    type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
-
-    fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
-        let generation = self.generation.clone();
-        let (access, waiting_max, log) = (self.access, self.waiting_max, self.log.clone());
-        let mut queue: Queue =
-            batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
-        WhileWanted::new(async move {
-            let began = Instant::now();
-            let current = RefCell::new(None::<Running>);
-            let work = async {
-                loop {
-                    let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
-                    let target = generation.target();
-                    let work = run::batch(
-                        lease.connection(),
-                        &batch.statements,
-                        access,
-                        batch.reading,
-                        &target,
-                        || {
-                            let mut next = queue.next();
-                            next.iter_mut().for_each(Running::executing);
-                            *current.borrow_mut() = next;
-                        },
-                        |result| {
-                            if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref().map(rows));
-                            }
-                        },
-                    );
-                    let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
-                    let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, access, error);
-                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
-                        return result;
-                    }
-                    warn!(log, "connection had died in the pool, another is taken");
-                }
-            };
-            let result = match batch.timeout {
-                Some(timeout) => batch_within(Clock::Call, timeout, work).await,
-                None => work.await,
-            };
-            if let Err((_, error)) = &result {
-                // The one that a clock has stopped; or the first, if the transaction did not even begin.
-                let first = if queue.has_begun() { None } else { queue.next() };
-                current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));
-            }
-            match result {
-                Ok(answer) => Ok(Answered { answer, took: began.elapsed(), generation: generation.number }),
-                Err((at, error)) => Err(BatchError { statement: at.map(|at| at + 1), error }),
-            }
-        })
-    }
-}
-
-impl Handler<ConfigChanged> for Executor {
-    type Result = ();
-
-    fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
-        self.access = change.new.access;
-        self.log_parameters = change.new.log.parameters;
-        self.waiting_max = change.new.limits.waiting_max;
-        self.reload.set(self.reload.get() + 1);
-        // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
-        if change.new.postgres == *self.generation.settings {
-            return;
-        }
-        let settings = Arc::new(change.new.postgres.clone());
-        let number = self.generation.number + 1;
-        let generation = match Generation::new(number, settings, self.endings.clone(), &self.log) {
-            Ok(generation) => Arc::new(generation),
-            Err(why) => {
-                error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
-                return;
-            }
-        };
-        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone() };
-        let probing = probe(generation, wanted, self.log.clone());
-        // An actor future, so that the swap is an assignment in the actor's own turn.
-        context.spawn(probing.into_actor(self).map(|generation, executor, _| {
-            if let Some(generation) = generation {
-                info!(executor.log, "pool rebuilt";
-                    "generation" => generation.number, "size" => generation.settings.pool_size,
-                    "target" => generation.target());
-                // The last statement on the old one closes it.
-                executor.generation = generation;
-            }
-        }));
-    }
-}
-
-/// Which reload this is, and which is the newest.
-struct Wanted {
-    this: u64,
-    newest: Rc<Cell<u64>>,
-}
-
-impl Wanted {
-    fn still(&self) -> bool {
-        self.this == self.newest.get()
-    }
-}
-
-/// Open the first connections of a new generation; `None` if that cannot be, or a newer one is wanted by now.
-async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Option<Arc<Generation>> {
-    let mut pause = PROBE_RETRY.0;
-    while wanted.still() {
-        match generation.warm(generation.settings.pool_min_size).await {
-            Ok(()) => return wanted.still().then_some(generation),
-            Err(error) => {
-                error!(log, "pool not rebuilt, the old one stays";
-                    "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
-                // A refusal (wrong password, no such database) will not go away by itself, and asking again may
-                // lock the account. What cannot be reached now may be there in a moment.
-                if !error.is_retryable() {
-                    return None;
-                }
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PROBE_RETRY.1);
-    }
-    None
-}
-
 impl Handler<Status> for Executor {
     type Result = MessageResult<Status>;
 
     fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.generation.status())
+    }
+}
+
+impl Handler<CloseCursors> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseCursors, _: &mut Context<Self>) {
+        self.cursors.close_all();
     }
 }
 
@@ -349,21 +234,8 @@ async fn within<T>(
     tokio::time::timeout(after, work).await.unwrap_or(Err(QueryError::TimedOut { clock, after }))
 }
 
-/// The same of a batch, whose errors name a statement.
-async fn batch_within<T>(
-    clock: Clock,
-    after: Duration,
-    work: impl Future<Output = Result<T, (Option<usize>, QueryError)>>,
-) -> Result<T, (Option<usize>, QueryError)> {
-    tokio::time::timeout(after, work).await.unwrap_or(Err((None, QueryError::TimedOut { clock, after })))
-}
-
 /// Put a connection back if nothing runs on it any more; otherwise its drop cancels and closes it.
-fn settle(lease: Lease, access: AccessMode, error: Option<&QueryError>) {
-    let left = match access {
-        AccessMode::ReadOnly => Left::WhatRollbackLeaves,
-        AccessMode::ReadWrite => Left::Anything,
-    };
+fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
     match error {
         Some(error) if error.is_lost_connection() => drop(lease),
         None | Some(QueryError::Rejected(_) | QueryError::Refused { .. }) => lease.settle(left),

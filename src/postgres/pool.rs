@@ -28,7 +28,7 @@ use super::connection::Connection;
 use super::error::{Clock, Phase, QueryError, causes};
 use super::tls;
 use crate::log::{debug, info, warn};
-use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
+use crate::settings::{AccessMode, PostgresSettings, SslMode, TargetSessionAttrs};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with other commands.
@@ -93,7 +93,7 @@ impl Generation {
             // The first four give what PostgreSQL shows for us the form that our own encoder has.
             // The nets below our own clock: they hold when we are no longer there to cancel.
             settings.command_timeout.as_millis() + 1000,
-            settings.command_timeout.as_millis() + 60_000,
+            settings.command_timeout.max(settings.cursor_lifetime).as_millis() + 60_000,
         )
         .into();
         let log = log.new(slog::o!("generation" => number));
@@ -315,6 +315,18 @@ pub enum Left {
     WhatRollbackLeaves,
     /// It committed, or ran without a transaction.
     Anything,
+    /// A transaction that is to be committed, and what one leaves.
+    Uncommitted,
+}
+
+impl Left {
+    /// What a call leaves in that mode.
+    pub fn by(access: AccessMode) -> Self {
+        match access {
+            AccessMode::ReadOnly => Self::WhatRollbackLeaves,
+            AccessMode::ReadWrite => Self::Anything,
+        }
+    }
 }
 
 /// One connection, for one call.
@@ -347,6 +359,7 @@ impl Lease {
         let clean = match left {
             Left::WhatRollbackLeaves => format!("ROLLBACK; {AFTER_ROLLBACK}"),
             Left::Anything => format!("ROLLBACK; {CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
+            Left::Uncommitted => format!("COMMIT; {CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
         };
         self.ending.task_tracker().spawn(async move {
             let cleaned = tokio::time::timeout(CLEAN_GRACE, connection.client().simple_query(&clean)).await;

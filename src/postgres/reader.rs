@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tokio_postgres::{Error, Portal, Row, RowStream};
@@ -24,6 +25,10 @@ const FIRST_FETCH_ROWS: usize = 128;
 
 /// How many rows are held at a time while PostgreSQL is asked for what only it can show.
 const FOREIGN_ROWS: usize = 128;
+
+/// How long the rest of a fetch may take, and how large it may be, to be kept.
+const AT_ONCE: Duration = Duration::from_millis(20);
+const AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// The row count that asks for all there are.
 const ALL_ROWS: usize = 0;
@@ -113,6 +118,31 @@ impl Reader {
         // Of RETURNING the tag counts the rows of its last fetch alone.
         let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
         Ok(Outcome { page: page.finish(), rows_affected: count.filter(|_| counts) })
+    }
+
+    /// Have the rest of the fetch under way ahead, if it comes at once; whether it did.
+    ///
+    /// # Errors
+    /// The driver's, as a failure of the statement.
+    pub(super) async fn rest_of_fetch(&mut self, target: &str) -> Result<bool, QueryError> {
+        let rest = async {
+            let mut bytes = 0;
+            while let Some(row) = self.pull().await? {
+                bytes += row.raw_size_bytes();
+                self.ahead.push_back(row);
+                if bytes > AHEAD_BYTES_MAX {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let came = tokio::time::timeout(AT_ONCE, rest).await.unwrap_or(Ok(false));
+        came.map_err(|error| QueryError::of(&error, self.sql(), Phase::Fetch, target))
+    }
+
+    /// Read no more of it: what is on its way is thrown away as it comes.
+    pub(super) fn abandon(&mut self) {
+        self.fetch = None;
     }
 
     /// The next row.

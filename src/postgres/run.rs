@@ -86,17 +86,8 @@ pub async fn query(
     let run = Run { connection, target };
     let result = async {
         let mut reader = run.begin(statement, access, marks).await?;
-        let outcome = reader.page(connection, reading, target, marks).await?;
-        let mut rest = (outcome.page.cut.is_some() && reader.has_more()).then_some(reader);
-        if access == AccessMode::ReadWrite {
-            if rest.is_some() && run.has_written().await? {
-                rest = None;
-            }
-            if rest.is_none() {
-                run.commit().await?;
-            }
-        }
-        Ok(Read { outcome, rest })
+        let (outcome, has_more) = run.page(&mut reader, access, reading, marks).await?;
+        Ok(Read { outcome, rest: has_more.then_some(reader) })
     };
     match result.await {
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
@@ -112,6 +103,20 @@ pub async fn query(
         Err(error) => Err(run.with_hint(error, &statement.sql).await),
         read => read,
     }
+}
+
+/// The next page of a statement, and whether there is more after it.
+///
+/// # Errors
+/// See [`QueryError`]; the transaction is of no more use then.
+pub async fn more(
+    connection: &Connection,
+    reader: &mut Reader,
+    access: AccessMode,
+    reading: Reading,
+    target: &str,
+) -> Result<(Outcome, bool), QueryError> {
+    Run { connection, target }.page(reader, access, reading, &Marks::default()).await
 }
 
 /// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
@@ -236,6 +241,28 @@ impl Run<'_> {
         let portal = self.connection.bind(&prepared.statement, &parameters).await;
         let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
+    }
+
+    /// A page, and whether there is more. In read-write mode the transaction is committed when there is not; or when it
+    /// has written, since what an answer tells must last.
+    async fn page(
+        &self,
+        reader: &mut Reader,
+        access: AccessMode,
+        reading: Reading,
+        marks: &Marks,
+    ) -> Result<(Outcome, bool), QueryError> {
+        let outcome = reader.page(self.connection, reading, self.target, marks).await?;
+        let mut has_more = outcome.page.cut.is_some() && reader.has_more();
+        if access == AccessMode::ReadWrite {
+            // While rows are on their way nothing else can be asked on a connection.
+            has_more = has_more && reader.rest_of_fetch(self.target).await? && !self.has_written().await?;
+            if !has_more {
+                reader.abandon();
+                self.commit().await?;
+            }
+        }
+        Ok((outcome, has_more))
     }
 
     async fn commit(&self) -> Result<(), QueryError> {

@@ -119,6 +119,13 @@ pub const KEYS: &[Key] = &[
         "1000",
         "Calls waiting for a connection at most; the next is refused at once",
     ),
+    key(
+        "MCP_MAX_CURSORS",
+        Kind::Whole(0, 500),
+        "2",
+        "Answers that can be read on at a time; each holds a connection, and one is always left for calls",
+    ),
+    key("MCP_CURSOR_LIFETIME", Kind::Seconds(0.1, WAIT_MAX_S), "60", "Seconds that a cursor waits to be read on"),
     key("MCP_MAX_LINE_BYTES", Kind::Whole(10_000, 1_000_000_000), "16777216", "Bytes of one request at most"),
     key("MCP_METRICS_HISTORY", Kind::Whole(1, 1_000_000), "1000", "Finished statements remembered"),
     key(

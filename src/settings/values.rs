@@ -57,6 +57,7 @@ pub(super) fn check(
         connect_timeout: values.seconds("POSTGRES_CONNECT_TIMEOUT"),
         command_timeout: values.seconds("POSTGRES_COMMAND_TIMEOUT"),
         pool_wait_timeout: values.seconds("POSTGRES_POOL_WAIT_TIMEOUT"),
+        cursor_lifetime: values.seconds("MCP_CURSOR_LIFETIME"),
     };
     values.pool_fits(&postgres);
     let settings = Settings {
@@ -71,6 +72,7 @@ pub(super) fn check(
             rows_ceiling: values.whole("MCP_MAX_ROWS_CEILING"),
             bytes_ceiling: values.whole("MCP_MAX_BYTES_CEILING"),
             waiting_max: values.whole("MCP_MAX_WAITING"),
+            cursors_max: values.whole("MCP_MAX_CURSORS"),
             in_flight_max: values.whole("MCP_MAX_IN_FLIGHT"),
             line_bytes_max: values.whole("MCP_MAX_LINE_BYTES"),
         },

@@ -12,7 +12,7 @@ pub(super) const TOOL: Tool = Tool {
     name: "async_query_execute",
     title: "Run a query",
     description: "Run one SQL statement on PostgreSQL and get its rows. Put values in `parameters` and $1, $2 … in \
-                  the query: never into its text. The answer is cut at a row limit and says so. Look into \
+                  the query: never into its text. A long answer is cut, says so and can be read on by fetch_rows. Look into \
                   information_schema or pg_catalog to learn tables and columns.",
     may_write: true,
     input,
@@ -34,28 +34,24 @@ struct Arguments {
 }
 
 fn input() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "query": {"type": "string", "description": "One SQL statement."},
-            "parameters": super::parameters_schema(),
-            "max_rows": {"type": "integer", "minimum": 1, "description": "At most this many rows, within the server's limit."},
-            "max_bytes": {"type": "integer", "minimum": 1, "description": "At most this many bytes of rows, likewise."},
-            "timeout_ms": super::timeout_schema(),
-            "format": {
-                "type": "string",
-                "enum": ["table", "json", "csv", "markdown"],
-                "default": "table",
-                "description": "How the text is laid out.",
-            },
-        },
-        "required": ["query"],
-        "additionalProperties": false,
-    })
+    let mut properties = Map::new();
+    properties.insert("query".to_owned(), json!({"type": "string", "description": "One SQL statement."}));
+    properties.insert("parameters".to_owned(), super::parameters_schema());
+    properties.extend(super::limits_properties());
+    let formats = json!({
+        "type": "string",
+        "enum": FormatArgument::NAMES,
+        "default": "table",
+        "description": "How the text is laid out.",
+    });
+    properties.insert("format".to_owned(), formats);
+    json!({"type": "object", "properties": properties, "required": ["query"], "additionalProperties": false})
 }
 
 fn output() -> Value {
     let mut properties = super::page_properties();
+    let cursor = json!({"anyOf": [{"type": "string"}, {"type": "null"}], "description": "For fetch_rows."});
+    properties.insert("cursor".to_owned(), cursor);
     properties.insert("duration_ms".to_owned(), json!({"type": "number"}));
     properties.insert(
         "generation".to_owned(),
@@ -70,10 +66,12 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    let counts =
-        [("max_rows", arguments.max_rows), ("max_bytes", arguments.max_bytes), ("timeout_ms", arguments.timeout_ms)];
-    if let Some((name, _)) = counts.iter().find(|(_, given)| *given == Some(Whole(0))) {
-        return Answer::error(format!("`{name}` is 0; it must be at least 1."));
+    if let Some(answer) = super::zero(&[
+        ("max_rows", arguments.max_rows),
+        ("max_bytes", arguments.max_bytes),
+        ("timeout_ms", arguments.timeout_ms),
+    ]) {
+        return answer;
     }
     if let Some(why) = super::unfit(&arguments.query) {
         return Answer::error(why);
@@ -92,7 +90,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     }
 }
 
-fn answer(answered: &Answered<Outcome>) -> Answer {
+/// The answer that a page is.
+pub(super) fn answer(answered: &Answered<Outcome>) -> Answer {
     let outcome = &answered.answer;
     let page = &outcome.page;
     let mut text = format!("{}\n", super::headline(outcome));
@@ -100,12 +99,13 @@ fn answer(answered: &Answered<Outcome>) -> Answer {
         text.push_str(&page.text);
     }
     if let Some(cut) = page.cut {
-        text.push_str(&super::cut_note(cut));
+        text.push_str(&super::cut_note(cut, answered.cursor.as_ref()));
         text.push('\n');
     }
     let structured = format!(
-        r#"{{{},"duration_ms":{},"generation":{}}}"#,
+        r#"{{{},"cursor":{},"duration_ms":{},"generation":{}}}"#,
         super::page_members(page, outcome.rows_affected),
+        json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
         super::milliseconds(answered.took),
         answered.generation,
     );

@@ -86,8 +86,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if timeout_ms == Some(Whole(0)) {
-        return Answer::error("`timeout_ms` is 0; it must be at least 1.");
+    if let Some(answer) = super::zero(&[("timeout_ms", timeout_ms)]) {
+        return answer;
     }
     if queries.is_empty() {
         return Answer::error("`queries` is empty: give at least one statement.");

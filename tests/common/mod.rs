@@ -31,6 +31,7 @@ pub fn settings() -> Settings {
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(30),
             pool_wait_timeout: Duration::from_secs(5),
+            cursor_lifetime: Duration::from_secs(60),
         },
         access: AccessMode::ReadOnly,
         limits: Limits {
@@ -39,6 +40,7 @@ pub fn settings() -> Settings {
             rows_ceiling: 5000,
             bytes_ceiling: 5 << 20,
             waiting_max: 1000,
+            cursors_max: 1,
             in_flight_max: 16,
             line_bytes_max: 1 << 20,
         },

@@ -42,8 +42,8 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
 }
 
 #[actix_rt::test]
-async fn a_restart_of_the_server_fails_what_runs_and_nothing_after() {
-    let mut world = World::new().await;
+async fn a_restart_of_the_server_fails_the_writes_that_run_and_nothing_after() {
+    let mut world = World::read_write().await;
     let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
     world.cluster.restart().unwrap();
@@ -56,8 +56,12 @@ async fn a_restart_of_the_server_fails_what_runs_and_nothing_after() {
 }
 
 #[actix_rt::test]
-async fn a_killed_backend_costs_the_call_that_ran_on_it_and_no_other() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+async fn a_killed_backend_costs_the_write_that_ran_on_it_and_no_other_call() {
+    let world = World::with(Options::new(), |settings| {
+        settings.postgres.pool_size = 1;
+        settings.access = AccessMode::ReadWrite;
+    })
+    .await;
     for _ in 0..5 {
         let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
         world.until_asleep(1).await;
@@ -66,6 +70,44 @@ async fn a_killed_backend_costs_the_call_that_ran_on_it_and_no_other() {
         assert!(error.for_model().contains("57P01"), "{error}");
         assert_eq!(world.rows("select 1").await, "[[1]]");
     }
+}
+
+#[actix_rt::test]
+async fn a_read_whose_connection_is_lost_before_its_first_row_is_sent_once_more() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let gate = connect(&world.cluster.url()).await;
+    let locked = "select pg_advisory_xact_lock_shared(7), 'through'";
+    let waits = "wait_event = 'advisory' and application_name = 'test'";
+    for (deaths, survives) in [(1, true), (2, false)] {
+        gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
+        let reading = actix_rt::spawn(world.ask(locked, json!([])));
+        for _ in 0..deaths {
+            let kill = format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where {waits}");
+            until("the read waits", async || world.observer.query_opt(&kill, &[]).await.unwrap().is_some()).await;
+        }
+        if survives {
+            let waiting = format!("select 1 from pg_stat_activity where {waits}");
+            until("it waits again", async || world.observer.query_opt(&waiting, &[]).await.unwrap().is_some()).await;
+        }
+        gate.batch_execute("select pg_advisory_unlock(7)").await.unwrap();
+        match reading.await.unwrap().unwrap() {
+            Ok(answered) => assert_eq!((survives, &*answered.answer.page.json), (true, r#"["","through"]"#)),
+            Err(error) => assert!(!survives && error.for_model().contains("57P01"), "{error}"),
+        }
+        assert_eq!(world.rows("select 1").await, "[[1]]");
+    }
+}
+
+#[actix_rt::test]
+async fn a_read_that_has_given_rows_is_not_sent_again() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    // More rows than the first fetch asks for, the last of which never comes.
+    let sql = "select case when n = 200 then pg_sleep(60)::text else 'x' end from generate_series(1, 200) n";
+    let reading = actix_rt::spawn(world.ask(sql, json!([])));
+    world.until_asleep(1).await;
+    world.prepare("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'").await;
+    let error = reading.await.unwrap().unwrap().unwrap_err();
+    assert!(error.for_model().contains("57P01"), "{error}");
 }
 
 #[actix_rt::test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Answered, Batch, BatchError, ConfigChanged, Executor, Query, Status};
+use mcp_server_postgres::actors::executor::{
+    Answered, Batch, BatchError, ConfigChanged, Cursor, Executor, Fetch, Query, Status,
+};
 use mcp_server_postgres::actors::metrics::QueryFinished;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
 use mcp_server_postgres::postgres::error::QueryError;
@@ -27,6 +29,7 @@ mod access;
 mod batch;
 mod cancel;
 mod connection;
+mod cursors;
 mod reload;
 mod tls;
 mod values;
@@ -95,6 +98,32 @@ impl World {
 
     async fn refusal(&self, sql: &str) -> String {
         self.query(sql).await.map(|answered| answered.answer).expect_err(sql).for_model()
+    }
+
+    /// Ask for at most so many rows, whose answer has a cursor.
+    async fn first(&self, sql: &str, rows_max: usize) -> (String, Cursor) {
+        let reading = Reading { limits: Limits { rows_max, ..self.reading.limits }, ..self.reading };
+        let query = Query { tool: "a test", statement: statement(sql, json!([])), reading, timeout: None };
+        let answered = self.executor.send(query).await.unwrap().unwrap();
+        (format!("[{}]", answered.answer.page.json), answered.cursor.unwrap())
+    }
+
+    /// Ask for the next rows and do not wait.
+    fn fetch(&self, cursor: &Cursor, rows_max: usize) -> Request<Executor, Fetch> {
+        let limits = Limits { rows_max, ..self.reading.limits };
+        let cursor = cursor.handle.clone();
+        self.executor.send(Fetch { tool: "a test", cursor, limits, format: None, timeout: None })
+    }
+
+    /// The next rows as JSON, and the cursor for those after them.
+    async fn next(&self, cursor: &Cursor, rows_max: usize) -> (String, Option<Cursor>) {
+        let answered = self.fetch(cursor, rows_max).await.unwrap().unwrap();
+        (format!("[{}]", answered.answer.page.json), answered.cursor)
+    }
+
+    /// Why there are no next rows.
+    async fn no_next(&self, cursor: &Cursor) -> String {
+        self.fetch(cursor, 1).await.unwrap().unwrap_err().for_model()
     }
 
     fn ask_batch(&self, statements: &[(&str, Value)]) -> Request<Executor, Batch> {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_server_postgres::actors::executor::BatchError;
+use mcp_server_postgres::actors::executor::{Answered, BatchError, Cursor};
 use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
-use mcp_server_postgres::postgres::page::{Cut, FinishedPage};
+use mcp_server_postgres::postgres::page::{Cut, FinishedPage, Format, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::tools::{self, Answer};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::common::settings;
 use crate::schema::misfits;
-use crate::world::{BATCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, page};
+use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, page};
 
 const GO_ON: &str = "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less \
                      (WHERE, fewer columns, aggregates)";
@@ -100,9 +100,47 @@ async fn a_statement_is_answered_with_what_it_did() {
     for (outcome, text, structured) in outcomes(notes) {
         let call = world.query("select n from t");
         world.queries.next().await.answer(Ok(answered(outcome)));
-        let structured = format!(r#"{{{structured},"duration_ms":1.5,"generation":3}}"#);
+        let structured = format!(r#"{{{structured},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
         assert_answers(QUERY, &answer_of(call).await, &text, &structured);
     }
+}
+
+#[actix_rt::test]
+async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
+    let mut world = World::new(settings());
+    let handle = "0123456789abcdef";
+    let cut = || Outcome { page: page(&[1, 2], Some(Cut::Rows(2))), rows_affected: None };
+    let cursor = || Some(Cursor { handle: handle.to_owned(), lifetime: Duration::from_secs(60) });
+    let text = format!(
+        "2 rows\nn\n-\n1\n2\nTruncated at 2 rows (max_rows): there are more. Read on within 60s by fetch_rows with \
+         cursor \"{handle}\", or ask for less (WHERE, fewer columns, aggregates).\n"
+    );
+    let structured = |cursor: &str| {
+        format!(
+            r#"{{"columns":[{{"name":"n","type":"integer"}}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":true,"cursor":{cursor},"duration_ms":1.5,"generation":3}}"#
+        )
+    };
+    let call = world.query("select n from t");
+    world.queries.next().await.answer(Ok(Answered { cursor: cursor(), ..answered(cut()) }));
+    assert_answers(QUERY, &answer_of(call).await, &text, &structured(&format!("\"{handle}\"")));
+
+    let call = world.call(FETCH, &format!(r#"{{"cursor":"{handle}"}}"#));
+    let fetch = world.fetches.next().await;
+    let limits = &world.settings.limits;
+    assert_eq!(fetch.message.cursor, handle);
+    assert_eq!(fetch.message.limits, Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max });
+    assert_eq!((fetch.message.format, fetch.message.timeout), (None, None));
+    fetch.answer(Ok(Answered { cursor: cursor(), ..answered(cut()) }));
+    assert_answers(FETCH, &answer_of(call).await, &text, &structured(&format!("\"{handle}\"")));
+
+    let arguments = format!(r#"{{"cursor":"{handle}","max_rows":7,"max_bytes":70,"format":"csv","timeout_ms":9}}"#);
+    let call = world.call(FETCH, &arguments);
+    let fetch = world.fetches.next().await;
+    assert_eq!(fetch.message.limits, Limits { rows_max: 7, bytes_max: 70 });
+    assert_eq!((fetch.message.format, fetch.message.timeout), (Some(Format::Csv), Some(Duration::from_millis(9))));
+    fetch.answer(Err(QueryError::Refused { why: "There is no such cursor.".to_owned() }));
+    let answer = answer_of(call).await;
+    assert!(answer.is_error && answer.text == "There is no such cursor.", "{answer:?}");
 }
 
 #[actix_rt::test]

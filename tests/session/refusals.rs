@@ -3,7 +3,7 @@
 use mcp_server_postgres::tools::Answer;
 
 use crate::common::settings;
-use crate::world::{BATCH, QUERY, SLOW, SUMMARY, World, answer_of};
+use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of};
 
 async fn each_is_refused(cases: &[(&str, &str, &str)]) {
     let mut world = World::new(settings());
@@ -62,6 +62,8 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         (QUERY, r#"{"query":"select 1","max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
         (QUERY, r#"{"query":"select 1","max_bytes":0}"#, "`max_bytes` is 0; it must be at least 1."),
         (QUERY, r#"{"query":"select 1","timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
+        (FETCH, r#"{"cursor":"x","max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
+        (FETCH, "{}", "The arguments of fetch_rows do not fit: `cursor` is missing; it must be a string."),
         (BATCH, r#"{"queries":[],"timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
         (
             QUERY,

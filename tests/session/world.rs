@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Query};
+use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Fetch, Query};
 use mcp_server_postgres::actors::metrics::{SlowQueries, Summary};
 use mcp_server_postgres::actors::session::{Call, Session};
 use mcp_server_postgres::postgres::error::QueryError;
@@ -19,6 +19,7 @@ use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings_with};
 
 pub const QUERY: &str = "async_query_execute";
+pub const FETCH: &str = "fetch_rows";
 pub const BATCH: &str = "batch_query_execute";
 pub const SUMMARY: &str = "performance_summary";
 pub const SLOW: &str = "slow_queries";
@@ -27,6 +28,7 @@ pub const SLOW: &str = "slow_queries";
 pub struct World {
     pub session: Addr<Session>,
     pub queries: Script<Query>,
+    pub fetches: Script<Fetch>,
     pub batches: Script<Batch>,
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
@@ -37,13 +39,14 @@ pub struct World {
 impl World {
     pub fn new(settings: Settings) -> Self {
         let (query, queries) = scripted();
+        let (fetch, fetches) = scripted();
         let (batch, batches) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
         let (publish, access) = watch::channel(settings.access);
-        let reach = Reach { query, batch, summary, slow_queries };
+        let reach = Reach { query, fetch, batch, summary, slow_queries };
         let session = Session::new(&settings, reach, publish, &no_log()).start();
-        Self { session, queries, batches, summaries, slow_lists, access, settings: Arc::new(settings) }
+        Self { session, queries, fetches, batches, summaries, slow_lists, access, settings: Arc::new(settings) }
     }
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
@@ -66,7 +69,7 @@ impl World {
 }
 
 pub fn answered<T>(answer: T) -> Answered<T> {
-    Answered { answer, took: Duration::from_micros(1500), generation: 3 }
+    Answered { answer, took: Duration::from_micros(1500), generation: 3, cursor: None }
 }
 
 /// What a statement without rows did.

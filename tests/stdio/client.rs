@@ -68,7 +68,10 @@ async fn both_kinds_of_session_list_and_call_the_tools() {
         let client = client(folder.path(), lifecycle).await;
         assert_eq!(client.peer_info().unwrap().protocol_version, version);
         let names: Vec<_> = client.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
-        assert_eq!(names, ["async_query_execute", "batch_query_execute", "performance_summary", "slow_queries"]);
+        assert_eq!(
+            names,
+            ["async_query_execute", "fetch_rows", "batch_query_execute", "performance_summary", "slow_queries"]
+        );
         let result = client.call_tool(call("async_query_execute", json!({"query": "select 1 as one"}))).await.unwrap();
         assert_eq!(result.structured_content.unwrap()["rows"], json!([[1]]));
         let result = client.call_tool(call("async_query_execute", json!({"query": "selekt"}))).await.unwrap();

@@ -23,6 +23,32 @@ async fn it_ends_at_once_with_status_0_and_stops_what_runs_in_postgresql() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_cut_is_read_on_and_the_end_closes_what_is_left_open() {
+    let cluster = PrivateCluster::start().unwrap();
+    let observer = observer(&cluster).await;
+    let open = "select count(*) from pg_stat_activity where state = 'idle in transaction'";
+    for end in ["end of stdin", "TERM"] {
+        let mut server = Server::on(&cluster, "").await;
+        let first = json!({"query": "select n from generate_series(1, 10000000) n", "max_rows": 2});
+        let first = server.call("async_query_execute", first).await["structuredContent"].take();
+        assert_eq!((&first["rows"], &first["truncated"]), (&json!([[1], [2]]), &json!(true)));
+        let fetch = json!({"cursor": first["cursor"], "max_rows": 3});
+        let next = server.call("fetch_rows", fetch).await["structuredContent"].take();
+        assert_eq!(next["rows"], json!([[3], [4], [5]]));
+        assert_eq!(next["cursor"], first["cursor"]);
+        let still_open = observer.query_one(open, &[]).await.unwrap().get::<_, i64>(0);
+        assert_eq!(still_open, 1);
+        match end {
+            "end of stdin" => server.close_stdin(),
+            signal => server.signal(signal),
+        }
+        assert!(server.ended().await.success(), "{end}");
+        until("its transaction is over", async || observer.query_one(open, &[]).await.unwrap().get::<_, i64>(0) == 0)
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn it_ends_with_status_0_before_anybody_has_spoken() {
     for end in ["end of stdin", "TERM"] {
         let mut server = Server::start("POSTGRES_HOST=127.0.0.1\nPOSTGRES_PORT=1");
@@ -56,7 +82,7 @@ async fn it_serves_without_a_database_and_uses_it_when_it_comes_back() {
     let mut cluster = PrivateCluster::start().unwrap();
     cluster.stop().unwrap();
     let mut server = Server::on(&cluster, "POSTGRES_CONNECT_TIMEOUT=5").await;
-    assert_eq!(server.ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), 4);
+    assert_eq!(server.ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), TOOLS.len());
     let result = server.query("select 1").await;
     assert_eq!(result["isError"], true);
     let text = result["content"][0]["text"].as_str().unwrap();

@@ -14,6 +14,7 @@ mod reload;
 mod server;
 
 use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::tools::TOOLS;
 use server::Server;
 use tokio_postgres::{Client, NoTls};
 

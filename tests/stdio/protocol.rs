@@ -13,7 +13,7 @@ async fn a_session_of_each_older_revision_is_answered_in_that_revision() {
         assert_eq!(answer["result"]["protocolVersion"], revision);
         assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-server-postgres");
         assert_eq!(answer["result"]["capabilities"], json!({"tools": {"listChanged": true}}));
-        assert_eq!(server.ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), 4);
+        assert_eq!(server.ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), TOOLS.len());
         assert_eq!(server.rows("select 1").await, json!([[1]]));
         assert_eq!(server.ask("ping", json!({})).await["result"], json!({}));
     }
@@ -35,7 +35,7 @@ async fn requests_of_2026_07_28_need_no_handshake() {
     let versions = answer["result"]["supportedVersions"].as_array().unwrap();
     assert!(versions.contains(&json!("2026-07-28")) && versions.contains(&json!("2025-11-25")), "{answer}");
     let listed = server.ask("tools/list", json!({"_meta": meta})).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 4, "{listed}");
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), TOOLS.len(), "{listed}");
     let call = json!({"name": "async_query_execute", "arguments": {"query": "select 1"}, "_meta": meta});
     let answer = server.ask("tools/call", call).await;
     assert_eq!(answer["result"]["structuredContent"]["rows"], json!([[1]]), "{answer}");

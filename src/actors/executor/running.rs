@@ -40,7 +40,7 @@ impl Running {
     }
 
     pub(super) fn answered<T>(&self, answer: T) -> Answered<T> {
-        Answered { answer, took: self.event.began.elapsed(), generation: self.event.generation }
+        Answered { answer, took: self.event.began.elapsed(), generation: self.event.generation, cursor: None }
     }
 
     /// It never ran.

@@ -1,0 +1,83 @@
+//! Statements in one transaction, all or nothing.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use super::running::{Queue, Running};
+use super::{Answered, Batch, BatchError, Executor, rows, settle};
+use crate::actors::wanted::WhileWanted;
+use crate::log::warn;
+use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::pool::Left;
+use crate::postgres::run::{self, Outcome};
+
+impl Handler<Batch> for Executor {
+    type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
+
+    fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
+        let generation = self.generation.clone();
+        let (access, waiting_max, log) = (self.access, self.waiting_max, self.log.clone());
+        let mut queue: Queue =
+            batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
+        WhileWanted::new(async move {
+            let began = Instant::now();
+            let current = RefCell::new(None::<Running>);
+            let work = async {
+                loop {
+                    let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
+                    let target = generation.target();
+                    let work = run::batch(
+                        lease.connection(),
+                        &batch.statements,
+                        access,
+                        batch.reading,
+                        &target,
+                        || {
+                            let mut next = queue.next();
+                            next.iter_mut().for_each(Running::executing);
+                            *current.borrow_mut() = next;
+                        },
+                        |result| {
+                            if let Some(mut ended) = current.borrow_mut().take() {
+                                ended.end(result.as_ref().map(rows));
+                            }
+                        },
+                    );
+                    let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let error = result.as_ref().err().map(|(_, error)| error);
+                    settle(lease, Left::by(access), error);
+                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
+                        return result;
+                    }
+                    warn!(log, "connection had died in the pool, another is taken");
+                }
+            };
+            let result = match batch.timeout {
+                Some(timeout) => batch_within(Clock::Call, timeout, work).await,
+                None => work.await,
+            };
+            if let Err((_, error)) = &result {
+                // The one that a clock has stopped; or the first, if the transaction did not even begin.
+                let first = if queue.has_begun() { None } else { queue.next() };
+                current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));
+            }
+            match result {
+                Ok(answer) => {
+                    Ok(Answered { answer, took: began.elapsed(), generation: generation.number, cursor: None })
+                }
+                Err((at, error)) => Err(BatchError { statement: at.map(|at| at + 1), error }),
+            }
+        })
+    }
+}
+
+/// `work`, or the error of the clock that ran out, which names no statement.
+async fn batch_within<T>(
+    clock: Clock,
+    after: Duration,
+    work: impl Future<Output = Result<T, (Option<usize>, QueryError)>>,
+) -> Result<T, (Option<usize>, QueryError)> {
+    tokio::time::timeout(after, work).await.unwrap_or(Err((None, QueryError::TimedOut { clock, after })))
+}

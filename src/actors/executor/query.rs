@@ -1,0 +1,107 @@
+//! One statement, and the pages after its first.
+
+use actix::prelude::*;
+
+use super::cursors::Open;
+use super::{Answered, Executor, Fetch, Query, rows, settle, within};
+use crate::actors::wanted::WhileWanted;
+use crate::log::warn;
+use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::pool::Left;
+use crate::postgres::run::{self, Marks, Outcome, Read, Reading, Statement};
+use crate::settings::AccessMode;
+
+impl Handler<Query> for Executor {
+    type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
+
+    fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
+        let generation = self.generation.clone();
+        let (access, waiting_max, cursors) = (self.access, self.waiting_max, self.cursors.clone());
+        let mut running = self.running(query.tool, &query.statement, &generation);
+        WhileWanted::new(async move {
+            let work = async {
+                let mut may_run_again = access == AccessMode::ReadOnly;
+                loop {
+                    let lease = generation.lease(waiting_max).await?;
+                    running.executing();
+                    let (target, marks) = (generation.target(), Marks::default());
+                    let connection = lease.connection();
+                    let work = run::query(connection, &query.statement, access, query.reading, &target, &marks);
+                    let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
+                        Ok(read) => return Ok((read, lease)),
+                        Err(error) => error,
+                    };
+                    settle(lease, Left::by(access), Some(&error));
+                    if !error.is_lost_connection() {
+                        return Err(error);
+                    }
+                    if marks.begun.get() {
+                        // Of a read nothing is lost but its time; but it may be what the server dies of.
+                        if !may_run_again || marks.rows_came.get() {
+                            return Err(error);
+                        }
+                        may_run_again = false;
+                    }
+                    warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                }
+            };
+            let result = match query.timeout {
+                Some(timeout) => within(Clock::Call, timeout, work).await,
+                None => work.await,
+            };
+            running.end(result.as_ref().map(|(read, _)| rows(&read.outcome)));
+            let (Read { outcome, rest }, lease) = result?;
+            let mut answered = running.answered(outcome);
+            match rest {
+                None => settle(lease, Left::by(access), None),
+                Some(reader) => {
+                    answered.cursor = cursors.put(Open { reader, lease, access, format: query.reading.format })
+                }
+            }
+            Ok(answered)
+        })
+    }
+}
+
+impl Handler<Fetch> for Executor {
+    type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
+
+    fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
+        let taken = self.cursors.take(&fetch.cursor).map(|taken| {
+            let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
+            let running = self.running(fetch.tool, &statement, taken.open.lease.generation());
+            (taken, running)
+        });
+        WhileWanted::new(async move {
+            let (mut taken, mut running) = taken?;
+            running.executing();
+            let open = &mut taken.open;
+            let generation = open.lease.generation().clone();
+            let target = generation.target();
+            open.format = fetch.format.unwrap_or(open.format);
+            let reading = Reading { limits: fetch.limits, format: open.format };
+            let work = run::more(open.lease.connection(), &mut open.reader, open.access, reading, &target);
+            let work = within(Clock::Command, generation.settings.command_timeout, work);
+            let result = match fetch.timeout {
+                Some(timeout) => within(Clock::Call, timeout, work).await,
+                None => work.await,
+            };
+            running.end(result.as_ref().map(|(outcome, _)| rows(outcome)));
+            match result {
+                Ok((outcome, has_more)) => {
+                    let mut answered = running.answered(outcome);
+                    if has_more {
+                        answered.cursor = taken.wait();
+                    } else {
+                        taken.finish();
+                    }
+                    Ok(answered)
+                }
+                Err(error) => {
+                    taken.fail(&error);
+                    Err(error)
+                }
+            }
+        })
+    }
+}

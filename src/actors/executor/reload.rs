@@ -1,0 +1,87 @@
+//! A reload: the pool of the new settings is made and tried beside the old one, and takes its place when it works.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use slog::Logger;
+
+use super::{ConfigChanged, Executor};
+use crate::log::{error, info};
+use crate::postgres::pool::Generation;
+
+/// How long after a failed probe the next one is tried, at first and at most.
+const PROBE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+impl Handler<ConfigChanged> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
+        self.access = change.new.access;
+        self.log_parameters = change.new.log.parameters;
+        self.waiting_max = change.new.limits.waiting_max;
+        self.cursors.allow(change.new.limits.cursors_max);
+        self.reload.set(self.reload.get() + 1);
+        // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
+        if change.new.postgres == *self.generation.settings {
+            return;
+        }
+        let settings = Arc::new(change.new.postgres.clone());
+        let number = self.generation.number + 1;
+        let generation = match Generation::new(number, settings, self.endings.clone(), &self.log) {
+            Ok(generation) => Arc::new(generation),
+            Err(why) => {
+                error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
+                return;
+            }
+        };
+        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone() };
+        let probing = probe(generation, wanted, self.log.clone());
+        // An actor future, so that the swap is an assignment in the actor's own turn.
+        context.spawn(probing.into_actor(self).map(|generation, executor, _| {
+            if let Some(generation) = generation {
+                info!(executor.log, "pool rebuilt";
+                    "generation" => generation.number, "size" => generation.settings.pool_size,
+                    "target" => generation.target());
+                // The last statement on the old one closes it.
+                executor.generation = generation;
+            }
+        }));
+    }
+}
+
+/// Which reload this is, and which is the newest.
+struct Wanted {
+    this: u64,
+    newest: Rc<Cell<u64>>,
+}
+
+impl Wanted {
+    fn still(&self) -> bool {
+        self.this == self.newest.get()
+    }
+}
+
+/// Open the first connections of a new generation; `None` if that cannot be, or a newer one is wanted by now.
+async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Option<Arc<Generation>> {
+    let mut pause = PROBE_RETRY.0;
+    while wanted.still() {
+        match generation.warm(generation.settings.pool_min_size).await {
+            Ok(()) => return wanted.still().then_some(generation),
+            Err(error) => {
+                error!(log, "pool not rebuilt, the old one stays";
+                    "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+                // A refusal (wrong password, no such database) will not go away by itself, and asking again may
+                // lock the account. What cannot be reached now may be there in a moment.
+                if !error.is_retryable() {
+                    return None;
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PROBE_RETRY.1);
+    }
+    None
+}

@@ -1,0 +1,74 @@
+//! `fetch_rows`: the next page of an answer that was cut.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Whole, arguments};
+use super::{Answer, Defaults, FormatArgument, Reach, Tool, async_query_execute};
+use crate::actors::executor::Fetch;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "fetch_rows",
+    title: "Read on",
+    description: "Read on where an answer was cut: the next rows of the same query, its data as it was then. Give the \
+                  `cursor` of the last answer.",
+    may_write: true,
+    input,
+    output,
+    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    cursor: String,
+    max_rows: Option<Whole>,
+    max_bytes: Option<Whole>,
+    timeout_ms: Option<Whole>,
+    format: Option<FormatArgument>,
+}
+
+fn input() -> Value {
+    let mut properties = Map::new();
+    properties.insert("cursor".to_owned(), json!({"type": "string"}));
+    properties.extend(super::limits_properties());
+    let formats = json!({"type": "string", "enum": FormatArgument::NAMES, "description": "By default as before."});
+    properties.insert("format".to_owned(), formats);
+    json!({"type": "object", "properties": properties, "required": ["cursor"], "additionalProperties": false})
+}
+
+/// The members of async_query_execute's, whose whole schema is not told twice: it is read in every session.
+fn output() -> Value {
+    let mut schema = (async_query_execute::TOOL.output)();
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.values_mut().for_each(|member| *member = json!({}));
+    }
+    schema["description"] = json!("As of async_query_execute.");
+    schema
+}
+
+async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+    let arguments: Arguments = match arguments(&TOOL, given) {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer,
+    };
+    if let Some(answer) = super::zero(&[
+        ("max_rows", arguments.max_rows),
+        ("max_bytes", arguments.max_bytes),
+        ("timeout_ms", arguments.timeout_ms),
+    ]) {
+        return answer;
+    }
+    let fetch = Fetch {
+        tool: TOOL.name,
+        cursor: arguments.cursor,
+        limits: defaults.limits(arguments.max_rows, arguments.max_bytes),
+        format: arguments.format.map(Into::into),
+        timeout: super::timeout(arguments.timeout_ms),
+    };
+    match reach.fetch.send(fetch).await {
+        Ok(Ok(answered)) => async_query_execute::answer(&answered),
+        Ok(Err(error)) => Answer::failure(error.for_model(), &error),
+        Err(error) => super::gone(&error),
+    }
+}
