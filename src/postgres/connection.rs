@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::join;
 use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
@@ -25,9 +26,15 @@ const PREPARED_MAX: usize = 32;
 /// A longer text is not likely to come again, in bytes.
 const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
 
+/// What undoes and tells what a ROLLBACK leaves behind.
+const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
+                     EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)";
+
 /// One connection to PostgreSQL.
 pub struct Connection {
     parts: Parts,
+    /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
+    check: Statement,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
 }
@@ -42,6 +49,29 @@ pub struct Prepared {
     pub columns: Vec<ColumnInfo>,
     /// The types their values come in.
     pub types: Vec<Type>,
+    /// How much it gave when it was last read to its end; nothing is known before.
+    pub last: Mutex<Option<Size>>,
+}
+
+/// The size of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its rows.
+    pub rows: usize,
+    /// Their bytes, as JSON.
+    pub bytes: usize,
+}
+
+impl Prepared {
+    /// How much it gave when it was last read to its end.
+    pub fn last_size(&self) -> Option<Size> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remember how much it gave; `None` that nothing is known any more.
+    pub fn has_given(&self, size: Option<Size>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = size;
+    }
 }
 
 self_cell!(
@@ -83,6 +113,11 @@ impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Ha
     }
 }
 
+fn lent(parts: &Parts) -> &Transaction<'_> {
+    #[allow(clippy::expect_used)]
+    parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
+}
+
 impl Connection {
     /// A connection of a client that has just connected; `session` is what it is told first.
     ///
@@ -94,14 +129,14 @@ impl Connection {
             Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
         });
         poll_fn(|context| parts.with_dependent_mut(|_, lender| lender.poll_open(context))).await?;
-        let connection = Self { parts, prepared: Mutex::default() };
-        connection.client().batch_execute(&format!("ROLLBACK; {session}")).await?;
-        Ok(connection)
+        let client = lent(&parts).client();
+        let (told, check) = join(client.batch_execute(&format!("ROLLBACK; {session}")), client.prepare(CHECK)).await;
+        told?;
+        Ok(Self { check: check?, parts, prepared: Mutex::default() })
     }
 
     fn handle(&self) -> &Transaction<'_> {
-        #[allow(clippy::expect_used)]
-        self.parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
+        lent(&self.parts)
     }
 
     /// The driver's client.
@@ -122,6 +157,17 @@ impl Connection {
             .await
     }
 
+    /// Undo what a ROLLBACK leaves: session-level advisory locks, and in read-only mode nothing else. Whether all is
+    /// undone then: a statement that was prepared by SQL from inside a function cannot be, unless together with all that
+    /// the driver has prepared.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn check(&self) -> Result<bool, Error> {
+        let left = self.client().query_one(&self.check, &[]).await?;
+        Ok(!left.try_get::<_, bool>(1)?)
+    }
+
     /// Open a portal in the transaction.
     ///
     /// # Errors
@@ -129,6 +175,14 @@ impl Connection {
     pub async fn bind<P: BorrowToSql>(&self, statement: &Statement, parameters: &[P]) -> Result<Portal, Error> {
         let parameters = parameters.iter().map(BorrowToSql::borrow_to_sql);
         self.handle().bind_raw(statement, parameters).await
+    }
+
+    /// Run a statement to its end without a portal that could be held: no round trip lies between Bind and its rows.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn stream<P: BorrowToSql>(&self, statement: &Statement, parameters: &[P]) -> Result<RowStream, Error> {
+        self.client().query_raw(statement, parameters.iter().map(BorrowToSql::borrow_to_sql)).await
     }
 
     /// The next rows of a portal, at most that many; 0 asks for all there are (manual, section 55.7, Execute).

@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType};
 use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
+use futures_util::future::join;
 use slog::Logger;
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -32,12 +33,7 @@ use crate::settings::{AccessMode, PostgresSettings, SslMode, TargetSessionAttrs}
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with other commands.
-const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP";
-
-/// What of that a ROLLBACK does not undo: session-level advisory locks, what `currval` and `lastval` know, and prepared
-/// statements, which can only be told of (a row that says so).
-const AFTER_ROLLBACK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; \
-                              SELECT 'prepared' FROM pg_catalog.pg_prepared_statement() WHERE from_sql LIMIT 1";
+const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES";
 
 /// How long the cleaning may take before what it waits for is cancelled.
 const CLEAN_GRACE: Duration = Duration::from_secs(1);
@@ -356,17 +352,10 @@ impl Lease {
     pub fn settle(mut self, left: Left) {
         let Some(connection) = self.connection.take() else { return };
         let generation = self.generation.clone();
-        let clean = match left {
-            Left::WhatRollbackLeaves => format!("ROLLBACK; {AFTER_ROLLBACK}"),
-            Left::Anything => format!("ROLLBACK; {CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
-            Left::Uncommitted => format!("COMMIT; {CLEAN}; {}; {AFTER_ROLLBACK}", generation.session),
-        };
         self.ending.task_tracker().spawn(async move {
-            let cleaned = tokio::time::timeout(CLEAN_GRACE, connection.client().simple_query(&clean)).await;
-            let why = match cleaned {
-                Ok(Ok(left)) if !left.iter().any(is_prepared) => return,
-                // By PREPARE inside of a function, which alone cannot be undone: see CLEAN.
-                Ok(Ok(_)) => "a prepared statement was left on it".to_owned(),
+            let why = match tokio::time::timeout(CLEAN_GRACE, clean(&connection, left, &generation.session)).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => "a prepared statement was left on it".to_owned(),
                 Ok(Err(error)) => causes(&error),
                 // A fetch whose rows nobody wants any more is still under way.
                 Err(_) => {
@@ -387,9 +376,16 @@ impl Lease {
     }
 }
 
-/// The row in which CLEAN tells of a prepared statement that is none of the driver's.
-fn is_prepared(message: &SimpleQueryMessage) -> bool {
-    matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("prepared"))
+/// Undo what a call may have left; whether all is undone.
+async fn clean(connection: &Connection, left: Left, session: &str) -> Result<bool, tokio_postgres::Error> {
+    let end = match left {
+        Left::WhatRollbackLeaves => "ROLLBACK".to_owned(),
+        Left::Anything => format!("ROLLBACK; {CLEAN}; {session}"),
+        Left::Uncommitted => format!("COMMIT; {CLEAN}; {session}"),
+    };
+    // Joined, they are sent without waiting for each other.
+    let (ended, is_clean) = join(connection.client().batch_execute(&end), connection.check()).await;
+    ended.and(is_clean)
 }
 
 impl Drop for Lease {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use tokio_postgres::{Error, Portal, Row, RowStream};
 
-use super::connection::{Connection, Prepared};
+use super::connection::{Connection, Prepared, Size};
 use super::error::{Phase, QueryError};
 use super::foreign;
 use super::page::Page;
@@ -37,7 +37,8 @@ const ALL_ROWS: usize = 0;
 pub struct Reader {
     prepared: Arc<Prepared>,
     operation: Operation,
-    portal: Portal,
+    /// None for a statement that is run to its end at once.
+    portal: Option<Portal>,
     /// Rows that came and were not shown.
     ahead: VecDeque<Row>,
     /// The fetch that brings more.
@@ -50,8 +51,17 @@ pub struct Reader {
 impl Reader {
     /// A reader of a portal that has given no row yet.
     pub(super) fn new(prepared: Arc<Prepared>, portal: Portal) -> Self {
+        Self::with(prepared, Some(portal), None)
+    }
+
+    /// A reader of a statement that is run to its end at once.
+    pub(super) fn whole(prepared: Arc<Prepared>, rows: RowStream) -> Self {
+        Self::with(prepared, None, Some(Box::pin(rows)))
+    }
+
+    fn with(prepared: Arc<Prepared>, portal: Option<Portal>, fetch: Option<Pin<Box<RowStream>>>) -> Self {
         let operation = Operation::of(&prepared.sql);
-        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch: None, rows_read: 0, ended: None }
+        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch, rows_read: 0, ended: None }
     }
 
     /// The statement's text.
@@ -63,6 +73,11 @@ impl Reader {
     /// is counted, not kept.
     pub(super) fn has_more(&self) -> bool {
         !self.operation.changes_rows() && (self.ended.is_none() || !self.ahead.is_empty())
+    }
+
+    /// Whether there is more that cannot be read on: it was run to its end at once, because it gave little before.
+    pub(super) fn has_outgrown(&self) -> bool {
+        self.portal.is_none() && self.has_more()
     }
 
     /// The next page.
@@ -113,11 +128,14 @@ impl Reader {
             self.ahead.clear();
             while self.next(connection, &page).await.map_err(wrong)?.is_some() {}
         }
+        let shown = page.finish();
+        let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && foreign.is_empty();
+        self.prepared.has_given(is_whole.then_some(Size { rows: shown.rows, bytes: shown.json.len() }));
         let counts =
             self.operation.changes_rows() || (self.operation.as_str() == "WITH" && self.prepared.types.is_empty());
         // Of RETURNING the tag counts the rows of its last fetch alone.
         let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
-        Ok(Outcome { page: page.finish(), rows_affected: count.filter(|_| counts) })
+        Ok(Outcome { page: shown, rows_affected: count.filter(|_| counts) })
     }
 
     /// Have the rest of the fetch under way ahead, if it comes at once; whether it did.
@@ -165,7 +183,10 @@ impl Reader {
 
     /// Have a fetch under way of as many rows as the page has room for, unless there are no more.
     async fn begin_fetch(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
-        if self.fetch.is_none() && self.ended.is_none() {
+        if self.fetch.is_none()
+            && self.ended.is_none()
+            && let Some(portal) = &self.portal
+        {
             let rows = if self.operation.changes_rows() && page.is_cut() {
                 ALL_ROWS
             } else if self.rows_read == 0 {
@@ -175,7 +196,7 @@ impl Reader {
                 page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
             };
             let rows = if page.foreign_columns().is_empty() { rows } else { rows.min(FOREIGN_ROWS) };
-            self.fetch = Some(Box::pin(connection.fetch(&self.portal, rows).await?));
+            self.fetch = Some(Box::pin(connection.fetch(portal, rows).await?));
         }
         Ok(self.fetch.is_some())
     }

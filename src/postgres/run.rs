@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
 use futures_util::future::join;
@@ -15,7 +15,7 @@ use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
-use super::connection::{Connection, Prepared};
+use super::connection::{Connection, Prepared, Size};
 use super::error::{Phase, QueryError};
 use super::foreign;
 use super::nearest;
@@ -43,6 +43,9 @@ pub struct Outcome {
     pub rows_affected: Option<u64>,
 }
 
+/// A statement that gave more rows than this is never run to its end at once.
+const QUICK_ROWS_MAX: usize = 1000;
+
 /// How a statement is to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -62,11 +65,28 @@ pub struct Marks {
 }
 
 /// What was read of a statement.
-pub struct Read {
+pub enum Read {
+    /// Its answer.
+    Answer(Box<Answer>),
+    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, held.
+    Outgrown,
+}
+
+/// A statement's answer.
+pub struct Answer {
     /// Its answer, or the first page of it.
     pub outcome: Outcome,
     /// What gives the rest. Its transaction is open then.
     pub rest: Option<Reader>,
+}
+
+/// How a statement is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From a portal, which gives no more rows than it is asked for.
+    Held,
+    /// As [`Way::Held`], but to its end at once if it gave little before: that saves a round trip.
+    Quick,
 }
 
 /// Run `statement` in a transaction of its own. In read-write mode that is committed, unless it has written nothing so
@@ -79,15 +99,20 @@ pub async fn query(
     statement: &Statement,
     access: AccessMode,
     reading: Reading,
+    way: Way,
     target: &str,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
     refuse(statement, access)?;
     let run = Run { connection, target };
     let result = async {
-        let mut reader = run.begin(statement, access, marks).await?;
+        let limits = (way == Way::Quick && access == AccessMode::ReadOnly).then_some(reading.limits);
+        let mut reader = run.begin(statement, access, limits, marks).await?;
         let (outcome, has_more) = run.page(&mut reader, access, reading, marks).await?;
-        Ok(Read { outcome, rest: has_more.then_some(reader) })
+        if reader.has_outgrown() {
+            return Ok(Read::Outgrown);
+        }
+        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some(reader) })))
     };
     match result.await {
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
@@ -98,7 +123,8 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.rollback().await?;
-            Ok(Read { outcome: run.alone(statement, reading).await?, rest: None })
+            let outcome = run.alone(statement, reading).await?;
+            Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
         }
         Err(error) => Err(run.with_hint(error, &statement.sql).await),
         read => read,
@@ -183,7 +209,13 @@ struct Run<'a> {
 impl Run<'_> {
     /// Begin a transaction and run `statement` in it, to where its first row is. In read-only mode nobody ends it:
     /// whoever cleans the connection rolls it back, and no answer waits for that.
-    async fn begin(&self, statement: &Statement, access: AccessMode, marks: &Marks) -> Result<Reader, QueryError> {
+    async fn begin(
+        &self,
+        statement: &Statement,
+        access: AccessMode,
+        quick_within: Option<Limits>,
+        marks: &Marks,
+    ) -> Result<Reader, QueryError> {
         let sql = &statement.sql;
         let begin = async {
             self.connection.begin(access).await.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
@@ -196,7 +228,15 @@ impl Run<'_> {
             begun?;
             return self.open(prepared?, statement).await;
         };
-        let (begun, opened) = join(begin, self.open(prepared, statement)).await;
+        let is_small = |size: Size| {
+            let within = quick_within.map(|limits| (limits.rows_max.min(QUICK_ROWS_MAX), limits.bytes_max / 2));
+            within.is_some_and(|(rows, bytes)| size.rows <= rows && size.bytes <= bytes)
+        };
+        let (begun, opened) = if prepared.last_size().is_some_and(is_small) {
+            join(begin, self.stream(prepared, statement)).await
+        } else {
+            join(begin, self.open(prepared, statement)).await
+        };
         begun?;
         match opened {
             // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
@@ -228,7 +268,7 @@ impl Run<'_> {
             changes = true;
         }
         let types = statement.columns().iter().map(|column| column.type_().clone()).collect();
-        let prepared = Arc::new(Prepared { sql: sql.clone(), statement, columns, types });
+        let prepared = Arc::new(Prepared { sql: sql.clone(), statement, columns, types, last: Mutex::default() });
         if !changes {
             self.connection.keep(prepared.clone());
         }
@@ -241,6 +281,14 @@ impl Run<'_> {
         let portal = self.connection.bind(&prepared.statement, &parameters).await;
         let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
+    }
+
+    /// Run a statement to its end.
+    async fn stream(&self, prepared: Arc<Prepared>, statement: &Statement) -> Result<Reader, QueryError> {
+        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let rows = self.connection.stream(&prepared.statement, &parameters).await;
+        let rows = rows.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        Ok(Reader::whole(prepared, rows))
     }
 
     /// A page, and whether there is more. In read-write mode the transaction is committed when there is not; or when it

@@ -27,7 +27,7 @@ use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Reading};
+use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Read, Reading, Way};
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -134,10 +134,21 @@ impl Server {
         let statement = run::Statement { sql: sql.into(), parameters };
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json };
-        let read =
-            run::query(&self.connection, &statement, AccessMode::ReadOnly, reading, "test", &Marks::default()).await;
+        let read = run::query(
+            &self.connection,
+            &statement,
+            AccessMode::ReadOnly,
+            reading,
+            Way::Held,
+            "test",
+            &Marks::default(),
+        )
+        .await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
-        read.map(|read| read.outcome)
+        read.map(|read| match read {
+            Read::Answer(answer) => answer.outcome,
+            Read::Outgrown => unreachable!("it is held"),
+        })
     }
 
     /// Both writers on each expression: the text is PostgreSQL's, and the JSON is JSON on one line.

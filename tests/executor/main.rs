@@ -26,6 +26,7 @@ mod common;
 
 mod absence;
 mod access;
+mod again;
 mod batch;
 mod cancel;
 mod connection;

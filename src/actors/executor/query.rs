@@ -8,7 +8,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Marks, Outcome, Read, Reading, Statement};
+use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -20,15 +20,21 @@ impl Handler<Query> for Executor {
         let mut running = self.running(query.tool, &query.statement, &generation);
         WhileWanted::new(async move {
             let work = async {
-                let mut may_run_again = access == AccessMode::ReadOnly;
+                let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
                 loop {
                     let lease = generation.lease(waiting_max).await?;
                     running.executing();
                     let (target, marks) = (generation.target(), Marks::default());
                     let connection = lease.connection();
-                    let work = run::query(connection, &query.statement, access, query.reading, &target, &marks);
+                    let work = run::query(connection, &query.statement, access, query.reading, way, &target, &marks);
                     let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
-                        Ok(read) => return Ok((read, lease)),
+                        Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
+                        Ok(Read::Outgrown) => {
+                            // Its drop cancels the statement.
+                            drop(lease);
+                            way = Way::Held;
+                            continue;
+                        }
                         Err(error) => error,
                     };
                     settle(lease, Left::by(access), Some(&error));
@@ -49,8 +55,8 @@ impl Handler<Query> for Executor {
                 Some(timeout) => within(Clock::Call, timeout, work).await,
                 None => work.await,
             };
-            running.end(result.as_ref().map(|(read, _)| rows(&read.outcome)));
-            let (Read { outcome, rest }, lease) = result?;
+            running.end(result.as_ref().map(|(answer, _)| rows(&answer.outcome)));
+            let (Answer { outcome, rest }, lease) = result?;
             let mut answered = running.answered(outcome);
             match rest {
                 None => settle(lease, Left::by(access), None),

@@ -1,0 +1,98 @@
+//! A statement that comes again, on a connection where it stayed prepared.
+
+use super::*;
+
+async fn world() -> World {
+    World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await
+}
+
+/// The same with a second connection, so that a cursor may be held.
+async fn roomy() -> World {
+    World::with(Options::new(), |settings| settings.limits.cursors_max = 1).await
+}
+
+#[actix_rt::test]
+async fn it_answers_what_is_there_now() {
+    let world = world().await;
+    world.prepare("create table t (n int); insert into t values (1)").await;
+    let sql = "select n from t order by n";
+    for n in 2..6 {
+        let expected: Vec<_> = (1..n).map(|n| format!("[{n}]")).collect();
+        assert_eq!(world.rows(sql).await, format!("[{}]", expected.join(",")));
+        world.prepare(&format!("insert into t values ({n})")).await;
+    }
+}
+
+#[actix_rt::test]
+async fn it_takes_other_parameters() {
+    let world = world().await;
+    for n in 0..5 {
+        let answer = world.ask("select $1::int + 1, $2::text", json!([n, format!("x{n}")])).await.unwrap().unwrap();
+        assert_eq!(answer.answer.page.json, format!(r#"[{},"x{n}"]"#, n + 1));
+    }
+    // A wrong one is told as it is the first time, and costs nothing after it.
+    for _ in 0..2 {
+        let error = world.ask("select $1::int + 1, $2::text", json!(["y", "x"])).await.unwrap().unwrap_err();
+        assert!(error.for_model().contains("22P02"), "{error}");
+        let error = world.ask("select $1::int + 1, $2::text", json!([1])).await.unwrap().unwrap_err();
+        assert!(error.for_model().contains("takes 2 parameters"), "{error}");
+        assert!(world.ask("select $1::int + 1, $2::text", json!([1, "x"])).await.unwrap().is_ok());
+    }
+}
+
+#[actix_rt::test]
+async fn it_is_cut_and_read_on_when_it_gives_more_than_it_ever_did() {
+    let world = roomy().await;
+    world.prepare("create table t as select n from generate_series(1, 3) n").await;
+    let sql = "select n from t order by n";
+    for _ in 0..4 {
+        assert_eq!(world.rows(sql).await, "[[1],[2],[3]]");
+    }
+    world.prepare("insert into t select generate_series(4, 1000000)").await;
+    let (first, cursor) = world.first(sql, 5).await;
+    assert_eq!(first, "[[1],[2],[3],[4],[5]]");
+    assert_eq!(world.next(&cursor, 2).await.0, "[[6],[7]]");
+    world.until_backends("active", 0).await;
+}
+
+#[actix_rt::test]
+async fn its_table_may_change_and_go() {
+    let world = world().await;
+    world.prepare("create table t (n int, x text); insert into t values (1, '2')").await;
+    let sql = "select * from t";
+    for _ in 0..3 {
+        assert_eq!(world.rows(sql).await, r#"[[1,"2"]]"#);
+    }
+    world.prepare("alter table t alter n type text using n::text").await;
+    assert_eq!(world.rows(sql).await, r#"[["1","2"]]"#);
+    world.prepare("alter table t drop x, add y int default 5").await;
+    assert_eq!(world.rows(sql).await, r#"[["1",5]]"#);
+    world.prepare("alter table t rename to u").await;
+    let why = world.refusal(sql).await;
+    assert!(why.contains("42P01"), "{why}");
+    world.prepare("create view t as select 7 as seven").await;
+    assert_eq!(world.rows(sql).await, "[[7]]");
+}
+
+#[actix_rt::test]
+async fn it_is_prepared_anew_when_postgresql_has_forgotten_it() {
+    let world = world().await;
+    for forgets in ["deallocate all", "select 1", "do 'begin execute ''deallocate all''; end'", "select 2"] {
+        for _ in 0..3 {
+            assert_eq!(world.rows("select 42").await, "[[42]]");
+        }
+        world.query(forgets).await.unwrap();
+        until("the connection is back", async || world.status().await.idle <= 1).await;
+    }
+    assert_eq!(world.rows("select 42").await, "[[42]]");
+}
+
+#[actix_rt::test]
+async fn of_very_many_the_last_ones_stay_prepared_and_no_more() {
+    let world = world().await;
+    for n in 0..100 {
+        assert_eq!(world.rows(&format!("select {n}")).await, format!("[[{n}]]"));
+    }
+    let prepared = "select count(*) < 40 from pg_prepared_statements";
+    assert_eq!(world.rows(prepared).await, "[[true]]");
+}
