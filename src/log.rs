@@ -5,21 +5,20 @@
 //! libraries log (by `log`, and rmcp by `tracing`) is brought to the same place. Use this module's macros, which know
 //! the function that they stand in.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use slog::{Drain, KV, Key, Level, Logger, Never, OwnedKVList, Record, Serializer, o};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::settings::LogSettings;
 
-/// How many lines may wait to be written before the next is dropped (and counted).
-const LINES_WAITING_MAX: usize = 8192;
+mod lines;
+
+use lines::Lines;
 
 macro_rules! events {
     ($d:tt $($level:ident as $name:ident)*) => {$(
@@ -59,7 +58,7 @@ pub(crate) fn without_closures(name: &'static str) -> &'static str {
 #[derive(Clone)]
 pub struct LogControl {
     level: Arc<AtomicUsize>,
-    file: LogFile,
+    lines: Lines,
 }
 
 impl LogControl {
@@ -69,14 +68,20 @@ impl LogControl {
     /// The file that could not be opened, as a sentence; the level is taken over all the same.
     pub fn apply(&self, settings: &LogSettings) -> Result<(), String> {
         self.level.store(settings.level.as_usize(), Ordering::Relaxed);
-        self.file.reopen(settings.file.clone())
+        self.lines.reopen(settings.file.clone())
     }
 }
 
 /// Writes what still waits to be written when it is dropped.
 pub struct LogGuard {
-    _queue: slog_async::AsyncGuard,
+    lines: Lines,
     _libraries: slog_scope::GlobalLoggerGuard,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.lines.end();
+    }
 }
 
 /// The root logger as `settings` want it, with the means to change it.
@@ -85,45 +90,55 @@ pub struct LogGuard {
 /// The log file that could not be opened, as a sentence.
 pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), String> {
     let level = Arc::new(AtomicUsize::new(settings.level.as_usize()));
-    let file = LogFile::default();
-    file.reopen(settings.file.clone())?;
-    // A line that cannot be written (a full disk, a host that has closed stderr) is lost, and nothing else is.
-    let drain = slog::Duplicate(json(io::stderr()), json(file.clone())).ignore_res();
-    let (queue, guard) = slog_async::Async::new(InContext(drain))
-        .chan_size(LINES_WAITING_MAX)
-        .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
-        .build_with_guard();
-    let enabled = AtLevel { drain: queue.ignore_res(), level: level.clone() };
+    let lines = Lines::new().map_err(|error| format!("the log's thread cannot be started: {error}"))?;
+    lines.reopen(settings.file.clone())?;
+    let out = WholeLines { line: Vec::new(), lines: lines.clone() };
+    let json = Mutex::new(slog_json::Json::new(out).set_flush(true).build());
+    let enabled = AtLevel { drain: InContext(json).ignore_res(), level: level.clone() };
     let root = Logger::root(enabled.fuse(), o!());
     let libraries = slog_scope::set_global_logger(root.new(o!("logger" => "library")));
     // Never below info: at debug, tokio-postgres logs parameters, and rmcp whole requests and results.
     // An error means that a logger is there already, as in tests with several servers in one process.
     let _ = slog_stdlog::init_with_level(log::Level::Info);
-    Ok((root, LogControl { level, file }, LogGuard { _queue: guard, _libraries: libraries }))
+    Ok((root, LogControl { level, lines: lines.clone() }, LogGuard { lines, _libraries: libraries }))
 }
 
-fn json<W: Write>(out: W) -> slog_json::Json<WholeLines<W>> {
-    slog_json::Json::new(WholeLines { line: Vec::new(), out }).set_flush(true).build()
-}
-
-/// Collects what slog-json writes piece by piece and passes it on by the line: one system call an event, and no line
-/// of another process in the middle of one of ours.
-struct WholeLines<W> {
+/// Collects what slog-json writes piece by piece and passes it on by the line.
+struct WholeLines {
     line: Vec<u8>,
-    out: W,
+    lines: Lines,
 }
 
-impl<W: Write> Write for WholeLines<W> {
+impl Write for WholeLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let written = self.out.write_all(&self.line);
+        self.lines.put(&self.line, lines_lost);
         self.line.clear();
-        written.and_then(|()| self.out.flush())
+        Ok(())
     }
+}
+
+/// The line that tells of lines which are not there.
+fn lines_lost(count: u64) -> Vec<u8> {
+    let line = json!({
+        "timestamp": timestamp(),
+        "level": Level::Warning.as_str(),
+        "logger": "log",
+        "message": "lines lost: stderr or the log file did not take them",
+        "module": module_path!(),
+        "function": "",
+        "line": line!(),
+        "context": {"lines": count},
+    });
+    format!("{line}\n").into_bytes()
+}
+
+fn timestamp() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
 /// Lets through what is at or above a level that may change.
@@ -167,7 +182,6 @@ impl<D: Drain> Drain for InContext<D> {
             logger = library.to_owned();
         }
         let function = text(facts.0.shift_remove("function"));
-        let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         // Written last first.
         let kv = slog::b!(
             "context" => slog::Serde(Value::Object(facts.0)),
@@ -177,7 +191,7 @@ impl<D: Drain> Drain for InContext<D> {
             "message" => record.msg(),
             "logger" => logger,
             "level" => record.level().as_str(),
-            "timestamp" => timestamp,
+            "timestamp" => timestamp(),
         );
         let location = slog::RecordLocation { function: "", ..*record.location() };
         let statics = slog::RecordStatic { location: &location, tag: record.tag(), level: record.level() };
@@ -240,44 +254,5 @@ impl Serializer for Facts {
     fn emit_serde(&mut self, key: Key, value: &dyn slog::SerdeValue) -> slog::Result {
         let value = serde_json::to_value(value.as_serde()).unwrap_or(Value::Null);
         self.put(key, value)
-    }
-}
-
-/// The log file, if there is one; it can be exchanged while lines are being written.
-#[derive(Clone, Default)]
-struct LogFile(Arc<Mutex<Option<(PathBuf, File)>>>);
-
-impl LogFile {
-    fn reopen(&self, path: Option<PathBuf>) -> Result<(), String> {
-        // Poisoned means that a write panicked; the file is as good as before.
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.as_ref().map(|(path, _)| path) == path.as_ref() {
-            return Ok(());
-        }
-        *open = match path {
-            None => None,
-            Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(&path);
-                let file = file.map_err(|error| format!("MCP_LOG_FILE {}: {error}", path.display()))?;
-                Some((path, file))
-            }
-        };
-        Ok(())
-    }
-}
-
-impl Write for LogFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, file)) => file.write(bytes),
-            None => Ok(bytes.len()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, file)) => file.flush(),
-            None => Ok(()),
-        }
     }
 }

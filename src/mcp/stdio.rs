@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolResult, ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage,
-    RequestId, ServerJsonRpcMessage, ServerResult,
+    CallToolRequest, CallToolResult, ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData,
+    JsonRpcMessage, JsonRpcRequest, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use rmcp::transport::Transport;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
 
     /// The message that a line holds; `None` if it has been answered here, or can be left without an answer.
     fn message(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
-        let message = match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
+        let message = match call(line).map_or_else(|| serde_json::from_slice(line), Ok) {
             Ok(message) => message,
             Err(error) => {
                 let (id, answer) = fault(line, &error);
@@ -143,6 +143,13 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Stdio<R> {
         self.traffic.written().await;
         Ok(())
     }
+}
+
+/// The message of a line that calls a tool. rmcp would try every kind of message in turn, each on a copy of the line's
+/// values.
+fn call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+    let call: JsonRpcRequest<CallToolRequest> = serde_json::from_slice(line).ok()?;
+    Some(ClientJsonRpcMessage::request(ClientRequest::CallToolRequest(call.request), call.id))
 }
 
 /// Every request method of the protocol's revisions that rmcp decodes by itself.

@@ -15,14 +15,16 @@ const SHOWN_CHARS_MAX: usize = 40;
 /// # Errors
 /// The answer that names the argument and what would be right.
 pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Map<String, Value>) -> Result<T, Answer> {
-    let schema = (tool.input)();
-    // A null is how many clients write an argument that they do not give.
-    let is_required =
-        |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
-    given.retain(|name, value| !value.is_null() || is_required(name));
+    if given.values().any(Value::is_null) {
+        let schema = (tool.input)();
+        let is_required =
+            |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
+        // A null is how many clients write an argument that they do not give.
+        given.retain(|name, value| !value.is_null() || is_required(name));
+    }
     T::deserialize(&given).map_err(|error| {
         // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
-        let why = in_object(&schema, &given, "").unwrap_or_else(|| error.to_string());
+        let why = in_object(&(tool.input)(), &given, "").unwrap_or_else(|| error.to_string());
         Answer::error(format!("The arguments of {} do not fit: {why}.", tool.name))
     })
 }

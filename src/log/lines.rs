@@ -1,0 +1,147 @@
+//! Lines on their way to stderr and to the log file: put together by whoever logs, written by a thread of their own.
+//!
+//! The thread takes all there is at a time and then pauses, so that a busy server wakes it some hundred times a second
+//! and not for each line. When nobody reads stderr it is the thread that waits; past a bound the next lines are
+//! dropped, counted, and told of once there is room.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How many bytes may wait to be written.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+
+/// How long the thread pauses after it has written.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the end of the process, or a change of the file, waits for what is still to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Where lines are put. Clones put them to the same place.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or an end.
+    filled: Condvar,
+    /// All is written.
+    written: Condvar,
+    file: Mutex<Option<(PathBuf, File)>>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    lost: u64,
+    is_writing: bool,
+    is_asleep: bool,
+    has_ended: bool,
+}
+
+/// A lock whose holder panicked: what it guards is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lines {
+    /// A place for lines, and the thread that writes them.
+    pub(super) fn new() -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            written: Condvar::new(),
+            file: Mutex::default(),
+        });
+        let lines = Self(shared.clone());
+        thread::Builder::new().name("log".to_owned()).spawn(move || shared.write())?;
+        Ok(lines)
+    }
+
+    /// Put a line; `lost` makes the line that tells of so many that were dropped.
+    pub(super) fn put(&self, line: &[u8], lost: impl FnOnce(u64) -> Vec<u8>) {
+        let mut state = lock(&self.0.state);
+        if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
+            state.lost += 1;
+            return;
+        }
+        if state.lost > 0 {
+            let told = lost(std::mem::take(&mut state.lost));
+            state.waiting.extend_from_slice(&told);
+        }
+        state.waiting.extend_from_slice(line);
+        if state.is_asleep {
+            self.0.filled.notify_one();
+        }
+    }
+
+    /// Write lines to this file too, or to none.
+    pub(super) fn reopen(&self, path: Option<PathBuf>) -> Result<(), String> {
+        if lock(&self.0.file).as_ref().map(|(path, _)| path) == path.as_ref() {
+            return Ok(());
+        }
+        let file = match path {
+            None => None,
+            Some(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(&path);
+                let file = file.map_err(|error| format!("MCP_LOG_FILE {}: {error}", path.display()))?;
+                Some((path, file))
+            }
+        };
+        // What was said before belongs to the file that was there.
+        self.flush();
+        *lock(&self.0.file) = file;
+        Ok(())
+    }
+
+    /// Wait until all is written, but not for ever.
+    fn flush(&self) {
+        let state = lock(&self.0.state);
+        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.is_writing;
+        drop(self.0.written.wait_timeout_while(state, LAST_LINES, is_busy));
+    }
+
+    /// Write what there is, and no more.
+    pub(super) fn end(&self) {
+        lock(&self.0.state).has_ended = true;
+        self.0.filled.notify_one();
+        self.flush();
+    }
+}
+
+impl Shared {
+    fn write(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            if state.waiting.is_empty() {
+                state.is_writing = false;
+                self.written.notify_all();
+                if state.has_ended {
+                    return;
+                }
+                state.is_asleep = true;
+                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.is_asleep = false;
+                continue;
+            }
+            state.is_writing = true;
+            let lines = std::mem::take(&mut state.waiting);
+            drop(state);
+            // A line that cannot be written (a full disk, a host that has closed stderr) is lost, and nothing else is.
+            let _ = io::stderr().write_all(&lines);
+            if let Some((_, file)) = &mut *lock(&self.file) {
+                let _ = file.write_all(&lines);
+            }
+            state = lock(&self.state);
+            if !state.has_ended && state.waiting.is_empty() {
+                state.is_writing = false;
+                self.written.notify_all();
+                let paused = self.filled.wait_timeout_while(state, PAUSE, |state| !state.has_ended);
+                state = paused.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
