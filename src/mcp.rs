@@ -1,5 +1,6 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
+pub mod encoded;
 pub mod server;
 pub mod standard_streams;
 pub mod stdio;

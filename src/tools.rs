@@ -1,5 +1,6 @@
 //! The tools, a file each: a tool is its arguments. One line in [`TOOLS`] lists it, dispatches to it and documents it.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -116,20 +117,47 @@ impl Defaults {
 /// What a call answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// For the model to read.
+    /// For the model to read; without its rows, where `rows` tells of them.
     pub text: String,
     /// A JSON object for programs, already encoded and without a newline; `None` for an error.
     pub structured: Option<String>,
+    /// The rows that the text shows as JSON.
+    pub rows: Option<Rows>,
     /// Whether it is a failure that the model may be able to mend.
     pub is_error: bool,
     /// What a program can know of a failure of the database, by member.
     pub failure: Option<Box<Value>>,
 }
 
+/// Rows that stand in an answer's text as they do in its structured part, and are there once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows {
+    /// Where in the text they go, in bytes.
+    pub in_text: usize,
+    /// Where in the structured part they are, in bytes.
+    pub in_structured: Range<usize>,
+}
+
 impl Answer {
+    /// A success.
+    fn success(text: String, structured: String) -> Self {
+        Self { text, structured: Some(structured), rows: None, is_error: false, failure: None }
+    }
+
+    /// The text with all that it shows.
+    pub fn whole_text(&self) -> String {
+        match (&self.rows, &self.structured) {
+            (Some(rows), Some(structured)) => {
+                let (before, after) = self.text.split_at(rows.in_text);
+                format!("{before}{}{after}", &structured[rows.in_structured.clone()])
+            }
+            _ => self.text.clone(),
+        }
+    }
+
     /// A failure, said so that the model can do better.
     pub fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), structured: None, is_error: true, failure: None }
+        Self { text: text.into(), structured: None, rows: None, is_error: true, failure: None }
     }
 
     /// What could not be done, and why not.
@@ -243,18 +271,19 @@ fn cut_note_of_batch(cut: Cut) -> String {
 const GO_ON: &str =
     "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less (WHERE, fewer columns, aggregates)";
 
-/// `"columns":[…],"rows":[…],"row_count":…` of a page: the part of an object that every answer with rows has.
-fn page_members(page: &FinishedPage, rows_affected: Option<u64>) -> String {
+/// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has; and
+/// where in it the rows are. They are not copied, for they may be many.
+fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Range<usize>) {
     let columns: Vec<Value> =
         page.columns.iter().map(|column| json!({"name": column.name, "type": column.type_name})).collect();
-    format!(
-        r#""columns":{},"rows":[{}],"row_count":{},"rows_affected":{},"truncated":{}"#,
-        Value::from(columns),
-        page.json,
-        page.rows,
-        rows_affected.map_or("null".to_owned(), |count| count.to_string()),
-        page.cut.is_some(),
-    )
+    let before = format!(r#"{{"columns":{},"rows":["#, Value::from(columns));
+    let rows = before.len()..before.len() + page.json.len();
+    let mut members = page.json;
+    members.insert_str(0, &before);
+    let affected = rows_affected.map_or("null".to_owned(), |count| count.to_string());
+    let cut = page.cut.is_some();
+    members.push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}"#, page.rows));
+    (members, rows)
 }
 
 /// The schemas of those members.

@@ -13,17 +13,14 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::encoded;
 use crate::actors::session::{Call, CallError};
 use crate::settings::AccessMode;
 use crate::tools::{Answer, TOOLS, Tool};
-
-/// The key under which an answer's encoded JSON travels through rmcp, whose `structuredContent` is a value tree: one
-/// string instead of a node a cell. The transport puts the text itself in its place; no other object has this key.
-pub const ENCODED: &str = "\u{1}encoded";
 
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
@@ -186,6 +183,6 @@ fn result(answer: Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
     result.meta = answer.failure.map(|facts| MetaObject(JsonObject::from_iter([(FAILURE.to_owned(), *facts)])));
-    result.structured_content = answer.structured.map(|encoded| json!({ ENCODED: encoded }));
+    result.structured_content = answer.structured.map(|structured| encoded::pack(structured, answer.rows));
     result
 }

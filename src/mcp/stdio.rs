@@ -13,22 +13,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    CallToolRequest, CallToolResult, ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData,
-    JsonRpcMessage, JsonRpcRequest, RequestId, ServerJsonRpcMessage, ServerResult,
+    CallToolRequest, ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage,
+    JsonRpcRequest, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
 use serde_json::Value;
 use slog::Logger;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
 
-use super::server::ENCODED;
 use crate::log::{debug, warn};
 
 /// Answers not yet taken by the client, in bytes, past which its requests are no longer read.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+mod outgoing;
+
+use outgoing::Outgoing;
 
 /// The stdio transport.
 pub struct Stdio<R> {
@@ -107,7 +110,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Stdio<R> {
     type Error = io::Error;
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        std::future::ready(self.traffic.put(&message))
+        std::future::ready(self.traffic.put(message))
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
@@ -235,7 +238,7 @@ pub struct Traffic {
 #[derive(Default)]
 struct TrafficState {
     in_flight: HashSet<RequestId>,
-    out: BytesMut,
+    out: Outgoing,
     /// Bytes taken by the writer and not yet written.
     writing: usize,
     broken: bool,
@@ -262,16 +265,16 @@ impl Traffic {
             "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{},\"message\":{message}}}}}\n",
             error.code.0
         );
-        self.state().out.extend_from_slice(line.as_bytes());
+        self.state().out.line(&line);
         self.filled.notify_one();
     }
 
-    fn put(&self, message: &ServerJsonRpcMessage) -> io::Result<()> {
+    fn put(&self, message: ServerJsonRpcMessage) -> io::Result<()> {
         let mut state = self.state();
         if state.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let answered = match message {
+        let answered = match &message {
             JsonRpcMessage::Response(response) => Some(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
@@ -280,11 +283,7 @@ impl Traffic {
         if answered.is_some_and(|id| !state.in_flight.remove(id)) {
             return Ok(());
         }
-        let before = state.out.len();
-        let encoded = encode(message, &mut state.out);
-        if encoded.is_err() {
-            state.out.truncate(before);
-        }
+        let encoded = state.out.message(message);
         drop(state);
         self.filled.notify_one();
         self.moved.notify_waiters();
@@ -322,22 +321,18 @@ impl Traffic {
 /// Writes what the buffer holds, all of it at a time.
 async fn write<W: AsyncWrite + Unpin>(mut output: W, traffic: Arc<Traffic>, gone: CancellationToken, log: Logger) {
     loop {
-        let bytes = {
+        let out = {
             let mut state = traffic.state();
-            let bytes = state.out.split();
-            state.writing = bytes.len();
-            bytes
+            let out = state.out.take();
+            state.writing = out.len();
+            out
         };
         traffic.moved.notify_waiters();
-        if bytes.is_empty() {
+        if out.len() == 0 {
             traffic.filled.notified().await;
             continue;
         }
-        let written = async {
-            output.write_all(&bytes).await?;
-            output.flush().await
-        };
-        if let Err(error) = written.await {
+        if let Err(error) = out.write_to(&mut output).await {
             debug!(log, "stdout is closed"; "why" => error.to_string());
             traffic.state().broken = true;
             traffic.moved.notify_waiters();
@@ -345,56 +340,6 @@ async fn write<W: AsyncWrite + Unpin>(mut output: W, traffic: Arc<Traffic>, gone
             return;
         }
     }
-}
-
-/// A message as a line; of a tool's result the structured part goes out as it was encoded.
-fn encode(message: &ServerJsonRpcMessage, out: &mut BytesMut) -> io::Result<()> {
-    if let JsonRpcMessage::Response(response) = message
-        && let ServerResult::CallToolResult(result) = &response.result
-        && let Some(structured) = encoded(result)
-    {
-        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-        to_writer(out, &response.id)?;
-        out.extend_from_slice(b",\"result\":{\"content\":");
-        to_writer(out, &result.content)?;
-        out.extend_from_slice(b",\"structuredContent\":");
-        out.extend_from_slice(structured.as_bytes());
-        if let Some(kind) = &result.result_type {
-            out.extend_from_slice(b",\"resultType\":");
-            to_writer(out, kind)?;
-        }
-        if let Some(is_error) = &result.is_error {
-            out.extend_from_slice(b",\"isError\":");
-            to_writer(out, is_error)?;
-        }
-        if let Some(meta) = &result.meta {
-            out.extend_from_slice(b",\"_meta\":");
-            to_writer(out, meta)?;
-        }
-        out.extend_from_slice(b"}}\n");
-        return Ok(());
-    }
-    to_writer(out, message)?;
-    out.extend_from_slice(b"\n");
-    Ok(())
-}
-
-fn encoded(result: &CallToolResult) -> Option<&str> {
-    result.structured_content.as_ref()?.as_object()?.get(ENCODED)?.as_str()
-}
-
-fn to_writer(out: &mut BytesMut, value: &impl serde::Serialize) -> io::Result<()> {
-    struct Extend<'a>(&'a mut BytesMut);
-    impl io::Write for Extend<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    Ok(serde_json::to_writer(Extend(out), value)?)
 }
 
 /// The lines of a stream, each at most `bytes_max` long.

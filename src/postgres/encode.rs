@@ -30,7 +30,7 @@ use std::fmt;
 
 use tokio_postgres::types::Type;
 
-pub use json::write_json_string;
+pub use json::{push_json_escaped, write_json_string};
 use rule::Rule;
 pub(super) use rule::delimiter;
 

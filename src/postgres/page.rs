@@ -290,6 +290,7 @@ impl Page {
 
     /// The page as it goes into an answer.
     pub fn finish(mut self) -> FinishedPage {
+        let mut rows_in_text = None;
         if self.format == Format::Json {
             self.text.extend_from_slice(b"{\"columns\":[");
             for (at, column) in self.columns.iter().enumerate() {
@@ -299,13 +300,14 @@ impl Page {
                 write_json_string(column.name.as_bytes(), &mut self.text);
             }
             self.text.extend_from_slice(b"],\"rows\":[");
-            self.text.extend_from_slice(&self.json);
+            rows_in_text = Some(self.text.len());
             self.text.extend_from_slice(b"]}\n");
         }
         FinishedPage {
             columns: self.columns,
             json: into_string(self.json),
             text: into_string(self.text),
+            rows_in_text,
             rows: self.rows,
             cut: self.cut,
         }
@@ -329,10 +331,22 @@ pub struct FinishedPage {
     pub json: String,
     /// The rows in the format asked for.
     pub text: String,
+    /// Where in the text the rows go, in bytes, if they stand there as JSON: they are not copied.
+    pub rows_in_text: Option<usize>,
     /// How many there are.
     pub rows: usize,
     /// The limit that cut the answer, if one did.
     pub cut: Option<Cut>,
+}
+
+impl FinishedPage {
+    /// The text with its rows.
+    pub fn whole_text(&self) -> String {
+        match self.rows_in_text {
+            Some(at) => format!("{}{}{}", &self.text[..at], self.json, &self.text[at..]),
+            None => self.text.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

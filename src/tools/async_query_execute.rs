@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Parameters, Whole, arguments};
-use super::{Answer, Defaults, FormatArgument, Reach, Tool};
+use super::{Answer, Defaults, FormatArgument, Reach, Rows, Tool};
 use crate::actors::executor::{Answered, Query};
 use crate::postgres::run::{Outcome, Reading, Statement};
 
@@ -84,30 +84,34 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.query.send(query).await {
-        Ok(Ok(answered)) => answer(&answered),
+        Ok(Ok(answered)) => answer(answered),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }
 }
 
 /// The answer that a page is.
-pub(super) fn answer(answered: &Answered<Outcome>) -> Answer {
-    let outcome = &answered.answer;
-    let page = &outcome.page;
-    let mut text = format!("{}\n", super::headline(outcome));
-    if !page.columns.is_empty() {
-        text.push_str(&page.text);
+pub(super) fn answer(answered: Answered<Outcome>) -> Answer {
+    let headline = format!("{}\n", super::headline(&answered.answer));
+    let Outcome { mut page, rows_affected } = answered.answer;
+    let in_text = page.rows_in_text.map(|at| headline.len() + at);
+    let mut text = std::mem::take(&mut page.text);
+    if page.columns.is_empty() {
+        text.clear();
     }
+    text.insert_str(0, &headline);
     if let Some(cut) = page.cut {
         text.push_str(&super::cut_note(cut, answered.cursor.as_ref()));
         text.push('\n');
     }
-    let structured = format!(
-        r#"{{{},"cursor":{},"duration_ms":{},"generation":{}}}"#,
-        super::page_members(page, outcome.rows_affected),
+    let has_columns = !page.columns.is_empty();
+    let (mut structured, in_structured) = super::page_members(page, rows_affected);
+    structured.push_str(&format!(
+        r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
         json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
         super::milliseconds(answered.took),
         answered.generation,
-    );
-    Answer { text, structured: Some(structured), is_error: false, failure: None }
+    ));
+    let rows = in_text.filter(|_| has_columns).map(|in_text| Rows { in_text, in_structured });
+    Answer { rows, ..Answer::success(text, structured) }
 }

@@ -107,7 +107,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let reading = Reading { limits: defaults.limits, format: Format::Table };
     let batch = Batch { tool: TOOL.name, statements, reading, timeout: super::timeout(timeout_ms) };
     match reach.batch.send(batch).await {
-        Ok(Ok(answered)) => answer(&answered),
+        Ok(Ok(answered)) => answer(answered),
         Ok(Err(BatchError { statement: Some(number), error })) => {
             let text = format!(
                 "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
@@ -122,13 +122,13 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     }
 }
 
-fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
-    let outcomes = &answered.answer;
+fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
+    let outcomes = answered.answer;
     let mut text = format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement"));
     let mut results = Vec::with_capacity(outcomes.len());
-    for (at, outcome) in outcomes.iter().enumerate() {
-        let page = &outcome.page;
-        text.push_str(&format!("\n{}: {}\n", at + 1, super::headline(outcome)));
+    for (at, outcome) in outcomes.into_iter().enumerate() {
+        text.push_str(&format!("\n{}: {}\n", at + 1, super::headline(&outcome)));
+        let Outcome { page, rows_affected } = outcome;
         if !page.columns.is_empty() {
             text.push_str(&page.text);
         }
@@ -136,7 +136,9 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
             text.push_str(&super::cut_note_of_batch(cut));
             text.push('\n');
         }
-        results.push(format!("{{{}}}", super::page_members(page, outcome.rows_affected)));
+        let (mut members, _) = super::page_members(page, rows_affected);
+        members.push('}');
+        results.push(members);
     }
     let structured = format!(
         r#"{{"results":[{}],"duration_ms":{},"generation":{}}}"#,
@@ -144,5 +146,5 @@ fn answer(answered: &Answered<Vec<Outcome>>) -> Answer {
         super::milliseconds(answered.took),
         answered.generation,
     );
-    Answer { text, structured: Some(structured), is_error: false, failure: None }
+    Answer::success(text, structured)
 }

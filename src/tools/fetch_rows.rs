@@ -67,7 +67,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.fetch.send(fetch).await {
-        Ok(Ok(answered)) => async_query_execute::answer(&answered),
+        Ok(Ok(answered)) => async_query_execute::answer(answered),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }

@@ -97,5 +97,5 @@ fn answer(summary: &PerformanceSummary) -> Answer {
             text
         }
     };
-    Answer { text, structured: Some(structured.to_string()), is_error: false, failure: None }
+    Answer::success(text, structured.to_string())
 }

@@ -129,5 +129,5 @@ fn answer(list: &SlowList) -> Answer {
         "over_threshold": list.over,
         "queries": queries,
     });
-    Answer { text, structured: Some(structured.to_string()), is_error: false, failure: None }
+    Answer::success(text, structured.to_string())
 }

@@ -188,7 +188,7 @@ async fn each_format_lays_out_what_would_break_it() {
         ),
     ] {
         world.reading.format = format;
-        assert_eq!(world.query(sql).await.unwrap().answer.page.text, text, "{format:?}");
+        assert_eq!(world.query(sql).await.unwrap().answer.page.whole_text(), text, "{format:?}");
     }
     for format in [Format::Table, Format::Csv, Format::Markdown] {
         world.reading.format = format;

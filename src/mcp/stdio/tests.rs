@@ -5,8 +5,9 @@ mod writing;
 use std::pin::pin;
 
 use futures_util::{FutureExt, poll};
+use rmcp::model::ServerResult;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, duplex};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
 use super::*;
 

@@ -119,10 +119,10 @@ fn push_utf8(text: &[u8], out: &mut Vec<u8>) {
 
 fn push_escaped_utf8(text: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(text) {
-        Ok(text) => push_escaped(text.as_bytes(), out),
+        Ok(text) => push_json_escaped(text.as_bytes(), out),
         Err(_) => {
             for chunk in text.utf8_chunks() {
-                push_escaped(chunk.valid().as_bytes(), out);
+                push_json_escaped(chunk.valid().as_bytes(), out);
                 if !chunk.invalid().is_empty() {
                     out.extend_from_slice("\u{fffd}".as_bytes());
                 }
@@ -131,8 +131,9 @@ fn push_escaped_utf8(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Runs of bytes that stand for themselves are copied at once.
-fn push_escaped(mut text: &[u8], out: &mut Vec<u8>) {
+/// Appends UTF-8 as the inside of a JSON string, or any part of it. Runs of bytes that stand for themselves are copied
+/// at once.
+pub fn push_json_escaped(mut text: &[u8], out: &mut Vec<u8>) {
     while let Some(at) = text.iter().position(|&byte| ESCAPES[usize::from(byte)] != 0) {
         let byte = text[at];
         out.extend_from_slice(&text[..at]);

@@ -93,7 +93,7 @@ async fn a_page_is_laid_out_in_each_format_and_is_the_same_json_in_all() {
         ),
     ] {
         let page = page(format, ALL, &columns, &rows).await;
-        assert_eq!(page.text, expected, "{format:?}");
+        assert_eq!(page.whole_text(), expected, "{format:?}");
         assert_eq!(page.json, json, "{format:?}");
         assert_eq!((page.rows, page.cut), (4, None), "{format:?}");
         serde_json::from_str::<serde_json::Value>(&format!("[{}]", page.json)).expect("JSON");
@@ -121,7 +121,7 @@ async fn a_cell_keeps_its_place_whatever_is_in_it() {
             (Format::Markdown, format!("| c |\n|---|\n| {markdown} |\n")),
         ] {
             let page = page(format, ALL, &[("c", Type::TEXT)], &[vec![text(value)]]).await;
-            assert_eq!(page.text, expected, "{value:?} as {format:?}");
+            assert_eq!(page.whole_text(), expected, "{value:?} as {format:?}");
             let cells: Vec<String> = serde_json::from_str(&page.json).unwrap();
             assert_eq!(cells, [value], "{format:?}");
         }
@@ -139,7 +139,7 @@ async fn a_column_may_have_any_name_none_and_the_same_as_another() {
         (Format::Markdown, "| ?column? | a\\|\"b<br>c | a | a |\n|---|---|---|---|\n"),
     ] {
         let page = page(format, ALL, &columns, &row).await;
-        assert!(page.text.starts_with(header), "{format:?}: {}", page.text);
+        assert!(page.whole_text().starts_with(header), "{format:?}: {}", page.whole_text());
         assert_eq!(page.json, "[1,2,3,4]", "no value hides another of its column's name");
         let names: Vec<&str> = page.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["?column?", "a|\"b\nc", "a", "a"]);
@@ -158,7 +158,7 @@ async fn a_page_without_rows_is_its_header_and_one_without_columns_its_lines() {
         let empty = page(format, ALL, &[("a", Type::INT4), ("b", Type::TEXT)], &[]).await;
         assert_eq!((empty.text.as_str(), empty.json.as_str(), empty.rows), (no_rows, "", 0), "{format:?}");
         let bare = page(format, ALL, &[], &[vec![], vec![]]).await;
-        assert_eq!((bare.text.as_str(), bare.json.as_str(), bare.rows), (no_columns, "[],[]", 2), "{format:?}");
+        assert_eq!((&*bare.whole_text(), bare.json.as_str(), bare.rows), (no_columns, "[],[]", 2), "{format:?}");
     }
 }
 
@@ -195,8 +195,8 @@ async fn an_answer_is_cut_between_rows_by_the_first_limit_that_is_reached() {
             let kept: Vec<Vec<usize>> = serde_json::from_str(&format!("[{}]", page.json)).unwrap();
             assert_eq!(kept, (10..10 + count).map(|n| vec![n]).collect::<Vec<_>>(), "{what} as {format:?}");
             let last = format!("{}", 10 + count - 1);
-            assert!(page.text.contains(&last), "{what} as {format:?}");
-            assert!(!page.text.contains(&format!("{}", 10 + count)), "{what} as {format:?}: {}", page.text);
+            assert!(page.whole_text().contains(&last), "{what} as {format:?}");
+            assert!(!page.whole_text().contains(&format!("{}", 10 + count)), "{what} as {format:?}: {}", page.whole_text());
         }
     }
 }
@@ -231,7 +231,7 @@ async fn a_column_that_only_postgresql_can_show_is_named_and_shown_by_its_text()
         assert_eq!(page.foreign_columns(), [1, 2]);
         page.push(&rows[0], &[(1, Some("$1.00".to_owned())), (2, None)]).unwrap();
         let page = page.finish();
-        assert!(page.text.ends_with(expected), "{format:?}: {}", page.text);
+        assert!(page.whole_text().ends_with(expected), "{format:?}: {}", page.whole_text());
         assert_eq!(page.json, "[1,\"$1.00\",null]", "{format:?}");
     }
 }
@@ -245,6 +245,6 @@ async fn a_value_that_is_none_is_an_error_and_text_that_is_no_utf_8_is_made_some
     for format in FORMATS {
         let page = page(format, ALL, &[("t", Type::TEXT)], &[vec![Some(b"a\xffb".to_vec())]]).await;
         assert_eq!(page.json, "[\"a\u{fffd}b\"]", "{format:?}");
-        assert!(page.text.contains("a\u{fffd}b"), "{format:?}: {}", page.text);
+        assert!(page.whole_text().contains("a\u{fffd}b"), "{format:?}: {}", page.whole_text());
     }
 }

@@ -2,15 +2,17 @@
 
 use std::task::Poll;
 
-use rmcp::model::ContentBlock;
+use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::{ServerHandler, ServiceExt};
 
 use super::*;
+use crate::mcp::encoded;
+use crate::tools::Rows;
 
 /// A result whose structured part is already encoded, as tools make it.
 fn encoded_answer(id: i64, text: &str, structured: String) -> ServerJsonRpcMessage {
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = Some(json!({ ENCODED: structured }));
+    result.structured_content = Some(encoded::pack(structured, None));
     ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), RequestId::Number(id))
 }
 
@@ -44,6 +46,29 @@ async fn an_encoded_result_goes_out_as_it_is_and_any_message_is_one_line() {
     client.transport.send(message).await.unwrap();
     let answer = client.answer().await;
     assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!("a"), &json!(true)));
+}
+
+#[tokio::test]
+async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
+    let mut client = Client::with_pipe(1 << 16);
+    for (id, size) in [1, 100, 16 << 10, 100_000, 1 << 20].into_iter().enumerate() {
+        // Quotes, controls and characters of several bytes, wherever a piece may end.
+        let values: Vec<String> = (0..size / 10).map(|n| format!("{n}\"\n\u{1}é💡")).collect();
+        let rows = serde_json::to_string(&values).unwrap();
+        let structured = format!(r#"{{"before":1,"rows":{rows},"after":2}}"#);
+        let start = r#"{"before":1,"rows":"#.len();
+        let place = Rows { in_text: 7, in_structured: start..start + rows.len() };
+        let mut result = CallToolResult::success(vec![ContentBlock::text("before \"after\"")]);
+        result.structured_content = Some(encoded::pack(structured.clone(), Some(place)));
+        client.asks(json!(id)).await;
+        let id = RequestId::Number(id as i64);
+        client.transport.send(ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), id)).await.unwrap();
+        let answer = client.answer().await;
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+        assert_eq!(text, format!("before {rows}\"after\""), "{size}");
+        let wanted: Value = serde_json::from_str(&structured).unwrap();
+        assert_eq!(answer["result"]["structuredContent"], wanted, "{size}");
+    }
 }
 
 #[tokio::test]
