@@ -17,6 +17,7 @@ use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::{Reading, Statement};
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, Inputs};
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
@@ -56,9 +57,15 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let actors = Actors::start(&loaded, inputs, None, &no_log).unwrap();
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
-    let query = Query { tool: "bench", statement, reading: Reading { limits, format: Format::Table }, timeout: None };
+    let query = Query {
+        tool: "bench",
+        statement,
+        reading: Reading { limits, format: Format::Table },
+        timeout: None,
+        progress: Progress::default(),
+    };
     let arguments = json!({"query": "select 1"}).as_object().unwrap().clone();
-    let call = Call { tool: "async_query_execute".to_owned(), arguments };
+    let call = Call { tool: "async_query_execute".to_owned(), arguments, progress: Progress::default() };
     let mut host = Host::start(folder);
     host.initialize();
 

@@ -23,6 +23,7 @@ use crate::log::{LogControl, error, info, warn};
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
+use crate::progress::Progress;
 use crate::settings::{self, AccessMode, Inputs, Loaded};
 use crate::tools::Reach;
 
@@ -74,6 +75,7 @@ impl System {
         let executor = Executor::new(settings, metrics.clone().recipient(), endings.clone(), log)?;
         let executor = start_vital(executor, &lost);
         let reach = Reach {
+            progress: Progress::default(),
             query: executor.clone().recipient(),
             fetch: executor.clone().recipient(),
             batch: executor.clone().recipient(),

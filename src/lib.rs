@@ -13,6 +13,7 @@
 //!
 //! - [`settings`]: what an operator can choose, loaded in layers and checked once.
 //! - [`actors::config_watcher`]: files in, one checked change out.
+//! - [`progress`]: how far a call has come, told to a client that asks.
 //! - [`log`]: the root logger.
 //! - [`app`]: wires it all and ends it.
 //! - [`demo`]: a private PostgreSQL, and a host's side of a conversation.
@@ -23,5 +24,6 @@ pub mod demo;
 pub mod log;
 pub mod mcp;
 pub mod postgres;
+pub mod progress;
 pub mod settings;
 pub mod tools;

@@ -13,6 +13,7 @@ use crate::actors::metrics::{SlowQueries, Summary};
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
+use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 
 mod arguments;
@@ -67,9 +68,11 @@ impl Tool {
     }
 }
 
-/// Whom a tool can ask.
+/// Whom a tool can ask, and whom it tells how far it is.
 #[derive(Clone)]
 pub struct Reach {
+    /// Whoever waits for the call.
+    pub progress: Progress,
     /// The executor.
     pub query: Recipient<Query>,
     /// The executor.

@@ -13,6 +13,7 @@ use common::scripted::scripted;
 use common::settings_with;
 use mcp_server_postgres::actors::session::{Call, Session};
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::LogSettings;
 use mcp_server_postgres::tools::Reach;
 use serde_json::{Value, json};
@@ -124,10 +125,21 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
-    let reach = Reach { query, fetch: scripted().0, batch, summary: scripted().0, slow_queries: scripted().0 };
+    let reach = Reach {
+        progress: Progress::default(),
+        query,
+        fetch: scripted().0,
+        batch,
+        summary: scripted().0,
+        slow_queries: scripted().0,
+    };
     let (publish, _access) = tokio::sync::watch::channel(settings.access);
     let session = Session::new(&settings, reach, publish, &world.log).start();
-    let call = Call { tool: "performance_summary".to_owned(), arguments: serde_json::Map::new() };
+    let call = Call {
+        tool: "performance_summary".to_owned(),
+        arguments: serde_json::Map::new(),
+        progress: Progress::default(),
+    };
     assert!(session.send(call).await.unwrap().is_err());
     let [lines] = world.end(["server.log"]);
     let line = &lines[0];

@@ -32,6 +32,7 @@ use crate::postgres::page::{Format, Limits};
 use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
 use crate::postgres::run::{Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
+use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
@@ -46,6 +47,8 @@ pub struct Query {
     pub reading: Reading,
     /// How long the call may take, waiting included.
     pub timeout: Option<Duration>,
+    /// How far it has come, for whoever waits.
+    pub progress: Progress,
 }
 
 /// Reads on where an answer was cut and replies with the next page. Sent by the tool that fetches.
@@ -62,6 +65,8 @@ pub struct Fetch {
     pub format: Option<Format>,
     /// How long the call may take.
     pub timeout: Option<Duration>,
+    /// How far it has come, for whoever waits.
+    pub progress: Progress,
 }
 
 /// Closes every cursor. Sent when the process ends.
@@ -81,6 +86,8 @@ pub struct Batch {
     pub reading: Reading,
     /// How long the call may take, waiting included.
     pub timeout: Option<Duration>,
+    /// How far it has come, for whoever waits.
+    pub progress: Progress,
 }
 
 /// Says that the settings have changed. Sent by the config watcher to everybody whose work depends on them.

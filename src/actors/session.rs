@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::executor::ConfigChanged;
 use super::wanted::WhileWanted;
 use crate::log::{debug, warn};
+use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 use crate::tools::{self, Answer, Defaults, Reach};
 
@@ -27,6 +28,8 @@ pub struct Call {
     pub tool: String,
     /// Its arguments.
     pub arguments: Map<String, Value>,
+    /// How far it has come, for whoever waits.
+    pub progress: Progress,
 }
 
 /// Why a call never began.
@@ -88,7 +91,8 @@ impl Handler<Call> for Session {
         }
         let place = Place::take(&self.in_flight);
         debug!(self.log, "call begins"; "tool" => tool.name);
-        let work = (tool.call)(self.reach.clone(), self.defaults, call.arguments);
+        let reach = Reach { progress: call.progress, ..self.reach.clone() };
+        let work = (tool.call)(reach, self.defaults, call.arguments);
         WhileWanted::new(async move {
             let answer = work.await;
             drop(place);

@@ -4,26 +4,32 @@
 //! mode, which the session publishes: the tools' annotations follow it, and a change is told to the client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Recipient;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject, ListToolsResult,
-    MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool as Listed,
-    ToolAnnotations,
+    MetaObject, PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ServerCapabilities, ServerConfig,
+    SubscriptionFilter, Tool as Listed, ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::encoded;
 use crate::actors::session::{Call, CallError};
+use crate::progress::Progress;
 use crate::settings::AccessMode;
 use crate::tools::{Answer, TOOLS, Tool};
 
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
+
+/// How often the client is told of a call's progress, if it asks for that.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// The server as one client sees it.
 #[derive(Clone)]
@@ -71,13 +77,18 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let call = Call { tool: request.name.into_owned(), arguments: request.arguments.unwrap_or_default() };
+        let token = context.meta.get_progress_token();
+        let progress = if token.is_some() { Progress::counted() } else { Progress::default() };
+        let (tool, arguments) = (request.name.into_owned(), request.arguments.unwrap_or_default());
+        let reply = self.session.send(Call { tool, arguments, progress: progress.clone() });
         // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
         let reply = tokio::select! {
             biased;
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled by the client", None)),
             () = self.ending.cancelled() => return Err(ErrorData::internal_error("the server is ending", None)),
-            reply = self.session.send(call) => reply,
+            reply = reply => reply,
+            // It ends with the answer, so nothing is told after that.
+            () = tell(&context.peer, token, progress) => unreachable!("it goes on for as long as the call"),
         };
         match reply {
             Ok(Ok(answer)) => Ok(CallToolResponse::Complete(result(answer))),
@@ -140,6 +151,22 @@ impl ServerHandler for Server {
                 }
             }
         }
+    }
+}
+
+/// Tell the client of a call's progress, if it gave a token for that. Never ends.
+async fn tell(peer: &Peer<RoleServer>, token: Option<ProgressToken>, progress: Progress) {
+    let Some(token) = token else { return std::future::pending().await };
+    let began = Instant::now();
+    let mut next = interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        next.tick().await;
+        // It must grow each time (spec, progress), which rows need not.
+        let seconds = began.elapsed().as_secs_f64();
+        let told = ProgressNotificationParam::new(token.clone(), seconds);
+        // A client that has gone is seen by the transport.
+        let _ = peer.notify_progress(told.with_message(format!("{progress}, {seconds:.1} s"))).await;
     }
 }
 

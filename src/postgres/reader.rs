@@ -102,6 +102,7 @@ impl Reader {
         if foreign.is_empty() {
             while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {
                 marks.rows_came.set(true);
+                marks.progress.rows(1, row.raw_size_bytes());
                 page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
                 if page.is_cut() {
                     self.ahead.push_front(row);
@@ -115,6 +116,7 @@ impl Reader {
                 let shown = foreign::texts(connection.client(), rows, &self.prepared.types, &foreign).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
+                    marks.progress.rows(1, row.raw_size_bytes());
                     page.push(&row, &shown).map_err(|error| QueryError::undecodable(&error))?;
                     if page.is_cut() {
                         self.ahead.push_front(row);

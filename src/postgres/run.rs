@@ -23,6 +23,7 @@ use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
 use super::reader::Reader;
 use super::sql::Operation;
+use crate::progress::Progress;
 use crate::settings::AccessMode;
 
 /// One statement to run.
@@ -55,9 +56,11 @@ pub struct Reading {
     pub format: Format,
 }
 
-/// How far a statement has come, for whoever may run it once more.
+/// How far a statement has come, for whoever may run it once more, and for whoever waits.
 #[derive(Debug, Default)]
 pub struct Marks {
+    /// What whoever waits is told.
+    pub progress: Progress,
     /// Its transaction has begun.
     pub begun: Cell<bool>,
     /// The first of its rows is there.
@@ -141,8 +144,9 @@ pub async fn more(
     access: AccessMode,
     reading: Reading,
     target: &str,
+    marks: &Marks,
 ) -> Result<(Outcome, bool), QueryError> {
-    Run { connection, target }.page(reader, access, reading, &Marks::default()).await
+    Run { connection, target }.page(reader, access, reading, marks).await
 }
 
 /// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
@@ -156,6 +160,7 @@ pub async fn batch(
     access: AccessMode,
     mut reading: Reading,
     target: &str,
+    marks: &Marks,
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
@@ -163,11 +168,12 @@ pub async fn batch(
     connection.begin(access).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
+        marks.progress.statement_of(statements.len());
         started();
         let result = async {
             refuse(statement, access)?;
             let mut reader = run.open(run.prepare(&statement.sql).await?, statement).await?;
-            reader.page(connection, reading, target, &Marks::default()).await
+            reader.page(connection, reading, target, marks).await
         };
         let result = result.await;
         finished(&result);

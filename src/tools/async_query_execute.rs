@@ -81,6 +81,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         tool: TOOL.name,
         statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
         reading: Reading { limits, format: arguments.format.into() },
+        progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.query.send(query).await {

@@ -105,7 +105,13 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
     let reading = Reading { limits: defaults.limits, format: Format::Table };
-    let batch = Batch { tool: TOOL.name, statements, reading, timeout: super::timeout(timeout_ms) };
+    let batch = Batch {
+        tool: TOOL.name,
+        statements,
+        reading,
+        progress: reach.progress.clone(),
+        timeout: super::timeout(timeout_ms),
+    };
     match reach.batch.send(batch).await {
         Ok(Ok(answered)) => answer(answered),
         Ok(Err(BatchError { statement: Some(number), error })) => {

@@ -64,6 +64,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         cursor: arguments.cursor,
         limits: defaults.limits(arguments.max_rows, arguments.max_bytes),
         format: arguments.format.map(Into::into),
+        progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.fetch.send(fetch).await {

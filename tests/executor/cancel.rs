@@ -2,6 +2,7 @@
 
 use mcp_server_postgres::actors::metrics::Verdict;
 use mcp_server_postgres::postgres::error::Clock;
+use mcp_server_postgres::progress::Progress;
 
 use super::*;
 
@@ -118,6 +119,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
         statement: statement(sql, json!([])),
         reading: world.reading,
         timeout: Some(timeout),
+        progress: Progress::default(),
     };
     let expected = QueryError::TimedOut { clock: Clock::Call, after: timeout };
     let error = world.executor.send(query("select pg_sleep(60)")).await.unwrap().unwrap_err();
@@ -134,7 +136,13 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     world.until_backends("active", 0).await;
 
     let statements = vec![statement("select 1", json!([])), statement("select pg_sleep(60)", json!([]))];
-    let batch = Batch { tool: "a test", statements, reading: world.reading, timeout: Some(timeout) };
+    let batch = Batch {
+        tool: "a test",
+        statements,
+        reading: world.reading,
+        timeout: Some(timeout),
+        progress: Progress::default(),
+    };
     assert_eq!(world.executor.send(batch).await.unwrap().unwrap_err().error, expected);
     world.until_backends("active", 0).await;
     // The batch's two statements are told of, each with what became of it.

@@ -1,6 +1,7 @@
 //! Answers that are read on.
 
 use mcp_server_postgres::actors::executor::CloseCursors;
+use mcp_server_postgres::progress::Progress;
 
 use super::*;
 
@@ -105,7 +106,13 @@ async fn one_connection_is_always_left_for_calls() {
     .await;
     let limits = Limits { rows_max: 10, ..world.reading.limits };
     let reading = Reading { limits, ..world.reading };
-    let query = Query { tool: "a test", statement: statement(NUMBERS, json!([])), reading, timeout: None };
+    let query = Query {
+        tool: "a test",
+        statement: statement(NUMBERS, json!([])),
+        reading,
+        timeout: None,
+        progress: Progress::default(),
+    };
     let answered = world.executor.send(query).await.unwrap().unwrap();
     assert!(answered.answer.page.cut.is_some() && answered.cursor.is_none());
     assert_eq!(world.rows("select 1").await, "[[1]]");
@@ -198,7 +205,13 @@ async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
     for sql in
         ["select put(n) from generate_series(1, 200) n", "insert into t select generate_series(1, 50) returning n"]
     {
-        let query = Query { tool: "a test", statement: statement(sql, json!([])), reading, timeout: None };
+        let query = Query {
+            tool: "a test",
+            statement: statement(sql, json!([])),
+            reading,
+            timeout: None,
+            progress: Progress::default(),
+        };
         let answered = world.executor.send(query).await.unwrap().unwrap();
         assert!(answered.answer.page.cut.is_some() && answered.cursor.is_none(), "{sql}");
         assert!(world.observed::<i64>("select count(*) from t").await >= 10, "{sql}");

@@ -16,6 +16,7 @@ use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::postgres::run::{Outcome, Reading, Statement};
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, Secret, Settings};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
@@ -85,7 +86,13 @@ impl World {
     /// Ask and do not wait.
     fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
         let statement = statement(sql, parameters);
-        self.executor.send(Query { tool: "a test", statement, reading: self.reading, timeout: None })
+        self.executor.send(Query {
+            tool: "a test",
+            statement,
+            reading: self.reading,
+            timeout: None,
+            progress: Progress::default(),
+        })
     }
 
     async fn query(&self, sql: &str) -> Result<Answered<Outcome>, QueryError> {
@@ -104,7 +111,13 @@ impl World {
     /// Ask for at most so many rows, whose answer has a cursor.
     async fn first(&self, sql: &str, rows_max: usize) -> (String, Cursor) {
         let reading = Reading { limits: Limits { rows_max, ..self.reading.limits }, ..self.reading };
-        let query = Query { tool: "a test", statement: statement(sql, json!([])), reading, timeout: None };
+        let query = Query {
+            tool: "a test",
+            statement: statement(sql, json!([])),
+            reading,
+            timeout: None,
+            progress: Progress::default(),
+        };
         let answered = self.executor.send(query).await.unwrap().unwrap();
         (format!("[{}]", answered.answer.page.json), answered.cursor.unwrap())
     }
@@ -113,7 +126,14 @@ impl World {
     fn fetch(&self, cursor: &Cursor, rows_max: usize) -> Request<Executor, Fetch> {
         let limits = Limits { rows_max, ..self.reading.limits };
         let cursor = cursor.handle.clone();
-        self.executor.send(Fetch { tool: "a test", cursor, limits, format: None, timeout: None })
+        self.executor.send(Fetch {
+            tool: "a test",
+            cursor,
+            limits,
+            format: None,
+            timeout: None,
+            progress: Progress::default(),
+        })
     }
 
     /// The next rows as JSON, and the cursor for those after them.
@@ -129,7 +149,13 @@ impl World {
 
     fn ask_batch(&self, statements: &[(&str, Value)]) -> Request<Executor, Batch> {
         let statements = statements.iter().map(|(sql, parameters)| statement(sql, parameters.clone())).collect();
-        self.executor.send(Batch { tool: "a test", statements, reading: self.reading, timeout: None })
+        self.executor.send(Batch {
+            tool: "a test",
+            statements,
+            reading: self.reading,
+            timeout: None,
+            progress: Progress::default(),
+        })
     }
 
     async fn batch(&self, statements: &[(&str, Value)]) -> Result<Answered<Vec<Outcome>>, BatchError> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::SslMode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -51,7 +52,13 @@ async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>
     let (executor, _finished, _log) = start(&settings);
     let statement = statement("select ssl from pg_stat_ssl where pid = pg_backend_pid()", json!([]));
     let limits = Limits { rows_max: 1, bytes_max: 1000 };
-    let query = Query { tool: "a test", statement, reading: Reading { limits, format: Format::Table }, timeout: None };
+    let query = Query {
+        tool: "a test",
+        statement,
+        reading: Reading { limits, format: Format::Table },
+        timeout: None,
+        progress: Progress::default(),
+    };
     match executor.send(query).await.unwrap() {
         Ok(answered) => Ok(answered.answer.page.json == "[true]"),
         Err(error) => Err(error.for_model()),
@@ -119,7 +126,13 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
     let (executor, _finished, log) = start(&settings);
     let reading = Reading { limits: Limits { rows_max: 1, bytes_max: 1000 }, format: Format::Table };
     let query = |sql: &str| {
-        executor.send(Query { tool: "a test", statement: statement(sql, json!([])), reading, timeout: None })
+        executor.send(Query {
+            tool: "a test",
+            statement: statement(sql, json!([])),
+            reading,
+            timeout: None,
+            progress: Progress::default(),
+        })
     };
     let sleeping = actix_rt::spawn(query("select pg_sleep(60)"));
     let active = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'";

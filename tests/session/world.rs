@@ -11,6 +11,7 @@ use mcp_server_postgres::actors::session::{Call, Session};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, FinishedPage};
 use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, Settings};
 use mcp_server_postgres::tools::{Answer, Reach};
 use tokio::sync::watch;
@@ -44,14 +45,14 @@ impl World {
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
         let (publish, access) = watch::channel(settings.access);
-        let reach = Reach { query, fetch, batch, summary, slow_queries };
+        let reach = Reach { progress: Progress::default(), query, fetch, batch, summary, slow_queries };
         let session = Session::new(&settings, reach, publish, &no_log()).start();
         Self { session, queries, fetches, batches, summaries, slow_lists, access, settings: Arc::new(settings) }
     }
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
         let arguments = serde_json::from_str(arguments).unwrap();
-        self.session.send(Call { tool: tool.to_owned(), arguments })
+        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
     }
 
     /// A call of the query tool with this text.

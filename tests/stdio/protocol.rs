@@ -144,3 +144,50 @@ async fn more_rows_than_a_pipe_holds_come_whole() {
     assert_eq!(rows.as_array().unwrap().len(), 50_000);
     assert_eq!(rows[49_999][0], 50_000);
 }
+
+#[tokio::test]
+async fn a_call_that_asks_is_told_of_its_progress_until_its_answer_and_no_longer() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "").await;
+    let call = |token: Value, tool: &str, arguments: Value| {
+        let meta = if token.is_null() { json!({}) } else { json!({"progressToken": token}) };
+        json!({"name": tool, "arguments": arguments, "_meta": meta})
+    };
+    // Nobody has asked to be told of this one.
+    let silent = json!({"query": "select pg_sleep(1.2)"});
+    let silent = server.send("tools/call", call(Value::Null, "async_query_execute", silent)).await;
+    let rows = json!({"query": "select n, case when n = 300 then pg_sleep(2.3) end from generate_series(1, 300) n"});
+    let told = server.send("tools/call", call(json!("a"), "async_query_execute", rows)).await;
+    let batch = json!({"queries": [{"query": "select 1"}, {"query": "select pg_sleep(2.3)"}]});
+    let batch = server.send("tools/call", call(json!(7), "batch_query_execute", batch)).await;
+    let (mut progress, mut answered) = (Vec::<(Value, f64, String)>::new(), Vec::new());
+    while answered.len() < 3 {
+        let heard = server.hear().await;
+        let params = &heard["params"];
+        if heard["method"] == "notifications/progress" {
+            let message = params["message"].as_str().unwrap().to_owned();
+            progress.push((params["progressToken"].clone(), params["progress"].as_f64().unwrap(), message));
+        } else {
+            assert_eq!(heard["result"]["isError"], false, "{heard}");
+            answered.push(heard["id"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(answered[0], silent);
+    assert!(answered.contains(&told) && answered.contains(&batch));
+    // PostgreSQL sends what is less than a buffer when a fetch ends: the first one of 128 rows.
+    for (token, wanted) in [(json!("a"), "128 rows, "), (json!(7), "statement 2 of 2, 1 row, ")] {
+        let of_it: Vec<_> = progress.iter().filter(|(of, ..)| *of == token).collect();
+        assert!(of_it.len() >= 2, "{progress:?}");
+        assert!(of_it.windows(2).all(|pair| pair[0].1 < pair[1].1), "it must increase: {progress:?}");
+        assert!(of_it.iter().all(|(_, seconds, text)| text.starts_with(wanted) && *seconds >= 1.0), "{progress:?}");
+    }
+    assert_eq!(progress.iter().filter(|(token, ..)| *token != "a" && *token != 7).count(), 0);
+
+    // Cancelled, it is told of no longer: what comes next is the answer to the next request.
+    let cancelled = call(json!("b"), "async_query_execute", json!({"query": "select pg_sleep(60)"}));
+    let cancelled = server.send("tools/call", cancelled).await;
+    assert_eq!(server.hear().await["params"]["progressToken"], "b");
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": cancelled}});
+    server.say(&cancel.to_string()).await;
+    assert_eq!(server.rows("select 'next' from pg_sleep(1.2)").await, json!([["next"]]));
+}

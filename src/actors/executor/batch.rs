@@ -11,7 +11,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Outcome};
+use crate::postgres::run::{self, Marks, Outcome};
 
 impl Handler<Batch> for Executor {
     type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
@@ -24,6 +24,7 @@ impl Handler<Batch> for Executor {
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
+            let marks = Marks { progress: batch.progress.clone(), ..Marks::default() };
             let work = async {
                 loop {
                     let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
@@ -34,6 +35,7 @@ impl Handler<Batch> for Executor {
                         access,
                         batch.reading,
                         &target,
+                        &marks,
                         || {
                             let mut next = queue.next();
                             next.iter_mut().for_each(Running::executing);

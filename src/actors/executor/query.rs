@@ -24,7 +24,8 @@ impl Handler<Query> for Executor {
                 loop {
                     let lease = generation.lease(waiting_max).await?;
                     running.executing();
-                    let (target, marks) = (generation.target(), Marks::default());
+                    let target = generation.target();
+                    let marks = Marks { progress: query.progress.clone(), ..Marks::default() };
                     let connection = lease.connection();
                     let work = run::query(connection, &query.statement, access, query.reading, way, &target, &marks);
                     let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
@@ -86,7 +87,8 @@ impl Handler<Fetch> for Executor {
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format };
-            let work = run::more(open.lease.connection(), &mut open.reader, open.access, reading, &target);
+            let marks = Marks { progress: fetch.progress, ..Marks::default() };
+            let work = run::more(open.lease.connection(), &mut open.reader, open.access, reading, &target, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
             let result = match fetch.timeout {
                 Some(timeout) => within(Clock::Call, timeout, work).await,

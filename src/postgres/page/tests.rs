@@ -196,7 +196,11 @@ async fn an_answer_is_cut_between_rows_by_the_first_limit_that_is_reached() {
             assert_eq!(kept, (10..10 + count).map(|n| vec![n]).collect::<Vec<_>>(), "{what} as {format:?}");
             let last = format!("{}", 10 + count - 1);
             assert!(page.whole_text().contains(&last), "{what} as {format:?}");
-            assert!(!page.whole_text().contains(&format!("{}", 10 + count)), "{what} as {format:?}: {}", page.whole_text());
+            assert!(
+                !page.whole_text().contains(&format!("{}", 10 + count)),
+                "{what} as {format:?}: {}",
+                page.whole_text()
+            );
         }
     }
 }

@@ -1,0 +1,54 @@
+//! How far a call has come, for whoever waits for it: counted where rows arrive, read where the client is told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a call has done so far. Clones count together; the default one counts nothing, for a call whose client does
+/// not ask.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Option<Arc<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    statements: AtomicU64,
+    statements_all: AtomicU64,
+}
+
+impl Progress {
+    /// One that counts.
+    pub fn counted() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// So many rows more have come, of so many bytes as PostgreSQL sends them.
+    pub fn rows(&self, rows: usize, bytes: usize) {
+        if let Some(counts) = &self.0 {
+            counts.rows.fetch_add(rows as u64, Ordering::Relaxed);
+            counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The next of so many statements begins.
+    pub fn statement_of(&self, all: usize) {
+        if let Some(counts) = &self.0 {
+            counts.statements.fetch_add(1, Ordering::Relaxed);
+            counts.statements_all.store(all as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// `statement 2 of 5, 1200 rows, 51200 bytes`.
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(counts) = &self.0 else { return Ok(()) };
+        let [rows, bytes, statements, all] = [&counts.rows, &counts.bytes, &counts.statements, &counts.statements_all]
+            .map(|count| count.load(Ordering::Relaxed));
+        if all > 0 {
+            write!(f, "statement {statements} of {all}, ")?;
+        }
+        write!(f, "{rows} row{}, {bytes} bytes", if rows == 1 { "" } else { "s" })
+    }
+}
