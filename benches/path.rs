@@ -1,16 +1,18 @@
 //! The path of a request: how long `select 1` takes from each station on, and what a start costs.
 //!
 //! All stations are measured in turn, a call each, so that a busy machine is busy for all of them; only ratios of one
-//! run say anything. `make bench` runs it on a private PostgreSQL.
+//! run say anything. `make bench` runs it on a private PostgreSQL, after `compare`, which sees the server from outside,
+//! among others.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+mod common;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{Host, our_server, say};
 use mcp_server_postgres::actors::executor::Query;
 use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
@@ -19,7 +21,7 @@ use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::{Reading, Statement};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, Inputs};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_postgres::NoTls;
 
 const ROUNDS: usize = 3000;
@@ -60,13 +62,13 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let query = Query {
         tool: "bench",
         statement,
-        reading: Reading { limits, format: Format::Table },
+        reading: Reading { limits, format: Format::Table, cell_offset: 0 },
         timeout: None,
         progress: Progress::default(),
     };
     let arguments = json!({"query": "select 1"}).as_object().unwrap().clone();
     let call = Call { tool: "async_query_execute".to_owned(), arguments, progress: Progress::default() };
-    let mut host = Host::start(folder);
+    let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
 
     let mut times: [Vec<Duration>; 5] = Default::default();
@@ -120,13 +122,13 @@ fn start(folder: &Path) {
     let mut resident = None;
     for _ in 0..STARTS {
         let began = Instant::now();
-        let mut host = Host::start(folder);
+        let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
         host.initialize();
         bytes = host.ask("tools/list", &json!({})).to_string().len();
         listed.push(began.elapsed());
         host.ask("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": "select 1"}}));
         answered.push(began.elapsed());
-        resident = host.resident_kib();
+        resident = host.status_kib("VmRSS");
     }
     listed.sort_unstable();
     answered.sort_unstable();
@@ -144,63 +146,6 @@ fn start(folder: &Path) {
     }
 }
 
-/// The server's process, asked one thing at a time.
-struct Host {
-    server: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    requests: u64,
-}
-
-impl Host {
-    fn start(folder: &Path) -> Self {
-        let mut server = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"))
-            .current_dir(folder)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let input = server.stdin.take().unwrap();
-        let output = BufReader::new(server.stdout.take().unwrap());
-        Self { server, input, output, requests: 0 }
-    }
-
-    fn initialize(&mut self) {
-        let client = json!({"name": "bench", "version": "1"});
-        self.ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}));
-        self.input.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").unwrap();
-    }
-
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
-        self.requests += 1;
-        let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
-        self.input.write_all(format!("{request}\n").as_bytes()).unwrap();
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        let mut answer: Value = serde_json::from_str(&line).unwrap();
-        answer["result"].take()
-    }
-
-    /// Where the system tells.
-    fn resident_kib(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

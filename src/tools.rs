@@ -274,20 +274,71 @@ fn cut_note_of_batch(cut: Cut) -> String {
 const GO_ON: &str =
     "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less (WHERE, fewer columns, aggregates)";
 
+/// How the next piece of a cut cell is asked for where the tool itself has no `cell_offset`.
+const READ_ON_ELSEWHERE: &str = "Read on with async_query_execute and cell_offset";
+
+/// The most cells that the text of a page names as cut; the list for programs has all.
+const CUT_CELLS_NAMED_MAX: usize = 5;
+
+/// What to say of the cells that are not shown whole; `read_on` is how the next piece is asked for, up to its offset.
+fn cut_cells_note(page: &FinishedPage, read_on: &str) -> String {
+    let mut note = String::new();
+    for cell in page.cut_cells.iter().take(CUT_CELLS_NAMED_MAX) {
+        let name = &page.columns[cell.column].name;
+        let (row, offset, end, length) = (cell.row + 1, cell.offset, cell.end(), cell.length);
+        note.push_str(&if cell.is_last_piece() {
+            format!("Cell {name} of row {row} is shown from byte {offset} to its end at {length}.\n")
+        } else {
+            format!(
+                "Cell {name} of row {row} is cut: bytes {offset} to {end} of {length}. {read_on} {end} \
+                 (best with only that row and column).\n"
+            )
+        });
+    }
+    match page.cut_cells.len().saturating_sub(CUT_CELLS_NAMED_MAX) {
+        0 => {}
+        more => {
+            note.push_str(&format!("Not shown whole, too: {} (cut_cells has all).\n", counted(more as u64, "cell")))
+        }
+    }
+    note
+}
+
 /// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has; and
 /// where in it the rows are. They are not copied, for they may be many.
 fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Range<usize>) {
     let columns: Vec<Value> =
         page.columns.iter().map(|column| json!({"name": column.name, "type": column.type_name})).collect();
+    let cut_cells: Vec<Value> = page
+        .cut_cells
+        .iter()
+        .map(|cell| {
+            json!({
+                "row": cell.row,
+                "column": page.columns[cell.column].name,
+                "offset": cell.offset,
+                "bytes": cell.bytes,
+                "length": cell.length,
+            })
+        })
+        .collect();
+    let cut_cells = match cut_cells.is_empty() {
+        true => String::new(),
+        false => format!(r#","{CUT_CELLS}":{}"#, Value::from(cut_cells)),
+    };
     let before = format!(r#"{{"columns":{},"rows":["#, Value::from(columns));
     let rows = before.len()..before.len() + page.json.len();
+    let cut = page.is_truncated();
     let mut members = page.json;
     members.insert_str(0, &before);
     let affected = rows_affected.map_or("null".to_owned(), |count| count.to_string());
-    let cut = page.cut.is_some();
-    members.push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}"#, page.rows));
+    members
+        .push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}{cut_cells}"#, page.rows));
     (members, rows)
 }
+
+/// The one of those members that is not always there.
+const CUT_CELLS: &str = "cut_cells";
 
 /// The schemas of those members.
 fn page_properties() -> Map<String, Value> {
@@ -308,11 +359,21 @@ fn page_properties() -> Map<String, Value> {
         "row_count": {"type": "integer"},
         "rows_affected": nullable("integer"),
         "truncated": {"type": "boolean"},
+        CUT_CELLS: {
+            "type": "array",
+            "description": "Cells shown in part, as a string: row (from 0), column, offset, bytes shown, full length.",
+            "items": {"type": "object"},
+        },
     });
     match properties {
         Value::Object(properties) => properties,
         _ => Map::new(),
     }
+}
+
+/// Those of them that are always there.
+fn required(properties: &Map<String, Value>) -> Vec<&String> {
+    properties.keys().filter(|name| *name != CUT_CELLS).collect()
 }
 
 /// The schema of a value of that type, or null.

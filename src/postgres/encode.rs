@@ -22,6 +22,7 @@ mod numeric;
 mod quote;
 mod rule;
 mod scalar;
+mod text;
 mod tsquery;
 mod tsvector;
 mod wire;
@@ -33,6 +34,7 @@ use tokio_postgres::types::Type;
 pub use json::{push_json_escaped, write_json_string};
 use rule::Rule;
 pub(super) use rule::delimiter;
+pub use text::Text;
 
 /// How deep values and types may nest. An anonymous record nests as deep as its query was written.
 const NESTING_MAX: usize = 64;
@@ -64,6 +66,21 @@ impl Codec {
     /// After an error `out` is as it was.
     pub fn write_text(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         undo_on_error(out, |out| self.0.text(raw, out, NESTING_MAX))
+    }
+
+    /// The same text, to take pieces of; not written where the value itself holds it.
+    pub fn text<'a>(&self, raw: &'a [u8]) -> Result<Text<'a>, DecodeError> {
+        if let Some(text) = self.text_at_hand(raw)? {
+            return Ok(text);
+        }
+        let mut text = Vec::new();
+        self.write_text(raw, &mut text)?;
+        Ok(Text::written(text))
+    }
+
+    /// That text where the value itself holds it. Its JSON is never shorter then.
+    pub fn text_at_hand<'a>(&self, raw: &'a [u8]) -> Result<Option<Text<'a>>, DecodeError> {
+        self.0.text_at_hand(raw)
     }
 
     /// Appends one JSON value, without raw newlines. After an error `out` is as it was.

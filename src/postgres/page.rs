@@ -1,11 +1,19 @@
 //! One answer's rows while they arrive: each row is written once as JSON and once as text, and counted against the
 //! answer's limits. Nothing else of a row is kept.
+//!
+//! A row that would pass the limit of bytes is left to the next answer, but for the first: its long cells are cut, so
+//! that there is always an answer to go on from, and what is left of a cell can be asked for by its offset.
+
+mod cell;
+mod layout;
 
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Column, Row};
 
 use super::encode::{Codec, DecodeError, write_json_string};
 use super::params;
+use cell::{Cells, Shares};
+use layout::Layout;
 
 /// How the text of an answer is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,9 +34,17 @@ pub enum Format {
 pub struct Limits {
     /// Rows.
     pub rows_max: usize,
-    /// Bytes of rows, as JSON.
+    /// Bytes of rows, as JSON. A first row of many cells may take more: each has [`CELL_BYTES_MIN`].
     pub bytes_max: usize,
 }
+
+/// No cell is cut below this many bytes of JSON, however little room there is. An integer, a timestamp or a UUID (38
+/// bytes with its quotes) that is half there would be taken for another.
+pub const CELL_BYTES_MIN: usize = 40;
+
+/// What the list of cut cells takes for each, about. It counts as bytes of rows: many rows of small pieces would
+/// otherwise make a list without a bound.
+const CUT_CELL_BYTES: usize = 128;
 
 /// The limit that cut an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +53,34 @@ pub enum Cut {
     Rows(usize),
     /// The next row would have passed `bytes_max` bytes.
     Bytes(usize),
+}
+
+/// A cell that is not shown whole: a piece of PostgreSQL's text of the value stands in its place, as a JSON string. All
+/// in bytes of that text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutCell {
+    /// Which row of the page, from 0.
+    pub row: usize,
+    /// Which column, from 0.
+    pub column: usize,
+    /// Where the piece begins.
+    pub offset: usize,
+    /// How long it is.
+    pub bytes: usize,
+    /// How long the whole is.
+    pub length: usize,
+}
+
+impl CutCell {
+    /// Where the piece ends, and the next begins.
+    pub fn end(&self) -> usize {
+        self.offset + self.bytes
+    }
+
+    /// Whether nothing comes after the piece.
+    pub fn is_last_piece(&self) -> bool {
+        self.end() == self.length
+    }
 }
 
 /// One column of an answer.
@@ -60,13 +104,16 @@ impl ColumnInfo {
 pub struct Page {
     columns: Vec<ColumnInfo>,
     codecs: Vec<Codec>,
-    format: Format,
     limits: Limits,
+    /// A cell whose text is longer than this is shown from this byte on; 0 shows all from their start.
+    cell_offset: usize,
     /// `[1,"a"],[2,"b"]`: the rows, without the brackets around them.
     json: Vec<u8>,
-    text: Vec<u8>,
+    layout: Layout,
+    /// The text of the cell being written.
     cell: Vec<u8>,
     rows: usize,
+    cut_cells: Vec<CutCell>,
     cut: Option<Cut>,
 }
 
@@ -92,20 +139,19 @@ pub(super) fn wire(row: &Row, column: usize) -> Option<&[u8]> {
 impl Page {
     /// An empty page of these columns.
     /// Their values come as `types`, which differ from the columns' own where a cast stands between.
-    pub fn new(columns: Vec<ColumnInfo>, types: &[Type], format: Format, limits: Limits) -> Self {
-        let mut page = Self {
+    pub fn new(columns: Vec<ColumnInfo>, types: &[Type], format: Format, limits: Limits, cell_offset: usize) -> Self {
+        Self {
             codecs: types.iter().map(Codec::of).collect(),
+            layout: Layout::new(format, &columns),
             columns,
-            format,
             limits,
+            cell_offset,
             json: Vec::new(),
-            text: Vec::new(),
             cell: Vec::new(),
             rows: 0,
+            cut_cells: Vec::new(),
             cut: None,
-        };
-        page.write_header();
-        page
+        }
     }
 
     /// Which columns hold values that only PostgreSQL itself can show.
@@ -120,8 +166,8 @@ impl Page {
 
     /// How many more rows of the size seen so far there is byte room for; `None` before the first.
     pub fn rows_left_by_bytes(&self) -> Option<usize> {
-        let row_bytes = self.json.len().checked_div(self.rows)?.max(1);
-        Some(self.limits.bytes_max.saturating_sub(self.json.len()) / row_bytes)
+        let row_bytes = self.bytes_taken().checked_div(self.rows)?.max(1);
+        Some(self.bytes_left() / row_bytes)
     }
 
     /// Whether a limit has cut the answer.
@@ -141,181 +187,147 @@ impl Page {
             self.cut = Some(Cut::Rows(self.rows));
             return Ok(());
         }
-        let (json_before, text_before) = (self.json.len(), self.text.len());
-        if self.rows > 0 {
-            self.json.push(b',');
-        }
-        self.json.push(b'[');
-        for column in 0..self.codecs.len() {
-            if column > 0 {
-                self.json.push(b',');
+        let cells = Cells { row, shown };
+        if !self.write_row(cells, None)? {
+            if self.rows > 0 {
+                self.cut = Some(Cut::Bytes(self.limits.bytes_max));
+                return Ok(());
             }
-            match shown.iter().find(|(at, _)| *at == column) {
-                Some((_, text)) => self.push_shown(column, text.as_deref()),
-                None => self.push_cell(column, wire(row, column))?,
-            }
-        }
-        self.json.push(b']');
-        self.end_text_row();
-        // One row is always answered, or the answer could never go on.
-        if self.json.len() > self.limits.bytes_max && self.rows > 0 {
-            self.json.truncate(json_before);
-            self.text.truncate(text_before);
-            self.cut = Some(Cut::Bytes(self.limits.bytes_max));
-            return Ok(());
+            let shares = self.shares(cells)?;
+            self.write_row(cells, Some(&shares))?;
         }
         self.rows += 1;
         Ok(())
     }
 
-    fn push_cell(&mut self, column: usize, value: Option<&[u8]>) -> Result<(), DecodeError> {
-        let Some(value) = value else {
-            self.push_shown(column, None);
-            return Ok(());
+    fn bytes_taken(&self) -> usize {
+        self.json.len() + self.cut_cells.len() * CUT_CELL_BYTES
+    }
+
+    fn bytes_left(&self) -> usize {
+        self.limits.bytes_max.saturating_sub(self.bytes_taken())
+    }
+
+    /// Write a row; false where it does not fit, and nothing is written. With `shares` it is always written, and the
+    /// cells are cut whose share is not enough.
+    fn write_row(&mut self, cells: Cells<'_>, shares: Option<&Shares>) -> Result<bool, DecodeError> {
+        let (json_before, text_before, cut_before) = (self.json.len(), self.layout.len(), self.cut_cells.len());
+        if self.rows > 0 {
+            self.json.push(b',');
+        }
+        self.json.push(b'[');
+        let mut fits = true;
+        for column in 0..self.codecs.len() {
+            if column > 0 {
+                self.json.push(b',');
+            }
+            fits = self.write_cell(column, cells, shares)?;
+            if !fits {
+                break;
+            }
+        }
+        self.json.push(b']');
+        self.layout.end_row();
+        if fits && (shares.is_some() || self.bytes_taken() <= self.limits.bytes_max) {
+            return Ok(true);
+        }
+        self.json.truncate(json_before);
+        // What was tried and did not fit may have been large.
+        self.json.shrink_to_fit();
+        self.layout.truncate(text_before);
+        self.cut_cells.truncate(cut_before);
+        Ok(false)
+    }
+
+    /// Write a cell; false where it does not fit into what is left of the page, and no share allows a piece of it.
+    fn write_cell(&mut self, column: usize, cells: Cells<'_>, shares: Option<&Shares>) -> Result<bool, DecodeError> {
+        let room = shares.map_or(self.bytes_left(), |shares| shares.most);
+        let value = cells.value(column, &self.codecs[column]);
+        let later = value.text_from(self.cell_offset)?;
+        if later.is_none() {
+            let may_be_whole = match shares {
+                Some(shares) => shares.is_enough(column),
+                // A huge value is not written only to be thrown away.
+                None => value.json_bytes_min()? <= room,
+            };
+            if may_be_whole {
+                let before = self.json.len();
+                value.write_json(&mut self.json)?;
+                if shares.is_none() && self.json.len() - before > room {
+                    return Ok(false);
+                }
+                if self.layout.takes_cells() {
+                    self.cell.clear();
+                    let present = value.write_text(&mut self.cell)?;
+                    self.layout.write_cell(column, present.then_some(&self.cell));
+                }
+                return Ok(true);
+            }
+            if shares.is_none() {
+                return Ok(false);
+            }
+        }
+        let (text, offset) = match later {
+            Some(later) => later,
+            None => (value.text()?, 0),
         };
-        let codec = &self.codecs[column];
-        codec.write_json(value, &mut self.json)?;
-        if self.format != Format::Json {
-            self.cell.clear();
-            codec.write_text(value, &mut self.cell)?;
-            self.write_text_cell(column, true);
+        let piece = text.piece(offset, room.saturating_sub(cell::QUOTES_BYTES));
+        let cut = CutCell { row: self.rows, column, offset, bytes: piece.len(), length: text.len() };
+        if shares.is_none() && !cut.is_last_piece() {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    fn push_shown(&mut self, column: usize, text: Option<&str>) {
-        match text {
-            Some(text) => write_json_string(text.as_bytes(), &mut self.json),
-            None => self.json.extend_from_slice(b"null"),
-        }
+        write_json_string(&piece, &mut self.json);
         self.cell.clear();
-        self.cell.extend_from_slice(text.unwrap_or("").as_bytes());
-        self.write_text_cell(column, text.is_some());
+        self.cell.extend_from_slice(&piece);
+        if !cut.is_last_piece() {
+            self.cell.extend_from_slice(self.layout.sign_of_more().as_bytes());
+        }
+        self.layout.write_cell(column, Some(&self.cell));
+        self.cut_cells.push(cut);
+        Ok(true)
     }
 
-    fn write_header(&mut self) {
-        if self.format == Format::Json || self.columns.is_empty() {
-            return;
-        }
-        for column in 0..self.columns.len() {
-            self.cell.clear();
-            self.cell.extend_from_slice(self.columns[column].name.as_bytes());
-            self.write_text_cell(column, true);
-        }
-        self.end_text_row();
-        match self.format {
-            Format::Table => {
-                let width = String::from_utf8_lossy(&self.text).trim_end().chars().count();
-                self.text.extend(std::iter::repeat_n(b'-', width.min(HEADER_RULE_MAX)));
-                self.text.push(b'\n');
-            }
-            Format::Markdown => {
-                for _ in &self.columns {
-                    self.text.extend_from_slice(b"|---");
-                }
-                self.text.extend_from_slice(b"|\n");
-            }
-            Format::Csv | Format::Json => {}
-        }
-    }
-
-    /// Write `self.cell` as the text of a column; not `present` is NULL.
-    fn write_text_cell(&mut self, column: usize, present: bool) {
-        let text = &mut self.text;
-        match self.format {
-            Format::Json => {}
-            Format::Table => {
-                if column > 0 {
-                    text.extend_from_slice(b" | ");
-                }
-                if !present {
-                    text.extend_from_slice(b"NULL");
-                }
-                for &byte in &self.cell {
-                    match byte {
-                        b'\n' => text.extend_from_slice(b"\\n"),
-                        b'\r' => text.extend_from_slice(b"\\r"),
-                        byte => text.push(byte),
-                    }
+    /// What each cell of the first row may take, so that together they fit.
+    fn shares(&self, cells: Cells<'_>) -> Result<Shares, DecodeError> {
+        let bytes_max = self.limits.bytes_max;
+        let mut json = Vec::new();
+        let mut needs = Vec::with_capacity(self.codecs.len());
+        for (column, codec) in self.codecs.iter().enumerate() {
+            json.clear();
+            let value = cells.value(column, codec);
+            let later = value.text_from(self.cell_offset)?;
+            let need_min = match &later {
+                Some((text, offset)) => text.len() - offset,
+                None => value.json_bytes_min()?,
+            };
+            // What is more than any share can be need not be known.
+            if need_min <= bytes_max.max(CELL_BYTES_MIN) {
+                match &later {
+                    Some((text, offset)) => write_json_string(text.piece(*offset, usize::MAX), &mut json),
+                    None => value.write_json(&mut json)?,
                 }
             }
-            Format::Markdown => {
-                text.extend_from_slice(b"| ");
-                if !present {
-                    text.extend_from_slice(b"NULL");
-                }
-                let mut previous = b' ';
-                for &byte in &self.cell {
-                    match byte {
-                        // After a backslash, \| would be a backslash and the end of the cell.
-                        b'|' if previous == b'\\' => text.extend_from_slice(b"&#124;"),
-                        b'|' => text.extend_from_slice(b"\\|"),
-                        b'\n' => text.extend_from_slice(b"<br>"),
-                        b'\r' => {}
-                        byte => text.push(byte),
-                    }
-                    previous = byte;
-                }
-                text.push(b' ');
-            }
-            Format::Csv => {
-                if column > 0 {
-                    text.push(b',');
-                }
-                let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-                if self.cell.iter().any(special) || (present && self.cell.is_empty()) {
-                    text.push(b'"');
-                    for &byte in &self.cell {
-                        if byte == b'"' {
-                            text.push(b'"');
-                        }
-                        text.push(byte);
-                    }
-                    text.push(b'"');
-                } else {
-                    text.extend_from_slice(&self.cell);
-                }
-            }
+            needs.push(need_min.max(json.len()));
         }
-    }
-
-    fn end_text_row(&mut self) {
-        match self.format {
-            Format::Json => {}
-            Format::Table => self.text.push(b'\n'),
-            Format::Markdown => self.text.extend_from_slice(b"|\n"),
-            Format::Csv => self.text.extend_from_slice(b"\r\n"),
-        }
+        // The brackets around the cells, and the commas between.
+        let room = bytes_max.saturating_sub(self.codecs.len() + 1);
+        Ok(Shares::of(needs, room))
     }
 
     /// The page as it goes into an answer.
-    pub fn finish(mut self) -> FinishedPage {
-        let mut rows_in_text = None;
-        if self.format == Format::Json {
-            self.text.extend_from_slice(b"{\"columns\":[");
-            for (at, column) in self.columns.iter().enumerate() {
-                if at > 0 {
-                    self.text.push(b',');
-                }
-                write_json_string(column.name.as_bytes(), &mut self.text);
-            }
-            self.text.extend_from_slice(b"],\"rows\":[");
-            rows_in_text = Some(self.text.len());
-            self.text.extend_from_slice(b"]}\n");
-        }
+    pub fn finish(self) -> FinishedPage {
+        let (text, rows_in_text) = self.layout.finish(&self.columns);
         FinishedPage {
+            text: into_string(text),
             columns: self.columns,
             json: into_string(self.json),
-            text: into_string(self.text),
             rows_in_text,
             rows: self.rows,
+            cut_cells: self.cut_cells,
             cut: self.cut,
         }
     }
 }
-
-/// The rule under a header is no longer than this, in characters.
-const HEADER_RULE_MAX: usize = 80;
 
 /// A database in SQL_ASCII may send what is no UTF-8; an answer never holds it.
 fn into_string(bytes: Vec<u8>) -> String {
@@ -335,6 +347,8 @@ pub struct FinishedPage {
     pub rows_in_text: Option<usize>,
     /// How many there are.
     pub rows: usize,
+    /// The cells that are not shown whole, in the order of rows and columns.
+    pub cut_cells: Vec<CutCell>,
     /// The limit that cut the answer, if one did.
     pub cut: Option<Cut>,
 }
@@ -346,6 +360,11 @@ impl FinishedPage {
             Some(at) => format!("{}{}{}", &self.text[..at], self.json, &self.text[at..]),
             None => self.text.clone(),
         }
+    }
+
+    /// Whether there is more than is shown: more rows, or more of a cell.
+    pub fn is_truncated(&self) -> bool {
+        self.cut.is_some() || self.cut_cells.iter().any(|cell| !cell.is_last_piece())
     }
 }
 

@@ -97,7 +97,13 @@ impl Reader {
             let phase = if marks.rows_came.get() { Phase::Fetch } else { Phase::Execute };
             QueryError::of(&error, &sql, phase, target)
         };
-        let mut page = Page::new(self.prepared.columns.clone(), &self.prepared.types, reading.format, reading.limits);
+        let mut page = Page::new(
+            self.prepared.columns.clone(),
+            &self.prepared.types,
+            reading.format,
+            reading.limits,
+            reading.cell_offset,
+        );
         let foreign = page.foreign_columns();
         if foreign.is_empty() {
             while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {

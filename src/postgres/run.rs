@@ -54,6 +54,8 @@ pub struct Reading {
     pub limits: Limits,
     /// How its text is laid out.
     pub format: Format,
+    /// A cell whose text is longer than this is shown from this byte of it on; 0 shows all from their start.
+    pub cell_offset: usize,
 }
 
 /// How far a statement has come, for whoever may run it once more, and for whoever waits.
@@ -83,6 +85,17 @@ pub struct Answer {
     pub rest: Option<Reader>,
 }
 
+/// Where a statement runs.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// On this connection, on which nothing else runs.
+    pub connection: &'a Connection,
+    /// In this mode.
+    pub access: AccessMode,
+    /// What the connection leads to, for the log.
+    pub target: &'a str,
+}
+
 /// How a statement is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -98,14 +111,13 @@ pub enum Way {
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
 pub async fn query(
-    connection: &Connection,
+    place: Place<'_>,
     statement: &Statement,
-    access: AccessMode,
     reading: Reading,
     way: Way,
-    target: &str,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
+    let Place { connection, access, target } = place;
     refuse(statement, access)?;
     let run = Run { connection, target };
     let result = async {
@@ -139,13 +151,12 @@ pub async fn query(
 /// # Errors
 /// See [`QueryError`]; the transaction is of no more use then.
 pub async fn more(
-    connection: &Connection,
+    place: Place<'_>,
     reader: &mut Reader,
-    access: AccessMode,
     reading: Reading,
-    target: &str,
     marks: &Marks,
 ) -> Result<(Outcome, bool), QueryError> {
+    let Place { connection, access, target } = place;
     Run { connection, target }.page(reader, access, reading, marks).await
 }
 
@@ -155,15 +166,14 @@ pub async fn more(
 /// # Errors
 /// The index of the statement that failed, or `None` where the transaction itself did.
 pub async fn batch(
-    connection: &Connection,
+    place: Place<'_>,
     statements: &[Statement],
-    access: AccessMode,
     mut reading: Reading,
-    target: &str,
     marks: &Marks,
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
+    let Place { connection, access, target } = place;
     let run = Run { connection, target };
     connection.begin(access).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
@@ -360,7 +370,8 @@ impl Run<'_> {
         };
         let wrong = |error| self.wrong(&error, &statement.sql, Phase::Execute).unsure(self.target);
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let mut page = Page::new(prepared.columns.clone(), &prepared.types, reading.format, reading.limits);
+        let mut page =
+            Page::new(prepared.columns.clone(), &prepared.types, reading.format, reading.limits, reading.cell_offset);
         let client = self.connection.client();
         let mut rows = pin!(client.query_raw(&prepared.statement, &parameters).await.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {

@@ -31,6 +31,7 @@ struct Arguments {
     timeout_ms: Option<Whole>,
     #[serde(default)]
     format: FormatArgument,
+    cell_offset: Option<Whole>,
 }
 
 fn input() -> Value {
@@ -45,6 +46,12 @@ fn input() -> Value {
         "description": "How the text is laid out.",
     });
     properties.insert("format".to_owned(), formats);
+    let offset = json!({
+        "type": "integer",
+        "minimum": 0,
+        "description": "Read on in a cut cell: show each that is longer from this byte of its text on.",
+    });
+    properties.insert("cell_offset".to_owned(), offset);
     json!({"type": "object", "properties": properties, "required": ["query"], "additionalProperties": false})
 }
 
@@ -57,8 +64,7 @@ fn output() -> Value {
         "generation".to_owned(),
         json!({"type": "integer", "description": "Which connection pool ran it; counts up with each reload."}),
     );
-    let required: Vec<&String> = properties.keys().collect();
-    json!({"type": "object", "required": required, "properties": properties})
+    json!({"type": "object", "required": super::required(&properties), "properties": properties})
 }
 
 async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
@@ -77,22 +83,23 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         return Answer::error(why);
     }
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
+    let cell_offset = arguments.cell_offset.map_or(0, |Whole(offset)| offset);
     let query = Query {
         tool: TOOL.name,
         statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
-        reading: Reading { limits, format: arguments.format.into() },
+        reading: Reading { limits, format: arguments.format.into(), cell_offset },
         progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.query.send(query).await {
-        Ok(Ok(answered)) => answer(answered),
+        Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }
 }
 
-/// The answer that a page is.
-pub(super) fn answer(answered: Answered<Outcome>) -> Answer {
+/// The answer that a page is; `read_on` is how the next piece of a cut cell is asked for, up to its offset.
+pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
     let headline = format!("{}\n", super::headline(&answered.answer));
     let Outcome { mut page, rows_affected } = answered.answer;
     let in_text = page.rows_in_text.map(|at| headline.len() + at);
@@ -101,6 +108,7 @@ pub(super) fn answer(answered: Answered<Outcome>) -> Answer {
         text.clear();
     }
     text.insert_str(0, &headline);
+    text.push_str(&super::cut_cells_note(&page, read_on));
     if let Some(cut) = page.cut {
         text.push_str(&super::cut_note(cut, answered.cursor.as_ref()));
         text.push('\n');

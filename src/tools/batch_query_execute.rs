@@ -65,14 +65,13 @@ fn input() -> Value {
 
 fn output() -> Value {
     let properties = super::page_properties();
-    let required: Vec<&String> = properties.keys().collect();
     json!({
         "type": "object",
         "properties": {
             "results": {
                 "type": "array",
                 "description": "One a statement, in their order.",
-                "items": {"type": "object", "required": required, "properties": properties},
+                "items": {"type": "object", "required": super::required(&properties), "properties": properties},
             },
             "duration_ms": {"type": "number"},
             "generation": {"type": "integer"},
@@ -104,7 +103,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     }
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
-    let reading = Reading { limits: defaults.limits, format: Format::Table };
+    let reading = Reading { limits: defaults.limits, format: Format::Table, cell_offset: 0 };
     let batch = Batch {
         tool: TOOL.name,
         statements,
@@ -138,6 +137,7 @@ fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
         if !page.columns.is_empty() {
             text.push_str(&page.text);
         }
+        text.push_str(&super::cut_cells_note(&page, super::READ_ON_ELSEWHERE));
         if let Some(cut) = page.cut {
             text.push_str(&super::cut_note_of_batch(cut));
             text.push('\n');

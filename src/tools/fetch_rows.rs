@@ -32,6 +32,8 @@ fn input() -> Value {
     let mut properties = Map::new();
     properties.insert("cursor".to_owned(), json!({"type": "string"}));
     properties.extend(super::limits_properties());
+    // What they mean is told once, by async_query_execute: a list of tools is read in every session.
+    properties.values_mut().filter_map(Value::as_object_mut).for_each(|schema| drop(schema.remove("description")));
     let formats = json!({"type": "string", "enum": FormatArgument::NAMES, "description": "By default as before."});
     properties.insert("format".to_owned(), formats);
     json!({"type": "object", "properties": properties, "required": ["cursor"], "additionalProperties": false})
@@ -42,6 +44,9 @@ fn output() -> Value {
     let mut schema = (async_query_execute::TOOL.output)();
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.values_mut().for_each(|member| *member = json!({}));
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("required");
     }
     schema["description"] = json!("As of async_query_execute.");
     schema
@@ -68,7 +73,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         timeout: super::timeout(arguments.timeout_ms),
     };
     match reach.fetch.send(fetch).await {
-        Ok(Ok(answered)) => async_query_execute::answer(answered),
+        Ok(Ok(answered)) => async_query_execute::answer(answered, super::READ_ON_ELSEWHERE),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
     }

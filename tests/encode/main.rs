@@ -27,7 +27,7 @@ use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Read, Reading, Way};
+use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Place, Read, Reading, Way};
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -133,17 +133,9 @@ impl Server {
     pub async fn answer(&self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
         let statement = run::Statement { sql: sql.into(), parameters };
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
-        let reading = Reading { limits, format: Format::Json };
-        let read = run::query(
-            &self.connection,
-            &statement,
-            AccessMode::ReadOnly,
-            reading,
-            Way::Held,
-            "test",
-            &Marks::default(),
-        )
-        .await;
+        let reading = Reading { limits, format: Format::Json, cell_offset: 0 };
+        let place = Place { connection: &self.connection, access: AccessMode::ReadOnly, target: "test" };
+        let read = run::query(place, &statement, reading, Way::Held, &Marks::default()).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
             Read::Answer(answer) => answer.outcome,

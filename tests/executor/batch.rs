@@ -110,6 +110,23 @@ async fn the_statements_of_a_batch_share_one_clock_and_the_limits_of_one_answer(
 }
 
 #[actix_rt::test]
+async fn a_batch_cuts_the_long_cells_of_each_statement_to_the_room_that_is_left() {
+    let mut world = World::new().await;
+    world.reading.limits = Limits { rows_max: 10, bytes_max: 1000 };
+    let long = |bytes: u32| (format!("select repeat('x', {bytes})"), json!([]));
+    let (first, second) = (long(700), long(5000));
+    let statements = [(first.0.as_str(), first.1), (second.0.as_str(), second.1.clone()), (&second.0, second.1)];
+    let batch = world.batch(&statements).await.unwrap();
+    let cut: Vec<Vec<_>> = batch
+        .answer
+        .iter()
+        .map(|outcome| outcome.page.cut_cells.iter().map(|cell| (cell.bytes, cell.length)).collect())
+        .collect();
+    // What is left for the third is less than the least that a cell has.
+    assert_eq!(cut, [vec![], vec![(292, 5000)], vec![(38, 5000)]]);
+}
+
+#[actix_rt::test]
 async fn each_statement_that_began_is_told_to_the_metrics_once() {
     let mut world = World::read_write().await;
     let begun = ("select 1", json!([]));

@@ -69,7 +69,7 @@ impl World {
         let settings = settings_of(&cluster, change);
         let (executor, finished, log) = start(&settings);
         let limits = Limits { rows_max: settings.limits.rows_max, bytes_max: settings.limits.bytes_max };
-        let reading = Reading { limits, format: Format::Table };
+        let reading = Reading { limits, format: Format::Table, cell_offset: 0 };
         Self { executor, finished, log, settings: Arc::new(settings), reading, observer, cluster }
     }
 

@@ -55,7 +55,7 @@ async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>
     let query = Query {
         tool: "a test",
         statement,
-        reading: Reading { limits, format: Format::Table },
+        reading: Reading { limits, format: Format::Table, cell_offset: 0 },
         timeout: None,
         progress: Progress::default(),
     };
@@ -124,7 +124,7 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
         settings.postgres.ssl_root_cert = Some(authority.file.clone());
     });
     let (executor, _finished, log) = start(&settings);
-    let reading = Reading { limits: Limits { rows_max: 1, bytes_max: 1000 }, format: Format::Table };
+    let reading = Reading { limits: Limits { rows_max: 1, bytes_max: 1000 }, format: Format::Table, cell_offset: 0 };
     let query = |sql: &str| {
         executor.send(Query {
             tool: "a test",

@@ -1,6 +1,6 @@
 //! Parameters in, rows out, and the limits of an answer.
 
-use mcp_server_postgres::postgres::page::Cut;
+use mcp_server_postgres::postgres::page::{Cut, FinishedPage};
 
 use super::*;
 
@@ -93,6 +93,77 @@ async fn an_answer_ends_at_its_limit_of_rows_or_bytes_and_says_which() {
     for (rows, cut) in [(9, None), (10, None), (11, Some(Cut::Rows(10)))] {
         let page = world.query(&format!("select generate_series(1, {rows})")).await.unwrap().answer.page;
         assert_eq!((page.rows, page.cut), (rows.min(10), cut), "{rows}");
+    }
+}
+
+/// The strings of a page's only row.
+fn strings(page: &FinishedPage) -> Vec<String> {
+    serde_json::from_str(&page.json).unwrap_or_else(|error| panic!("{error}: {}", page.json))
+}
+
+#[actix_rt::test]
+async fn a_row_larger_than_the_limit_is_answered_with_its_long_cells_cut() {
+    let mut world = World::new().await;
+    world.reading.limits = Limits { rows_max: 10, bytes_max: 1000 };
+    let sql = "select 7 as n, repeat('é', 100000) as doc, null as none, \
+               (select jsonb_agg(g) from generate_series(1, 1000) g) as list, 'short' as t \
+               from generate_series(1, 3)";
+    let page = world.query(sql).await.unwrap().answer.page;
+    assert_eq!((page.rows, page.cut), (1, Some(Cut::Bytes(1000))), "the others are left to the next answer");
+    assert!((998..=1000).contains(&page.json.len()), "{}", page.json.len());
+    let row: Value = serde_json::from_str(&page.json).unwrap();
+    assert_eq!((&row[0], &row[2], &row[4]), (&json!(7), &json!(null), &json!("short")));
+    let [doc, list] = page.cut_cells[..] else { panic!("{:?}", page.cut_cells) };
+    assert_eq!((doc.row, doc.column, doc.offset, doc.length), (0, 1, 0, 200_000));
+    assert_eq!(row[1], "é".repeat(doc.bytes / 2));
+    assert_eq!((list.column, list.length), (3, world.observed::<i32>(LIST_BYTES).await as usize));
+    assert!(row[3].as_str().unwrap().starts_with("[1, 2, 3, "), "it is PostgreSQL's text");
+    assert!(doc.bytes.abs_diff(list.bytes) < 3, "{doc:?} {list:?}");
+    assert!(page.text.contains("éé… | NULL | [1, 2"), "{}", page.text);
+}
+
+const LIST_BYTES: &str = "select octet_length(jsonb_agg(g)::text) from generate_series(1, 1000) g";
+
+#[actix_rt::test]
+async fn a_value_of_any_type_is_read_to_its_end_by_its_offset() {
+    let mut world = World::new().await;
+    world
+        .prepare("create type pair as (a int, b text); create domain note as text; create extension if not exists cube")
+        .await;
+    world.reading.limits = Limits { rows_max: 1, bytes_max: 301 };
+    for expression in [
+        "repeat(E'a\"\\\\é\\n日\u{1f511}', 100)",
+        "repeat('é', 500)::note",
+        "to_json(repeat('é\"', 300))",
+        "(select jsonb_object_agg('k' || g, g) from generate_series(1, 100) g)",
+        "decode(repeat('00ff1a', 300), 'hex')",
+        "(select array_agg(g) from generate_series(1, 500) g)",
+        "array_fill('say \"é\"'::text, array[20, 5])",
+        "array_fill('x'::text, array[400], array[3])",
+        "(10::numeric ^ 900)",
+        "row(1, repeat('é', 400))::pair",
+        "array[row(1, repeat('\"', 400))]::pair[]",
+        "tsvector(repeat('a b ', 1) || repeat('x', 400))",
+        "xmlelement(name a, repeat('é', 300))",
+        "repeat('10', 400)::varbit",
+        "cube(array_fill(1.5, array[90]))",
+        "(select array_agg(oid::regclass order by oid) from pg_class)",
+    ] {
+        let whole: String = world.observed(&format!("select ({expression})::text")).await;
+        let mut read = String::new();
+        loop {
+            world.reading.cell_offset = read.len();
+            let page = world.query(&format!("select {expression}")).await.unwrap().answer.page;
+            assert!(page.json.len() <= 301, "{expression}: {}", page.json.len());
+            let [cut] = page.cut_cells[..] else { panic!("{expression} at {}: {page:?}", read.len()) };
+            assert_eq!((cut.offset, cut.length), (read.len(), whole.len()), "{expression}");
+            read.push_str(&strings(&page)[0]);
+            assert_eq!(cut.end(), read.len(), "{expression}");
+            if !page.is_truncated() {
+                break;
+            }
+        }
+        assert_eq!(read, whole, "{expression}");
     }
 }
 

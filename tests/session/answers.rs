@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mcp_server_postgres::actors::executor::{Answered, BatchError, Cursor};
 use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
-use mcp_server_postgres::postgres::page::{Cut, FinishedPage, Format, Limits};
+use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::tools::{self, Answer};
@@ -172,6 +172,79 @@ async fn a_batch_is_answered_statement_by_statement() {
         "1 statement in one transaction\n\n1: 2 rows affected\n",
         r#"{"results":[{"columns":[],"rows":[],"row_count":0,"rows_affected":2,"truncated":false}],"duration_ms":1.5,"generation":3}"#,
     );
+}
+
+/// A page with cells that are not shown whole, and its members for programs.
+fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
+    let column = |name: &str| ColumnInfo { name: name.to_owned(), type_name: "text".to_owned() };
+    FinishedPage {
+        columns: vec![column("doc"), column("say \"é\"")],
+        json: r#"["ab","c"]"#.to_owned(),
+        text: "ab… | c\n".to_owned(),
+        rows_in_text: None,
+        rows: 1,
+        cut_cells: cells.to_vec(),
+        cut: None,
+    }
+}
+
+#[actix_rt::test]
+async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_on() {
+    let first = CutCell { row: 0, column: 0, offset: 0, bytes: 8000, length: 123_456 };
+    let later = CutCell { row: 0, column: 1, offset: 8000, bytes: 8000, length: 16_001 };
+    let last = CutCell { row: 1, column: 1, offset: 8000, bytes: 77, length: 8077 };
+    let cut_doc = "Cell doc of row 1 is cut: bytes 0 to 8000 of 123456. Read on with cell_offset 8000 \
+                   (best with only that row and column).\n";
+    let listed_doc = r#"{"row":0,"column":"doc","offset":0,"bytes":8000,"length":123456}"#;
+    let mut world = World::new(settings());
+    for (cells, note, listed, truncated) in [
+        (&[first][..], cut_doc.to_owned(), listed_doc.to_owned(), true),
+        (
+            &[first, later, last],
+            format!(
+                "{cut_doc}Cell say \"é\" of row 1 is cut: bytes 8000 to 16000 of 16001. Read on with cell_offset 16000 \
+                 (best with only that row and column).\n\
+                 Cell say \"é\" of row 2 is shown from byte 8000 to its end at 8077.\n"
+            ),
+            format!(
+                r#"{listed_doc},{{"row":0,"column":"say \"é\"","offset":8000,"bytes":8000,"length":16001}},{{"row":1,"column":"say \"é\"","offset":8000,"bytes":77,"length":8077}}"#
+            ),
+            true,
+        ),
+        // What was asked for is all there.
+        (
+            &[last],
+            "Cell say \"é\" of row 2 is shown from byte 8000 to its end at 8077.\n".to_owned(),
+            r#"{"row":1,"column":"say \"é\"","offset":8000,"bytes":77,"length":8077}"#.to_owned(),
+            false,
+        ),
+        (
+            &[first; 8],
+            format!("{}Not shown whole, too: 3 cells (cut_cells has all).\n", cut_doc.repeat(5)),
+            [listed_doc; 8].join(","),
+            true,
+        ),
+    ] {
+        let outcome = Outcome { page: page_of_pieces(cells), rows_affected: None };
+        let members = format!(
+            r#""columns":[{{"name":"doc","type":"text"}},{{"name":"say \"é\"","type":"text"}}],"rows":[["ab","c"]],"row_count":1,"rows_affected":null,"truncated":{truncated},"cut_cells":[{listed}]"#
+        );
+        let call = world.query("select doc from t");
+        world.queries.next().await.answer(Ok(answered(outcome.clone())));
+        let structured = format!(r#"{{{members},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
+        assert_answers(QUERY, &answer_of(call).await, &format!("1 row\nab… | c\n{note}"), &structured);
+
+        let call = world.call(BATCH, r#"{"queries":[{"query":"select doc from t"}]}"#);
+        world.batches.next().await.answer(Ok(answered(vec![outcome])));
+        // A batch takes no offset.
+        let note = note.replace("with cell_offset", "with async_query_execute and cell_offset");
+        assert_answers(
+            BATCH,
+            &answer_of(call).await,
+            &format!("1 statement in one transaction\n\n1: 1 row\nab… | c\n{note}"),
+            &format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#),
+        );
+    }
 }
 
 fn rejection() -> Rejection {

@@ -107,6 +107,25 @@ async fn a_call_may_ask_for_fewer_rows_and_bytes_and_for_more_up_to_the_operator
 }
 
 #[actix_rt::test]
+async fn a_call_may_say_from_where_long_cells_are_shown() {
+    let mut world = World::new(settings());
+    for (arguments, expected) in [
+        ("", 0),
+        (r#","cell_offset":null"#, 0),
+        (r#","cell_offset":0"#, 0),
+        (r#","cell_offset":8000"#, 8000),
+        (r#","cell_offset":8e3"#, 8000),
+        (r#","cell_offset":18446744073709551616"#, usize::MAX),
+    ] {
+        let call = world.call(QUERY, &format!(r#"{{"query":"select 1"{arguments}}}"#));
+        let asked = world.queries.next().await;
+        assert_eq!(asked.message.reading.cell_offset, expected, "{arguments}");
+        asked.answer(done());
+        assert!(!answer_of(call).await.is_error);
+    }
+}
+
+#[actix_rt::test]
 async fn a_call_may_say_how_long_it_may_take() {
     let mut world = World::new(settings());
     for (arguments, timeout) in [("", None), (r#","timeout_ms":250"#, Some(std::time::Duration::from_millis(250)))] {

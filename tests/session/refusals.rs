@@ -27,7 +27,7 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
             QUERY,
             r#"{"query":"select 1","limit":5}"#,
             "The arguments of async_query_execute do not fit: `limit` is unknown: known are `query`, `parameters`, \
-             `max_rows`, `max_bytes`, `timeout_ms`, `format`.",
+             `max_rows`, `max_bytes`, `timeout_ms`, `format`, `cell_offset`.",
         ),
         (
             QUERY,
@@ -53,6 +53,17 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
             QUERY,
             r#"{"query":"select 1","max_rows":-1}"#,
             "The arguments of async_query_execute do not fit: `max_rows` is -1; it must be a whole number, 1 or more.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select 1","cell_offset":"8000"}"#,
+            "The arguments of async_query_execute do not fit: `cell_offset` is \"8000\"; it must be a whole number, 0 or \
+             more.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select 1","cell_offset":-1}"#,
+            "The arguments of async_query_execute do not fit: `cell_offset` is -1; it must be a whole number, 0 or more.",
         ),
         (
             QUERY,

@@ -191,3 +191,38 @@ async fn a_call_that_asks_is_told_of_its_progress_until_its_answer_and_no_longer
     server.say(&cancel.to_string()).await;
     assert_eq!(server.rows("select 'next' from pg_sleep(1.2)").await, json!([["next"]]));
 }
+
+#[tokio::test]
+async fn a_text_of_a_megabyte_is_read_to_its_end_piece_by_piece() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "").await;
+    let whole = "é\"\n\u{1f511}x".repeat(111_111);
+    let sql = "select repeat(E'é\"\\n\u{1f511}x', 111111) as doc";
+    let mut read = String::new();
+    let mut calls = 0;
+    loop {
+        let arguments = json!({"query": sql, "cell_offset": read.len()});
+        let result = server.call("async_query_execute", arguments).await;
+        let structured = &result["structuredContent"];
+        let cut = json!({
+            "row": 0,
+            "column": "doc",
+            "offset": read.len(),
+            "bytes": structured["rows"][0][0].as_str().unwrap().len(),
+            "length": whole.len(),
+        });
+        assert_eq!(structured["cut_cells"], json!([cut]));
+        read.push_str(structured["rows"][0][0].as_str().unwrap());
+        calls += 1;
+        let text = result["content"][0]["text"].as_str().unwrap();
+        if structured["truncated"] == false {
+            assert!(text.ends_with(&format!("to its end at {}.\n", whole.len())), "{}", &text[text.len() - 200..]);
+            break;
+        }
+        let next = format!("of {}. Read on with cell_offset {} (best with", whole.len(), read.len());
+        assert!(text.contains(&next), "call {calls}");
+    }
+    assert!(read == whole, "{} bytes of {}", read.len(), whole.len());
+    // By 100 KiB each: what JSON escapes takes two bytes there.
+    assert_eq!(calls, 12);
+}

@@ -11,7 +11,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Marks, Outcome};
+use crate::postgres::run::{self, Marks, Outcome, Place};
 
 impl Handler<Batch> for Executor {
     type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
@@ -29,12 +29,11 @@ impl Handler<Batch> for Executor {
                 loop {
                     let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
                     let target = generation.target();
+                    let place = Place { connection: lease.connection(), access, target: &target };
                     let work = run::batch(
-                        lease.connection(),
+                        place,
                         &batch.statements,
-                        access,
                         batch.reading,
-                        &target,
                         &marks,
                         || {
                             let mut next = queue.next();

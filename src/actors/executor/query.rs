@@ -8,7 +8,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
+use crate::postgres::run::{self, Answer, Marks, Outcome, Place, Read, Reading, Statement, Way};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -26,8 +26,8 @@ impl Handler<Query> for Executor {
                     running.executing();
                     let target = generation.target();
                     let marks = Marks { progress: query.progress.clone(), ..Marks::default() };
-                    let connection = lease.connection();
-                    let work = run::query(connection, &query.statement, access, query.reading, way, &target, &marks);
+                    let place = Place { connection: lease.connection(), access, target: &target };
+                    let work = run::query(place, &query.statement, query.reading, way, &marks);
                     let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
                         Ok(Read::Outgrown) => {
@@ -86,9 +86,10 @@ impl Handler<Fetch> for Executor {
             let generation = open.lease.generation().clone();
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
-            let reading = Reading { limits: fetch.limits, format: open.format };
+            let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let marks = Marks { progress: fetch.progress, ..Marks::default() };
-            let work = run::more(open.lease.connection(), &mut open.reader, open.access, reading, &target, &marks);
+            let place = Place { connection: open.lease.connection(), access: open.access, target: &target };
+            let work = run::more(place, &mut open.reader, reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
             let result = match fetch.timeout {
                 Some(timeout) => within(Clock::Call, timeout, work).await,

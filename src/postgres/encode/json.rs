@@ -13,6 +13,24 @@ pub fn write_json_string(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// How many bytes at the start of `text` are whole characters that take no more than `room` bytes inside of a JSON
+/// string.
+pub(super) fn fitting_bytes(text: &[u8], mut room: usize) -> usize {
+    let mut fitting = 0;
+    for chunk in text.utf8_chunks() {
+        let valid = chunk.valid().chars().map(|character| (character.len_utf8(), escaped_bytes(character)));
+        let invalid = (!chunk.invalid().is_empty()).then_some((chunk.invalid().len(), '\u{fffd}'.len_utf8()));
+        for (bytes, escaped) in valid.chain(invalid) {
+            if escaped > room {
+                return fitting;
+            }
+            room -= escaped;
+            fitting += bytes;
+        }
+    }
+    fitting
+}
+
 /// Escapes `out[start..]` where it stands: what is between the quotes of a JSON string.
 pub(super) fn escape_tail(out: &mut Vec<u8>, start: usize) {
     let tail = &out[start..];
@@ -147,6 +165,15 @@ pub fn push_json_escaped(mut text: &[u8], out: &mut Vec<u8>) {
         text = &text[at + 1..];
     }
     out.extend_from_slice(text);
+}
+
+/// What a character takes inside of a string.
+fn escaped_bytes(character: char) -> usize {
+    match u8::try_from(character).map(|byte| ESCAPES[usize::from(byte)]) {
+        Ok(0) | Err(_) => character.len_utf8(),
+        Ok(b'u') => "\\u0000".len(),
+        Ok(_) => "\\n".len(),
+    }
 }
 
 /// The letter behind the backslash, `u` for one without a letter of its own, 0 for a byte that needs none.

@@ -4,7 +4,7 @@ use tokio_postgres::types::{Kind, Type};
 
 use super::wire::fixed;
 use super::{
-    DecodeError, NESTING_MAX, civil, float, geometry, hstore, interval, json, nested, network, numeric, scalar,
+    DecodeError, NESTING_MAX, Text, civil, float, geometry, hstore, interval, json, nested, network, numeric, scalar,
     tsquery, tsvector,
 };
 
@@ -167,6 +167,17 @@ impl Rule {
             Rule::Multirange(bound) => nested::multirange_text(bound, raw, out, depth),
             Rule::Foreign => Err(FOREIGN),
         }
+    }
+
+    /// The text of a type whose values hold it as it is, or as bytes whose digits it is.
+    pub fn text_at_hand<'a>(&self, raw: &'a [u8]) -> Result<Option<Text<'a>>, DecodeError> {
+        Ok(match self {
+            Rule::Text | Rule::Json => Some(Text::of(raw)),
+            Rule::Versioned(name) => Some(Text::of(versioned(name, raw)?)),
+            Rule::Jsonb => Some(Text::of(versioned("jsonb", raw)?)),
+            Rule::Bytea => Some(Text::hex(raw)),
+            _ => None,
+        })
     }
 
     /// Appends one JSON value. `depth` is how many levels may still nest.

@@ -1,0 +1,83 @@
+//! A server's process as its host has it: asked one thing at a time, over its pipes. What both benchmarks need.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// What Linux's pipes hold: no read gives more.
+const PIPE_BYTES: usize = 65_536;
+
+/// The server's process. Ends with its value.
+pub struct Host {
+    server: Child,
+    pub input: ChildStdin,
+    pub output: BufReader<ChildStdout>,
+    /// The last answer, with its newline.
+    pub line: Vec<u8>,
+    /// The last request's id; they count up from 1.
+    pub requests: u64,
+}
+
+impl Host {
+    /// Start a server whose stderr goes to `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
+        let mut server = command.spawn().unwrap();
+        let input = server.stdin.take().unwrap();
+        let output = BufReader::with_capacity(PIPE_BYTES, server.stdout.take().unwrap());
+        Self { server, input, output, line: Vec::new(), requests: 0 }
+    }
+
+    pub fn initialize(&mut self) {
+        let client = json!({"name": "bench", "version": "1"});
+        self.ask("initialize", &json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}));
+        self.input.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").unwrap();
+    }
+
+    /// The result of a request.
+    pub fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.requests += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
+        self.input.write_all(format!("{request}\n").as_bytes()).unwrap();
+        self.read_line();
+        let mut answer: Value = serde_json::from_slice(&self.line).unwrap();
+        answer["result"].take()
+    }
+
+    pub fn read_line(&mut self) {
+        self.line.clear();
+        assert!(self.output.read_until(b'\n', &mut self.line).unwrap() > 0, "the server has gone");
+    }
+
+    /// A size from `/proc/PID/status`, where the system has that.
+    pub fn status_kib(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.server.id()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The program that is measured, in a folder whose `.env` has its settings, and without any environment.
+pub fn our_server(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
+    command.current_dir(folder).env_clear();
+    command
+}
+
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

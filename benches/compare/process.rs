@@ -1,0 +1,34 @@
+//! What a server's process has used: memory and processor time, as Linux tells it. `None` where there is no `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::common::Host;
+
+/// A tick of `utime` and `stime`: `USER_HZ`, which is 100 whatever the kernel's own clock (proc(5), times(2)).
+const TICK: Duration = Duration::from_millis(10);
+
+impl Host {
+    pub fn resident_bytes(&self) -> Option<u64> {
+        Some(self.status_kib("VmRSS")? * 1024)
+    }
+
+    /// The most that was resident since the last [`forget_peak`](Self::forget_peak).
+    pub fn resident_peak_bytes(&self) -> Option<u64> {
+        Some(self.status_kib("VmHWM")? * 1024)
+    }
+
+    /// Where the system forbids it the peak is that since the start, which for a fresh server is the same.
+    pub fn forget_peak(&self) {
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
+    }
+
+    /// User's and system's time of all its threads.
+    pub fn processor_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        // The second field, the program's name, may have spaces; it ends at the last bracket. utime is the 14th.
+        let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let (user, system): (u32, u32) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
+        Some(TICK * (user + system))
+    }
+}
