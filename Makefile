@@ -1,7 +1,7 @@
 # make demo    a private PostgreSQL with a small shop in it, and this server on it
 # make test    every test
 # make check   what a commit must pass: format, lints, tests, dependencies
-# make bench   how long a request takes, and where
+# make bench   how long a request takes, and where; beside the floors and a yardstick (about 5 minutes)
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -20,7 +20,7 @@ check: deps
 	scripts/cargo-deny.sh
 
 bench: deps
-	cargo bench --locked --bench path
+	cargo bench --locked --bench compare --bench path
 
 build: deps
 	cargo build --locked --release
