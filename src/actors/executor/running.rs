@@ -30,6 +30,7 @@ impl Running {
     }
 
     pub(super) fn end(&mut self, result: Result<u64, &QueryError>) {
+        self.stop();
         self.event.verdict = match result {
             Ok(rows) => {
                 self.event.rows = rows;
@@ -39,8 +40,22 @@ impl Running {
         };
     }
 
-    pub(super) fn answered<T>(&self, answer: T) -> Answered<T> {
-        Answered { answer, took: self.event.began.elapsed(), generation: self.event.generation, cursor: None }
+    /// The answer, which does not wait until it is told that there is one.
+    pub(super) fn answered<T>(self, answer: T) -> Answered<T> {
+        let (took, generation) = (self.event.began.elapsed(), self.event.generation);
+        actix_rt::spawn(async move {
+            tokio::task::yield_now().await;
+            drop(self);
+        });
+        Answered { answer, took, generation, cursor: None }
+    }
+
+    /// Its time is over.
+    fn stop(&mut self) {
+        match self.executing_since.take() {
+            Some(since) => self.event.executed = since.elapsed(),
+            None => self.event.waited = self.event.began.elapsed(),
+        }
     }
 
     /// It never ran.
@@ -54,9 +69,8 @@ impl Drop for Running {
         if self.event.verdict == Verdict::NeverBegan {
             return;
         }
-        match self.executing_since {
-            Some(since) => self.event.executed = since.elapsed(),
-            None => self.event.waited = self.event.began.elapsed(),
+        if self.event.verdict == Verdict::Cancelled {
+            self.stop();
         }
         let event = &self.event;
         let sqlstate = match &event.verdict {
