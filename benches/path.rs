@@ -9,6 +9,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use tokio_postgres::NoTls;
 const ROUNDS: usize = 3000;
 const WARM_UP: usize = 300;
 const STARTS: usize = 20;
+const CANCELS: usize = 50;
 
 fn main() {
     let cluster = PrivateCluster::start().unwrap();
@@ -45,6 +47,38 @@ fn main() {
         ));
     }
     start(folder.path());
+    actix_rt::System::new().block_on(cancel(&cluster, folder.path()));
+}
+
+/// How long after `notifications/cancelled` the backend is idle or gone, seen by another connection that asks without
+/// a pause: its own round trips are in the figure.
+async fn cancel(cluster: &PrivateCluster, folder: &Path) {
+    let (observer, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
+    actix_rt::spawn(connection);
+    let active = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and state = 'active' \
+                  and backend_type = 'client backend'";
+    let active = observer.prepare(active).await.unwrap();
+    let until = async |wanted: i64| while observer.query_one(&active, &[]).await.unwrap().get::<_, i64>(0) != wanted {};
+    let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
+    host.initialize();
+    say(&format!("\nFrom notifications/cancelled to an idle backend, median and worst of {CANCELS}:"));
+    for sql in ["select pg_sleep(60)", "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d"] {
+        let mut times = Vec::new();
+        for _ in 0..CANCELS {
+            until(0).await;
+            let id = host.requests + 1;
+            host.send("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": sql}}));
+            until(1).await;
+            let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+            let began = Instant::now();
+            host.input.write_all(format!("{cancelled}\n").as_bytes()).unwrap();
+            until(0).await;
+            times.push(began.elapsed());
+        }
+        times.sort_unstable();
+        let (median, worst) = (times[CANCELS / 2], times[CANCELS - 1]);
+        say(&format!("  {sql:72} {:7.1} ms {:7.1} ms", micros(median) / 1e3, micros(worst) / 1e3));
+    }
 }
 
 /// The times of each station, sorted.

@@ -39,12 +39,17 @@ impl Host {
 
     /// The result of a request.
     pub fn ask(&mut self, method: &str, params: &Value) -> Value {
-        self.requests += 1;
-        let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
-        self.input.write_all(format!("{request}\n").as_bytes()).unwrap();
+        self.send(method, params);
         self.read_line();
         let mut answer: Value = serde_json::from_slice(&self.line).unwrap();
         answer["result"].take()
+    }
+
+    /// A request whose answer is not waited for.
+    pub fn send(&mut self, method: &str, params: &Value) {
+        self.requests += 1;
+        let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
+        self.input.write_all(format!("{request}\n").as_bytes()).unwrap();
     }
 
     pub fn read_line(&mut self) {
