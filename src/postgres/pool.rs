@@ -353,8 +353,10 @@ impl Lease {
         let Some(connection) = self.connection.take() else { return };
         let generation = self.generation.clone();
         self.ending.task_tracker().spawn(async move {
-            // The runtime comes back to this when nothing else is ready: when the answer has been written.
-            tokio::task::yield_now().await;
+            if generation.pool.status().waiting == 0 {
+                // The runtime comes back to this when nothing else is ready: when the answer has been written.
+                tokio::task::yield_now().await;
+            }
             let why = match tokio::time::timeout(CLEAN_GRACE, clean(&connection, left, &generation.session)).await {
                 Ok(Ok(true)) => return,
                 Ok(Ok(false)) => "a prepared statement was left on it".to_owned(),
