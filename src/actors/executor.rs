@@ -245,7 +245,9 @@ async fn within<T>(
 fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
     match error {
         Some(error) if error.is_lost_connection() => drop(lease),
-        None | Some(QueryError::Rejected(_) | QueryError::Refused { .. }) => lease.settle(left),
+        None | Some(QueryError::Rejected(_) | QueryError::Refused { .. } | QueryError::Undecodable { .. }) => {
+            lease.settle(left);
+        }
         Some(_) => drop(lease),
     }
 }

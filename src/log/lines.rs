@@ -50,15 +50,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Lines {
     /// A place for lines, and the thread that writes them.
     pub(super) fn new() -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let lines = Self::unwritten();
+        let shared = lines.0.clone();
+        thread::Builder::new().name("log".to_owned()).spawn(move || shared.write())?;
+        Ok(lines)
+    }
+
+    /// A place for lines that nobody writes.
+    fn unwritten() -> Self {
+        Self(Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             written: Condvar::new(),
             file: Mutex::default(),
-        });
-        let lines = Self(shared.clone());
-        thread::Builder::new().name("log".to_owned()).spawn(move || shared.write())?;
-        Ok(lines)
+        }))
     }
 
     /// Put a line; `lost` makes the line that tells of so many that were dropped.
@@ -143,5 +148,25 @@ impl Shared {
                 state = paused.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_nobody_takes_are_bounded_and_those_lost_are_told_of_when_there_is_room() {
+        let lines = Lines::unwritten();
+        let told = |count: u64| format!("{count} lost\n").into_bytes();
+        let line = [b'x'; 1000];
+        let fit = WAITING_BYTES_MAX / line.len();
+        for _ in 0..fit + 7 {
+            lines.put(&line, told);
+        }
+        assert_eq!(std::mem::take(&mut lock(&lines.0.state).waiting).len(), fit * line.len());
+        lines.put(b"next\n", told);
+        lines.put(b"and next\n", told);
+        assert_eq!(lock(&lines.0.state).waiting, b"7 lost\nnext\nand next\n");
     }
 }

@@ -18,6 +18,11 @@ pub enum QueryError {
         /// A whole sentence for the model.
         why: String,
     },
+    /// A value of its answer cannot be shown: one that PostgreSQL has not sent as it should.
+    Undecodable {
+        /// A whole sentence for the model.
+        why: String,
+    },
     /// PostgreSQL refused it.
     Rejected(Box<Rejection>),
     /// As many calls as may wait for a connection are waiting.
@@ -112,6 +117,8 @@ pub enum Phase {
     Execute,
     /// Reading its rows.
     Fetch,
+    /// Writing its values into the answer.
+    Encode,
     /// Making its changes last, or taking them back.
     End,
 }
@@ -126,6 +133,7 @@ impl Phase {
             Self::Parse => "parse",
             Self::Execute => "execute",
             Self::Fetch => "fetch",
+            Self::Encode => "encode",
             Self::End => "end",
         }
     }
@@ -135,7 +143,7 @@ impl Phase {
         match self {
             Self::Wait | Self::Connect => "connect to PostgreSQL",
             Self::Begin => "begin a transaction",
-            Self::Parse | Self::Execute | Self::Fetch => "run the statement",
+            Self::Parse | Self::Execute | Self::Fetch | Self::Encode => "run the statement",
             Self::End => "end the transaction",
         }
     }
@@ -271,13 +279,15 @@ impl QueryError {
 
     /// Of a value that cannot be shown.
     pub fn undecodable(error: &DecodeError) -> Self {
-        Self::Refused { why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text).") }
+        Self::Undecodable {
+            why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text)."),
+        }
     }
 
     /// Whether the same call may succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::Undecodable { .. } => false,
             Self::Busy { .. } => true,
             Self::TimedOut { clock, .. } => matches!(clock, Clock::PoolWait | Clock::Connect),
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
@@ -291,7 +301,7 @@ impl QueryError {
     /// The error in words for the model: as psql would show it, with what to do.
     pub fn for_model(&self) -> String {
         match self {
-            Self::Refused { why } => why.clone(),
+            Self::Refused { why } | Self::Undecodable { why } => why.clone(),
             Self::Rejected(rejection) => rejection.to_string(),
             Self::Busy { waiting_max } => format!(
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \

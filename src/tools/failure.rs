@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::postgres::error::{Clock, Phase, QueryError};
 
-/// `kind` (`rejected`, `refused`, `busy`, `timed_out`, `unavailable`), `phase` (`wait`, `connect`, `begin`, `parse`,
-/// `execute`, `end`), `retryable` (whether the same call may succeed later), and of a rejection the fields of
+/// `kind` (`rejected`, `refused`, `undecodable`, `busy`, `timed_out`, `unavailable`), `phase` (`wait`, `connect`, `begin`, `parse`,
+/// `execute`, `fetch`, `encode`, `end`), `retryable` (whether the same call may succeed later), and of a rejection the fields of
 /// PostgreSQL's error that it has. What is unknown is absent.
 pub(super) fn facts(error: &QueryError) -> Value {
     let mut facts = Map::new();
@@ -17,6 +17,10 @@ pub(super) fn facts(error: &QueryError) -> Value {
     };
     match error {
         QueryError::Refused { .. } => put("kind", json!("refused")),
+        QueryError::Undecodable { .. } => {
+            put("kind", json!("undecodable"));
+            put("phase", json!(Phase::Encode.as_str()));
+        }
         QueryError::Busy { .. } => {
             put("kind", json!("busy"));
             put("phase", json!(Phase::Wait.as_str()));

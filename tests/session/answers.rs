@@ -371,6 +371,10 @@ async fn a_failure_is_told_to_programs_member_by_member() {
         ),
         (timed_out(Clock::Call), r#"{"kind":"timed_out","clock":"timeout_ms","after_ms":2500,"retryable":false}"#),
         (QueryError::Refused { why: "no".to_owned() }, r#"{"kind":"refused","retryable":false}"#),
+        (
+            QueryError::Undecodable { why: "no".to_owned() },
+            r#"{"kind":"undecodable","phase":"encode","retryable":false}"#,
+        ),
     ] {
         let call = world.query("select nme from t");
         world.queries.next().await.answer(Err(error.clone()));
