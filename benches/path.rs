@@ -93,7 +93,8 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let inputs = Inputs { folder: folder.to_owned(), ..Inputs::default() };
     let loaded = settings::load(&inputs).unwrap();
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
-    let actors = Actors::start(&loaded, inputs, None, &no_log).unwrap();
+    let actors =
+        Actors::start(&loaded, inputs, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), None, &no_log).unwrap();
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
     let query = Query {

@@ -4,6 +4,7 @@
 //! lost to a bug. Then the answers already made are written, what still runs is cancelled in PostgreSQL, and the
 //! process exits: 0, or 70 (EX_SOFTWARE) after a bug, so that a host or systemd starts it again.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::actors::config_watcher::ConfigWatcher;
 use crate::actors::executor::{CloseCursors, Executor};
 use crate::actors::metrics::Metrics;
 use crate::actors::session::Session;
+use crate::guard::parser::Parser;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
@@ -56,13 +58,15 @@ pub struct System {
 }
 
 impl System {
-    /// Start every actor on this thread's runtime. `inputs` are read again when a file changes.
+    /// Start every actor on this thread's runtime. `inputs` are read again when a file changes; `program` is this
+    /// program, to be started as the guard's parser.
     ///
     /// # Errors
     /// What in the settings cannot be used.
     pub fn start(
         loaded: &Loaded,
         inputs: Inputs,
+        program: PathBuf,
         log_control: Option<LogControl>,
         log: &Logger,
     ) -> Result<Self, String> {
@@ -72,7 +76,8 @@ impl System {
         let (publish_access, access) = watch::channel(settings.access);
 
         let metrics = start_vital(Metrics::new(&settings.metrics), &lost);
-        let executor = Executor::new(settings, metrics.clone().recipient(), endings.clone(), log)?;
+        let parser = Arc::new(Parser::new(program, log));
+        let executor = Executor::new(settings, parser, metrics.clone().recipient(), endings.clone(), log)?;
         let executor = start_vital(executor, &lost);
         let reach = Reach {
             progress: Progress::default(),
@@ -89,6 +94,12 @@ impl System {
         let config_watcher = start_vital(config_watcher, &lost);
         Ok(Self { session, executor, metrics, config_watcher, access, lost, endings })
     }
+}
+
+/// This program, to start it again. By the process's own link where there is one: the file may have been replaced.
+fn this_program() -> PathBuf {
+    let link = Path::new("/proc/self/exe");
+    if link.exists() { link.to_owned() } else { std::env::current_exe().unwrap_or_default() }
 }
 
 /// Start an actor whose loss is the end: a panic in its handler drops its context, and with it the guard.
@@ -113,7 +124,7 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     for warning in &loaded.warnings {
         warn!(log, "settings"; "warning" => warning.as_str());
     }
-    let system = System::start(&loaded, inputs, Some(log_control), &log)?;
+    let system = System::start(&loaded, inputs, this_program(), Some(log_control), &log)?;
     info!(log, "started";
         "version" => env!("CARGO_PKG_VERSION"), "access" => loaded.settings.access.to_string(), "pid" => std::process::id());
 

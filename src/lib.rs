@@ -21,6 +21,7 @@
 pub mod actors;
 pub mod app;
 pub mod demo;
+pub mod guard;
 pub mod log;
 pub mod mcp;
 pub mod postgres;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use mcp_server_postgres::guard::parser;
 use mcp_server_postgres::settings::{self, Inputs};
 use mcp_server_postgres::{app, demo, log};
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let status = match matches.subcommand() {
         Some(("check-config", given)) => check_config(&inputs(given)),
         Some(("demo", _)) => demo::run().map(|()| 0),
+        Some((parser::SUBCOMMAND, _)) => parse(),
         Some(("stdio", given)) => stdio(inputs(given)),
         _ => stdio(inputs(&matches)),
     };
@@ -60,6 +62,9 @@ fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(Command::new("demo").about("Start a private PostgreSQL and play a host's side of a conversation"))
+        .subcommand(
+            Command::new(parser::SUBCOMMAND).about("The guard's parser; started by the server itself").hide(true),
+        )
 }
 
 fn inputs(given: &ArgMatches) -> Inputs {
@@ -92,6 +97,11 @@ fn stdio(inputs: Inputs) -> Result<u8, String> {
     drop(guard);
     // Returning would wait for a thread that still reads stdin where stdin is a terminal.
     std::process::exit(i32::from(status))
+}
+
+fn parse() -> Result<u8, String> {
+    parser::serve(std::io::stdin(), std::io::stdout()).map_err(|error| format!("the parser has no thread: {error}"))?;
+    Ok(0)
 }
 
 // Not the protocol: these subcommands talk to a person.

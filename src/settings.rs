@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::guard::Policy;
+
 mod keys;
 mod layers;
 mod report;
@@ -26,6 +28,8 @@ pub struct Settings {
     pub postgres: PostgresSettings,
     /// Whether statements may write.
     pub access: AccessMode,
+    /// What the guard lets through in read-only mode, beside what it knows.
+    pub policy: Policy,
     /// How much of anything there may be.
     pub limits: Limits,
     /// What is remembered of finished statements.

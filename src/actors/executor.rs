@@ -26,6 +26,8 @@ use cursors::Cursors;
 use running::Running;
 
 use super::metrics::{QueryFinished, Verdict};
+use crate::guard::Guard;
+use crate::guard::parser::Parser;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::page::{Format, Limits};
@@ -139,6 +141,7 @@ pub struct BatchError {
 /// The actor.
 pub struct Executor {
     generation: Arc<Generation>,
+    guard: Arc<Guard>,
     access: AccessMode,
     log_parameters: bool,
     waiting_max: usize,
@@ -152,20 +155,23 @@ pub struct Executor {
 
 impl Executor {
     /// An executor whose pool has no connection yet. `endings` are the connections still being cancelled or cleaned
-    /// when their call is over: whoever ends the process waits for them.
+    /// when their call is over: whoever ends the process waits for them. `parser` reads statements for the guard.
     ///
     /// # Errors
     /// What in the settings cannot be used, as a sentence for the operator.
     pub fn new(
         settings: &Settings,
+        parser: Arc<Parser>,
         finished: Recipient<QueryFinished>,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
         let log = log.new(slog::o!("logger" => "executor"));
-        let generation = Generation::new(1, Arc::new(settings.postgres.clone()), endings.clone(), &log)?;
+        let generation =
+            Generation::new(1, Arc::new(settings.postgres.clone()), settings.access, endings.clone(), &log)?;
         Ok(Self {
             generation: Arc::new(generation),
+            guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             access: settings.access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
@@ -175,6 +181,14 @@ impl Executor {
             endings,
             log,
         })
+    }
+
+    /// The mode of a call on that generation: while a reload makes the next pool, the stricter of both holds.
+    fn access_on(&self, generation: &Generation) -> AccessMode {
+        match (self.access, generation.access) {
+            (AccessMode::ReadWrite, AccessMode::ReadWrite) => AccessMode::ReadWrite,
+            _ => AccessMode::ReadOnly,
+        }
     }
 
     fn running(&self, tool: &'static str, statement: &Statement, generation: &Generation) -> Running {

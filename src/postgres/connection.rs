@@ -14,10 +14,12 @@ use std::task::{Context, Poll, ready};
 use deadpool_postgres::ClientWrapper;
 use futures_util::future::join;
 use self_cell::{MutBorrow, self_cell};
+use tokio::sync::OnceCell;
 use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
 
 use super::page::ColumnInfo;
+use crate::guard::Cleared;
 use crate::settings::AccessMode;
 
 /// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
@@ -35,6 +37,8 @@ pub struct Connection {
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
+    /// The guard's question to the catalogs, once it was needed.
+    look_up: OnceCell<Statement>,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
 }
@@ -132,7 +136,18 @@ impl Connection {
         let client = lent(&parts).client();
         let (told, check) = join(client.batch_execute(&format!("ROLLBACK; {session}")), client.prepare(CHECK)).await;
         told?;
-        Ok(Self { check: check?, parts, prepared: Mutex::default() })
+        Ok(Self { check: check?, look_up: OnceCell::new(), parts, prepared: Mutex::default() })
+    }
+
+    /// The guard's question to the catalogs; `prepare` makes it when it is needed first.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn look_up(
+        &self,
+        prepare: impl AsyncFnOnce(&Client) -> Result<Statement, Error>,
+    ) -> Result<&Statement, Error> {
+        self.look_up.get_or_try_init(|| prepare(self.client())).await
     }
 
     fn handle(&self) -> &Transaction<'_> {
@@ -168,20 +183,30 @@ impl Connection {
         Ok(!left.try_get::<_, bool>(1)?)
     }
 
-    /// Open a portal in the transaction.
+    /// Open a portal in the transaction, for a statement that the guard has cleared.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn bind<P: BorrowToSql>(&self, statement: &Statement, parameters: &[P]) -> Result<Portal, Error> {
+    pub async fn bind<P: BorrowToSql>(
+        &self,
+        _: Cleared<'_>,
+        statement: &Statement,
+        parameters: &[P],
+    ) -> Result<Portal, Error> {
         let parameters = parameters.iter().map(BorrowToSql::borrow_to_sql);
         self.handle().bind_raw(statement, parameters).await
     }
 
-    /// Run a statement to its end without a portal that could be held: no round trip lies between Bind and its rows.
+    /// Run a statement that the guard has cleared to its end, without a portal that could be held: no round trip lies between Bind and its rows.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn stream<P: BorrowToSql>(&self, statement: &Statement, parameters: &[P]) -> Result<RowStream, Error> {
+    pub async fn stream<P: BorrowToSql>(
+        &self,
+        _: Cleared<'_>,
+        statement: &Statement,
+        parameters: &[P],
+    ) -> Result<RowStream, Error> {
         self.client().query_raw(statement, parameters.iter().map(BorrowToSql::borrow_to_sql)).await
     }
 

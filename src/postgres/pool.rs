@@ -27,6 +27,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::Connection;
 use super::error::{Clock, Phase, QueryError, causes};
+use super::run::Place;
 use super::tls;
 use crate::log::{debug, info, warn};
 use crate::settings::{AccessMode, PostgresSettings, SslMode, TargetSessionAttrs};
@@ -47,6 +48,8 @@ pub struct Generation {
     pub number: u64,
     /// What it was made from.
     pub settings: Arc<PostgresSettings>,
+    /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
+    pub access: AccessMode,
     pool: Pool,
     tls: MakeRustlsConnect,
     /// What every connection is told first, and again after each cleaning.
@@ -79,13 +82,18 @@ impl Generation {
     pub fn new(
         number: u64,
         settings: Arc<PostgresSettings>,
+        access: AccessMode,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
         let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
         let session: Arc<str> = format!(
-            "SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
+            "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
              SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+            match access {
+                AccessMode::ReadOnly => "SET default_transaction_read_only = on; ",
+                AccessMode::ReadWrite => "",
+            },
             // The first four give what PostgreSQL shows for us the form that our own encoder has.
             // The nets below our own clock: they hold when we are no longer there to cancel.
             settings.command_timeout.as_millis() + 1000,
@@ -103,7 +111,7 @@ impl Generation {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
-        Ok(Self { number, settings, pool, tls, session, endings, log })
+        Ok(Self { number, settings, access, pool, tls, session, endings, log })
     }
 
     /// A connection for one call.
@@ -307,6 +315,10 @@ impl Connect for Dial {
 /// What a call may have left on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
+    /// Nothing, and no transaction.
+    Nothing,
+    /// A transaction that has done nothing else.
+    Transaction,
     /// Its only transaction was rolled back.
     WhatRollbackLeaves,
     /// It committed, or ran without a transaction.
@@ -342,6 +354,12 @@ impl Lease {
         self.connection.as_ref().expect("a lease that has not ended has its connection")
     }
 
+    /// The connection, as a place to run statements.
+    pub fn place<'a>(&'a self, access: AccessMode, target: &'a str) -> Place<'a> {
+        let default_read_only = self.generation.access == AccessMode::ReadOnly;
+        Place { connection: self.connection(), access, default_read_only, target }
+    }
+
     /// The generation it belongs to.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
@@ -351,6 +369,9 @@ impl Lease {
     /// waits for that.
     pub fn settle(mut self, left: Left) {
         let Some(connection) = self.connection.take() else { return };
+        if left == Left::Nothing {
+            return;
+        }
         let generation = self.generation.clone();
         self.ending.task_tracker().spawn(async move {
             if generation.pool.status().waiting == 0 {
@@ -383,6 +404,8 @@ impl Lease {
 /// Undo what a call may have left; whether all is undone.
 async fn clean(connection: &Connection, left: Left, session: &str) -> Result<bool, tokio_postgres::Error> {
     let end = match left {
+        Left::Nothing => return Ok(true),
+        Left::Transaction => return connection.client().batch_execute("ROLLBACK").await.map(|()| true),
         Left::WhatRollbackLeaves => "ROLLBACK".to_owned(),
         Left::Anything => format!("ROLLBACK; {CLEAN}; {session}"),
         Left::Uncommitted => format!("COMMIT; {CLEAN}; {session}"),

@@ -2,7 +2,8 @@
 //!
 //! A statement of the user goes by the extended protocol (manual, section 55.2.3) and no other way, which takes one
 //! statement and no more; the simple protocol (`simple_query`, `batch_execute`) carries only texts of our own.
-//! In read-only mode everything runs in a READ ONLY transaction that ends in ROLLBACK.
+//! In read-only mode everything that the guard has cleared runs in a READ ONLY transaction that ends in ROLLBACK; or,
+//! where there is nothing to roll back, in the one that PostgreSQL makes of a statement by itself, READ ONLY too.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -15,14 +16,15 @@ use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
-use super::connection::{Connection, Prepared, Size};
+use super::connection::{Connection, Prepared};
 use super::error::{Phase, QueryError};
 use super::foreign;
 use super::nearest;
 use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
+use super::pool::Left;
 use super::reader::Reader;
-use super::sql::Operation;
+use crate::guard::{Cleared, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
 
@@ -83,6 +85,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// What gives the rest. Its transaction is open then.
     pub rest: Option<Reader>,
+    /// What it has left on its connection, if there is no rest.
+    pub left: Left,
 }
 
 /// Where a statement runs.
@@ -92,6 +96,8 @@ pub struct Place<'a> {
     pub connection: &'a Connection,
     /// In this mode.
     pub access: AccessMode,
+    /// The connection's transactions are READ ONLY even if nobody begins them.
+    pub default_read_only: bool,
     /// What the connection leads to, for the log.
     pub target: &'a str,
 }
@@ -112,22 +118,21 @@ pub enum Way {
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
 pub async fn query(
     place: Place<'_>,
-    statement: &Statement,
+    statement: &Reviewed,
     reading: Reading,
     way: Way,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
-    let Place { connection, access, target } = place;
-    refuse(statement, access)?;
+    let Place { connection, access, target, .. } = place;
     let run = Run { connection, target };
     let result = async {
         let limits = (way == Way::Quick && access == AccessMode::ReadOnly).then_some(reading.limits);
-        let mut reader = run.begin(statement, access, limits, marks).await?;
+        let (mut reader, left) = run.begin(statement, place, limits, marks).await?;
         let (outcome, has_more) = run.page(&mut reader, access, reading, marks).await?;
         if reader.has_outgrown() {
             return Ok(Read::Outgrown);
         }
-        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some(reader) })))
+        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some(reader), left })))
     };
     match result.await {
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
@@ -138,10 +143,10 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.rollback().await?;
-            let outcome = run.alone(statement, reading).await?;
-            Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
+            let outcome = run.alone(statement.clear(connection, target).await?, reading).await?;
+            Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by(access) })))
         }
-        Err(error) => Err(run.with_hint(error, &statement.sql).await),
+        Err(error) => Err(run.with_hint(error, statement.sql()).await),
         read => read,
     }
 }
@@ -156,7 +161,7 @@ pub async fn more(
     reading: Reading,
     marks: &Marks,
 ) -> Result<(Outcome, bool), QueryError> {
-    let Place { connection, access, target } = place;
+    let Place { connection, access, target, .. } = place;
     Run { connection, target }.page(reader, access, reading, marks).await
 }
 
@@ -167,13 +172,13 @@ pub async fn more(
 /// The index of the statement that failed, or `None` where the transaction itself did.
 pub async fn batch(
     place: Place<'_>,
-    statements: &[Statement],
+    statements: &[Reviewed],
     mut reading: Reading,
     marks: &Marks,
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
-    let Place { connection, access, target } = place;
+    let Place { connection, access, target, .. } = place;
     let run = Run { connection, target };
     connection.begin(access).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
@@ -181,15 +186,15 @@ pub async fn batch(
         marks.progress.statement_of(statements.len());
         started();
         let result = async {
-            refuse(statement, access)?;
-            let mut reader = run.open(run.prepare(&statement.sql).await?, statement).await?;
+            let (prepared, cleared) = join(run.prepare(statement.sql()), statement.clear(connection, target)).await;
+            let mut reader = run.open(prepared?, cleared?).await?;
             reader.page(connection, reading, target, marks).await
         };
         let result = result.await;
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return Err((Some(at), run.with_hint(error, &statement.sql).await)),
+            Err(error) => return Err((Some(at), run.with_hint(error, statement.sql()).await)),
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
@@ -202,68 +207,82 @@ pub async fn batch(
     Ok(outcomes)
 }
 
-/// In a READ ONLY transaction PostgreSQL 15 lets RESET transaction_read_only through, and any SET of it that comes
-/// before the first query: what follows in the same transaction could write then.
-fn refuse(statement: &Statement, access: AccessMode) -> Result<(), QueryError> {
-    match (access, Operation::of(&statement.sql)) {
-        (AccessMode::ReadOnly, operation @ (Operation::SET | Operation::RESET)) => Err(QueryError::Refused {
-            why: format!(
-                "{operation} is not accepted in read-only mode: it could end that mode for the statements after it. \
-                 A setting holds for one call only; to read one, use SHOW. \
-                 The operator can allow writes, and with them {operation}, by MCP_ACCESS_MODE=read-write."
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
 struct Run<'a> {
     connection: &'a Connection,
     target: &'a str,
 }
 
 impl Run<'_> {
-    /// Begin a transaction and run `statement` in it, to where its first row is. In read-only mode nobody ends it:
-    /// whoever cleans the connection rolls it back, and no answer waits for that.
+    /// Run `statement` in a transaction, to where its first row is; and what it will leave. In read-only mode nobody ends
+    /// the transaction: whoever cleans the connection rolls it back, and no answer waits for that.
     async fn begin(
         &self,
-        statement: &Statement,
-        access: AccessMode,
+        statement: &Reviewed,
+        place: Place<'_>,
         quick_within: Option<Limits>,
         marks: &Marks,
-    ) -> Result<Reader, QueryError> {
-        let sql = &statement.sql;
+    ) -> Result<(Reader, Left), QueryError> {
+        let sql = statement.sql();
         let begin = async {
-            self.connection.begin(access).await.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
+            self.connection.begin(place.access).await.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
             marks.begun.set(true);
-            Ok(())
+            Ok::<_, QueryError>(())
         };
-        // Joined, they are sent without waiting for each other.
-        let Some(prepared) = self.connection.prepared(sql) else {
-            let (begun, prepared) = join(begin, self.prepare(sql)).await;
-            begun?;
-            return self.open(prepared?, statement).await;
-        };
-        let is_small = |size: Size| {
+        let is_small = |prepared: &Prepared| {
             let within = quick_within.map(|limits| (limits.rows_max.min(QUICK_ROWS_MAX), limits.bytes_max / 2));
-            within.is_some_and(|(rows, bytes)| size.rows <= rows && size.bytes <= bytes)
+            prepared
+                .last_size()
+                .is_some_and(|size| within.is_some_and(|(rows, bytes)| size.rows <= rows && size.bytes <= bytes))
         };
-        let (begun, opened) = if prepared.last_size().is_some_and(is_small) {
-            join(begin, self.stream(prepared, statement)).await
-        } else {
-            join(begin, self.open(prepared, statement)).await
+        let left = |cleared: Cleared<'_>| match cleared.leaves_nothing() {
+            true => Left::Transaction,
+            false => Left::by(place.access),
         };
-        begun?;
+        let kept = self.connection.prepared(sql);
+        let was_kept = kept.is_some();
+        // Joined, they are sent without waiting for each other.
+        let (cleared, opened) = match (kept, statement.cleared()) {
+            (Some(prepared), Some(cleared)) if is_small(&prepared) => {
+                if cleared.leaves_nothing() && place.default_read_only {
+                    match self.stream(prepared, cleared).await {
+                        Ok(reader) => return Ok((reader, Left::Nothing)),
+                        Err(error) => (cleared, Err(error)),
+                    }
+                } else {
+                    let (begun, opened) = join(begin, self.stream(prepared, cleared)).await;
+                    begun?;
+                    (cleared, opened)
+                }
+            }
+            (Some(prepared), Some(cleared)) => {
+                let (begun, opened) = join(begin, self.open(prepared, cleared)).await;
+                begun?;
+                (cleared, opened)
+            }
+            (kept, _) => {
+                let prepare = async {
+                    match kept {
+                        Some(prepared) => Ok(prepared),
+                        None => self.prepare(sql).await,
+                    }
+                };
+                let clear = statement.clear(self.connection, self.target);
+                let (begun, (prepared, cleared)) = join(begin, join(prepare, clear)).await;
+                begun?;
+                let (prepared, cleared) = (prepared?, cleared?);
+                (cleared, self.open(prepared, cleared).await)
+            }
+        };
         match opened {
             // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
-            Err(QueryError::Rejected(_)) => {
+            Err(QueryError::Rejected(_)) if was_kept => {
                 self.connection.forget(sql);
                 self.rollback().await?;
-                let again = self.connection.begin(access).await;
+                let again = self.connection.begin(place.access).await;
                 again.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
-                self.open(self.prepare(sql).await?, statement).await
+                Ok((self.open(self.prepare(sql).await?, cleared).await?, left(cleared)))
             }
-            opened => opened,
+            opened => Ok((opened?, left(cleared))),
         }
     }
 
@@ -292,17 +311,19 @@ impl Run<'_> {
     }
 
     /// Open a portal for a statement.
-    async fn open(&self, prepared: Arc<Prepared>, statement: &Statement) -> Result<Reader, QueryError> {
+    async fn open(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        let statement = cleared.statement();
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let portal = self.connection.bind(&prepared.statement, &parameters).await;
+        let portal = self.connection.bind(cleared, &prepared.statement, &parameters).await;
         let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
     }
 
     /// Run a statement to its end.
-    async fn stream(&self, prepared: Arc<Prepared>, statement: &Statement) -> Result<Reader, QueryError> {
+    async fn stream(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        let statement = cleared.statement();
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let rows = self.connection.stream(&prepared.statement, &parameters).await;
+        let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
         let rows = rows.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
         Ok(Reader::whole(prepared, rows))
     }
@@ -363,7 +384,8 @@ impl Run<'_> {
     }
 
     /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
-    async fn alone(&self, statement: &Statement, reading: Reading) -> Result<Outcome, QueryError> {
+    async fn alone(&self, cleared: Cleared<'_>, reading: Reading) -> Result<Outcome, QueryError> {
+        let statement = cleared.statement();
         let prepared = match self.connection.prepared(&statement.sql) {
             Some(prepared) => prepared,
             None => self.prepare(&statement.sql).await?,
@@ -372,8 +394,8 @@ impl Run<'_> {
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
         let mut page =
             Page::new(prepared.columns.clone(), &prepared.types, reading.format, reading.limits, reading.cell_offset);
-        let client = self.connection.client();
-        let mut rows = pin!(client.query_raw(&prepared.statement, &parameters).await.map_err(wrong)?);
+        let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
+        let mut rows = pin!(rows.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {
             page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
         }

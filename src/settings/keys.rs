@@ -98,6 +98,24 @@ pub const KEYS: &[Key] = &[
     key("POSTGRES_COMMAND_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "30", "Seconds for a statement, or a whole batch"),
     key("POSTGRES_POOL_WAIT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to wait for a free connection"),
     key("MCP_ACCESS_MODE", Kind::Choice(&["read-only", "read-write"]), "read-only", "Whether statements may write"),
+    key(
+        "MCP_FUNCTIONS_ALLOW",
+        Kind::Text,
+        "",
+        "Functions that may run in read-only mode though the guard would refuse them, separated by commas: name or schema.name",
+    ),
+    key(
+        "MCP_FUNCTIONS_DENY",
+        Kind::Text,
+        "",
+        "Functions that may not run in read-only mode, likewise; it goes before MCP_FUNCTIONS_ALLOW",
+    ),
+    key(
+        "MCP_SENSITIVE_CATALOGS",
+        Kind::Choice(&["deny", "allow"]),
+        "deny",
+        "Whether password hashes, other sessions' SQL and the like may be read in read-only mode",
+    ),
     key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most"),
     key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most"),
     key(

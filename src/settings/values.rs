@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::guard::Policy;
+
 use super::keys::{self, KEYS, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
@@ -66,6 +68,11 @@ pub(super) fn check(
             "read-write" => AccessMode::ReadWrite,
             _ => AccessMode::ReadOnly,
         },
+        policy: Policy {
+            allow: values.names("MCP_FUNCTIONS_ALLOW"),
+            deny: values.names("MCP_FUNCTIONS_DENY"),
+            sensitive: values.choice("MCP_SENSITIVE_CATALOGS") == "allow",
+        },
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),
@@ -123,6 +130,12 @@ impl Values<'_> {
             self.problems.push(format!("{key} is \"{text}\" ({place}): it must be {}", kind.right()));
         }
         value
+    }
+
+    /// Names separated by commas.
+    fn names(&self, key: &'static str) -> Vec<String> {
+        let text = self.text(key);
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     fn whole(&mut self, key: &'static str) -> usize {

@@ -7,6 +7,7 @@ pub mod scripted;
 
 use std::time::{Duration, Instant};
 
+use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::settings::{
     AccessMode, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Settings, SslMode,
     TargetSessionAttrs,
@@ -34,6 +35,7 @@ pub fn settings() -> Settings {
             cursor_lifetime: Duration::from_secs(60),
         },
         access: AccessMode::ReadOnly,
+        policy: Policy::default(),
         limits: Limits {
             rows_max: 1000,
             bytes_max: 1 << 20,

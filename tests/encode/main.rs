@@ -22,7 +22,11 @@ mod times;
 use std::collections::BTreeSet;
 
 use deadpool_postgres::ClientWrapper;
+use std::sync::Arc;
+
 use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::guard::parser::Parser;
+use mcp_server_postgres::guard::{Guard, Policy};
 use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
 use mcp_server_postgres::postgres::error::QueryError;
@@ -134,7 +138,12 @@ impl Server {
         let statement = run::Statement { sql: sql.into(), parameters };
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json, cell_offset: 0 };
-        let place = Place { connection: &self.connection, access: AccessMode::ReadOnly, target: "test" };
+        // What the guard thinks of it is not asked here.
+        let parser = Parser::new("nowhere".into(), &slog::Logger::root(slog::Discard, slog::o!()));
+        let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
+        let statement = guard.review(statement, AccessMode::ReadWrite).await?;
+        let access = AccessMode::ReadOnly;
+        let place = Place { connection: &self.connection, access, default_read_only: false, target: "test" };
         let read = run::query(place, &statement, reading, Way::Held, &Marks::default()).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {

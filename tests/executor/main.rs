@@ -12,6 +12,7 @@ use mcp_server_postgres::actors::executor::{
 };
 use mcp_server_postgres::actors::metrics::QueryFinished;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
@@ -205,8 +206,12 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
 fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Lines) {
     let (log, lines) = heard();
     let (recipient, finished) = scripted();
-    let executor = Executor::new(settings, recipient, TaskTracker::new(), &log).unwrap();
+    let executor = Executor::new(settings, parser(&log), recipient, TaskTracker::new(), &log).unwrap();
     (executor.start(), finished, lines)
+}
+
+fn parser(log: &slog::Logger) -> Arc<Parser> {
+    Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), log))
 }
 
 async fn connect(url: &str) -> Client {

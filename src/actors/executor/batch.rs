@@ -11,14 +11,15 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Marks, Outcome, Place};
+use crate::postgres::run::{self, Marks, Outcome};
 
 impl Handler<Batch> for Executor {
     type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
 
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, waiting_max, log) = (self.access, self.waiting_max, self.log.clone());
+        let (access, guard) = (self.access_on(&generation), self.guard.clone());
+        let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let mut queue: Queue =
             batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
         WhileWanted::new(async move {
@@ -26,13 +27,17 @@ impl Handler<Batch> for Executor {
             let current = RefCell::new(None::<Running>);
             let marks = Marks { progress: batch.progress.clone(), ..Marks::default() };
             let work = async {
+                let mut statements = Vec::with_capacity(batch.statements.len());
+                for (at, statement) in batch.statements.into_iter().enumerate() {
+                    statements.push(guard.review(statement, access).await.map_err(|error| (Some(at), error))?);
+                }
                 loop {
                     let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
                     let target = generation.target();
-                    let place = Place { connection: lease.connection(), access, target: &target };
+                    let place = lease.place(access, &target);
                     let work = run::batch(
                         place,
-                        &batch.statements,
+                        &statements,
                         batch.reading,
                         &marks,
                         || {

@@ -8,7 +8,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Left;
-use crate::postgres::run::{self, Answer, Marks, Outcome, Place, Read, Reading, Statement, Way};
+use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -16,18 +16,20 @@ impl Handler<Query> for Executor {
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, waiting_max, cursors) = (self.access, self.waiting_max, self.cursors.clone());
+        let (access, guard) = (self.access_on(&generation), self.guard.clone());
+        let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
         let mut running = self.running(query.tool, &query.statement, &generation);
         WhileWanted::new(async move {
             let work = async {
+                let statement = guard.review(query.statement, access).await?;
                 let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
                 loop {
                     let lease = generation.lease(waiting_max).await?;
                     running.executing();
                     let target = generation.target();
                     let marks = Marks { progress: query.progress.clone(), ..Marks::default() };
-                    let place = Place { connection: lease.connection(), access, target: &target };
-                    let work = run::query(place, &query.statement, query.reading, way, &marks);
+                    let place = lease.place(access, &target);
+                    let work = run::query(place, &statement, query.reading, way, &marks);
                     let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
                         Ok(Read::Outgrown) => {
@@ -57,10 +59,10 @@ impl Handler<Query> for Executor {
                 None => work.await,
             };
             running.end(result.as_ref().map(|(answer, _)| rows(&answer.outcome)));
-            let (Answer { outcome, rest }, lease) = result?;
+            let (Answer { outcome, rest, left }, lease) = result?;
             let mut answered = running.answered(outcome);
             match rest {
-                None => settle(lease, Left::by(access), None),
+                None => settle(lease, left, None),
                 Some(reader) => {
                     answered.cursor = cursors.put(Open { reader, lease, access, format: query.reading.format })
                 }
@@ -88,7 +90,7 @@ impl Handler<Fetch> for Executor {
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let marks = Marks { progress: fetch.progress, ..Marks::default() };
-            let place = Place { connection: open.lease.connection(), access: open.access, target: &target };
+            let place = open.lease.place(open.access, &target);
             let work = run::more(place, &mut open.reader, reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
             let result = match fetch.timeout {

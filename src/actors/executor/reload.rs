@@ -20,17 +20,20 @@ impl Handler<ConfigChanged> for Executor {
 
     fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
         self.access = change.new.access;
+        if change.new.policy != *self.guard.policy() {
+            self.guard = Arc::new(self.guard.renewed(change.new.policy.clone()));
+        }
         self.log_parameters = change.new.log.parameters;
         self.waiting_max = change.new.limits.waiting_max;
         self.cursors.allow(change.new.limits.cursors_max);
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
-        if change.new.postgres == *self.generation.settings {
+        if change.new.postgres == *self.generation.settings && change.new.access == self.generation.access {
             return;
         }
         let settings = Arc::new(change.new.postgres.clone());
         let number = self.generation.number + 1;
-        let generation = match Generation::new(number, settings, self.endings.clone(), &self.log) {
+        let generation = match Generation::new(number, settings, change.new.access, self.endings.clone(), &self.log) {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
@@ -47,6 +50,8 @@ impl Handler<ConfigChanged> for Executor {
                     "target" => generation.target());
                 // The last statement on the old one closes it.
                 executor.generation = generation;
+                // The same names may stand for something else there.
+                executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
             }
         }));
     }
