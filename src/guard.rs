@@ -129,12 +129,12 @@ impl Guard {
         let question = connection.look_up(Catalog::prepare).await?;
         let client = connection.client();
         let catalog = Catalog::look_up(client, question, syntax).await?;
-        let verdict = policy::names(syntax, &catalog, &self.policy);
-        let mut texts = catalog.texts;
+        let (known, mut texts) = match policy::names(syntax, catalog, &self.policy) {
+            Ok(known) => known,
+            Err(why) => return Ok(Err(why)),
+        };
         let mut seen = HashSet::new();
-        while verdict.is_ok()
-            && let Some((of, text)) = texts.pop()
-        {
+        while let Some((of, text)) = texts.pop() {
             if !seen.insert(text.clone()) {
                 continue;
             }
@@ -154,12 +154,12 @@ impl Guard {
                 return behind(why);
             }
             let catalog = Catalog::look_up(client, question, &syntax).await?;
-            if let Err(why) = policy::names(&syntax, &catalog, &self.policy) {
-                return behind(why);
+            match policy::names(&syntax, catalog, &self.policy) {
+                Ok((_, further)) => texts.extend(further),
+                Err(why) => return behind(why),
             }
-            texts.extend(catalog.texts);
         }
-        Ok(verdict)
+        Ok(Ok(known))
     }
 
     fn remembered(&self, sql: &Arc<str>) -> Option<Result<Known, String>> {

@@ -183,14 +183,6 @@ impl Executor {
         })
     }
 
-    /// The mode of a call on that generation: while a reload makes the next pool, the stricter of both holds.
-    fn access_on(&self, generation: &Generation) -> AccessMode {
-        match (self.access, generation.access) {
-            (AccessMode::ReadWrite, AccessMode::ReadWrite) => AccessMode::ReadWrite,
-            _ => AccessMode::ReadOnly,
-        }
-    }
-
     fn running(&self, tool: &'static str, statement: &Statement, generation: &Generation) -> Running {
         Running {
             event: QueryFinished {

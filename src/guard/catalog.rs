@@ -21,7 +21,7 @@ pub(super) struct Catalog {
     pub(super) columns: Vec<String>,
     /// A type is named that PostgreSQL itself does not have.
     pub(super) has_own_types: bool,
-    /// Texts that are run with the statement, and what they are of.
+    /// Texts that are run with the statement beside those of functions, and what they are of.
     pub(super) texts: Vec<(String, String)>,
     /// Settings whose values hold a password.
     pub(super) secret_settings: Vec<String>,
@@ -41,6 +41,8 @@ pub(super) struct Function {
     pub(super) is_trusted: bool,
     pub(super) is_definer: bool,
     pub(super) extension: Option<String>,
+    /// What it runs, if that is SQL of a user.
+    pub(super) text: Option<String>,
     arguments_min: usize,
     arguments_max: usize,
     /// Found without its schema.
@@ -263,12 +265,9 @@ impl Catalog {
 
     fn add(&mut self, row: &Row) -> Result<(), Error> {
         let asked: String = row.try_get(1)?;
-        if let Some(text) = row.try_get::<_, Option<String>>(13)?
-            && !text.is_empty()
-        {
-            self.texts.push((asked.clone(), text));
-        }
-        match row.try_get(0)? {
+        let text = row.try_get::<_, Option<String>>(13)?;
+        let kind = row.try_get(0)?;
+        match kind {
             "function" => {
                 let count = |at| Ok::<_, Error>(usize::try_from(row.try_get::<_, i32>(at)?).unwrap_or_default());
                 self.functions.push(Function {
@@ -281,18 +280,27 @@ impl Catalog {
                     is_trusted: row.try_get(7)?,
                     is_definer: row.try_get(8)?,
                     extension: row.try_get(9)?,
+                    text,
                     arguments_min: count(10)?,
                     arguments_max: count(11)?,
                     is_visible: row.try_get(12)?,
                 });
+                return Ok(());
             }
             "relation" => {
-                self.relations.push(Relation { schema: row.try_get(3)?, name: asked, is_plain: row.try_get(2)? });
+                self.relations.push(Relation {
+                    schema: row.try_get(3)?,
+                    name: asked.clone(),
+                    is_plain: row.try_get(2)?,
+                });
             }
-            "column" => self.columns.push(asked),
+            "column" => self.columns.push(asked.clone()),
             "type" => self.has_own_types = true,
-            "setting" => self.secret_settings.push(asked),
+            "setting" => self.secret_settings.push(asked.clone()),
             _ => {}
+        }
+        if let Some(text) = text {
+            self.texts.push((asked, text));
         }
         Ok(())
     }

@@ -271,7 +271,8 @@ pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
 ///
 /// # Errors
 /// Why not.
-pub(super) fn names(syntax: &Syntax, catalog: &Catalog, policy: &Policy) -> Result<Known, String> {
+pub(super) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Result<(Known, Vec<Text>), String> {
+    let mut texts = Vec::new();
     let mut leaves_nothing = syntax.kind.as_deref() == Some("SelectStmt")
         && !catalog.has_own_types
         && catalog.texts.is_empty()
@@ -283,8 +284,7 @@ pub(super) fn names(syntax: &Syntax, catalog: &Catalog, policy: &Policy) -> Resu
         // With none that fits, PostgreSQL will say so; or it counts otherwise than we do.
         let fitting: Vec<_> = if fitting.clone().next().is_none() { candidates } else { fitting.copied().collect() };
         for function in &fitting {
-            judge(function, policy)?;
-            leaves_nothing &= function.is_builtin();
+            leaves_nothing &= judge(function, policy, &mut texts)?;
         }
     }
     for attribute in &syntax.attributes {
@@ -292,22 +292,27 @@ pub(super) fn names(syntax: &Syntax, catalog: &Catalog, policy: &Policy) -> Resu
         let is_column = catalog.columns.contains(attribute);
         let called = catalog.functions.iter().filter(|function| function.answers_to(&name) && function.takes(1));
         for function in called.filter(|function| function.is_builtin() || !is_column) {
-            judge(function, policy)?;
-            leaves_nothing &= function.is_builtin();
+            leaves_nothing &= judge(function, policy, &mut texts)?;
         }
     }
     for hidden in catalog.functions.iter().filter(|function| !function.is_called) {
-        judge(hidden, policy).map_err(|why| format!("{} stands for a function. {why}", hidden.asked))?;
+        let judged = judge(hidden, policy, &mut texts);
+        judged.map_err(|why| format!("{} stands for a function. {why}", hidden.asked))?;
         leaves_nothing = false;
     }
     if !policy.sensitive {
-        secrets(syntax, catalog)?;
+        secrets(syntax, &catalog)?;
     }
-    Ok(Known { leaves_nothing })
+    texts.extend(catalog.texts);
+    Ok((Known { leaves_nothing }, texts))
 }
 
-/// Whether a function may run.
-fn judge(function: &Function, policy: &Policy) -> Result<(), String> {
+/// A text that is run with a statement, and what it is of.
+pub(super) type Text = (String, String);
+
+/// Whether a function may run; and then, whether it is one of PostgreSQL's own that leaves nothing on its connection.
+/// What it runs is added to `texts`.
+fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<bool, String> {
     let Function { schema, name, .. } = function;
     let whole = format!("{schema}.{name}");
     let listed = |names: &[String]| names.iter().any(|listed| listed == name || *listed == whole);
@@ -319,7 +324,7 @@ fn judge(function: &Function, policy: &Policy) -> Result<(), String> {
         return refused("the operator has excluded it (MCP_FUNCTIONS_DENY)", "Do without it.");
     }
     if listed(&policy.allow) {
-        return Ok(());
+        return Ok(false);
     }
     let extension = function.extension.as_deref();
     let is_known = function.is_builtin() || extension.is_some();
@@ -342,13 +347,14 @@ fn judge(function: &Function, policy: &Policy) -> Result<(), String> {
             let why = format!("it is written in {}, which can do anything on the server", function.language);
             return refused(&why, &allow);
         }
-        return Ok(());
+        texts.extend(function.text.iter().map(|text| (whole.clone(), text.clone())));
+        return Ok(function.is_builtin());
     }
     let is_harmless = (function.is_builtin() && has(HARMLESS, name))
         || (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
         || HARMLESS_OF_EXTENSIONS.iter().any(|(of, names)| extension == Some(of) && has(names, name));
     if is_harmless {
-        return Ok(());
+        return Ok(function.is_builtin());
     }
     match why_harmful() {
         Some(why) => refused(why, &allow),

@@ -159,15 +159,18 @@ impl Connection {
         self.handle().client()
     }
 
-    /// Begin a transaction.
+    /// Begin a transaction. `default_read_only` says what it would be by itself.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn begin(&self, access: AccessMode) -> Result<(), Error> {
+    pub async fn begin(&self, access: AccessMode, default_read_only: bool) -> Result<(), Error> {
         self.client()
-            .batch_execute(match access {
-                AccessMode::ReadOnly => "BEGIN READ ONLY",
-                AccessMode::ReadWrite => "BEGIN",
+            .batch_execute(match (access, default_read_only) {
+                (AccessMode::ReadOnly, _) => "BEGIN READ ONLY",
+                // What the role or the server has by default holds, and a standby can only read.
+                (AccessMode::ReadWrite, false) => "BEGIN",
+                // The mode has changed, and the pool not yet.
+                (AccessMode::ReadWrite, true) => "BEGIN READ WRITE",
             })
             .await
     }

@@ -178,9 +178,9 @@ pub async fn batch(
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
-    let Place { connection, access, target, .. } = place;
+    let Place { connection, access, default_read_only, target } = place;
     let run = Run { connection, target };
-    connection.begin(access).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
+    connection.begin(access, default_read_only).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
         marks.progress.statement_of(statements.len());
@@ -224,7 +224,10 @@ impl Run<'_> {
     ) -> Result<(Reader, Left), QueryError> {
         let sql = statement.sql();
         let begin = async {
-            self.connection.begin(place.access).await.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
+            self.connection
+                .begin(place.access, place.default_read_only)
+                .await
+                .map_err(|error| self.wrong(&error, "", Phase::Begin))?;
             marks.begun.set(true);
             Ok::<_, QueryError>(())
         };
@@ -278,7 +281,7 @@ impl Run<'_> {
             Err(QueryError::Rejected(_)) if was_kept => {
                 self.connection.forget(sql);
                 self.rollback().await?;
-                let again = self.connection.begin(place.access).await;
+                let again = self.connection.begin(place.access, place.default_read_only).await;
                 again.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
                 Ok((self.open(self.prepare(sql).await?, cleared).await?, left(cleared)))
             }

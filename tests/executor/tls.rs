@@ -135,7 +135,7 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
         })
     };
     let sleeping = actix_rt::spawn(query("select pg_sleep(60)"));
-    let active = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'";
+    let active = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and state = 'active'";
     until("it runs", async || query(active).await.unwrap().unwrap().answer.page.json == "[1]").await;
     sleeping.abort();
     until("it is cancelled", async || query(active).await.unwrap().unwrap().answer.page.json == "[0]").await;

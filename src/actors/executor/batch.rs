@@ -18,7 +18,7 @@ impl Handler<Batch> for Executor {
 
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, guard) = (self.access_on(&generation), self.guard.clone());
+        let (access, guard) = (self.access, self.guard.clone());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let mut queue: Queue =
             batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();

@@ -16,7 +16,7 @@ impl Handler<Query> for Executor {
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, guard) = (self.access_on(&generation), self.guard.clone());
+        let (access, guard) = (self.access, self.guard.clone());
         let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
         let mut running = self.running(query.tool, &query.statement, &generation);
         WhileWanted::new(async move {
