@@ -30,6 +30,8 @@ pub struct Settings {
     pub access: AccessMode,
     /// What the guard lets through in read-only mode, beside what it knows.
     pub policy: Policy,
+    /// Whether an answer's text stands within a boundary that no row can forge.
+    pub data_boundary: bool,
     /// How much of anything there may be.
     pub limits: Limits,
     /// What is remembered of finished statements.

@@ -13,12 +13,14 @@ use crate::actors::metrics::{SlowQueries, Summary};
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
+use crate::postgres::sql::Operation;
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 
 mod arguments;
 mod async_query_execute;
 mod batch_query_execute;
+pub(crate) mod boundary;
 mod failure;
 mod fetch_rows;
 mod performance_summary;
@@ -187,18 +189,20 @@ fn parameters_schema() -> Value {
 }
 
 /// Why a statement cannot be sent at all, if it cannot.
-fn unfit(sql: &str) -> Option<String> {
-    if sql.trim().is_empty() {
-        return Some("The query is empty: give one SQL statement.".to_owned());
-    }
-    if sql.contains('\0') {
-        return Some("The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned());
-    }
-    let operation = crate::postgres::sql::Operation::of(sql);
-    if operation.as_str() == "EMPTY" {
-        return Some("The query holds only comments: give one SQL statement.".to_owned());
-    }
-    operation.unfit().map(|why| format!("{operation} is not accepted: {why}."))
+fn unfit(sql: &str) -> Option<QueryError> {
+    let why = if sql.trim().is_empty() {
+        "The query is empty: give one SQL statement.".to_owned()
+    } else if sql.contains('\0') {
+        "The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned()
+    } else {
+        let operation = Operation::of(sql);
+        if operation.as_str() == "EMPTY" {
+            "The query holds only comments: give one SQL statement.".to_owned()
+        } else {
+            format!("{operation} is not accepted: {}.", operation.unfit()?)
+        }
+    };
+    Some(QueryError::Refused { why })
 }
 
 /// The refusal of the first of these counts that is 0.

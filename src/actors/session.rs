@@ -18,7 +18,7 @@ use super::wanted::WhileWanted;
 use crate::log::{debug, warn};
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
-use crate::tools::{self, Answer, Defaults, Reach};
+use crate::tools::{self, Answer, Defaults, Reach, boundary};
 
 /// Calls a tool. Sent by the protocol's side for each request; dropping the reply cancels the call.
 #[derive(Debug, Clone, Message)]
@@ -53,6 +53,7 @@ pub struct Session {
     defaults: Defaults,
     in_flight: Rc<Cell<usize>>,
     in_flight_max: usize,
+    data_boundary: bool,
     access: watch::Sender<AccessMode>,
     log: Logger,
 }
@@ -66,6 +67,7 @@ impl Session {
             defaults: Defaults::of(settings),
             in_flight: Rc::default(),
             in_flight_max: settings.limits.in_flight_max,
+            data_boundary: settings.data_boundary,
             access,
             log: log.new(slog::o!("logger" => "session")),
         }
@@ -93,10 +95,11 @@ impl Handler<Call> for Session {
         debug!(self.log, "call begins"; "tool" => tool.name);
         let reach = Reach { progress: call.progress, ..self.reach.clone() };
         let work = (tool.call)(reach, self.defaults, call.arguments);
+        let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let answer = work.await;
             drop(place);
-            Ok(answer)
+            Ok(if data_boundary { boundary::around(answer) } else { answer })
         })
     }
 }
@@ -107,6 +110,7 @@ impl Handler<ConfigChanged> for Session {
     fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
         self.defaults = Defaults::of(&change.new);
         self.in_flight_max = change.new.limits.in_flight_max;
+        self.data_boundary = change.new.data_boundary;
         self.access.send_if_modified(|access| {
             let modified = *access != change.new.access;
             *access = change.new.access;

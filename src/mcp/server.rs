@@ -28,6 +28,9 @@ use crate::tools::{Answer, TOOLS, Tool};
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
 
+/// The member of `_meta` that tells programs what an answer is: data, never instructions to a model.
+const CONTENT: &str = "mcp-server-postgres/content";
+
 /// How often the client is told of a call's progress, if it asks for that.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
@@ -209,7 +212,11 @@ fn object(schema: Value) -> JsonObject {
 fn result(answer: Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-    result.meta = answer.failure.map(|facts| MetaObject(JsonObject::from_iter([(FAILURE.to_owned(), *facts)])));
+    let (name, value) = match answer.failure {
+        Some(facts) => (FAILURE, *facts),
+        None => (CONTENT, Value::from("data")),
+    };
+    result.meta = Some(MetaObject(JsonObject::from_iter([(name.to_owned(), value)])));
     result.structured_content = answer.structured.map(|structured| encoded::pack(structured, answer.rows));
     result
 }

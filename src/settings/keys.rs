@@ -116,6 +116,12 @@ pub const KEYS: &[Key] = &[
         "deny",
         "Whether password hashes, other sessions' SQL and the like may be read in read-only mode",
     ),
+    key(
+        "MCP_DATA_BOUNDARY",
+        Kind::Switch,
+        "false",
+        "Whether the text of an answer stands between two lines that no row can forge, and that say that it is data",
+    ),
     key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most"),
     key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most"),
     key(

@@ -73,6 +73,7 @@ pub(super) fn check(
             deny: values.names("MCP_FUNCTIONS_DENY"),
             sensitive: values.choice("MCP_SENSITIVE_CATALOGS") == "allow",
         },
+        data_boundary: values.choice("MCP_DATA_BOUNDARY") == "true",
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),

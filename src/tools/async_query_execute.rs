@@ -79,8 +79,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     ]) {
         return answer;
     }
-    if let Some(why) = super::unfit(&arguments.query) {
-        return Answer::error(why);
+    if let Some(error) = super::unfit(&arguments.query) {
+        return Answer::failure(error.for_model(), &error);
     }
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
     let cell_offset = arguments.cell_offset.map_or(0, |Whole(offset)| offset);

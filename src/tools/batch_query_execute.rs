@@ -98,8 +98,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         ));
     }
     let wrong = queries.iter().enumerate().find_map(|(at, item)| Some((at + 1, super::unfit(&item.query)?)));
-    if let Some((number, why)) = wrong {
-        return Answer::error(format!("Statement {number}: {why} Nothing was run."));
+    if let Some((number, error)) = wrong {
+        return Answer::failure(format!("Statement {number}: {} Nothing was run.", error.for_model()), &error);
     }
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();

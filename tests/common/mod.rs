@@ -36,6 +36,7 @@ pub fn settings() -> Settings {
         },
         access: AccessMode::ReadOnly,
         policy: Policy::default(),
+        data_boundary: false,
         limits: Limits {
             rows_max: 1000,
             bytes_max: 1 << 20,

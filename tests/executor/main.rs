@@ -12,6 +12,7 @@ use mcp_server_postgres::actors::executor::{
 };
 use mcp_server_postgres::actors::metrics::QueryFinished;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
@@ -33,6 +34,7 @@ mod batch;
 mod cancel;
 mod connection;
 mod cursors;
+mod guard;
 mod reload;
 mod tls;
 mod values;

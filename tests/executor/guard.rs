@@ -1,0 +1,194 @@
+//! What the guard lets through, by what the names of a statement are in this database.
+
+use mcp_server_postgres::guard::parser::Unreadable;
+
+use super::*;
+
+const SCHEMA: &str = "
+    create table t (n int); insert into t values (1), (2);
+    create table secret (n int); insert into secret values (7);
+    create view plain as select n, n * 2 as doubled from t;
+    create view reads_a_file as select pg_read_file('postgresql.conf') as content;
+    create view on_that as select length(content) from reads_a_file;
+    create function twice(n int) returns int immutable language sql as 'select n * 2';
+    create function thrice(n int) returns int stable language plpgsql as 'begin return n * 3; end';
+    create function counted() returns bigint stable language sql as 'select count(*) from t';
+    create function careless(n int) returns int language sql as 'select n + 1';
+    create function liar(s text) returns text stable language sql as 'select pg_read_file(s)';
+    create function second_hand(s text) returns text stable language sql as 'select liar(s)';
+    create function owner_s() returns int stable security definer language sql as 'select n from secret';
+    create function many(n int) returns int immutable language sql as 'select n';
+    create function many(n int, m int) returns int volatile language sql as 'select n + m';
+    create schema elsewhere;
+    create function elsewhere.lower(s text) returns text volatile language sql as 'select s';
+    create function adds(int, int) returns int volatile language sql as 'select $1 + $2';
+    create function takes(int, int) returns int immutable language sql as 'select $1 - $2';
+    create operator +| (function = adds, leftarg = int, rightarg = int);
+    create operator -| (function = takes, leftarg = int, rightarg = int);
+    create function sum_step(int, int) returns int volatile language sql as 'select $1 + $2';
+    create aggregate volatile_sum (int) (sfunc = sum_step, stype = int, initcond = '0');
+    create aggregate plain_sum (int) (sfunc = int4pl, stype = int, initcond = '0');
+    create domain positive as int check (value > 0);
+    create domain checked as text check (length(pg_read_file(value)) > 0);
+    create type pair as (a int, b int);
+    create function to_pair(text) returns pair volatile language sql as 'select row(1, 2)::pair';
+    create cast (text as pair) with function to_pair(text);
+    create function total(t) returns int volatile language sql as 'select 1';
+    create table watched (n int); insert into watched values (1);
+    create policy watch on watched using (length(pg_read_file('postgresql.conf')) > 0);
+    alter table watched enable row level security;
+    create view activity as select pid, query from pg_stat_activity";
+
+#[actix_rt::test]
+async fn a_name_is_decided_on_by_what_it_is_in_this_database_and_by_what_stands_behind_it() {
+    let world = World::new().await;
+    world.prepare(SCHEMA).await;
+    let mut wrong = Vec::new();
+    for (sql, rows) in [
+        ("select twice(2), thrice(2), counted(), many(3)", "[[4,6,2,3]]"),
+        ("select * from plain order by n", "[[1,2],[2,4]]"),
+        ("select lower('A'), 5 -| 3, plain_sum(n) from t", r#"[["a",2,3]]"#),
+        ("select 5::positive, array[1]::positive[]", "[[5,[1]]]"),
+        ("select ts_rewrite('a'::tsquery, 'a'::tsquery, 'b'::tsquery)", r#"[["'b'"]]"#),
+        ("select random() between 0 and 1, gen_random_uuid() is not null", "[[true,true]]"),
+        ("select t.n, (t).n, count(*) over () from t where t.n = 1", "[[1,1,1]]"),
+        ("explain (costs off) insert into t values (1)", r#"[["Insert on t"],["  ->  Result"]]"#),
+        ("select count(*) > 0, bool_and(pid is not null) from pg_stat_activity", "[[true,true]]"),
+        ("select rolname from pg_authid where rolname = 'postgres'", r#"[["postgres"]]"#),
+    ] {
+        for _ in 0..3 {
+            match world.query(sql).await.map(|answered| format!("[{}]", answered.answer.page.json)) {
+                Ok(answer) if answer == rows => {}
+                answer => wrong.push(format!("{sql}: {answer:?}")),
+            }
+        }
+    }
+    for (sql, why) in [
+        ("select careless(1)", "public.careless is not accepted in read-only mode: it is volatile"),
+        ("select many(1, 2)", "public.many is not accepted"),
+        ("select elsewhere.lower('A')", "elsewhere.lower is not accepted"),
+        (
+            "select * from reads_a_file",
+            "reads_a_file cannot be used: of what stands behind it, The function pg_catalog.pg_read_file",
+        ),
+        ("select * from on_that", "reads or writes files"),
+        ("select liar('postgresql.conf')", "public.liar cannot be used"),
+        ("select second_hand('postgresql.conf')", "public.liar cannot be used"),
+        ("select owner_s()", "SECURITY DEFINER"),
+        ("select 1 +| 2", "+| stands for a function. The function public.adds"),
+        ("select 1 operator(public.+|) 2", "public.adds"),
+        ("select volatile_sum(n) from t", "volatile_sum stands for a function. The function public.sum_step"),
+        ("select 'postgresql.conf'::checked", "checked cannot be used"),
+        ("select 'x'::text::pair", "pair stands for a function. The function public.to_pair"),
+        ("select x.pg_read_file from unnest(array['postgresql.conf']) x", "pg_catalog.pg_read_file"),
+        ("select (x).pg_sleep_for from (select 1) x", "pg_sleep_for"),
+        ("select t.total from t", "public.total is not accepted"),
+        ("select n from watched", "watched cannot be used"),
+        (
+            "select * from activity",
+            "activity cannot be used: of what stands behind it, pg_stat_activity holds other sessions' SQL",
+        ),
+        ("explain analyze insert into t values (1)", "INSERT is not accepted in read-only mode where EXPLAIN runs it"),
+        ("select rolname, rolpassword from pg_authid", "pg_authid holds password hashes"),
+        ("select row_to_json(a) from pg_stat_activity a", "other sessions' SQL"),
+        ("select a from pg_catalog.pg_stat_activity as x (a)", "other sessions' SQL"),
+        ("table pg_shadow", "password hashes"),
+        ("select query_to_xml($1, true, true, '')", "runs SQL that is given to it as text"),
+    ] {
+        for _ in 0..2 {
+            let refusal = world.refusal(sql).await;
+            if !refusal.contains(why) {
+                wrong.push(format!("{sql}: {refusal}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[actix_rt::test]
+async fn the_operator_allows_and_excludes_functions_by_name_from_the_next_call_on() {
+    let mut world = World::new().await;
+    world.prepare(SCHEMA).await;
+    let secret = "select count(*) > 0 from (select query from pg_stat_activity) q";
+    assert!(world.refusal("select careless(1)").await.contains("MCP_FUNCTIONS_ALLOW=public.careless"));
+    assert!(world.refusal(secret).await.contains("MCP_SENSITIVE_CATALOGS=allow"));
+    world
+        .change(|settings| {
+            settings.policy.allow = vec!["careless".to_owned(), "public.liar".to_owned(), "public.twice".to_owned()];
+            settings.policy.deny = vec!["public.twice".to_owned(), "lower".to_owned()];
+            settings.policy.sensitive = true;
+        })
+        .await;
+    assert_eq!(world.rows("select careless(1)").await, "[[2]]");
+    assert_eq!(world.rows("select length(liar('postgresql.conf')) > 0").await, "[[true]]");
+    assert_eq!(world.rows(secret).await, "[[true]]");
+    assert!(world.refusal("select twice(1)").await.contains("MCP_FUNCTIONS_DENY"));
+    assert!(world.refusal("select lower('A')").await.contains("MCP_FUNCTIONS_DENY"));
+    world.change(|settings| settings.policy = Policy::default()).await;
+    assert!(world.refusal("select careless(1)").await.contains("it is volatile"));
+    assert_eq!(world.rows("select lower('A'), twice(1)").await, r#"[["a",2]]"#);
+}
+
+#[actix_rt::test]
+async fn a_setting_with_a_password_is_not_shown_and_the_others_are() {
+    let world = World::with(Options::new().setting("primary_conninfo", "host=a password=b"), |_| ()).await;
+    for sql in [
+        "show primary_conninfo",
+        "show all",
+        "select current_setting('primary_conninfo')",
+        "select current_setting('primary_' || 'conninfo')",
+        "select name, setting from pg_settings",
+        "select * from pg_show_all_settings()",
+        "select s from pg_settings s",
+    ] {
+        let refusal = world.refusal(sql).await;
+        assert!(refusal.contains("MCP_SENSITIVE_CATALOGS=allow"), "{sql}: {refusal}");
+    }
+    for sql in ["show work_mem", "select current_setting('work_mem')"] {
+        assert_eq!(world.rows(sql).await, r#"[["4MB"]]"#);
+    }
+    assert_eq!(world.rows("select count(*) > 100 from pg_settings").await, "[[true]]");
+}
+
+#[actix_rt::test]
+async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
+    let world = World::new().await;
+    let nested = |n: usize| format!("select {}1{}", "(".repeat(n), ")".repeat(n));
+    let chained = |n: usize| format!("select 1{}", "+1".repeat(n));
+    for (sql, answer) in [
+        (
+            format!("select '{}'", "x".repeat(5 << 20)),
+            "The statement has 5242889 bytes; in read-only mode, where each is checked, 1048576 are accepted.",
+        ),
+        (nested(10_000), "ERROR 42601: memory exhausted at or near"),
+        (chained(400_000), "ERROR 54001: stack depth limit exceeded"),
+        ("selekt 1".to_owned(), "ERROR 42601: syntax error at or near \"selekt\"\nLINE 1: selekt 1"),
+        ("select 1; drop table t".to_owned(), "The query holds 2 statements, and a call runs one"),
+    ] {
+        let refusal = world.refusal(&sql).await;
+        assert!(refusal.starts_with(answer), "{}: {}", &sql[..20], &refusal[..refusal.len().min(300)]);
+        assert_eq!(world.rows("select 1").await, "[[1]]");
+    }
+    for sql in [nested(1000), chained(1000)] {
+        assert!(world.query(&sql).await.is_ok(), "{}", &sql[..20]);
+    }
+}
+
+#[actix_rt::test]
+async fn a_parser_that_ends_costs_one_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("parser");
+    let real = env!("CARGO_BIN_EXE_mcp-server-postgres");
+    let mark = folder.path().join("mark").display().to_string();
+    let body = format!("#!/bin/sh\nif test -e {mark}; then exec {real} parser; fi\n: > {mark}\nread -r line\nexit 3\n");
+    std::fs::write(&script, body).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (log, lines) = heard();
+    let parser = Parser::new(script, &log);
+    assert_eq!(parser.parse("select 1\n").await, Err(Unreadable::Crashed));
+    assert_eq!(lines.of("the parser has ended").len(), 1);
+    for _ in 0..3 {
+        assert_eq!(parser.parse("select 1\n").await.unwrap().kind.as_deref(), Some("SelectStmt"));
+    }
+    assert_eq!(Parser::new("/nowhere".into(), &log).parse("select 1").await, Err(Unreadable::Crashed));
+}
