@@ -62,7 +62,7 @@ enum Stage {
     /// Decided on before, or not to be decided on.
     Known(Known),
     /// To be looked up.
-    Read(Syntax),
+    Read(Box<Syntax>),
     /// The parser could not read it, for this reason. If PostgreSQL cannot either, its error says more.
     Unread(String),
 }
@@ -109,7 +109,7 @@ impl Guard {
     async fn read(&self, sql: &Arc<str>) -> Result<Stage, QueryError> {
         match self.parser.parse(sql).await {
             Ok(syntax) => match policy::kinds(&syntax) {
-                Ok(()) => Ok(Stage::Read(syntax)),
+                Ok(()) => Ok(Stage::Read(Box::new(syntax))),
                 Err(why) => {
                     self.remember(sql, Err(why.clone()));
                     Err(refused(why))
