@@ -11,6 +11,7 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Host, our_server, say};
@@ -18,10 +19,12 @@ use mcp_server_postgres::actors::executor::{Query, Status};
 use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::guard::parser::Parser;
+use mcp_server_postgres::guard::{Guard, Policy};
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::{Reading, Statement};
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::{self, Inputs};
+use mcp_server_postgres::settings::{self, AccessMode, Inputs};
 use serde_json::json;
 use tokio_postgres::NoTls;
 
@@ -47,9 +50,13 @@ fn main() {
         ));
     }
     start(folder.path());
+    actix_rt::System::new().block_on(guard(&cluster, folder.path()));
     // PostgreSQL does not listen to a cancellation while it compiles a statement.
-    fs::write(folder.path().join(".env"), format!("DATABASE_URL={}\nPOSTGRES_OPTIONS=\"-c jit=off\"\n", cluster.url()))
-        .unwrap();
+    fs::write(
+        folder.path().join(".env"),
+        format!("DATABASE_URL={}\nPOSTGRES_OPTIONS=\"-c jit=off\"\nMCP_FUNCTIONS_ALLOW=pg_sleep\n", cluster.url()),
+    )
+    .unwrap();
     actix_rt::System::new().block_on(cancel(&cluster, folder.path()));
 }
 
@@ -161,6 +168,68 @@ async fn until_clean(actors: &Actors) {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// What the guard costs: of a statement that comes again, and of one that it has not seen.
+async fn guard(cluster: &PrivateCluster, folder: &Path) {
+    let no_log = slog::Logger::root(slog::Discard, slog::o!());
+    let parser = Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log));
+    let guard = Arc::new(Guard::new(parser.clone(), Policy::default()));
+    let unguarded = tempfile::tempdir().unwrap();
+    let env = format!("DATABASE_URL={}\nMCP_ACCESS_MODE=read-write\n", cluster.url());
+    fs::write(unguarded.path().join(".env"), env).unwrap();
+    let mut hosts = [folder, unguarded.path()].map(|folder| {
+        let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
+        host.initialize();
+        host
+    });
+    let lookup = |n: usize| format!("select relname, upper(relname) from pg_class where oid = {n} and relkind = 'r'");
+    let mut times: [Vec<Duration>; 6] = Default::default();
+    for round in 0..WARM_UP + ROUNDS {
+        let known = Statement { sql: "select 1".into(), parameters: Vec::new() };
+        let began = Instant::now();
+        guard.review(known, AccessMode::ReadOnly).await.unwrap();
+        let reviewed = began.elapsed();
+        let began = Instant::now();
+        parser.parse(&lookup(round)).await.unwrap();
+        let parsed = began.elapsed();
+        let [read_only, read_write] = &mut hosts;
+        let call = |host: &mut Host, sql: &str| {
+            let began = Instant::now();
+            let params = json!({"name": "async_query_execute", "arguments": {"query": sql}});
+            assert_eq!(host.ask("tools/call", &params)["isError"], false);
+            began.elapsed()
+        };
+        let took = [
+            reviewed,
+            parsed,
+            call(read_only, "select 1"),
+            call(read_write, "select 1"),
+            call(read_only, &lookup(round)),
+            call(read_write, &lookup(round)),
+        ];
+        if round >= WARM_UP {
+            times.iter_mut().zip(took).for_each(|(times, took)| times.push(took));
+        }
+    }
+    times.iter_mut().for_each(|times| times.sort_unstable());
+    let median = |at: usize| micros(times[at][ROUNDS / 2]);
+    say("\nThe guard, medians:");
+    for (at, what) in [
+        "a verdict that is remembered",
+        "the parser's process, for a text that is new",
+        "select 1, guarded (read-only)",
+        "select 1, unguarded (read-write, with its COMMIT)",
+        "a new lookup in a catalog, guarded",
+        "a new lookup in a catalog, unguarded",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        say(&format!("  {what:52} {:7.1} µs", median(at)));
+    }
+    say(&format!("  {:52} {:7.1} % of its median (target: 15)", "its cost on select 1", median(0) / median(2) * 100.0));
+    say(&format!("  {:52} {:7.2} × unguarded", "a new statement, guarded", median(4) / median(5)));
 }
 
 fn start(folder: &Path) {

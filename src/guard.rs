@@ -108,13 +108,15 @@ impl Guard {
 
     async fn read(&self, sql: &Arc<str>) -> Result<Stage, QueryError> {
         match self.parser.parse(sql).await {
-            Ok(syntax) => match policy::kinds(&syntax) {
-                Ok(()) => Ok(Stage::Read(Box::new(syntax))),
-                Err(why) => {
-                    self.remember(sql, Err(why.clone()));
-                    Err(refused(why))
-                }
-            },
+            Ok(syntax) => {
+                let verdict = match policy::kinds(&syntax) {
+                    Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Read(Box::new(syntax))),
+                    Ok(()) => policy::names(&syntax, Catalog::default(), &self.policy).map(|(known, _)| known),
+                    Err(why) => Err(why),
+                };
+                self.remember(sql, verdict.clone());
+                Ok(Stage::Known(verdict.map_err(refused)?))
+            }
             Err(Unreadable::Syntax(why)) => Ok(Stage::Unread(why)),
             Err(unreadable) => Err(refused(unread(&unreadable))),
         }
@@ -146,12 +148,11 @@ impl Guard {
                 Ok(syntax) => syntax,
                 Err(unreadable) => return behind(unread(&unreadable)),
             };
-            // A function's text may be several statements, or none.
-            let kinds = Syntax { statements: syntax.statements.min(1), ..syntax.clone() };
-            if kinds.kind.is_some()
-                && let Err(why) = policy::kinds(&kinds)
-            {
+            if let Err(why) = policy::kinds_behind(&syntax) {
                 return behind(why);
+            }
+            if !Catalog::is_needed(&syntax) {
+                continue;
             }
             let catalog = Catalog::look_up(client, question, &syntax).await?;
             match policy::names(&syntax, catalog, &self.policy) {

@@ -111,13 +111,23 @@ found AS (
     SELECT c.castfunc, t.typname, false
     FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
     WHERE t.typname = ANY ($3) AND c.castfunc >= 16384
+    UNION ALL
+    SELECT c.castfunc, t.typname, false
+    FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid = c.castsource
+    WHERE t.typname = ANY ($3) AND c.castfunc >= 16384 AND c.castcontext = 'i'
 )
 SELECT 'function', found.asked, found.is_called, n.nspname, p.proname, p.provolatile = 'v', l.lanname,
-       l.lanpltrusted OR l.lanname IN ('internal', 'sql'), p.prosecdef, e.extname,
+       l.lanpltrusted OR p.oid < 16384 OR p.prokind = 'a', p.prosecdef, e.extname,
        (p.pronargs - p.pronargdefaults)::pg_catalog.int4,
        CASE WHEN p.provariadic <> 0 OR p.prokind = 'a' THEN 1000 ELSE p.pronargs END,
        n.nspname = ANY (path.schemas),
-       CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 AND e.oid IS NULL THEN pg_catalog.left(p.prosrc, $8) END
+       CASE WHEN p.oid >= 16384 AND e.oid IS NULL THEN
+           coalesce('SELECT ' || pg_catalog.pg_get_expr(p.proargdefaults, 0) || ';', '')
+           || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $8)
+                   -- A body that PostgreSQL has parsed is in the definition alone.
+                   WHEN l.lanname = 'sql' THEN pg_catalog.left(pg_catalog.pg_get_functiondef(p.oid), $8)
+                   ELSE '' END
+       END
 FROM found JOIN pg_catalog.pg_proc p ON p.oid = found.oid
      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -224,6 +234,11 @@ pub(super) fn is_about_settings(call: &CallOf) -> bool {
 }
 
 impl Catalog {
+    /// Whether there is anything to look up.
+    pub(super) fn is_needed(syntax: &Syntax) -> bool {
+        !Names::of(syntax).is_empty()
+    }
+
     /// The question, as a statement that a connection keeps.
     ///
     /// # Errors
@@ -238,9 +253,6 @@ impl Catalog {
     /// The driver's.
     pub(super) async fn look_up(client: &Client, question: &Statement, syntax: &Syntax) -> Result<Self, Error> {
         let names = Names::of(syntax);
-        if names.is_empty() {
-            return Ok(Self::default());
-        }
         let rows = client
             .query(
                 question,

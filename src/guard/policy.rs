@@ -267,6 +267,22 @@ pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
     Ok(())
 }
 
+/// The same of a text behind a name. A function's may be several statements, or none; or its whole definition, which
+/// nobody runs, with statements in it.
+///
+/// # Errors
+/// Why not.
+pub(super) fn kinds_behind(syntax: &Syntax) -> Result<(), String> {
+    let mut within = Syntax { statements: 1, ..syntax.clone() };
+    within.inner.retain(|kind| kind != "ReturnStmt" && kind != "CreateFunctionStmt");
+    match within.kind.as_deref() {
+        None => return Ok(()),
+        Some("CreateFunctionStmt") => within.kind = Some("SelectStmt".to_owned()),
+        Some(_) => {}
+    }
+    kinds(&within)
+}
+
 /// Whether all that a statement names may run.
 ///
 /// # Errors

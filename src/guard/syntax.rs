@@ -72,6 +72,10 @@ pub struct Relation {
 }
 
 impl Name {
+    fn bare(name: &str) -> Self {
+        Self { schema: None, name: name.to_owned() }
+    }
+
     /// Of the parts of a name; a database before the schema can only be the one we are connected to.
     fn of(mut parts: Vec<String>) -> Option<Self> {
         let name = parts.pop()?;
@@ -207,9 +211,16 @@ impl Visitor for Reader {
                     outer.first = node.texts.into_iter().next().map(|(_, text)| text);
                 }
             }
-            "AExpr" => syntax.operators.extend(Name::of(of("name"))),
+            "AExpr" => match Name::of(of("name")) {
+                // BETWEEN in its forms stands for these.
+                Some(name) if name.name.ends_with("BETWEEN") || name.name.ends_with("SYMMETRIC") => {
+                    syntax.operators.extend(["<", "<=", ">", ">="].map(Name::bare));
+                }
+                name => syntax.operators.extend(name),
+            },
             "SortBy" => syntax.operators.extend(Name::of(of("use_op"))),
-            "SubLink" => syntax.operators.extend(Name::of(of("oper_name"))),
+            "SubLink" => syntax.operators.push(Name::of(of("oper_name")).unwrap_or(Name::bare("="))),
+            "CaseExpr" => syntax.operators.push(Name::bare("=")),
             "TypeName" => syntax.types.extend(Name::of(of("names"))),
             "ColumnRef" => {
                 let mut fields = of("fields");
@@ -221,7 +232,10 @@ impl Visitor for Reader {
                 syntax.columns.append(&mut of("indirection"));
                 syntax.attributes.append(&mut of("indirection"));
             }
-            "JoinExpr" => syntax.columns.append(&mut of("using_clause")),
+            "JoinExpr" => {
+                syntax.columns.append(&mut of("using_clause"));
+                syntax.operators.push(Name::bare("="));
+            }
             "RangeVar" => {
                 if let Some(name) = one("relname") {
                     let name = Name { schema: one("schemaname"), name };

@@ -14,6 +14,10 @@ const SCHEMA: &str = "
     create function thrice(n int) returns int stable language plpgsql as 'begin return n * 3; end';
     create function counted() returns bigint stable language sql as 'select count(*) from t';
     create function careless(n int) returns int language sql as 'select n + 1';
+    create function atomic_twice(n int) returns int immutable return n * 2;
+    create function atomic(s text) returns text stable begin atomic select pg_read_file(s); end;
+    create function by_default(n int default careless(1)) returns int immutable language sql as 'select n';
+    create function renamed(float8) returns void language internal stable strict as 'pg_sleep';
     create function liar(s text) returns text stable language sql as 'select pg_read_file(s)';
     create function second_hand(s text) returns text stable language sql as 'select liar(s)';
     create function owner_s() returns int stable security definer language sql as 'select n from secret';
@@ -45,7 +49,7 @@ async fn a_name_is_decided_on_by_what_it_is_in_this_database_and_by_what_stands_
     world.prepare(SCHEMA).await;
     let mut wrong = Vec::new();
     for (sql, rows) in [
-        ("select twice(2), thrice(2), counted(), many(3)", "[[4,6,2,3]]"),
+        ("select twice(2), thrice(2), counted(), many(3), atomic_twice(4)", "[[4,6,2,3,8]]"),
         ("select * from plain order by n", "[[1,2],[2,4]]"),
         ("select lower('A'), 5 -| 3, plain_sum(n) from t", r#"[["a",2,3]]"#),
         ("select 5::positive, array[1]::positive[]", "[[5,[1]]]"),
@@ -74,6 +78,9 @@ async fn a_name_is_decided_on_by_what_it_is_in_this_database_and_by_what_stands_
         ("select * from on_that", "reads or writes files"),
         ("select liar('postgresql.conf')", "public.liar cannot be used"),
         ("select second_hand('postgresql.conf')", "public.liar cannot be used"),
+        ("select atomic('postgresql.conf')", "public.atomic cannot be used"),
+        ("select by_default()", "public.by_default cannot be used"),
+        ("select renamed(60)", "it is written in internal, which can do anything"),
         ("select owner_s()", "SECURITY DEFINER"),
         ("select 1 +| 2", "+| stands for a function. The function public.adds"),
         ("select 1 operator(public.+|) 2", "public.adds"),

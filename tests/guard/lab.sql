@@ -1,0 +1,99 @@
+-- What the laboratory holds: something to lose, and things that hide a function that does harm.
+create schema tools;
+create extension pg_stat_statements schema tools;
+create extension pg_walinspect schema tools;
+create extension dblink;
+create extension postgres_fdw;
+create extension file_fdw;
+create extension adminpack;
+create extension tablefunc;
+create extension xml2;
+create extension pageinspect;
+create extension pg_prewarm;
+create extension pg_visibility;
+create extension pg_surgery;
+create extension pg_freespacemap;
+create extension lo;
+
+create table t (id int primary key, name text);
+insert into t values (1, 'one'), (2, 'two');
+create sequence s;
+create table log (at int);
+create table doc (id int primary key, body tsvector, raw text, lo oid);
+insert into doc values (1, 'a', 'a text', lo_from_bytea(4242, 'large'));
+create table wide (n int[]);
+insert into wide select array[g] from generate_series(1, 2000) g;
+create index wide_gin on wide using gin (n) with (fastupdate = on);
+insert into wide select array[g] from generate_series(1, 20) g;
+create table lines (line text);
+create table tall (n int) with (autovacuum_enabled = off);
+insert into tall select generate_series(1, 5000);
+create index tall_brin on tall using brin (n) with (pages_per_range = 16);
+insert into tall select generate_series(1, 5000);
+create view names as select id, name from t;
+create materialized view counted as select count(*) from t;
+create rule hidden_write as on update to names do instead insert into public.log values (new.id);
+comment on table t is 'a table';
+
+create role clerk login password '{hash}';
+create role other;
+create role idle;
+create server loop foreign data wrapper postgres_fdw options (host '127.0.0.1', port '{port}', dbname 'lab');
+create user mapping for postgres server loop options (user 'postgres', password '{foreign}');
+create subscription news connection 'host=elsewhere password={publisher}' publication news
+    with (connect = false, slot_name = none);
+
+-- Functions that write, and what hides them.
+create function bump() returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function bump_of(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function bump_of(int, int) returns int language sql volatile as 'insert into public.log values ($2) returning at';
+create function bump_row(t) returns int language sql volatile as 'insert into public.log values ($1.id) returning at';
+create function bump_if(int, int) returns bool language plpgsql volatile as
+    'begin insert into public.log values ($2); return $1 = $2; end';
+create function bump_rows() returns setof t language plpgsql volatile as
+    'begin insert into public.log values (1); return query select * from t; end';
+create procedure bump_by_call() language sql as 'insert into public.log values (1)';
+create function run(text) returns text language plpgsql volatile as 'begin execute $1; return $1; end';
+create function with_default(n int default bump()) returns int language sql immutable as 'select n';
+create function total(variadic n int[]) returns int language plpgsql volatile as
+    'begin insert into public.log values (1); return 1; end';
+create operator @! (rightarg = int, function = bump_of);
+create operator @@! (leftarg = int, rightarg = int, function = bump_if);
+create domain checked as int check (bump_of(value) is not null);
+create aggregate bump_all(int) (sfunc = bump_of, stype = int, initcond = '0');
+create aggregate bump_ordered(order by int) (sfunc = bump_of, stype = int, initcond = '0');
+create view bumping as select id, bump_of(id) as bumped from t;
+create view deeper as select * from (select bumped from bumping) inner_one;
+create view filtered as select id from t where bump_of(id) > 0;
+
+-- A type whose comparisons and casts write.
+create type box1 as (n int);
+create function box1_equal(box1, box1) returns bool language plpgsql volatile as
+    'begin insert into public.log values (1); return $1.n = $2.n; end';
+create function box1_like(box1, text) returns bool language plpgsql volatile as
+    'begin insert into public.log values (1); return true; end';
+create function box1_int(box1) returns int language plpgsql volatile as
+    'begin insert into public.log values (1); return $1.n; end';
+create operator = (leftarg = box1, rightarg = box1, function = box1_equal);
+create operator ~~ (leftarg = box1, rightarg = text, function = box1_like);
+create cast (box1 as int) with function box1_int(box1) as implicit;
+
+-- Names of harmless functions that are not those functions.
+create function random() returns float8 language sql volatile as 'insert into public.log values (1) returning 0.5';
+create function lower(t) returns text language sql volatile as 'insert into public.log values (1) returning ''x''';
+create function abs(t) returns int language sql volatile as 'insert into public.log values (1) returning 1';
+
+-- Functions that read, wait or connect, under other names.
+create view peek as select pg_read_file('canary.txt') as content;
+create function definer_peek() returns text language sql stable security definer as 'select pg_read_file(''canary.txt'')';
+create function my_read(text) returns text language internal stable strict as 'pg_read_file_all';
+create function my_sleep(float8) returns void language internal stable strict as 'pg_sleep';
+create function my_rest(text) returns text language sql volatile as 'select pg_read_file($1)';
+create view growing as select bump() as id;
+create foreign table far (id int) server loop options (table_name 'growing');
+create server files foreign data wrapper file_fdw;
+create foreign table planted (line text) server files options (program 'echo x | tee planted.txt');
+create view hashes as select rolpassword as hash from pg_authid;
+
+-- What another session asked before.
+select 1 as "{other}";

@@ -1,0 +1,17 @@
+//! Read-only mode as an attacker and as an honest analyst meet it: tables of statements that it must refuse, each proven
+//! to do harm where nobody refuses it, and of statements that it must answer, each with its exact rows.
+//!
+//! Every table has two tests, so that each can be run by itself: what PostgreSQL does with its rows, and what our
+//! server does with them.
+
+#![allow(missing_docs, reason = "what the modules of a test program share is not an interface")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attack;
+mod fuzz;
+mod lab;
+mod refused;
+mod served;

@@ -1,0 +1,75 @@
+//! Our server on a PostgreSQL, in read-only mode, as superuser: from the tool on.
+
+use actix::prelude::*;
+use mcp_server_postgres::actors::executor::Executor;
+use mcp_server_postgres::guard::parser::Parser;
+use mcp_server_postgres::settings::Settings;
+use mcp_server_postgres::tools::{self, Answer, Defaults, Reach};
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::common::scripted::{Script, scripted};
+use crate::common::{no_log, settings_with};
+
+/// An executor, and a tool's way to it.
+pub struct Served {
+    reach: Reach,
+    defaults: Defaults,
+    /// Nobody reads them.
+    _unread: (
+        Script<mcp_server_postgres::actors::metrics::QueryFinished>,
+        Script<mcp_server_postgres::actors::metrics::Summary>,
+        Script<mcp_server_postgres::actors::metrics::SlowQueries>,
+    ),
+}
+
+impl Served {
+    /// One connection, so that what a call leaves behind is there in the next.
+    pub fn start(port: u16, database: &str) -> Self {
+        Self::within(port, database, Duration::from_secs(3))
+    }
+
+    /// The same with so much time for a statement.
+    pub fn within(port: u16, database: &str, command_timeout: Duration) -> Self {
+        let settings: Settings = settings_with(|settings| {
+            settings.postgres.ports = vec![port];
+            settings.postgres.database = database.to_owned();
+            settings.postgres.user = "postgres".to_owned();
+            settings.postgres.pool_size = 1;
+            settings.postgres.command_timeout = command_timeout;
+        });
+        let parser = || Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log()));
+        let (finished, finishes) = scripted();
+        let (summary, summaries) = scripted();
+        let (slow_queries, slow_lists) = scripted();
+        let executor = Executor::new(&settings, parser(), finished, TaskTracker::new(), &no_log()).unwrap().start();
+        let reach = Reach {
+            progress: Default::default(),
+            query: executor.clone().recipient(),
+            fetch: executor.clone().recipient(),
+            batch: executor.recipient(),
+            summary,
+            slow_queries,
+        };
+        Self { reach, defaults: Defaults::of(&settings), _unread: (finishes, summaries, slow_lists) }
+    }
+
+    /// What the tool answers.
+    pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
+        let arguments = json!({"query": sql, "parameters": parameters});
+        let Value::Object(arguments) = arguments else { unreachable!() };
+        (tools::find("async_query_execute").unwrap().call)(self.reach.clone(), self.defaults, arguments).await
+    }
+
+    /// The rows as compact JSON, or the failure's text.
+    pub async fn rows(&self, sql: &str) -> Result<String, String> {
+        let answer = self.answer(sql, &[]).await;
+        match &answer.structured {
+            Some(structured) => Ok(serde_json::from_str::<Value>(structured).unwrap()["rows"].to_string()),
+            None => Err(answer.text),
+        }
+    }
+}
