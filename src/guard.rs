@@ -24,6 +24,7 @@ pub mod syntax;
 mod walk;
 
 use catalog::Catalog;
+pub use catalog::Questions;
 use parser::{Parser, SQL_BYTES_MAX, Unreadable};
 pub use policy::Policy;
 use policy::{ACCEPTED, Known};
@@ -128,9 +129,9 @@ impl Guard {
         connection: &Connection,
         syntax: &Syntax,
     ) -> Result<Result<Known, String>, tokio_postgres::Error> {
-        let question = connection.look_up(Catalog::prepare).await?;
+        let questions = connection.questions(Questions::prepare).await?;
         let client = connection.client();
-        let catalog = Catalog::look_up(client, question, syntax).await?;
+        let catalog = Catalog::look_up(client, questions, syntax).await?;
         let (known, mut texts) = match policy::names(syntax, catalog, &self.policy) {
             Ok(known) => known,
             Err(why) => return Ok(Err(why)),
@@ -154,7 +155,7 @@ impl Guard {
             if !Catalog::is_needed(&syntax) {
                 continue;
             }
-            let catalog = Catalog::look_up(client, question, &syntax).await?;
+            let catalog = Catalog::look_up(client, questions, &syntax).await?;
             match policy::names(&syntax, catalog, &self.policy) {
                 Ok((_, further)) => texts.extend(further),
                 Err(why) => return behind(why),

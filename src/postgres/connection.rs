@@ -19,7 +19,7 @@ use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
 
 use super::page::ColumnInfo;
-use crate::guard::Cleared;
+use crate::guard::{Cleared, Questions};
 use crate::settings::AccessMode;
 
 /// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
@@ -37,8 +37,8 @@ pub struct Connection {
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
-    /// The guard's question to the catalogs, once it was needed.
-    look_up: OnceCell<Statement>,
+    /// The guard's questions to the catalogs, once they were needed.
+    questions: OnceCell<Questions>,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
 }
@@ -136,18 +136,18 @@ impl Connection {
         let client = lent(&parts).client();
         let (told, check) = join(client.batch_execute(&format!("ROLLBACK; {session}")), client.prepare(CHECK)).await;
         told?;
-        Ok(Self { check: check?, look_up: OnceCell::new(), parts, prepared: Mutex::default() })
+        Ok(Self { check: check?, questions: OnceCell::new(), parts, prepared: Mutex::default() })
     }
 
-    /// The guard's question to the catalogs; `prepare` makes it when it is needed first.
+    /// The guard's questions to the catalogs; `prepare` makes them when they are needed first.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn look_up(
+    pub async fn questions(
         &self,
-        prepare: impl AsyncFnOnce(&Client) -> Result<Statement, Error>,
-    ) -> Result<&Statement, Error> {
-        self.look_up.get_or_try_init(|| prepare(self.client())).await
+        prepare: impl AsyncFnOnce(&Client) -> Result<Questions, Error>,
+    ) -> Result<&Questions, Error> {
+        self.questions.get_or_try_init(|| prepare(self.client())).await
     }
 
     fn handle(&self) -> &Transaction<'_> {
