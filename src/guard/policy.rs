@@ -27,6 +27,7 @@ pub(super) struct Known {
 
 /// PostgreSQL's volatile functions that change nothing.
 const HARMLESS: &[&str] = &[
+    "bernoulli",
     "clock_timestamp",
     "current_query",
     "currval",
@@ -77,6 +78,7 @@ const HARMLESS: &[&str] = &[
     "pg_xact_status",
     "random",
     "random_normal",
+    "system",
     "timeofday",
     "txid_status",
     "uuidv4",

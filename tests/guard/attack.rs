@@ -20,7 +20,6 @@ pub enum Class {
     Hidden,
     SqlAsText,
     Dblink,
-    ForeignTable,
     ServerFile,
     LargeObject,
     ServerAdmin,

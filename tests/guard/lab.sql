@@ -89,10 +89,6 @@ create function definer_peek() returns text language sql stable security definer
 create function my_read(text) returns text language internal stable strict as 'pg_read_file_all';
 create function my_sleep(float8) returns void language internal stable strict as 'pg_sleep';
 create function my_rest(text) returns text language sql volatile as 'select pg_read_file($1)';
-create view growing as select bump() as id;
-create foreign table far (id int) server loop options (table_name 'growing');
-create server files foreign data wrapper file_fdw;
-create foreign table planted (line text) server files options (program 'echo x | tee planted.txt');
 create view hashes as select rolpassword as hash from pg_authid;
 
 -- What another session asked before.

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod allowed;
 mod attack;
 mod fuzz;
 mod lab;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attack::{Attack, Class, Fact, Harm, Verdict};
+use crate::attack::{Attack, Class, Fact, Verdict};
 use crate::lab::{Facts, Lab};
 use crate::served::Served;
 
@@ -18,9 +18,7 @@ async fn prove(table: &[Attack]) {
     let mut lab = Lab::start().await;
     let mut failures = Vec::new();
     for attack in table {
-        let began = std::time::Instant::now();
         failures.extend(lab.prove(attack).await.err());
-        eprintln!("{:?} {}", began.elapsed(), attack.sql);
     }
     report(failures, table.len(), "did not do what they are in the table for");
 }
@@ -96,5 +94,5 @@ fn no_statement_is_there_twice_and_every_class_is_there() {
     assert_eq!(twice, Vec::<&str>::new());
     let mut classes = BTreeMap::<Class, usize>::new();
     rows().for_each(|row| *classes.entry(row.class).or_default() += 1);
-    assert!(seen.len() >= 270 && classes.len() == 30, "{} rows: {classes:?}", seen.len());
+    assert!(seen.len() >= 270 && classes.len() == 29, "{} rows: {classes:?}", seen.len());
 }

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::settings::Settings;
+use mcp_server_postgres::settings::{AccessMode, Settings};
 use mcp_server_postgres::tools::{self, Answer, Defaults, Reach};
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
@@ -34,12 +34,21 @@ impl Served {
 
     /// The same with so much time for a statement.
     pub fn within(port: u16, database: &str, command_timeout: Duration) -> Self {
+        Self::with(port, database, |settings| settings.postgres.command_timeout = command_timeout)
+    }
+
+    /// The same in that mode.
+    pub fn in_mode(port: u16, database: &str, access: AccessMode) -> Self {
+        Self::with(port, database, |settings| settings.access = access)
+    }
+
+    fn with(port: u16, database: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let settings: Settings = settings_with(|settings| {
             settings.postgres.ports = vec![port];
             settings.postgres.database = database.to_owned();
             settings.postgres.user = "postgres".to_owned();
             settings.postgres.pool_size = 1;
-            settings.postgres.command_timeout = command_timeout;
+            change(settings);
         });
         let parser = || Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log()));
         let (finished, finishes) = scripted();

@@ -132,7 +132,4 @@ pub const TABLE: &[Attack] = &[
         "select dblink_connect('c', 'loop'), dblink_open('c', 'k', 'select bump()'), \
          (select count(*) from dblink_fetch('c', 'k', 1) as x (n int)), dblink_close('c', 'k')",
     ),
-    moves(ForeignTable, Data, "select * from far"),
-    moves(ForeignTable, Files, "select * from planted"),
-    moves(ForeignTable, Data, "select count(*) from t where id in (select id from far)"),
 ];

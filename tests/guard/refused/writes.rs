@@ -13,7 +13,7 @@ pub const TABLE: &[Attack] = &[
     moves(Dml, Data, "update t set name = 'x'"),
     moves(Dml, Data, "update only t as a set (name) = row ('x') from t b where a.id = b.id returning *"),
     moves(Dml, Data, "delete from t"),
-    moves(Dml, Data, "delete from t using log where false or t.id = 1"),
+    moves(Dml, Data, "delete from t using (select 1) x where false or t.id = 1"),
     moves(Dml, Data, "truncate t"),
     moves(Dml, Data, "TRUNCATE TABLE ONLY t RESTART IDENTITY CASCADE"),
     moves(
@@ -75,8 +75,9 @@ pub const TABLE: &[Attack] = &[
     moves(Locking, Locks, "with x as (select * from t for share) select 1 from x").in_transaction(),
     moves(Locking, Locks, "select (select name from t where id = 1 for update)").in_transaction(),
     moves(Locking, Locks, "explain analyze select * from t for update").in_transaction(),
-    moves(Locking, Locks, "lock table t").in_transaction(),
-    moves(Locking, Locks, "lock t in access exclusive mode nowait").in_transaction(),
+    // The strongest lock but one; the laboratory itself could not look past the strongest.
+    moves(Locking, Locks, "lock table t in share mode").in_transaction(),
+    moves(Locking, Locks, "lock t in exclusive mode nowait").in_transaction(),
     // In a read-only transaction, too: only stronger locks than ROW EXCLUSIVE are refused on tables, none on views of none.
     moves(Locking, Locks, "lock table only t in row share mode").in_read_only(),
     // Sequences: no rollback takes them back.
