@@ -25,6 +25,7 @@ use crate::log::{LogControl, error, info, warn};
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
+use crate::postgres::role::Finding;
 use crate::progress::Progress;
 use crate::settings::{self, AccessMode, Inputs, Loaded};
 use crate::tools::Reach;
@@ -55,6 +56,8 @@ pub struct System {
     pub lost: CancellationToken,
     /// The connections in use, being cleaned, or being cancelled.
     pub endings: TaskTracker,
+    /// What the role may do too much of.
+    pub found: watch::Receiver<Arc<[Finding]>>,
 }
 
 impl System {
@@ -78,6 +81,7 @@ impl System {
         let metrics = start_vital(Metrics::new(&settings.metrics), &lost);
         let parser = Arc::new(Parser::new(program, log));
         let executor = Executor::new(settings, parser, metrics.clone().recipient(), endings.clone(), log)?;
+        let found = executor.found();
         let executor = start_vital(executor, &lost);
         let reach = Reach {
             progress: Progress::default(),
@@ -92,7 +96,7 @@ impl System {
         let load = Arc::new(move || settings::load(&inputs));
         let config_watcher = ConfigWatcher::new(loaded, load, listeners, log_control, log);
         let config_watcher = start_vital(config_watcher, &lost);
-        Ok(Self { session, executor, metrics, config_watcher, access, lost, endings })
+        Ok(Self { session, executor, metrics, config_watcher, access, found, lost, endings })
     }
 }
 
@@ -135,7 +139,8 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let ending = CancellationToken::new();
     let transport = Stdio::new(input, output, loaded.settings.limits.line_bytes_max, gone.clone(), &log);
     let traffic = transport.traffic();
-    let server = Server::new(system.session.clone().recipient(), system.access.clone(), ending.clone());
+    let server =
+        Server::new(system.session.clone().recipient(), system.access.clone(), system.found.clone(), ending.clone());
     let serving_log = log.clone();
     tokio::spawn(async move {
         match server.serve(transport).await {

@@ -17,11 +17,13 @@
 //! - [`progress`]: how far a call has come, told to a client that asks.
 //! - [`log`]: the root logger.
 //! - [`app`]: wires it all and ends it.
+//! - [`doctor`]: what is in the way of all that, and how to mend it.
 //! - [`demo`]: a private PostgreSQL, and a host's side of a conversation.
 
 pub mod actors;
 pub mod app;
 pub mod demo;
+pub mod doctor;
 pub mod guard;
 pub mod log;
 pub mod mcp;

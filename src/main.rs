@@ -7,18 +7,19 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use mcp_server_postgres::guard::parser;
 use mcp_server_postgres::settings::{self, Inputs};
-use mcp_server_postgres::{app, demo, log};
+use mcp_server_postgres::{app, demo, doctor, log};
 
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
 
-/// The exit status for a demonstration that did not succeed.
+/// The exit status for a demonstration that did not succeed, and for a doctor who has found a failure.
 const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
     let status = match matches.subcommand() {
         Some(("check-config", given)) => check_config(&inputs(given)),
+        Some(("doctor", given)) => doctor(&inputs(given)),
         Some(("demo", _)) => demo::run().map(|()| 0),
         Some((parser::SUBCOMMAND, _)) => parse(),
         Some(("stdio", given)) => stdio(inputs(given)),
@@ -61,6 +62,11 @@ fn command() -> Command {
                 .about("Print the settings in effect and where each comes from")
                 .args(settings()),
         )
+        .subcommand(
+            Command::new("doctor")
+                .about("Check the address, TLS, login, role and extensions, and say how to mend what is found")
+                .args(settings()),
+        )
         .subcommand(Command::new("demo").about("Start a private PostgreSQL and play a host's side of a conversation"))
         .subcommand(
             Command::new(parser::SUBCOMMAND).about("The guard's parser; started by the server itself").hide(true),
@@ -88,6 +94,13 @@ fn check_config(inputs: &Inputs) -> Result<u8, String> {
     let loaded = settings::load(inputs).map_err(|error| error.to_string())?;
     print(&settings::report(&loaded));
     Ok(0)
+}
+
+fn doctor(inputs: &Inputs) -> Result<u8, String> {
+    let loaded = settings::load(inputs).map_err(|error| error.to_string());
+    let report = actix_rt::System::new().block_on(doctor::examine(loaded));
+    print(report.text());
+    Ok(if report.has_failed { EXIT_FAILURE } else { 0 })
 }
 
 fn stdio(inputs: Inputs) -> Result<u8, String> {

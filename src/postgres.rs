@@ -14,6 +14,7 @@ pub mod page;
 pub mod params;
 pub mod pool;
 pub mod reader;
+pub mod role;
 pub mod run;
 pub mod sql;
 pub mod tls;

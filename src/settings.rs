@@ -30,6 +30,8 @@ pub struct Settings {
     pub access: AccessMode,
     /// What the guard lets through in read-only mode, beside what it knows.
     pub policy: Policy,
+    /// What is done about a role that may do too much.
+    pub role_check: RoleCheck,
     /// Whether an answer's text stands within a boundary that no row can forge.
     pub data_boundary: bool,
     /// How much of anything there may be.
@@ -95,6 +97,17 @@ impl fmt::Display for AccessMode {
             Self::ReadWrite => "read-write",
         })
     }
+}
+
+/// What is done about a role that may do too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleCheck {
+    /// It is logged, and said in the instructions.
+    Warn,
+    /// Nothing runs, too, while something severe is found or nobody could look.
+    Enforce,
+    /// Nobody looks.
+    Off,
 }
 
 /// libpq's `sslmode` (manual, section 34.19). Its `allow` is not offered: it is weaker than `prefer` and no faster.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use slog::Logger;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 mod batch;
@@ -32,10 +33,11 @@ use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::page::{Format, Limits};
 use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
+use crate::postgres::role::Finding;
 use crate::postgres::run::{Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
 use crate::progress::Progress;
-use crate::settings::{AccessMode, Settings};
+use crate::settings::{AccessMode, RoleCheck, Settings};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
 #[derive(Debug, Clone, Message)]
@@ -142,6 +144,9 @@ pub struct BatchError {
 pub struct Executor {
     generation: Arc<Generation>,
     guard: Arc<Guard>,
+    role_check: RoleCheck,
+    /// What is found of the role, for whoever tells the clients.
+    found: watch::Sender<Arc<[Finding]>>,
     access: AccessMode,
     log_parameters: bool,
     waiting_max: usize,
@@ -172,6 +177,8 @@ impl Executor {
         Ok(Self {
             generation: Arc::new(generation),
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
+            role_check: settings.role_check,
+            found: watch::Sender::new([].into()),
             access: settings.access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
@@ -181,6 +188,37 @@ impl Executor {
             endings,
             log,
         })
+    }
+
+    /// What is found of the role, now and whenever that changes.
+    pub fn found(&self) -> watch::Receiver<Arc<[Finding]>> {
+        self.found.subscribe()
+    }
+
+    /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
+    fn check_role(&self, anew: bool) {
+        if self.role_check == RoleCheck::Off {
+            self.found.send_if_modified(|found| !std::mem::replace(found, [].into()).is_empty());
+            return;
+        }
+        if self.generation.role_was_checked(true) && !anew {
+            return;
+        }
+        let (generation, found, log) = (self.generation.clone(), self.found.clone(), self.log.clone());
+        actix_rt::spawn(async move {
+            match generation.findings(true).await {
+                Ok(findings) => {
+                    for Finding { is_severe, what, mend } in findings.iter() {
+                        warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
+                    }
+                    found.send_replace(findings);
+                }
+                Err(error) => {
+                    warn!(log, "the role could not be checked"; "why" => error.to_string());
+                    generation.role_was_checked(false);
+                }
+            }
+        });
     }
 
     fn running(&self, tool: &'static str, statement: &Statement, generation: &Generation) -> Running {
@@ -212,6 +250,7 @@ impl Actor for Executor {
         let log = self.log.clone();
         let connections = generation.settings.pool_min_size;
         if connections > 0 {
+            self.check_role(false);
             // While the host shakes hands. A database that is not there yet is no reason not to serve.
             actix_rt::spawn(async move {
                 if let Err(error) = generation.warm(connections).await {
@@ -235,6 +274,25 @@ impl Handler<CloseCursors> for Executor {
 
     fn handle(&mut self, _: CloseCursors, _: &mut Context<Self>) {
         self.cursors.close_all();
+    }
+}
+
+/// Whether that check lets a statement run on that generation.
+async fn allows(check: RoleCheck, generation: &Arc<Generation>) -> Result<(), QueryError> {
+    if check != RoleCheck::Enforce {
+        return Ok(());
+    }
+    let findings = generation.findings(false).await?;
+    let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
+    match severe.is_empty() {
+        true => Ok(()),
+        false => Err(QueryError::Refused {
+            why: format!(
+                "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or restart \
+                 this server.",
+                severe.join(". ")
+            ),
+        }),
     }
 }
 

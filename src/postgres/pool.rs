@@ -11,7 +11,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
@@ -27,6 +28,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::Connection;
 use super::error::{Clock, Phase, QueryError, causes};
+use super::role::{self, Finding};
 use super::run::Place;
 use super::tls;
 use crate::log::{debug, info, warn};
@@ -51,6 +53,10 @@ pub struct Generation {
     /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
     pub access: AccessMode,
     pool: Pool,
+    /// What the role may do too much of, once that was asked.
+    role: Mutex<Option<Arc<[Finding]>>>,
+    /// Whether somebody has asked, or is asking.
+    role_checked: AtomicBool,
     tls: MakeRustlsConnect,
     /// What every connection is told first, and again after each cleaning.
     session: Arc<str>,
@@ -111,7 +117,18 @@ impl Generation {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
-        Ok(Self { number, settings, access, pool, tls, session, endings, log })
+        Ok(Self {
+            number,
+            settings,
+            access,
+            pool,
+            role: Mutex::default(),
+            role_checked: AtomicBool::new(false),
+            tls,
+            session,
+            endings,
+            log,
+        })
     }
 
     /// A connection for one call.
@@ -141,6 +158,32 @@ impl Generation {
             lease.unused();
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Remember whether somebody has asked for that, or is asking; whether somebody had before.
+    pub fn role_was_checked(&self, is_checked: bool) -> bool {
+        self.role_checked.swap(is_checked, Ordering::Relaxed)
+    }
+
+    /// What the role may do too much of. Asked once, unless it is to be asked `anew`.
+    ///
+    /// # Errors
+    /// There is no connection, or PostgreSQL does not say.
+    pub async fn findings(self: &Arc<Self>, anew: bool) -> Result<Arc<[Finding]>, QueryError> {
+        let known = || self.role.lock().unwrap_or_else(PoisonError::into_inner);
+        if !anew && let Some(findings) = &*known() {
+            return Ok(findings.clone());
+        }
+        let lease = self.lease(usize::MAX).await?;
+        let asked = role::findings(lease.connection().client(), self.access);
+        let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
+        let found =
+            found.map_err(|_| QueryError::TimedOut { clock: Clock::Command, after: self.settings.command_timeout })?;
+        let found: Arc<[Finding]> =
+            found.map_err(|error| QueryError::of(&error, "", Phase::Begin, &self.target()))?.into();
+        lease.unused();
+        *known() = Some(found.clone());
+        Ok(found)
     }
 
     /// How the pool stands now.

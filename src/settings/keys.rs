@@ -117,6 +117,12 @@ pub const KEYS: &[Key] = &[
         "Whether password hashes, other sessions' SQL and the like may be read in read-only mode",
     ),
     key(
+        "MCP_ROLE_CHECK",
+        Kind::Choice(&["warn", "enforce", "off"]),
+        "warn",
+        "What a role that may do too much means: a warning, or also that nothing runs; the check is made at start and at each reload",
+    ),
+    key(
         "MCP_DATA_BOUNDARY",
         Kind::Switch,
         "false",

@@ -10,8 +10,8 @@ use crate::guard::Policy;
 use super::keys::{self, KEYS, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
-    AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Secret, Settings,
-    SslMode, TargetSessionAttrs, WatchedFile,
+    AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret,
+    Settings, SslMode, TargetSessionAttrs, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -72,6 +72,11 @@ pub(super) fn check(
             allow: values.names("MCP_FUNCTIONS_ALLOW"),
             deny: values.names("MCP_FUNCTIONS_DENY"),
             sensitive: values.choice("MCP_SENSITIVE_CATALOGS") == "allow",
+        },
+        role_check: match values.choice("MCP_ROLE_CHECK") {
+            "enforce" => RoleCheck::Enforce,
+            "off" => RoleCheck::Off,
+            _ => RoleCheck::Warn,
         },
         data_boundary: values.choice("MCP_DATA_BOUNDARY") == "true",
         limits: Limits {

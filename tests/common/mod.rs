@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::settings::{
-    AccessMode, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, Settings, SslMode,
+    AccessMode, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode,
     TargetSessionAttrs,
 };
 
@@ -36,6 +36,7 @@ pub fn settings() -> Settings {
         },
         access: AccessMode::ReadOnly,
         policy: Policy::default(),
+        role_check: RoleCheck::Off,
         data_boundary: false,
         limits: Limits {
             rows_max: 1000,

@@ -36,6 +36,7 @@ mod connection;
 mod cursors;
 mod guard;
 mod reload;
+mod role;
 mod tls;
 mod values;
 

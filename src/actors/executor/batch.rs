@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, rows, settle};
+use super::{Answered, Batch, BatchError, Executor, allows, rows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -18,7 +18,8 @@ impl Handler<Batch> for Executor {
 
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, guard) = (self.access, self.guard.clone());
+        self.check_role(false);
+        let (access, guard, role_check) = (self.access, self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let mut queue: Queue =
             batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
@@ -27,6 +28,7 @@ impl Handler<Batch> for Executor {
             let current = RefCell::new(None::<Running>);
             let marks = Marks { progress: batch.progress.clone(), ..Marks::default() };
             let work = async {
+                allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(guard.review(statement, access).await.map_err(|error| (Some(at), error))?);

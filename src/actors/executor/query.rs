@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use super::cursors::Open;
-use super::{Answered, Executor, Fetch, Query, rows, settle, within};
+use super::{Answered, Executor, Fetch, Query, allows, rows, settle, within};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -16,11 +16,13 @@ impl Handler<Query> for Executor {
 
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
-        let (access, guard) = (self.access, self.guard.clone());
+        self.check_role(false);
+        let (access, guard, role_check) = (self.access, self.guard.clone(), self.role_check);
         let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
         let mut running = self.running(query.tool, &query.statement, &generation);
         WhileWanted::new(async move {
             let work = async {
+                allows(role_check, &generation).await?;
                 let statement = guard.review(query.statement, access).await?;
                 let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
                 loop {

@@ -23,12 +23,14 @@ impl Handler<ConfigChanged> for Executor {
         if change.new.policy != *self.guard.policy() {
             self.guard = Arc::new(self.guard.renewed(change.new.policy.clone()));
         }
+        self.role_check = change.new.role_check;
         self.log_parameters = change.new.log.parameters;
         self.waiting_max = change.new.limits.waiting_max;
         self.cursors.allow(change.new.limits.cursors_max);
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
         if change.new.postgres == *self.generation.settings && change.new.access == self.generation.access {
+            self.check_role(true);
             return;
         }
         let settings = Arc::new(change.new.postgres.clone());
@@ -52,6 +54,7 @@ impl Handler<ConfigChanged> for Executor {
                 executor.generation = generation;
                 // The same names may stand for something else there.
                 executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
+                executor.check_role(true);
             }
         }));
     }

@@ -1,0 +1,93 @@
+//! What the role may do too much of.
+
+use mcp_server_postgres::postgres::role::{self, Finding};
+use mcp_server_postgres::settings::RoleCheck;
+
+use super::*;
+
+const ROLES: &str = "
+    create table t (n int, m int); create sequence s;
+    create function as_owner() returns int security definer language sql as 'select 1';
+    revoke execute on function as_owner() from public;
+    create role boss superuser login; create role blind bypassrls login;
+    create role becomes login noinherit; grant boss to becomes;
+    create role files login noinherit; grant pg_read_server_files to files;
+    create role programs login; create role between; grant pg_execute_server_program to between; grant between to programs;
+    create role maker createdb login;
+    create role cell login; grant insert (m) on t to cell;
+    create role row_writer login; grant delete on t to row_writer;
+    create role counter login; grant usage on sequence s to counter;
+    create role builder login; grant create on schema public to builder;
+    create role founder login; grant create on database postgres to founder;
+    create role delegate login; grant execute on function as_owner() to delegate;
+    create role reader login; grant pg_read_all_data to reader";
+
+#[actix_rt::test]
+async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
+    let world = World::new().await;
+    world.prepare(ROLES).await;
+    for (name, is_severe, parts) in [
+        ("postgres", true, "postgres is a superuser|NOSUPERUSER"),
+        ("becomes", true, "can become a superuser by SET ROLE (boss)|REVOKE boss FROM becomes"),
+        ("blind", true, "passes row-level security|NOBYPASSRLS"),
+        ("files", true, "(pg_read_server_files)|REVOKE pg_read_server_files FROM files"),
+        ("programs", true, "(pg_execute_server_program)|REVOKE"),
+        ("maker", false, "can make roles or databases"),
+        ("cell", false, "can write to tables|(t)"),
+        ("row_writer", false, "can write to tables|(t)"),
+        ("counter", false, "can move sequences|(s)"),
+        ("builder", false, "can make objects in schemas|(public)"),
+        ("founder", false, "can make schemas in the database"),
+        ("delegate", false, "SECURITY DEFINER: as_owner()"),
+        ("reader", false, ""),
+    ] {
+        let client = connect(&world.cluster.url().replace("postgres@", &format!("{name}@"))).await;
+        let found = role::findings(&client, AccessMode::ReadOnly).await.unwrap();
+        let text = found.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n");
+        assert!(parts.split('|').all(|part| text.contains(part)), "{name}: {text}");
+        assert_eq!(found.iter().any(|finding| finding.is_severe), is_severe, "{name}: {text}");
+        assert_eq!(found.is_empty(), parts.is_empty(), "{name}: {text}");
+        // Rights to write are the point of the other mode.
+        let writes = ["cell", "row_writer", "counter", "builder", "founder"].contains(&name);
+        let found = role::findings(&client, AccessMode::ReadWrite).await.unwrap();
+        assert_eq!(found.is_empty(), writes || parts.is_empty(), "{name}: {found:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn of_the_role_that_is_suggested_nothing_is_found() {
+    let world = World::new().await;
+    world.prepare(&role::suggested("postgres")).await;
+    let client = connect(&world.cluster.url().replace("postgres@", "agent@")).await;
+    assert_eq!(role::findings(&client, AccessMode::ReadOnly).await.unwrap(), []);
+}
+
+#[actix_rt::test]
+async fn where_the_check_is_enforced_nothing_runs_until_a_reload_brings_a_better_role() {
+    let mut world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Enforce).await;
+    world.prepare(ROLES).await;
+    for _ in 0..2 {
+        let refusal = world.refusal("select 1").await;
+        assert!(refusal.contains("MCP_ROLE_CHECK=enforce") && refusal.contains("superuser"), "{refusal}");
+    }
+    let error = world.batch(&[("select 1", json!([]))]).await.unwrap_err();
+    assert!(error.statement.is_none() && error.error.for_model().contains("superuser"), "{error:?}");
+    world
+        .change(|settings| {
+            settings.role_check = RoleCheck::Enforce;
+            settings.postgres.user = "cell".to_owned();
+        })
+        .await;
+    until("the pool is new", async || world.status().await.generation == 2).await;
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+    world
+        .change(|settings| {
+            settings.role_check = RoleCheck::Warn;
+            settings.postgres.user = "postgres".to_owned();
+        })
+        .await;
+    until("the pool is new", async || world.status().await.generation == 3).await;
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+    let told = "the role may do more than it should";
+    until("it is logged", async || world.log.of(told).iter().any(|line| line.contains("superuser"))).await;
+}
