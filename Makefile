@@ -1,7 +1,7 @@
 # make demo    a private PostgreSQL with a small shop in it, and this server on it
 # make test    every test
 # make check   what a commit must pass: format, lints, tests, dependencies
-# make fuzz    a million statements that nobody has written through the guard, and fifty thousand to PostgreSQL (about 8 minutes)
+# make fuzz    a million statements that nobody has written through the guard, and fifty thousand to PostgreSQL (about 5 minutes)
 # make bench   how long a request takes, and where; beside the floors and a yardstick (about 5 minutes)
 
 export PATH := $(PATH):$(HOME)/.cargo/bin

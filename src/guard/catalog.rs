@@ -212,7 +212,6 @@ impl Names {
             settings: syntax.shown.is_some()
                 || syntax.calls.iter().any(is_about_settings)
                 || syntax.relations.iter().any(|relation| relation.name.name == "pg_settings"),
-            ..Self::default()
         };
         names.functions.extend(syntax.attributes.iter().cloned());
         distinct(&mut names.functions);

@@ -5,6 +5,7 @@
 //! server does with them.
 
 #![allow(missing_docs, reason = "what the modules of a test program share is not an interface")]
+#![allow(clippy::print_stdout, reason = "a fuzzer tells its seed and its count; it speaks no protocol")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
 #[path = "../common/mod.rs"]
