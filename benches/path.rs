@@ -18,6 +18,7 @@ use common::{Host, our_server, say};
 use mcp_server_postgres::actors::executor::{Query, Status};
 use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::guard::{Guard, Policy};
@@ -106,6 +107,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
     let query = Query {
         tool: "bench",
+        caller: Caller::stdio(),
         statement,
         reading: Reading { limits, format: Format::Table, cell_offset: 0 },
         timeout: None,
@@ -131,7 +133,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         took[1] = began.elapsed();
 
         let began = Instant::now();
-        actors.executor.send(query.clone()).await.unwrap().unwrap();
+        actors.executors[0].send(query.clone()).await.unwrap().unwrap();
         took[2] = began.elapsed();
         until_clean(&actors).await;
 
@@ -162,7 +164,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
 /// Wait until the connection of the last call is cleaned: that is no part of the next one's time.
 async fn until_clean(actors: &Actors) {
     loop {
-        let status = actors.executor.send(Status).await.unwrap();
+        let status = actors.executors[0].send(Status).await.unwrap();
         if status.idle == status.size {
             return;
         }

@@ -12,23 +12,21 @@ use actix::prelude::*;
 use rmcp::ServiceExt;
 use slog::Logger;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
-use crate::actors::executor::{CloseCursors, Executor};
+use crate::actors::executor::{CloseCursors, Database, Executor};
 use crate::actors::metrics::Metrics;
-use crate::actors::session::Session;
+use crate::actors::session::{MetricsReach, Session};
+use crate::caller::Caller;
 use crate::guard::parser::Parser;
 use crate::log::{LogControl, error, info, warn};
+use crate::mcp::offer::Offer;
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
-use crate::postgres::role::Finding;
-use crate::progress::Progress;
-use crate::settings::{self, AccessMode, Inputs, Loaded};
-use crate::tools::Reach;
+use crate::settings::{self, Inputs, Loaded};
 
 /// How long calls in flight may go on when the client's input has ended: a pipe that ends after its last request
 /// (`printf … | mcp-server-postgres`) gets its answer, and a statement that runs on is cancelled.
@@ -44,20 +42,18 @@ const EXIT_BUG: u8 = 70;
 pub struct System {
     /// The client's session.
     pub session: Addr<Session>,
-    /// The database.
-    pub executor: Addr<Executor>,
+    /// The databases, the main one first.
+    pub databases: Arc<[Database]>,
+    /// Their executors.
+    pub executors: Vec<Addr<Executor>>,
     /// The metrics.
     pub metrics: Addr<Metrics>,
     /// The settings' files.
     pub config_watcher: Addr<ConfigWatcher>,
-    /// The mode in force.
-    pub access: watch::Receiver<AccessMode>,
     /// Cancelled when an actor that everything depends on is lost.
     pub lost: CancellationToken,
     /// The connections in use, being cleaned, or being cancelled.
     pub endings: TaskTracker,
-    /// What the role may do too much of.
-    pub found: watch::Receiver<Arc<[Finding]>>,
 }
 
 impl System {
@@ -76,27 +72,27 @@ impl System {
         let settings = &loaded.settings;
         let lost = CancellationToken::new();
         let endings = TaskTracker::new();
-        let (publish_access, access) = watch::channel(settings.access);
-
         let metrics = start_vital(Metrics::new(&settings.metrics), &lost);
         let parser = Arc::new(Parser::new(program, log));
-        let executor = Executor::new(settings, parser, metrics.clone().recipient(), endings.clone(), log)?;
-        let found = executor.found();
-        let executor = start_vital(executor, &lost);
-        let reach = Reach {
-            progress: Progress::default(),
-            query: executor.clone().recipient(),
-            fetch: executor.clone().recipient(),
-            batch: executor.clone().recipient(),
-            summary: metrics.clone().recipient(),
-            slow_queries: metrics.clone().recipient(),
-        };
-        let session = start_vital(Session::new(settings, reach, publish_access, log), &lost);
-        let listeners = vec![executor.clone().recipient(), session.clone().recipient(), metrics.clone().recipient()];
+        let (mut databases, mut executors) = (Vec::new(), Vec::new());
+        for name in settings.databases() {
+            let finished = metrics.clone().recipient();
+            let executor = Executor::new(name, settings, parser.clone(), finished, endings.clone(), log)?;
+            let (database, executor) = Database::of(executor, |executor| start_vital(executor, &lost));
+            databases.push(database);
+            executors.push(executor);
+        }
+        let databases: Arc<[Database]> = databases.into();
+        let to_metrics =
+            MetricsReach { summary: metrics.clone().recipient(), slow_queries: metrics.clone().recipient() };
+        let session = Session::new(settings, Caller::stdio(), databases.clone(), to_metrics, log);
+        let session = start_vital(session, &lost);
+        let mut listeners = vec![session.clone().recipient(), metrics.clone().recipient()];
+        listeners.extend(executors.iter().map(|executor| executor.clone().recipient()));
         let load = Arc::new(move || settings::load(&inputs));
         let config_watcher = ConfigWatcher::new(loaded, load, listeners, log_control, log);
         let config_watcher = start_vital(config_watcher, &lost);
-        Ok(Self { session, executor, metrics, config_watcher, access, found, lost, endings })
+        Ok(Self { session, databases, executors, metrics, config_watcher, lost, endings })
     }
 }
 
@@ -139,8 +135,8 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let ending = CancellationToken::new();
     let transport = Stdio::new(input, output, loaded.settings.limits.line_bytes_max, gone.clone(), &log);
     let traffic = transport.traffic();
-    let server =
-        Server::new(system.session.clone().recipient(), system.access.clone(), system.found.clone(), ending.clone());
+    let offer = Offer::new(&Caller::stdio(), &system.databases);
+    let server = Server::new(system.session.clone().recipient(), offer, ending.clone());
     let serving_log = log.clone();
     tokio::spawn(async move {
         match server.serve(transport).await {
@@ -179,7 +175,9 @@ async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, gra
     let last_words = async {
         // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
         traffic.quiet().await;
-        let _ = system.executor.send(CloseCursors).await;
+        for executor in &system.executors {
+            let _ = executor.send(CloseCursors).await;
+        }
         system.endings.wait().await;
     };
     let _ = tokio::time::timeout(LAST_WORDS, last_words).await;

@@ -14,6 +14,7 @@
 //!
 //! - [`settings`]: what an operator can choose, loaded in layers and checked once.
 //! - [`actors::config_watcher`]: files in, one checked change out.
+//! - [`caller`]: who asks, and the most that they may.
 //! - [`progress`]: how far a call has come, told to a client that asks.
 //! - [`log`]: the root logger.
 //! - [`app`]: wires it all and ends it.
@@ -22,6 +23,7 @@
 
 pub mod actors;
 pub mod app;
+pub mod caller;
 pub mod demo;
 pub mod doctor;
 pub mod guard;

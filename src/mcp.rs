@@ -1,6 +1,7 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
 pub mod encoded;
+pub mod offer;
 pub mod server;
 pub mod standard_streams;
 pub mod stdio;

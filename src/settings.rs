@@ -4,6 +4,7 @@
 //! process's environment, flags. [`KEYS`] is the one table of what can be set; the flags, the checks and the report
 //! come from it, and tests hold `.env.example` and the README to it. Nothing is global, and no secret is ever printed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub postgres: PostgresSettings,
     /// Whether statements may write.
     pub access: AccessMode,
+    /// The databases beside that one, by the names that calls give.
+    pub more_databases: BTreeMap<String, DatabaseSettings>,
     /// What the guard lets through in read-only mode, beside what it knows.
     pub policy: Policy,
     /// What is done about a role that may do too much.
@@ -42,6 +45,33 @@ pub struct Settings {
     pub log: LogSettings,
     /// How files are followed.
     pub reload: ReloadSettings,
+}
+
+/// What calls that name no database mean, and what this database is called where one is named.
+pub const MAIN_DATABASE: &str = "main";
+
+impl Settings {
+    /// Where the database of that name is, and whether statements may write there.
+    pub fn database(&self, name: &str) -> Option<(&PostgresSettings, AccessMode)> {
+        match name {
+            MAIN_DATABASE => Some((&self.postgres, self.access)),
+            name => self.more_databases.get(name).map(|database| (&database.postgres, database.access)),
+        }
+    }
+
+    /// The names of all databases, the main one first.
+    pub fn databases(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(MAIN_DATABASE).chain(self.more_databases.keys().map(String::as_str))
+    }
+}
+
+/// One more database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseSettings {
+    /// Where it is and how many connections go there.
+    pub postgres: PostgresSettings,
+    /// Whether statements may write.
+    pub access: AccessMode,
 }
 
 /// Where the database is, who we are there, and how many connections there are. A change makes a new pool.
@@ -215,8 +245,8 @@ pub struct Loaded {
 /// One key's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
-    /// As in [`KEYS`].
-    pub key: &'static str,
+    /// As in [`KEYS`]; of a further database with ` of ` and its name.
+    pub key: String,
     /// Stars in place of a secret; empty if there is none.
     pub value: String,
     /// `default`, `the environment`, `/etc/app/.env line 3` …

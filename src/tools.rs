@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actors::executor::{Batch, Cursor, Fetch, Query};
 use crate::actors::metrics::{SlowQueries, Summary};
+use crate::caller::Caller;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
@@ -52,6 +53,8 @@ pub struct Tool {
     pub description: &'static str,
     /// Whether it writes when the server is in read-write mode.
     pub may_write: bool,
+    /// Whether a call of it names the database, where there are several.
+    pub names_database: bool,
     /// The JSON Schema of its arguments.
     pub input: fn() -> Value,
     /// The JSON Schema of [`Answer::structured`].
@@ -64,15 +67,31 @@ pub struct Tool {
 pub type Work = Pin<Box<dyn Future<Output = Answer>>>;
 
 impl Tool {
+    /// The JSON Schema of its arguments for a client that may ask these databases.
+    pub fn input_of(&self, databases: &[&str]) -> Value {
+        let mut schema = (self.input)();
+        if self.names_database && databases.len() > 1 {
+            schema["properties"]["database"] = json!({
+                "type": "string",
+                "enum": databases,
+                "default": databases[0],
+                "description": "Which database is asked.",
+            });
+        }
+        schema
+    }
+
     /// Whether it changes nothing in this mode.
     pub fn is_read_only(&self, access: AccessMode) -> bool {
         !self.may_write || access == AccessMode::ReadOnly
     }
 }
 
-/// Whom a tool can ask, and whom it tells how far it is.
+/// For whom a tool works, whom it can ask, and whom it tells how far it is.
 #[derive(Clone)]
 pub struct Reach {
+    /// The client.
+    pub caller: Caller,
     /// Whoever waits for the call.
     pub progress: Progress,
     /// The executor.

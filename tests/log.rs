@@ -11,11 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use actix::prelude::*;
 use common::scripted::scripted;
 use common::settings_with;
-use mcp_server_postgres::actors::session::{Call, Session};
+use mcp_server_postgres::actors::executor::{Database, Shown};
+use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::LogSettings;
-use mcp_server_postgres::tools::Reach;
+use mcp_server_postgres::settings::{LogSettings, MAIN_DATABASE};
 use serde_json::{Value, json};
 use slog::{Level, Logger, o};
 use tempfile::TempDir;
@@ -125,16 +126,10 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
-    let reach = Reach {
-        progress: Progress::default(),
-        query,
-        fetch: scripted().0,
-        batch,
-        summary: scripted().0,
-        slow_queries: scripted().0,
-    };
-    let (publish, _access) = tokio::sync::watch::channel(settings.access);
-    let session = Session::new(&settings, reach, publish, &world.log).start();
+    let (_show, shown) = tokio::sync::watch::channel(Shown { access: settings.access, findings: [].into() });
+    let database = Database { name: MAIN_DATABASE.into(), query, fetch: scripted().0, batch, shown };
+    let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0 };
+    let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &world.log).start();
     let call = Call {
         tool: "performance_summary".to_owned(),
         arguments: serde_json::Map::new(),
@@ -149,7 +144,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     assert_eq!(line["module"], "mcp_server_postgres::actors::session");
     let function = line["function"].as_str().unwrap();
     assert!(function.contains("session::Session") && function.ends_with("::handle"), "{function}");
-    assert_eq!(line["context"], json!({"in_flight_max": 0, "tool": "performance_summary"}));
+    assert_eq!(line["context"], json!({"in_flight_max": 0, "tool": "performance_summary", "client": "stdio"}));
 }
 
 #[test]

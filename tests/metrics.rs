@@ -50,6 +50,8 @@ impl World {
 fn done(sql: &str, executed_ms: u64) -> QueryFinished {
     QueryFinished {
         tool: "async_query_execute",
+        client: "stdio".into(),
+        database: "main".into(),
         sql: sql.into(),
         operation: Operation::of(sql),
         began: Instant::now(),

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 mod batch;
 mod cursors;
+mod database;
 mod query;
 mod reload;
 mod running;
@@ -26,7 +27,10 @@ mod running;
 use cursors::Cursors;
 use running::Running;
 
+pub use database::{Database, Shown};
+
 use super::metrics::{QueryFinished, Verdict};
+use crate::caller::Caller;
 use crate::guard::Guard;
 use crate::guard::parser::Parser;
 use crate::log::warn;
@@ -43,8 +47,10 @@ use crate::settings::{AccessMode, RoleCheck, Settings};
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Outcome>, QueryError>")]
 pub struct Query {
-    /// Who asks, for the log and the metrics.
+    /// Which tool asks, for the log and the metrics.
     pub tool: &'static str,
+    /// For whom.
+    pub caller: Caller,
     /// What to run.
     pub statement: Statement,
     /// What the answer may hold and how it is laid out.
@@ -59,8 +65,10 @@ pub struct Query {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Outcome>, QueryError>")]
 pub struct Fetch {
-    /// Who asks, for the log and the metrics.
+    /// Which tool asks, for the log and the metrics.
     pub tool: &'static str,
+    /// For whom.
+    pub caller: Caller,
     /// The cursor's handle, as an answer gave it.
     pub cursor: String,
     /// What the page may hold.
@@ -82,8 +90,10 @@ pub struct CloseCursors;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Vec<Outcome>>, BatchError>")]
 pub struct Batch {
-    /// Who asks, for the log and the metrics.
+    /// Which tool asks, for the log and the metrics.
     pub tool: &'static str,
+    /// For whom.
+    pub caller: Caller,
     /// What to run, in this order; never empty.
     pub statements: Vec<Statement>,
     /// What all answers together may hold, and how they are laid out.
@@ -142,11 +152,13 @@ pub struct BatchError {
 
 /// The actor.
 pub struct Executor {
+    /// What calls and the operator name the database by.
+    name: Arc<str>,
     generation: Arc<Generation>,
     guard: Arc<Guard>,
     role_check: RoleCheck,
-    /// What is found of the role, for whoever tells the clients.
-    found: watch::Sender<Arc<[Finding]>>,
+    /// What clients are told of the database.
+    shown: watch::Sender<Shown>,
     access: AccessMode,
     log_parameters: bool,
     waiting_max: usize,
@@ -159,30 +171,34 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor whose pool has no connection yet. `endings` are the connections still being cancelled or cleaned
-    /// when their call is over: whoever ends the process waits for them. `parser` reads statements for the guard.
+    /// An executor for the database of that name, whose pool has no connection yet. `endings` are the connections still
+    /// being cancelled or cleaned when their call is over: whoever ends the process waits for them. `parser` reads
+    /// statements for the guard.
     ///
     /// # Errors
     /// What in the settings cannot be used, as a sentence for the operator.
     pub fn new(
+        name: &str,
         settings: &Settings,
         parser: Arc<Parser>,
         finished: Recipient<QueryFinished>,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
-        let log = log.new(slog::o!("logger" => "executor"));
-        let generation =
-            Generation::new(1, Arc::new(settings.postgres.clone()), settings.access, endings.clone(), &log)?;
+        let log = log.new(slog::o!("logger" => "executor", "database" => name.to_owned()));
+        let (postgres, access) =
+            settings.database(name).ok_or_else(|| format!("there is no database {name} in the settings"))?;
+        let generation = Generation::new(1, Arc::new(postgres.clone()), access, endings.clone(), &log)?;
         Ok(Self {
+            name: name.into(),
             generation: Arc::new(generation),
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
-            found: watch::Sender::new([].into()),
-            access: settings.access,
+            shown: watch::Sender::new(Shown { access, findings: [].into() }),
+            access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
-            cursors: Cursors::new(settings.limits.cursors_max, &log),
+            cursors: Cursors::new(name, settings.limits.cursors_max, &log),
             reload: Rc::default(),
             finished,
             endings,
@@ -190,28 +206,33 @@ impl Executor {
         })
     }
 
-    /// What is found of the role, now and whenever that changes.
-    pub fn found(&self) -> watch::Receiver<Arc<[Finding]>> {
-        self.found.subscribe()
+    /// What clients are told of the database, now and whenever that changes.
+    pub fn shown(&self) -> watch::Receiver<Shown> {
+        self.shown.subscribe()
+    }
+
+    /// The mode of that caller's statements.
+    fn access_of(&self, caller: &Caller) -> AccessMode {
+        if caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { self.access }
     }
 
     /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
     fn check_role(&self, anew: bool) {
         if self.role_check == RoleCheck::Off {
-            self.found.send_if_modified(|found| !std::mem::replace(found, [].into()).is_empty());
+            self.shown.send_if_modified(|shown| !std::mem::replace(&mut shown.findings, [].into()).is_empty());
             return;
         }
         if self.generation.role_was_checked(true) && !anew {
             return;
         }
-        let (generation, found, log) = (self.generation.clone(), self.found.clone(), self.log.clone());
+        let (generation, shown, log) = (self.generation.clone(), self.shown.clone(), self.log.clone());
         actix_rt::spawn(async move {
             match generation.findings(true).await {
                 Ok(findings) => {
                     for Finding { is_severe, what, mend } in findings.iter() {
                         warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
                     }
-                    found.send_replace(findings);
+                    shown.send_modify(|shown| shown.findings = findings);
                 }
                 Err(error) => {
                     warn!(log, "the role could not be checked"; "why" => error.to_string());
@@ -221,10 +242,12 @@ impl Executor {
         });
     }
 
-    fn running(&self, tool: &'static str, statement: &Statement, generation: &Generation) -> Running {
+    fn running(&self, tool: &'static str, caller: &Caller, statement: &Statement, generation: &Generation) -> Running {
         Running {
             event: QueryFinished {
                 tool,
+                client: caller.name.clone(),
+                database: self.name.clone(),
                 sql: statement.sql.clone(),
                 operation: Operation::of(&statement.sql),
                 began: Instant::now(),

@@ -18,6 +18,10 @@ use crate::postgres::sql::{Operation, normalised};
 pub struct QueryFinished {
     /// Which tool asked.
     pub tool: &'static str,
+    /// For whom.
+    pub client: Arc<str>,
+    /// Which database was asked.
+    pub database: Arc<str>,
     /// The statement as it was given.
     pub sql: Arc<str>,
     /// What kind it is.

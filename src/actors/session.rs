@@ -1,5 +1,5 @@
-//! The session: one client. It turns a call into a tool's work, counts the calls in flight, and tells the client's
-//! side when the tools have changed.
+//! The session: one client. It turns a call into a tool's work at one of the databases that the client may ask, and
+//! counts the calls in flight.
 //!
 //! It knows nothing of PostgreSQL or of MCP: calls come to it by name and arguments, whatever protocol they came by,
 //! and the tools reach the other actors by the messages that those hear. It never stops reading; past its limit a
@@ -7,18 +7,20 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use serde_json::{Map, Value};
 use slog::Logger;
-use tokio::sync::watch;
 
-use super::executor::ConfigChanged;
+use super::executor::{ConfigChanged, Database};
+use super::metrics::{SlowQueries, Summary};
 use super::wanted::WhileWanted;
+use crate::caller::Caller;
 use crate::log::{debug, warn};
 use crate::progress::Progress;
-use crate::settings::{AccessMode, Settings};
-use crate::tools::{self, Answer, Defaults, Reach, boundary};
+use crate::settings::Settings;
+use crate::tools::{self, Answer, Defaults, Reach, Tool, boundary};
 
 /// Calls a tool. Sent by the protocol's side for each request; dropping the reply cancels the call.
 #[derive(Debug, Clone, Message)]
@@ -49,28 +51,67 @@ pub enum CallError {
 
 /// The actor.
 pub struct Session {
-    reach: Reach,
+    caller: Caller,
+    /// Those that it may ask. A call that names none means the first.
+    databases: Arc<[Database]>,
+    metrics: MetricsReach,
     defaults: Defaults,
     in_flight: Rc<Cell<usize>>,
     in_flight_max: usize,
     data_boundary: bool,
-    access: watch::Sender<AccessMode>,
     log: Logger,
 }
 
+/// The metrics, as a session knows them.
+#[derive(Clone)]
+pub struct MetricsReach {
+    /// How things have gone.
+    pub summary: Recipient<Summary>,
+    /// What was slow.
+    pub slow_queries: Recipient<SlowQueries>,
+}
+
 impl Session {
-    /// A session that reaches the other actors by `reach`, and publishes the mode (which the tools' descriptions
-    /// follow) in `access`.
-    pub fn new(settings: &Settings, reach: Reach, access: watch::Sender<AccessMode>, log: &Logger) -> Self {
+    /// The session of that client, which may ask these `databases`; there is at least one.
+    pub fn new(
+        settings: &Settings,
+        caller: Caller,
+        databases: Arc<[Database]>,
+        metrics: MetricsReach,
+        log: &Logger,
+    ) -> Self {
+        let log = log.new(slog::o!("logger" => "session", "client" => caller.name.to_string()));
         Self {
-            reach,
+            caller,
+            databases,
+            metrics,
             defaults: Defaults::of(settings),
             in_flight: Rc::default(),
             in_flight_max: settings.limits.in_flight_max,
             data_boundary: settings.data_boundary,
-            access,
-            log: log.new(slog::o!("logger" => "session")),
+            log,
         }
+    }
+
+    /// The database that a call means, which is taken out of its arguments.
+    fn database(&self, tool: &Tool, arguments: &mut Map<String, Value>) -> Result<&Database, Answer> {
+        let named = if tool.names_database && self.databases.len() > 1 {
+            match arguments.remove("database") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(name)) => Some(name),
+                Some(_) => return Err(self.no_database("`database` must be a string")),
+            }
+        } else {
+            arguments.get("cursor").and_then(Value::as_str).and_then(Database::named_in).map(str::to_owned)
+        };
+        let Some(named) = named else { return Ok(&self.databases[0]) };
+        let found = self.databases.iter().find(|database| *database.name == *named);
+        found.ok_or_else(|| self.no_database(&format!("there is no database {named:?} for this client")))
+    }
+
+    fn no_database(&self, why: &str) -> Answer {
+        let names: Vec<&str> = self.databases.iter().map(|database| &*database.name).collect();
+        Answer::error(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
     }
 }
 
@@ -93,8 +134,15 @@ impl Handler<Call> for Session {
         }
         let place = Place::take(&self.in_flight);
         debug!(self.log, "call begins"; "tool" => tool.name);
-        let reach = Reach { progress: call.progress, ..self.reach.clone() };
-        let work = (tool.call)(reach, self.defaults, call.arguments);
+        let mut arguments = call.arguments;
+        let Database { query, fetch, batch, .. } = match self.database(tool, &mut arguments) {
+            Ok(database) => database.clone(),
+            Err(answer) => return WhileWanted::new(async move { Ok(answer) }),
+        };
+        let MetricsReach { summary, slow_queries } = self.metrics.clone();
+        let (caller, progress) = (self.caller.clone(), call.progress);
+        let reach = Reach { caller, progress, query, fetch, batch, summary, slow_queries };
+        let work = (tool.call)(reach, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let answer = work.await;
@@ -111,11 +159,6 @@ impl Handler<ConfigChanged> for Session {
         self.defaults = Defaults::of(&change.new);
         self.in_flight_max = change.new.limits.in_flight_max;
         self.data_boundary = change.new.data_boundary;
-        self.access.send_if_modified(|access| {
-            let modified = *access != change.new.access;
-            *access = change.new.access;
-            modified
-        });
     }
 }
 

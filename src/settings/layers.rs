@@ -7,8 +7,8 @@ use std::path::Path;
 
 use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 
-use super::keys::{self, DATABASE_URL, KEYS, Stranger};
-use super::{Inputs, WatchedFile, url};
+use super::keys::{self, DATABASE_URL, KEYS, Key, Stranger};
+use super::{Inputs, MAIN_DATABASE, WatchedFile, url};
 
 /// Who sets a value; each wins over those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,7 @@ struct Entry {
 }
 
 /// A key's value after all layers.
+#[derive(Clone)]
 pub(super) struct Chosen {
     pub text: String,
     pub place: String,
@@ -47,6 +48,8 @@ pub(super) struct Chosen {
 pub(super) struct Merged {
     /// Empty if the layers could not be merged; otherwise every key that has a value, the defaults among them.
     pub chosen: HashMap<&'static str, Chosen>,
+    /// What each table of a further database sets, by the database's name.
+    pub databases: BTreeMap<String, HashMap<&'static str, Chosen>>,
     pub warnings: Vec<String>,
     /// Everything that is wrong with any source so far.
     pub problems: Vec<String>,
@@ -55,6 +58,7 @@ pub(super) struct Merged {
 /// Every layer, in the order of their ranks.
 pub(super) struct Layers {
     layers: Vec<Layer>,
+    databases: BTreeMap<String, Vec<Entry>>,
     pub files: Vec<WatchedFile>,
     problems: Vec<String>,
     warnings: Vec<String>,
@@ -75,11 +79,20 @@ const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGCONNECT_TIMEOUT", "POSTGRES_CONNECT_TIMEOUT"),
 ];
 
+/// The table of the TOML file that holds a table for each further database.
+const DATABASES: &str = "databases";
+
 const IN_ENVIRONMENT: &str = "in the environment";
 
 /// Read every source. What is wrong with any of them waits for the end, to be told together.
 pub(super) fn read(inputs: &Inputs) -> Layers {
-    let mut this = Layers { layers: Vec::new(), files: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
+    let mut this = Layers {
+        layers: Vec::new(),
+        databases: BTreeMap::new(),
+        files: Vec::new(),
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
     let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
     this.layers.push(Layer {
         rank: Rank::Default,
@@ -161,12 +174,27 @@ impl Layers {
             let text = value.into_string().unwrap_or_default();
             chosen.insert(key.name, Chosen { text, place, rank });
         }
-        Merged { chosen, warnings, problems }
+        let databases = self.databases.iter().map(|(name, entries)| {
+            let chosen = |entry: &Entry| Chosen {
+                text: entry.text.clone(),
+                place: entry.place.clone(),
+                // Nothing of the other layers is meant for this database.
+                rank: Rank::Flags,
+            };
+            (name.clone(), entries.iter().map(|entry| (entry.key, chosen(entry))).collect())
+        });
+        Merged { chosen, databases: databases.collect(), warnings, problems }
     }
 
-    /// Add a layer. An empty text sets nothing: hosts and compose files pass what they have no value for as such. A
-    /// URL becomes what it stands for.
+    /// Add a layer.
     fn add(&mut self, rank: Rank, entries: Vec<Entry>) {
+        let entries = self.without_urls(entries);
+        self.layers.push(Layer { rank, entries });
+    }
+
+    /// The entries that set something: an empty text does not, for hosts and compose files pass what they have no value
+    /// for as such. A URL becomes what it stands for.
+    fn without_urls(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let (urls, mut entries): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().filter(|entry| !entry.text.is_empty()).partition(|entry| entry.key == DATABASE_URL);
         for whole in urls {
@@ -184,7 +212,7 @@ impl Layers {
                 }
             }
         }
-        self.layers.push(Layer { rank, entries });
+        entries
     }
 
     /// The text of a file, which from now on is followed.
@@ -260,6 +288,7 @@ impl Layers {
         let mut found: Vec<(String, String, Value)> = Vec::new();
         for (name, value) in root {
             match value.kind {
+                ValueKind::Table(databases) if name == DATABASES => self.databases_of(path, databases),
                 ValueKind::Table(table) => {
                     found.extend(table.into_iter().map(|(inner, value)| (name.clone(), inner, value)));
                 }
@@ -269,6 +298,46 @@ impl Layers {
         // A TOML table has no order here; problems are told in one all the same.
         found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         found.into_iter().filter_map(|(table, name, value)| self.toml_entry(path, &table, &name, value)).collect()
+    }
+
+    /// The tables `[databases.NAME]`: each has the names of `[postgres]`, `url` and `access_mode`.
+    fn databases_of(&mut self, path: &Path, databases: config::Map<String, Value>) {
+        for (database, value) in databases.into_iter().collect::<BTreeMap<_, _>>() {
+            let place = format!("[{DATABASES}.{database}] in {}", path.display());
+            let ValueKind::Table(table) = value.kind else {
+                self.problems.push(format!("{place} must be a table, such as [{DATABASES}.{database}] url = \"…\""));
+                continue;
+            };
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+            if database.is_empty() || !database.chars().all(is_name) || database == MAIN_DATABASE {
+                self.problems.push(format!(
+                    "{place}: a database's name has lower-case letters, digits, - and _, and is not {MAIN_DATABASE:?}, \
+                     which is the database of [postgres]"
+                ));
+                continue;
+            }
+            let mut entries = Vec::new();
+            for (name, value) in table.into_iter().collect::<BTreeMap<_, _>>() {
+                let full = match name.as_str() {
+                    "url" => DATABASE_URL.to_owned(),
+                    "access_mode" => "MCP_ACCESS_MODE".to_owned(),
+                    name => keys::of_toml("postgres", name),
+                };
+                match keys::find(&full) {
+                    Some(key) => {
+                        let place = format!("in {} as [{DATABASES}.{database}] {name}", path.display());
+                        entries.extend(self.toml_value(key, place, value));
+                    }
+                    None => self.problems.push(format!(
+                        "[{DATABASES}.{database}] {name} in {} is no setting of a database: it has the names of \
+                         [postgres], and url and access_mode",
+                        path.display()
+                    )),
+                }
+            }
+            let entries = self.without_urls(entries);
+            self.databases.insert(database, entries);
+        }
     }
 
     fn toml_entry(&mut self, path: &Path, table: &str, name: &str, value: Value) -> Option<Entry> {
@@ -283,12 +352,18 @@ impl Layers {
                     format!("did you mean {table}{name}?")
                 }
                 _ => {
-                    "the tables are [postgres] and [mcp], with .env's names less their prefix, in lower case".to_owned()
+                    "the tables are [postgres], [mcp] and [databases.NAME], with .env's names less their prefix, in lower \
+                     case"
+                        .to_owned()
                 }
             };
             self.problems.push(format!("{written} in {} is no setting of this server: {advice}", path.display()));
             return None;
         };
+        self.toml_value(key, place, value)
+    }
+
+    fn toml_value(&mut self, key: &'static Key, place: String, value: Value) -> Option<Entry> {
         match value.kind {
             ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => {
                 self.problems.push(format!("{} ({place}) must be {}", key.name, key.kind.right()));

@@ -1,17 +1,17 @@
 //! From texts to settings: every value is checked, and every problem is told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::guard::Policy;
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
-    AccessMode, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret,
-    Settings, SslMode, TargetSessionAttrs, WatchedFile,
+    AccessMode, DatabaseSettings, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
+    RoleCheck, Secret, Settings, SslMode, TargetSessionAttrs, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -23,51 +23,25 @@ pub(super) fn check(
     folder: &Path,
     files: &mut Vec<WatchedFile>,
 ) -> Result<(Settings, Vec<Effective>, Vec<String>), Vec<String>> {
-    let Merged { chosen, mut warnings, problems } = merged;
+    let Merged { chosen, databases, mut warnings, problems } = merged;
     if chosen.is_empty() {
         return Err(problems);
     }
+    let own_keys = databases.iter().flat_map(|(name, own)| effective_of(name, own)).collect::<Vec<_>>();
+    let mut more_databases = BTreeMap::new();
+    let mut further_problems = Vec::new();
+    for (name, own) in databases {
+        let mut values = Values { chosen: beside(&chosen, own), folder, problems: Vec::new() };
+        let database = DatabaseSettings { postgres: values.postgres(files, &mut warnings), access: values.access() };
+        further_problems.append(&mut values.problems);
+        more_databases.insert(name, database);
+    }
     let mut values = Values { chosen, folder, problems };
-    let password = values.password(files, &mut warnings);
-    let user = values.text("POSTGRES_USER");
-    let postgres = PostgresSettings {
-        hosts: values.hosts(),
-        ports: values.ports(),
-        database: values.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
-        user,
-        password,
-        ssl_mode: match values.choice("POSTGRES_SSL_MODE") {
-            "disable" => SslMode::Disable,
-            "require" => SslMode::Require,
-            "verify-ca" => SslMode::VerifyCa,
-            "verify-full" => SslMode::VerifyFull,
-            _ => SslMode::Prefer,
-        },
-        ssl_root_cert: values.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
-            "system" => PathBuf::from(path),
-            path => folder.join(path),
-        }),
-        application_name: values.text("POSTGRES_APPLICATION_NAME"),
-        options: values.optional("POSTGRES_OPTIONS"),
-        target_session_attrs: match values.choice("POSTGRES_TARGET_SESSION_ATTRS") {
-            "read-write" => TargetSessionAttrs::ReadWrite,
-            "read-only" => TargetSessionAttrs::ReadOnly,
-            _ => TargetSessionAttrs::Any,
-        },
-        pool_size: values.whole("POSTGRES_POOL_SIZE"),
-        pool_min_size: values.whole("POSTGRES_POOL_MIN_SIZE"),
-        connect_timeout: values.seconds("POSTGRES_CONNECT_TIMEOUT"),
-        command_timeout: values.seconds("POSTGRES_COMMAND_TIMEOUT"),
-        pool_wait_timeout: values.seconds("POSTGRES_POOL_WAIT_TIMEOUT"),
-        cursor_lifetime: values.seconds("MCP_CURSOR_LIFETIME"),
-    };
-    values.pool_fits(&postgres);
+    let postgres = values.postgres(files, &mut warnings);
     let settings = Settings {
         postgres,
-        access: match values.choice("MCP_ACCESS_MODE") {
-            "read-write" => AccessMode::ReadWrite,
-            _ => AccessMode::ReadOnly,
-        },
+        access: values.access(),
+        more_databases,
         policy: Policy {
             allow: values.names("MCP_FUNCTIONS_ALLOW"),
             deny: values.names("MCP_FUNCTIONS_DENY"),
@@ -106,11 +80,66 @@ pub(super) fn check(
         },
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
     };
+    // What is wrong with the main database is told once, not again for each that takes it over.
+    further_problems.retain(|problem| !values.problems.contains(problem));
+    values.problems.append(&mut further_problems);
     if !values.problems.is_empty() {
         return Err(values.problems);
     }
-    Ok((settings, values.effective(), warnings))
+    let mut effective = values.effective();
+    effective.extend(own_keys);
+    warnings.dedup();
+    Ok((settings, effective, warnings))
 }
+
+/// What holds for a further database: its own, and for the rest what holds for the main one. A server that it names
+/// itself is sent no user and no password, and has no certificate, that was meant for another.
+fn beside(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
+    const OF_A_SERVER: [&str; 7] = [
+        "POSTGRES_HOST",
+        "POSTGRES_PORT",
+        "POSTGRES_DB",
+        "POSTGRES_USER",
+        PASSWORD,
+        PASSWORD_FILE,
+        "POSTGRES_SSL_ROOT_CERT",
+    ];
+    let is_elsewhere = own.contains_key("POSTGRES_HOST");
+    let has_password = [PASSWORD, PASSWORD_FILE].iter().any(|key| own.contains_key(key));
+    let mut chosen: HashMap<_, _> = main
+        .iter()
+        .filter(|(key, value)| !is_elsewhere || value.rank == Rank::Default || !OF_A_SERVER.contains(key))
+        .filter(|(key, _)| !has_password || ![PASSWORD, PASSWORD_FILE].contains(key))
+        .map(|(key, value)| (*key, value.clone()))
+        .collect();
+    if is_elsewhere {
+        for key in KEYS.iter().filter(|key| OF_A_SERVER.contains(&key.name) && !key.default.is_empty()) {
+            let place = "default".to_owned();
+            chosen.insert(key.name, Chosen { text: key.default.to_owned(), place, rank: Rank::Default });
+        }
+    }
+    chosen.extend(own);
+    chosen
+}
+
+/// What a further database's own table sets, as it may be shown.
+fn effective_of(name: &str, own: &HashMap<&'static str, Chosen>) -> Vec<Effective> {
+    let keys = KEYS.iter().filter_map(|key| Some((key, own.get(key.name)?)));
+    keys.map(|(key, chosen)| Effective {
+        key: format!("{} of {name}", key.name),
+        value: shown(key, chosen),
+        source: chosen.place.clone(),
+    })
+    .collect()
+}
+
+/// A key's value as it may be shown.
+fn shown(key: &Key, chosen: &Chosen) -> String {
+    if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { chosen.text.clone() }
+}
+
+const PASSWORD: &str = "POSTGRES_PASSWORD";
+const PASSWORD_FILE: &str = "POSTGRES_PASSWORD_FILE";
 
 struct Values<'a> {
     chosen: HashMap<&'static str, Chosen>,
@@ -180,6 +209,51 @@ impl Values<'_> {
         value.unwrap_or_default()
     }
 
+    fn access(&mut self) -> AccessMode {
+        match self.choice("MCP_ACCESS_MODE") {
+            "read-write" => AccessMode::ReadWrite,
+            _ => AccessMode::ReadOnly,
+        }
+    }
+
+    fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
+        let password = self.password(files, warnings);
+        let user = self.text("POSTGRES_USER");
+        let postgres = PostgresSettings {
+            hosts: self.hosts(),
+            ports: self.ports(),
+            database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
+            user,
+            password,
+            ssl_mode: match self.choice("POSTGRES_SSL_MODE") {
+                "disable" => SslMode::Disable,
+                "require" => SslMode::Require,
+                "verify-ca" => SslMode::VerifyCa,
+                "verify-full" => SslMode::VerifyFull,
+                _ => SslMode::Prefer,
+            },
+            ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
+                "system" => PathBuf::from(path),
+                path => self.folder.join(path),
+            }),
+            application_name: self.text("POSTGRES_APPLICATION_NAME"),
+            options: self.optional("POSTGRES_OPTIONS"),
+            target_session_attrs: match self.choice("POSTGRES_TARGET_SESSION_ATTRS") {
+                "read-write" => TargetSessionAttrs::ReadWrite,
+                "read-only" => TargetSessionAttrs::ReadOnly,
+                _ => TargetSessionAttrs::Any,
+            },
+            pool_size: self.whole("POSTGRES_POOL_SIZE"),
+            pool_min_size: self.whole("POSTGRES_POOL_MIN_SIZE"),
+            connect_timeout: self.seconds("POSTGRES_CONNECT_TIMEOUT"),
+            command_timeout: self.seconds("POSTGRES_COMMAND_TIMEOUT"),
+            pool_wait_timeout: self.seconds("POSTGRES_POOL_WAIT_TIMEOUT"),
+            cursor_lifetime: self.seconds("MCP_CURSOR_LIFETIME"),
+        };
+        self.pool_fits(&postgres);
+        postgres
+    }
+
     fn hosts(&mut self) -> Vec<String> {
         let hosts = self.read("POSTGRES_HOST", |text, _| {
             let hosts: Vec<String> = text.split(',').map(|host| host.trim().to_owned()).collect();
@@ -219,8 +293,8 @@ impl Values<'_> {
 
     /// The password: the one that the higher layer sets, itself or by a file.
     fn password(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> Option<Secret> {
-        const TEXT: &str = "POSTGRES_PASSWORD";
-        const FILE: &str = "POSTGRES_PASSWORD_FILE";
+        const TEXT: &str = PASSWORD;
+        const FILE: &str = PASSWORD_FILE;
         let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.place.as_str()));
         let ((text_rank, text_place), (file_rank, file_place)) = (set(TEXT), set(FILE));
         if text_rank == file_rank && text_rank != Rank::Default {
@@ -258,11 +332,9 @@ impl Values<'_> {
         // A URL is shown as the keys that it stands for.
         let keys = KEYS.iter().filter(|key| key.name != keys::DATABASE_URL);
         keys.map(|key| match self.chosen.get(key.name) {
-            None => Effective { key: key.name, value: String::new(), source: "not set".to_owned() },
+            None => Effective { key: key.name.to_owned(), value: String::new(), source: "not set".to_owned() },
             Some(chosen) => {
-                let secret = key.kind == Kind::Secret;
-                let value = if secret { Secret::MASK.to_owned() } else { chosen.text.clone() };
-                Effective { key: key.name, value, source: chosen.place.clone() }
+                Effective { key: key.name.to_owned(), value: shown(key, chosen), source: chosen.place.clone() }
             }
         })
         .collect()

@@ -15,6 +15,7 @@ pub(super) const TOOL: Tool = Tool {
                   the query: never into its text. A long answer is cut, says so and can be read on by fetch_rows. Look into \
                   information_schema or pg_catalog to learn tables and columns.",
     may_write: true,
+    names_database: true,
     input,
     output,
     call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
@@ -86,6 +87,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let cell_offset = arguments.cell_offset.map_or(0, |Whole(offset)| offset);
     let query = Query {
         tool: TOOL.name,
+        caller: reach.caller.clone(),
         statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
         reading: Reading { limits, format: arguments.format.into(), cell_offset },
         progress: reach.progress.clone(),

@@ -18,6 +18,7 @@ pub(super) const TOOL: Tool = Tool {
     description: "Run up to 100 SQL statements in order in one transaction: all take effect, or none. An error names \
                   the statement that failed and nothing is changed. Do not write BEGIN or COMMIT.",
     may_write: true,
+    names_database: true,
     input,
     output,
     call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
@@ -106,6 +107,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     let reading = Reading { limits: defaults.limits, format: Format::Table, cell_offset: 0 };
     let batch = Batch {
         tool: TOOL.name,
+        caller: reach.caller.clone(),
         statements,
         reading,
         progress: reach.progress.clone(),

@@ -13,6 +13,7 @@ pub(super) const TOOL: Tool = Tool {
     description: "Read on where an answer was cut: the next rows of the same query, its data as it was then. Give the \
                   `cursor` of the last answer.",
     may_write: true,
+    names_database: false,
     input,
     output,
     call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
@@ -66,6 +67,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     }
     let fetch = Fetch {
         tool: TOOL.name,
+        caller: reach.caller.clone(),
         cursor: arguments.cursor,
         limits: defaults.limits(arguments.max_rows, arguments.max_bytes),
         format: arguments.format.map(Into::into),

@@ -13,6 +13,7 @@ pub(super) const TOOL: Tool = Tool {
     description: "How the statements run through this server have gone since it started: counts, success rate, \
                   execution times (average, median, p95, max, min) and queries per minute.",
     may_write: false,
+    names_database: false,
     input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
     output,
     call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),

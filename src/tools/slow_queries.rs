@@ -17,6 +17,7 @@ pub(super) const TOOL: Tool = Tool {
     title: "Slow queries",
     description: "The slowest recent statements run through this server, slowest first, literals taken out.",
     may_write: false,
+    names_database: false,
     input,
     output,
     call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),

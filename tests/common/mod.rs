@@ -35,6 +35,7 @@ pub fn settings() -> Settings {
             cursor_lifetime: Duration::from_secs(60),
         },
         access: AccessMode::ReadOnly,
+        more_databases: Default::default(),
         policy: Policy::default(),
         role_check: RoleCheck::Off,
         data_boundary: false,

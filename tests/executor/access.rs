@@ -165,3 +165,48 @@ async fn a_change_of_the_mode_holds_from_the_next_call_on() {
         world.change(|settings| settings.access = AccessMode::ReadOnly).await;
     }
 }
+
+#[actix_rt::test]
+async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_write_to() {
+    let world = World::read_write().await;
+    world.query("create table written (n int)").await.unwrap();
+    let query = |name: &str, access| Query {
+        tool: "a test",
+        caller: Caller { name: name.into(), access },
+        statement: statement("insert into written values (1)", json!([])),
+        reading: world.reading,
+        timeout: None,
+        progress: Progress::default(),
+    };
+    let refused = world.executor.send(query("reader", AccessMode::ReadOnly)).await.unwrap();
+    assert!(refused.unwrap_err().for_model().contains("INSERT is not accepted in read-only mode"));
+    assert_eq!(world.observed::<i64>("select count(*) from written").await, 0);
+    world.executor.send(query("writer", AccessMode::ReadWrite)).await.unwrap().unwrap();
+    assert_eq!(world.observed::<i64>("select count(*) from written").await, 1);
+}
+
+#[actix_rt::test]
+async fn what_clients_are_told_of_the_mode_changes_with_it_and_only_then() {
+    let settings = settings_with(|settings| settings.postgres.pool_min_size = 0);
+    let (log, _) = heard();
+    let (finished, _finishes) = scripted();
+    let executor = Executor::new(MAIN_DATABASE, &settings, parser(&log), finished, TaskTracker::new(), &log).unwrap();
+    let mut shown = executor.shown();
+    let executor = executor.start();
+    let mut old = Arc::new(settings);
+    for (access, is_new) in [
+        (AccessMode::ReadOnly, false),
+        (AccessMode::ReadWrite, true),
+        (AccessMode::ReadWrite, false),
+        (AccessMode::ReadOnly, true),
+    ] {
+        let mut new = (*old).clone();
+        new.access = access;
+        new.limits.rows_max += 1;
+        let new = Arc::new(new);
+        executor.send(ConfigChanged { old, new: new.clone() }).await.unwrap();
+        old = new;
+        assert_eq!(shown.has_changed().unwrap(), is_new, "{access}");
+        assert_eq!(shown.borrow_and_update().access, access);
+    }
+}

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use mcp_server_postgres::actors::metrics::Verdict;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::postgres::error::Clock;
 use mcp_server_postgres::progress::Progress;
 
@@ -126,6 +127,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     let timeout = Duration::from_millis(150);
     let query = |sql: &str| Query {
         tool: "a test",
+        caller: Caller::stdio(),
         statement: statement(sql, json!([])),
         reading: world.reading,
         timeout: Some(timeout),
@@ -148,6 +150,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     let statements = vec![statement("select 1", json!([])), statement("select pg_sleep(60)", json!([]))];
     let batch = Batch {
         tool: "a test",
+        caller: Caller::stdio(),
         statements,
         reading: world.reading,
         timeout: Some(timeout),

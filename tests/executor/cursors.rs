@@ -1,6 +1,7 @@
 //! Answers that are read on.
 
 use mcp_server_postgres::actors::executor::CloseCursors;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::progress::Progress;
 
 use super::*;
@@ -108,6 +109,7 @@ async fn one_connection_is_always_left_for_calls() {
     let reading = Reading { limits, ..world.reading };
     let query = Query {
         tool: "a test",
+        caller: Caller::stdio(),
         statement: statement(NUMBERS, json!([])),
         reading,
         timeout: None,
@@ -207,6 +209,7 @@ async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
     {
         let query = Query {
             tool: "a test",
+            caller: Caller::stdio(),
             statement: statement(sql, json!([])),
             reading,
             timeout: None,

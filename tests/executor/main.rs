@@ -11,6 +11,7 @@ use mcp_server_postgres::actors::executor::{
     Answered, Batch, BatchError, ConfigChanged, Cursor, Executor, Fetch, Query, Status,
 };
 use mcp_server_postgres::actors::metrics::QueryFinished;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
 use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::guard::parser::Parser;
@@ -19,7 +20,7 @@ use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::postgres::run::{Outcome, Reading, Statement};
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::{AccessMode, Secret, Settings};
+use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;
@@ -92,6 +93,7 @@ impl World {
         let statement = statement(sql, parameters);
         self.executor.send(Query {
             tool: "a test",
+            caller: Caller::stdio(),
             statement,
             reading: self.reading,
             timeout: None,
@@ -117,6 +119,7 @@ impl World {
         let reading = Reading { limits: Limits { rows_max, ..self.reading.limits }, ..self.reading };
         let query = Query {
             tool: "a test",
+            caller: Caller::stdio(),
             statement: statement(sql, json!([])),
             reading,
             timeout: None,
@@ -132,6 +135,7 @@ impl World {
         let cursor = cursor.handle.clone();
         self.executor.send(Fetch {
             tool: "a test",
+            caller: Caller::stdio(),
             cursor,
             limits,
             format: None,
@@ -155,6 +159,7 @@ impl World {
         let statements = statements.iter().map(|(sql, parameters)| statement(sql, parameters.clone())).collect();
         self.executor.send(Batch {
             tool: "a test",
+            caller: Caller::stdio(),
             statements,
             reading: self.reading,
             timeout: None,
@@ -221,7 +226,7 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
 fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Lines) {
     let (log, lines) = heard();
     let (recipient, finished) = scripted();
-    let executor = Executor::new(settings, parser(&log), recipient, TaskTracker::new(), &log).unwrap();
+    let executor = Executor::new(MAIN_DATABASE, settings, parser(&log), recipient, TaskTracker::new(), &log).unwrap();
     (executor.start(), finished, lines)
 }
 

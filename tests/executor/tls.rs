@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::SslMode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -54,6 +55,7 @@ async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>
     let limits = Limits { rows_max: 1, bytes_max: 1000 };
     let query = Query {
         tool: "a test",
+        caller: Caller::stdio(),
         statement,
         reading: Reading { limits, format: Format::Table, cell_offset: 0 },
         timeout: None,
@@ -128,6 +130,7 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
     let query = |sql: &str| {
         executor.send(Query {
             tool: "a test",
+            caller: Caller::stdio(),
             statement: statement(sql, json!([])),
             reading,
             timeout: None,

@@ -2,8 +2,9 @@
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::settings::{AccessMode, Settings};
+use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
 use mcp_server_postgres::tools::{self, Answer, Defaults, Reach};
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
@@ -54,8 +55,10 @@ impl Served {
         let (finished, finishes) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
-        let executor = Executor::new(&settings, parser(), finished, TaskTracker::new(), &no_log()).unwrap().start();
+        let executor =
+            Executor::new(MAIN_DATABASE, &settings, parser(), finished, TaskTracker::new(), &no_log()).unwrap().start();
         let reach = Reach {
+            caller: Caller::stdio(),
             progress: Default::default(),
             query: executor.clone().recipient(),
             fetch: executor.clone().recipient(),

@@ -7,6 +7,7 @@ mod arguments;
 mod calls;
 #[path = "../common/mod.rs"]
 mod common;
+mod databases;
 mod refusals;
 mod schema;
 mod settings;

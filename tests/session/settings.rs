@@ -3,9 +3,8 @@
 use mcp_server_postgres::actors::session::CallError;
 use mcp_server_postgres::postgres::page::{FinishedPage, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
-use mcp_server_postgres::settings::AccessMode;
 
-use crate::common::{settings, settings_with};
+use crate::common::settings_with;
 use crate::world::{BATCH, World, answer_of, answered, done, page};
 
 #[actix_rt::test]
@@ -51,27 +50,6 @@ async fn a_lower_limit_of_calls_in_flight_stops_none_of_them_and_a_higher_one_ad
     for (asked, call) in asked.into_iter().zip(calls) {
         asked.answer(done());
         assert!(!answer_of(call).await.is_error);
-    }
-}
-
-#[actix_rt::test]
-async fn the_access_mode_is_published_when_it_changes_and_only_then() {
-    let mut world = World::new(settings());
-    assert_eq!(*world.access.borrow_and_update(), AccessMode::ReadOnly);
-    for (access, is_new) in [
-        (AccessMode::ReadOnly, false),
-        (AccessMode::ReadWrite, true),
-        (AccessMode::ReadWrite, false),
-        (AccessMode::ReadOnly, true),
-    ] {
-        world
-            .change(|settings| {
-                settings.access = access;
-                settings.limits.rows_max += 1;
-            })
-            .await;
-        assert_eq!(world.access.has_changed().unwrap(), is_new, "{access}");
-        assert_eq!(*world.access.borrow_and_update(), access);
     }
 }
 

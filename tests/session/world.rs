@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Fetch, Query};
+use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Database, Fetch, Query, Shown};
 use mcp_server_postgres::actors::metrics::{SlowQueries, Summary};
-use mcp_server_postgres::actors::session::{Call, Session};
+use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, FinishedPage};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::{AccessMode, Settings};
-use mcp_server_postgres::tools::{Answer, Reach};
+use mcp_server_postgres::settings::{MAIN_DATABASE, Settings};
+use mcp_server_postgres::tools::Answer;
 use tokio::sync::watch;
 
 use crate::common::scripted::{Script, scripted};
@@ -33,7 +34,8 @@ pub struct World {
     pub batches: Script<Batch>,
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
-    pub access: watch::Receiver<AccessMode>,
+    /// What the database shows.
+    pub _show: watch::Sender<Shown>,
     pub settings: Arc<Settings>,
 }
 
@@ -44,10 +46,11 @@ impl World {
         let (batch, batches) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
-        let (publish, access) = watch::channel(settings.access);
-        let reach = Reach { progress: Progress::default(), query, fetch, batch, summary, slow_queries };
-        let session = Session::new(&settings, reach, publish, &no_log()).start();
-        Self { session, queries, fetches, batches, summaries, slow_lists, access, settings: Arc::new(settings) }
+        let (show, shown) = watch::channel(Shown { access: settings.access, findings: [].into() });
+        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, shown };
+        let metrics = MetricsReach { summary, slow_queries };
+        let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &no_log()).start();
+        Self { session, queries, fetches, batches, summaries, slow_lists, _show: show, settings: Arc::new(settings) }
     }
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
+mod databases;
 mod env_file;
 mod layers;
 mod problems;

@@ -43,7 +43,8 @@ fn a_name_that_may_be_another_programs_is_only_told() {
 
 #[test]
 fn a_toml_file_holds_nothing_but_settings() {
-    const TABLES: &str = "the tables are [postgres] and [mcp], with .env's names less their prefix, in lower case";
+    const TABLES: &str =
+        "the tables are [postgres], [mcp] and [databases.NAME], with .env's names less their prefix, in lower case";
     for (toml, name, advice) in [
         ("[postgres]\npoool_size = 3\n", "[postgres] poool_size", "did you mean [postgres] pool_size?"),
         ("[postgres]\ndatabase = \"d\"\n", "[postgres] database", "did you mean [postgres] db?"),

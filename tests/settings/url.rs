@@ -3,13 +3,13 @@
 use crate::{Given, NOTHING, loaded, origin, password, problems};
 
 /// The keys that a URL sets, as an operator sees them, in the order of the report; the password in clear.
-fn set_by(url: &str) -> Vec<(&'static str, String)> {
+fn set_by(url: &str) -> Vec<(String, String)> {
     let loaded = loaded(url, &Given { environment: &[("DATABASE_URL", url)], ..NOTHING });
     let by_url = loaded.origins.iter().filter(|origin| origin.source.contains("DATABASE_URL"));
     by_url
-        .map(|origin| match origin.key {
-            "POSTGRES_PASSWORD" => ("PASSWORD", password(&loaded).unwrap().to_owned()),
-            key => (key.strip_prefix("POSTGRES_").unwrap(), origin.value.clone()),
+        .map(|origin| match origin.key.as_str() {
+            "POSTGRES_PASSWORD" => ("PASSWORD".to_owned(), password(&loaded).unwrap().to_owned()),
+            key => (key.strip_prefix("POSTGRES_").unwrap().to_owned(), origin.value.clone()),
         })
         .collect()
 }
@@ -66,7 +66,8 @@ fn a_url_sets_what_it_says_and_nothing_else() {
         ("postgres:///?sslmode=&host=&user=", &[]),
         ("postgres://u:@h", &[("HOST", "h"), ("PORT", "5432"), ("USER", "u")]),
     ] {
-        let expected: Vec<(&str, String)> = expected.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
         assert_eq!(set_by(url), expected, "{url}");
     }
 }

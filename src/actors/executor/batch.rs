@@ -19,10 +19,10 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access, self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&batch.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let mut queue: Queue =
-            batch.statements.iter().map(|statement| self.running(batch.tool, statement, &generation)).collect();
+        let running = |statement| self.running(batch.tool, &batch.caller, statement, &generation);
+        let mut queue: Queue = batch.statements.iter().map(running).collect();
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);

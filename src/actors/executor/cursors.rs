@@ -6,24 +6,31 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slog::Logger;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Cursor, settle};
+use crate::caller::Caller;
 use crate::log::debug;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::Format;
 use crate::postgres::pool::{Lease, Left};
 use crate::postgres::reader::Reader;
-use crate::settings::AccessMode;
+use crate::settings::{AccessMode, MAIN_DATABASE};
+
+/// What stands in a handle between the name of its database and the rest.
+pub(super) const OF_DATABASE: char = ':';
 
 /// Of so many cursors that have ended it is known why.
 const ENDED_MAX: usize = 64;
 
 /// A statement that can be read on. Its fields end in this order: the reading, then the lease.
 pub(super) struct Open {
+    /// Whose it is; others cannot read it on, should they come to know its handle.
+    pub(super) owner: Arc<str>,
     pub(super) reader: Reader,
     pub(super) lease: Lease,
     pub(super) access: AccessMode,
@@ -63,6 +70,8 @@ enum Ended {
 pub(super) struct Cursors(Rc<RefCell<Table>>);
 
 struct Table {
+    /// What handles begin with: which database they are of, where that is not the one that calls need not name.
+    prefix: String,
     cursors_max: usize,
     /// The longest unused first.
     waiting: VecDeque<Waiting>,
@@ -79,9 +88,10 @@ struct Waiting {
 }
 
 impl Cursors {
-    pub(super) fn new(cursors_max: usize, log: &Logger) -> Self {
+    pub(super) fn new(database: &str, cursors_max: usize, log: &Logger) -> Self {
+        let prefix = if database == MAIN_DATABASE { String::new() } else { format!("{database}{OF_DATABASE}") };
         let (waiting, in_use, ended) = Default::default();
-        Self(Rc::new(RefCell::new(Table { cursors_max, waiting, in_use, ended, log: log.clone() })))
+        Self(Rc::new(RefCell::new(Table { prefix, cursors_max, waiting, in_use, ended, log: log.clone() })))
     }
 
     /// So many there may be from now on.
@@ -96,7 +106,8 @@ impl Cursors {
             open.close();
             return None;
         }
-        self.wait(format!("{:032x}", u128::from_be_bytes(bytes)), open)
+        let handle = format!("{}{:032x}", self.0.borrow().prefix, u128::from_be_bytes(bytes));
+        self.wait(handle, open)
     }
 
     fn wait(&self, handle: String, open: Open) -> Option<Cursor> {
@@ -124,10 +135,11 @@ impl Cursors {
         Some(Cursor { handle, lifetime })
     }
 
-    /// A cursor, to read on.
-    pub(super) fn take(&self, handle: &str) -> Result<Taken, QueryError> {
+    /// A cursor of that caller, to read on.
+    pub(super) fn take(&self, handle: &str, caller: &Caller) -> Result<Taken, QueryError> {
         let mut table = self.0.borrow_mut();
-        let at = table.waiting.iter().position(|waiting| waiting.handle == handle);
+        let is_it = |waiting: &Waiting| waiting.handle == handle && waiting.open.owner == caller.name;
+        let at = table.waiting.iter().position(is_it);
         let Some(Waiting { handle, open, .. }) = at.and_then(|at| table.waiting.remove(at)) else {
             return Err(QueryError::Refused { why: table.why_not(handle) });
         };
@@ -175,7 +187,7 @@ impl Table {
             }
             Some(Ended::Dropped) => "This cursor was closed: a call that read from it was cancelled.".to_owned(),
             Some(Ended::Failed) => "This cursor was closed: its statement has failed.".to_owned(),
-            None => "There is no such cursor: it was never given by this server, or ended long ago.".to_owned(),
+            None => "There is no such cursor: it was never given to this client, or ended long ago.".to_owned(),
         };
         format!("{why} Run the query again, with ORDER BY … OFFSET if need be.")
     }

@@ -17,9 +17,9 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access, self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
-        let mut running = self.running(query.tool, &query.statement, &generation);
+        let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
@@ -66,7 +66,8 @@ impl Handler<Query> for Executor {
             match rest {
                 None => settle(lease, left, None),
                 Some(reader) => {
-                    answered.cursor = cursors.put(Open { reader, lease, access, format: query.reading.format })
+                    let (owner, format) = (query.caller.name, query.reading.format);
+                    answered.cursor = cursors.put(Open { owner, reader, lease, access, format })
                 }
             }
             Ok(answered)
@@ -78,9 +79,9 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor).map(|taken| {
+        let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
             let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(fetch.tool, &statement, taken.open.lease.generation());
+            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.open.lease.generation());
             (taken, running)
         });
         WhileWanted::new(async move {

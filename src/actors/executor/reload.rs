@@ -9,7 +9,7 @@ use actix::prelude::*;
 use slog::Logger;
 
 use super::{ConfigChanged, Executor};
-use crate::log::{error, info};
+use crate::log::{error, info, warn};
 use crate::postgres::pool::Generation;
 
 /// How long after a failed probe the next one is tried, at first and at most.
@@ -19,7 +19,12 @@ impl Handler<ConfigChanged> for Executor {
     type Result = ();
 
     fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
-        self.access = change.new.access;
+        let Some((postgres, access)) = change.new.database(&self.name) else {
+            warn!(self.log, "the database is in the settings no more: it is served until a restart");
+            return;
+        };
+        self.access = access;
+        self.shown.send_if_modified(|shown| std::mem::replace(&mut shown.access, access) != access);
         if change.new.policy != *self.guard.policy() {
             self.guard = Arc::new(self.guard.renewed(change.new.policy.clone()));
         }
@@ -29,13 +34,13 @@ impl Handler<ConfigChanged> for Executor {
         self.cursors.allow(change.new.limits.cursors_max);
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
-        if change.new.postgres == *self.generation.settings && change.new.access == self.generation.access {
+        if *postgres == *self.generation.settings && access == self.generation.access {
             self.check_role(true);
             return;
         }
-        let settings = Arc::new(change.new.postgres.clone());
+        let settings = Arc::new(postgres.clone());
         let number = self.generation.number + 1;
-        let generation = match Generation::new(number, settings, change.new.access, self.endings.clone(), &self.log) {
+        let generation = match Generation::new(number, settings, access, self.endings.clone(), &self.log) {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);

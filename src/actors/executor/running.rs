@@ -78,7 +78,7 @@ impl Drop for Running {
             _ => "",
         };
         let facts = slog::b!(
-            "tool" => event.tool, "operation" => event.operation.as_str(), "sql" => &*event.sql,
+            "tool" => event.tool, "client" => &*event.client, "operation" => event.operation.as_str(), "sql" => &*event.sql,
             "wait_us" => event.waited.as_micros() as u64, "execution_us" => event.executed.as_micros() as u64,
             "rows" => event.rows, "sqlstate" => sqlstate, "generation" => event.generation);
         let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
