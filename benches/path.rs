@@ -99,10 +99,10 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let prepared = client.prepare("select 1").await.unwrap();
 
     let inputs = Inputs { folder: folder.to_owned(), ..Inputs::default() };
-    let loaded = settings::load(&inputs).unwrap();
+    let settings = settings::load(&inputs).unwrap().settings;
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
-    let actors =
-        Actors::start(&loaded, inputs, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), None, &no_log).unwrap();
+    let mut actors = Actors::start(&settings, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log).unwrap();
+    let session = actors.session(&settings, &no_log);
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
     let query = Query {
@@ -138,7 +138,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         until_clean(&actors).await;
 
         let began = Instant::now();
-        assert!(!actors.session.send(call.clone()).await.unwrap().unwrap().is_error);
+        assert!(!session.send(call.clone()).await.unwrap().unwrap().is_error);
         took[3] = began.elapsed();
         until_clean(&actors).await;
 

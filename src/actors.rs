@@ -5,5 +5,6 @@
 pub mod config_watcher;
 pub mod executor;
 pub mod metrics;
+pub mod reception;
 pub mod session;
 pub mod wanted;

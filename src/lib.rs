@@ -3,6 +3,7 @@
 //! The map, in the order of a request. `actors.md` has the picture, every message, and what always holds.
 //!
 //! - [`mcp`]: a line of stdin becomes a message to the session; an answer becomes a line of stdout.
+//! - [`http`]: or a request of a client of the daemon is let in, by the [`actors::reception`].
 //! - [`actors::session`]: one client, its calls in flight.
 //! - [`tools`]: a tool a file; a tool is its arguments.
 //! - [`actors::executor`]: one database, the pool and whatever runs on it.
@@ -27,6 +28,7 @@ pub mod caller;
 pub mod demo;
 pub mod doctor;
 pub mod guard;
+pub mod http;
 pub mod log;
 pub mod mcp;
 pub mod postgres;

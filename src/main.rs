@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Some(("demo", _)) => demo::run().map(|()| 0),
         Some((parser::SUBCOMMAND, _)) => parse(),
         Some(("stdio", given)) => stdio(inputs(given)),
+        Some(("serve", given)) => serve(inputs(given)),
         _ => stdio(inputs(&matches)),
     };
     match status {
@@ -57,6 +58,11 @@ fn command() -> Command {
         .args(settings())
         .args_conflicts_with_subcommands(true)
         .subcommand(Command::new("stdio").about("Serve the host on stdin and stdout (the default)").args(settings()))
+        .subcommand(
+            Command::new("serve")
+                .about("Serve many hosts over HTTP, for as long as the process is wanted")
+                .args(settings()),
+        )
         .subcommand(
             Command::new("check-config")
                 .about("Print the settings in effect and where each comes from")
@@ -110,6 +116,15 @@ fn stdio(inputs: Inputs) -> Result<u8, String> {
     drop(guard);
     // Returning would wait for a thread that still reads stdin where stdin is a terminal.
     std::process::exit(i32::from(status))
+}
+
+fn serve(inputs: Inputs) -> Result<u8, String> {
+    let loaded = settings::load(&inputs).map_err(|error| error.to_string())?;
+    let (logger, control, guard) = log::root(&loaded.settings.log)?;
+    let status = actix_rt::System::new().block_on(app::serve_http(loaded, inputs, control, logger));
+    drop(guard);
+    // Returning would wait for a thread that is still in a system call.
+    status.map(|status| std::process::exit(i32::from(status)))
 }
 
 fn parse() -> Result<u8, String> {

@@ -1,7 +1,9 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
 pub mod encoded;
+pub mod http;
 pub mod offer;
 pub mod server;
+pub mod sessions;
 pub mod standard_streams;
 pub mod stdio;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::guard::Policy;
 
+mod http;
 mod keys;
 mod layers;
 mod report;
@@ -18,6 +19,7 @@ mod secret;
 mod url;
 mod values;
 
+pub use http::{Address, HttpSettings, TlsSettings, Token};
 pub use keys::{KEYS, Key, Kind, flags};
 pub use report::report;
 pub use secret::Secret;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// How files are followed.
     pub reload: ReloadSettings,
+    /// What the daemon listens on, and whom it lets in.
+    pub http: HttpSettings,
 }
 
 /// What calls that name no database mean, and what this database is called where one is named.

@@ -23,7 +23,7 @@ use super::offer::Offer;
 use crate::actors::session::{Call, CallError};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
-use crate::tools::{Answer, TOOLS, Tool};
+use crate::tools::{Answer, Rows, TOOLS, Tool};
 
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
@@ -41,12 +41,40 @@ pub struct Server {
     offer: Offer,
     /// Cancelled when the client or the process ends: what is in flight is dropped, and with it cancelled in PostgreSQL.
     ending: CancellationToken,
+    /// Cancelled before that, when the process is to end: what would go on for as long as the client ends by itself.
+    stopping: CancellationToken,
+    results: Results,
+}
+
+/// What a result is made as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    /// For our own transport, which takes what is encoded already.
+    Encoded,
+    /// For rmcp's, which encodes by itself.
+    Plain,
 }
 
 impl Server {
     /// A server that brings calls to `session`, and tells its client of `offer`.
-    pub fn new(session: Recipient<Call>, offer: Offer, ending: CancellationToken) -> Self {
-        Self { session, offer, ending }
+    pub fn new(
+        session: Recipient<Call>,
+        offer: Offer,
+        ending: CancellationToken,
+        stopping: CancellationToken,
+        results: Results,
+    ) -> Self {
+        Self { session, offer, ending, stopping, results }
+    }
+
+    fn result(&self, answer: Answer) -> CallToolResult {
+        match self.results {
+            Results::Encoded => result(answer, encoded::pack),
+            Results::Plain => {
+                let answer = Answer { text: answer.whole_text(), ..answer };
+                result(answer, |structured, _| encoded::members(&structured))
+            }
+        }
     }
 }
 
@@ -90,7 +118,7 @@ impl ServerHandler for Server {
             () = tell(&context.peer, token, progress) => unreachable!("it goes on for as long as the call"),
         };
         match reply {
-            Ok(Ok(answer)) => Ok(CallToolResponse::Complete(result(answer))),
+            Ok(Ok(answer)) => Ok(CallToolResponse::Complete(self.result(answer))),
             Ok(Err(CallError::UnknownTool { name })) => {
                 let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
                 Err(ErrorData::invalid_params(
@@ -99,7 +127,7 @@ impl ServerHandler for Server {
                 ))
             }
             Ok(Err(CallError::Busy { in_flight_max })) => {
-                Ok(CallToolResponse::Complete(result(Answer::error(format!(
+                Ok(CallToolResponse::Complete(self.result(Answer::error(format!(
                     "Busy: {in_flight_max} calls of this session are in flight already (MCP_MAX_IN_FLIGHT). \
                  Try again when one of them is answered."
                 )))))
@@ -112,11 +140,11 @@ impl ServerHandler for Server {
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let (mut offer, mut known) = (self.offer.clone(), self.offer.access());
         let peer: Peer<RoleServer> = context.peer;
-        let ending = self.ending.clone();
+        let stopping = self.stopping.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = ending.cancelled() => return,
+                    () = stopping.cancelled() => return,
                     changed = offer.mode_changed(&mut known) => {
                         if changed.is_none() || peer.notify_tool_list_changed().await.is_err() {
                             return;
@@ -140,7 +168,7 @@ impl ServerHandler for Server {
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
-                () = self.ending.cancelled() => return Ok(()),
+                () = self.stopping.cancelled() => return Ok(()),
                 changed = offer.mode_changed(&mut known), if wanted => {
                     if changed.is_none() || subscription.sink().notify_tool_list_changed().await.is_err() {
                         return Ok(());
@@ -190,7 +218,7 @@ fn object(schema: Value) -> JsonObject {
     }
 }
 
-fn result(answer: Answer) -> CallToolResult {
+fn result(answer: Answer, structured: impl FnOnce(String, Option<Rows>) -> Value) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
     let (name, value) = match answer.failure {
@@ -198,6 +226,6 @@ fn result(answer: Answer) -> CallToolResult {
         None => (CONTENT, Value::from("data")),
     };
     result.meta = Some(MetaObject(JsonObject::from_iter([(name.to_owned(), value)])));
-    result.structured_content = answer.structured.map(|structured| encoded::pack(structured, answer.rows));
+    result.structured_content = answer.structured.map(|text| structured(text, answer.rows));
     result
 }

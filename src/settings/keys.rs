@@ -36,6 +36,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `true` or `false`.
     Switch,
+    /// Addresses to listen on, separated by commas.
+    Addresses,
 }
 
 /// The connection as one URL; it stands for several keys of its layer.
@@ -178,6 +180,63 @@ pub const KEYS: &[Key] = &[
         "1000",
         "Milliseconds for which a file must be quiet before it is read",
     ),
+    key(
+        "MCP_HTTP_ADDR",
+        Kind::Addresses,
+        "127.0.0.1:8808",
+        "Where `serve` listens: host:port or unix:/path, several separated by commas; beyond this machine only with MCP_TOKENS_FILE",
+    ),
+    key(
+        "MCP_TOKENS_FILE",
+        Kind::Path,
+        "",
+        "TOML file of bearer tokens' hashes and what each may do; without one everybody on this machine is let in; it is followed",
+    ),
+    key("MCP_TLS_CERT", Kind::Path, "", "PEM file of the certificate chain that `serve` shows, and of its key unless MCP_TLS_KEY has that; it is followed"),
+    key("MCP_TLS_KEY", Kind::Path, "", "PEM file of that certificate's private key; it is followed"),
+    key(
+        "MCP_ALLOWED_HOSTS",
+        Kind::Text,
+        "",
+        "Names that clients call `serve` by in Host, beside localhost, 127.0.0.1 and ::1, separated by commas",
+    ),
+    key(
+        "MCP_ALLOWED_ORIGINS",
+        Kind::Text,
+        "",
+        "Web pages' origins that may call `serve`, beside its own, such as https://app.example, separated by commas",
+    ),
+    key(
+        "MCP_CLIENT_RATE",
+        Kind::Whole(0, 1_000_000),
+        "100",
+        "Requests of one client of `serve` a second, twice as many at once; 0 for any number",
+    ),
+    key(
+        "MCP_CLIENT_TIMEOUT",
+        Kind::Seconds(0.1, WAIT_MAX_S),
+        "30",
+        "Seconds for a client of `serve` to send a request, or to take a part of an answer",
+    ),
+    key("MCP_MAX_CONNECTIONS", Kind::Whole(1, 1_000_000), "4096", "Connections of clients of `serve` at most"),
+    key(
+        "MCP_MAX_SESSIONS",
+        Kind::Whole(0, 1_000_000),
+        "4096",
+        "Sessions of `serve` at most, which revisions before 2026-07-28 have",
+    ),
+    key(
+        "MCP_SESSION_TIMEOUT",
+        Kind::Seconds(1.0, WAIT_MAX_S),
+        "3600",
+        "Seconds after which such a session ends from which nothing comes",
+    ),
+    key(
+        "MCP_DRAIN_TIMEOUT",
+        Kind::Seconds(0.1, WAIT_MAX_S),
+        "10",
+        "Seconds for calls in flight when `serve` is to end",
+    ),
 ];
 
 /// Prefixes of names that may be meant for us.
@@ -294,6 +353,7 @@ impl Kind {
             Self::Milliseconds(..) => "MS",
             Self::Choice(_) => "WORD",
             Self::Switch => "BOOL",
+            Self::Addresses => "ADDRESS",
         }
     }
 
@@ -308,6 +368,10 @@ impl Kind {
             Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Switch => "true or false".to_owned(),
+            Self::Addresses => {
+                "an address such as 127.0.0.1:8808, [::1]:8808 or unix:/run/mcp.sock, or several separated by commas"
+                    .to_owned()
+            }
         }
     }
 }

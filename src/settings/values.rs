@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use crate::guard::Policy;
 
+use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
-    AccessMode, DatabaseSettings, Effective, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
-    RoleCheck, Secret, Settings, SslMode, TargetSessionAttrs, WatchedFile,
+    AccessMode, Address, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
+    MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode, TargetSessionAttrs,
+    TlsSettings, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -38,6 +40,8 @@ pub(super) fn check(
     }
     let mut values = Values { chosen, folder, problems };
     let postgres = values.postgres(files, &mut warnings);
+    let names: Vec<&str> = std::iter::once(MAIN_DATABASE).chain(more_databases.keys().map(String::as_str)).collect();
+    let http = values.http(&names, files);
     let settings = Settings {
         postgres,
         access: values.access(),
@@ -79,6 +83,7 @@ pub(super) fn check(
             parameters: values.choice("MCP_LOG_PARAMETERS") == "true",
         },
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
+        http,
     };
     // What is wrong with the main database is told once, not again for each that takes it over.
     further_problems.retain(|problem| !values.problems.contains(problem));
@@ -254,6 +259,75 @@ impl Values<'_> {
         postgres
     }
 
+    fn http(&mut self, databases: &[&str], files: &mut Vec<WatchedFile>) -> HttpSettings {
+        let folder = self.folder;
+        let addresses = self.read("MCP_HTTP_ADDR", |text, _| {
+            text.split(',').map(|address| Address::parse(address.trim(), folder)).collect::<Option<Vec<_>>>()
+        });
+        let addresses = addresses.unwrap_or_else(|| vec![Address::default()]);
+        let tokens = self.file("MCP_TOKENS_FILE", files).map(|(text, path)| match http::tokens(&text, databases) {
+            Ok(tokens) => tokens,
+            Err(why) => {
+                self.problems.push(format!("MCP_TOKENS_FILE is {}: it {why}", path.display()));
+                BTreeMap::new()
+            }
+        });
+        if let Some(open) = addresses.iter().find(|address| !address.is_local())
+            && !self.chosen.contains_key("MCP_TOKENS_FILE")
+        {
+            let place = self.chosen.get("MCP_HTTP_ADDR").map_or("", |chosen| chosen.place.as_str());
+            self.problems.push(format!(
+                "MCP_HTTP_ADDR is {open} ({place}): beyond this machine nobody is let in without a token, so MCP_TOKENS_FILE \
+                 must be set"
+            ));
+        }
+        let certificates = self.file("MCP_TLS_CERT", files);
+        let key = self.file("MCP_TLS_KEY", files);
+        let is_set = |key| self.chosen.contains_key(key);
+        let tls = match (certificates, key) {
+            // Both may stand in one file.
+            (Some((certificates, _)), key) if key.is_some() || !is_set("MCP_TLS_KEY") => {
+                let key = Secret::new(key.map_or_else(|| certificates.clone(), |(key, _)| key));
+                let tls = TlsSettings { certificates: Secret::new(certificates), key };
+                if let Err(why) = crate::http::tls::config(&tls) {
+                    self.problems.push(format!("MCP_TLS_CERT and MCP_TLS_KEY cannot be used: {why}"));
+                }
+                Some(tls)
+            }
+            (None, Some(_)) if !is_set("MCP_TLS_CERT") => {
+                self.problems.push("MCP_TLS_KEY is set without MCP_TLS_CERT: it is the key of that".to_owned());
+                None
+            }
+            _ => None,
+        };
+        HttpSettings {
+            addresses,
+            tokens,
+            tls,
+            allowed_hosts: self.names("MCP_ALLOWED_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
+            allowed_origins: self.names("MCP_ALLOWED_ORIGINS"),
+            rate: u32::try_from(self.whole("MCP_CLIENT_RATE")).unwrap_or(u32::MAX),
+            client_timeout: self.seconds("MCP_CLIENT_TIMEOUT"),
+            connections_max: self.whole("MCP_MAX_CONNECTIONS"),
+            sessions_max: self.whole("MCP_MAX_SESSIONS"),
+            session_timeout: self.seconds("MCP_SESSION_TIMEOUT"),
+            drain: self.seconds("MCP_DRAIN_TIMEOUT"),
+        }
+    }
+
+    /// The text of the file that a key names, which from now on is followed, and its path.
+    fn file(&mut self, key: &'static str, files: &mut Vec<WatchedFile>) -> Option<(String, PathBuf)> {
+        let path = self.folder.join(self.optional(key)?);
+        let read = fs::read_to_string(&path);
+        if let Err(error) = &read {
+            let place = self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
+            self.problems.push(format!("{key} is {} ({place}): it cannot be read: {error}", path.display()));
+        }
+        let text = read.ok();
+        files.push(WatchedFile { path: path.clone(), text: text.clone() });
+        Some((text?, path))
+    }
+
     fn hosts(&mut self) -> Vec<String> {
         let hosts = self.read("POSTGRES_HOST", |text, _| {
             let hosts: Vec<String> = text.split(',').map(|host| host.trim().to_owned()).collect();
@@ -314,18 +388,8 @@ impl Values<'_> {
         if winner == TEXT {
             return self.optional(TEXT).map(Secret::new);
         }
-        let path = self.folder.join(self.optional(FILE)?);
-        let read = fs::read_to_string(&path);
-        let password = match &read {
-            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-            Err(error) => {
-                let place = self.chosen.get(FILE).map_or("", |chosen| chosen.place.as_str());
-                self.problems.push(format!("{FILE} is {} ({place}): it cannot be read: {error}", path.display()));
-                None
-            }
-        };
-        files.push(WatchedFile { path, text: read.ok() });
-        password
+        let (text, _) = self.file(FILE, files)?;
+        Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
     }
 
     fn effective(&self) -> Vec<Effective> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::settings::{
-    AccessMode, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode,
-    TargetSessionAttrs,
+    AccessMode, Address, HttpSettings, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
+    RoleCheck, Settings, SslMode, TargetSessionAttrs,
 };
 
 /// Settings that a test changes where it matters.
@@ -52,6 +52,19 @@ pub fn settings() -> Settings {
         metrics: MetricsSettings { history_max: 1000, slow_query_threshold: Duration::from_secs(1) },
         log: LogSettings { level: slog::Level::Info, file: None, parameters: false },
         reload: ReloadSettings { debounce: Duration::from_millis(100) },
+        http: HttpSettings {
+            addresses: vec![Address::Tcp("127.0.0.1".to_owned(), 0)],
+            tokens: None,
+            tls: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            rate: 0,
+            client_timeout: Duration::from_secs(30),
+            connections_max: 100,
+            sessions_max: 100,
+            session_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(5),
+        },
     }
 }
 

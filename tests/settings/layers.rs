@@ -2,7 +2,7 @@
 
 use mcp_server_postgres::settings::{KEYS, Key, Kind};
 
-use crate::{Given, NOTHING, SAMPLE_FILES, loaded, origin, password, sample};
+use crate::{Given, NOTHING, sample_files, loaded, origin, password, sample};
 
 /// The layers that a key can be set in, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,9 +58,10 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
     then(&Given {
         toml: &toml,
         env: &env,
-        environment: &[(key.name, &environment)],
+        // A key without its certificate is an error.
+        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")][..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
         flags: &[(key.name, &flag)],
-        files: SAMPLE_FILES,
+        files: sample_files(),
     })
 }
 

@@ -15,6 +15,7 @@ mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mcp_server_postgres::settings::{self, Effective, Inputs, Key, Loaded, SettingsError};
 use tempfile::TempDir;
@@ -115,7 +116,10 @@ fn sample(key: &Key, nth: usize) -> String {
     match key.kind {
         Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
         Kind::Text | Kind::Secret => format!("text{nth}"),
+        Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
+        Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
+        Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
         Kind::Ports => (6000 + nth).to_string(),
         // No more than the pool's default size.
         Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),
@@ -129,5 +133,16 @@ fn sample(key: &Key, nth: usize) -> String {
     }
 }
 
-/// The files that samples of paths name: a password's is read.
-const SAMPLE_FILES: &[(&str, &str)] = &[("file0", "p"), ("file1", "p"), ("file2", "p"), ("file3", "p")];
+/// The files that samples of paths name: these are read, but for the log's.
+fn sample_files() -> &'static [(&'static str, &'static str)] {
+    static FILES: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let pem: &str = format!("{}{}", cert.pem(), signing_key.serialize_pem()).leak();
+        let token: &str = format!("[tokens.alice]\nsha256 = \"{}\"\n", "0a".repeat(32)).leak();
+        let of_each = |nth: usize| {
+            [("file", "p"), ("tokens", token), ("pem", pem)].map(|(name, text)| (&*format!("{name}{nth}").leak(), text))
+        };
+        (0..4).flat_map(of_each).collect()
+    })
+}

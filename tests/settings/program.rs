@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use mcp_server_postgres::settings::{KEYS, Kind};
 
-use crate::{Given, NOTHING, Place, SAMPLE_FILES, sample};
+use crate::{Given, NOTHING, Place, sample_files, sample};
 
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: i32 = 78;
@@ -32,7 +32,7 @@ fn reported<'a>(report: &'a str, key: &str) -> (&'a str, &'a str) {
 
 #[test]
 fn every_flag_sets_its_key() {
-    let given = Given { files: SAMPLE_FILES, ..NOTHING };
+    let given = Given { files: sample_files(), ..NOTHING };
     let keys: Vec<_> = KEYS.iter().filter(|key| key.kind != Kind::Secret).collect();
     let flags = keys.iter().flat_map(|key| {
         let long = key.name.strip_prefix("MCP_").unwrap_or(key.name).to_ascii_lowercase().replace('_', "-");

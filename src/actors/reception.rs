@@ -1,0 +1,201 @@
+//! The reception: it lets clients in, each with a session of its own, and tells them all of changed settings.
+//!
+//! It knows clients by their tokens, of which it holds one client each; or, where there are no tokens, it makes a client
+//! of every connection that asks, and holds none. A session ends when its client does: nobody is told to stop.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use actix::WeakAddr;
+use actix::prelude::*;
+use rustls::ServerConfig;
+use slog::Logger;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::executor::{ConfigChanged, Database};
+use super::session::{MetricsReach, Session};
+use crate::caller::Caller;
+use crate::http::client::Client;
+use crate::http::tls;
+use crate::log::{error, info, warn};
+use crate::mcp::offer::Offer;
+use crate::settings::{AccessMode, Settings, Token};
+
+/// Lets a client in. Sent by the gate.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Option<Arc<Client>>")]
+pub enum Admit {
+    /// Who bears the token with this SHA-256; nobody is let in by one that is not known.
+    Bearer([u8; 32]),
+    /// Who comes without one; nobody is let in so where there are tokens.
+    Stranger,
+}
+
+/// What the gate and the listeners go by, as it is now.
+#[derive(Clone)]
+pub struct Rules {
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// What is shown to clients where there is TLS.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+impl Rules {
+    fn of(settings: Arc<Settings>) -> Result<Self, String> {
+        let tls = settings.http.tls.as_ref().map(tls::config).transpose()?;
+        Ok(Self { settings, tls })
+    }
+}
+
+/// The actor.
+pub struct Reception {
+    rules: watch::Sender<Rules>,
+    databases: Arc<[Database]>,
+    metrics: MetricsReach,
+    /// By the tokens' names.
+    bearers: HashMap<String, Arc<Client>>,
+    strangers: Vec<Weak<Client>>,
+    strangers_ever: u64,
+    sessions: Vec<WeakAddr<Session>>,
+    /// The parent of every client's end.
+    ending: CancellationToken,
+    log: Logger,
+}
+
+impl Reception {
+    /// A reception with nobody in. `ending` ends all clients.
+    ///
+    /// # Errors
+    /// What in the settings cannot be used, as a sentence for the operator.
+    pub fn new(
+        settings: &Settings,
+        databases: Arc<[Database]>,
+        metrics: MetricsReach,
+        ending: CancellationToken,
+        log: &Logger,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            rules: watch::Sender::new(Rules::of(Arc::new(settings.clone()))?),
+            databases,
+            metrics,
+            bearers: HashMap::new(),
+            strangers: Vec::new(),
+            strangers_ever: 0,
+            sessions: Vec::new(),
+            ending,
+            log: log.new(slog::o!("logger" => "reception")),
+        })
+    }
+
+    /// What the gate and the listeners go by, now and whenever that changes.
+    pub fn rules(&self) -> watch::Receiver<Rules> {
+        self.rules.subscribe()
+    }
+
+    fn bearer(&mut self, hash: [u8; 32]) -> Option<Arc<Client>> {
+        let settings = self.rules.borrow().settings.clone();
+        let (name, token) = settings.http.tokens.as_ref()?.iter().find(|(_, token)| token.hashes.contains(&hash))?;
+        if let Some(client) = self.bearers.get(name) {
+            return Some(client.clone());
+        }
+        let client = self.open(&settings, name.as_str().into(), token)?;
+        self.bearers.insert(name.clone(), client.clone());
+        Some(client)
+    }
+
+    fn stranger(&mut self) -> Option<Arc<Client>> {
+        let settings = self.rules.borrow().settings.clone();
+        if settings.http.tokens.is_some() {
+            return None;
+        }
+        self.strangers_ever += 1;
+        let databases = settings.databases().map(str::to_owned).collect();
+        // What the process may do; what everybody does is for those alone whom a token has named.
+        let all = Token { hashes: Vec::new(), access: AccessMode::ReadWrite, databases, is_operator: false };
+        let client = self.open(&settings, format!("client {}", self.strangers_ever).into(), &all)?;
+        if self.strangers.len() == self.strangers.capacity() {
+            self.strangers.retain(|stranger| stranger.strong_count() > 0);
+        }
+        self.strangers.push(Arc::downgrade(&client));
+        Some(client)
+    }
+
+    fn open(&mut self, settings: &Settings, name: Arc<str>, token: &Token) -> Option<Arc<Client>> {
+        let caller = Caller { name: name.clone(), access: token.access };
+        let may_ask = |database: &&Database| token.databases.iter().any(|name| **name == *database.name);
+        let databases: Arc<[Database]> = self.databases.iter().filter(may_ask).cloned().collect();
+        // One that the settings have named since the start is not served yet.
+        if databases.is_empty() {
+            warn!(self.log, "client not let in: its databases take a restart"; "client" => &*name);
+            return None;
+        }
+        let offer = Offer::new(&caller, &databases);
+        let session = Session::new(settings, caller.clone(), databases, self.metrics.clone(), &self.log).start();
+        if self.sessions.len() == self.sessions.capacity() {
+            self.sessions.retain(|session| session.upgrade().is_some());
+        }
+        self.sessions.push(session.downgrade());
+        let ending = self.ending.child_token();
+        Some(Arc::new(Client::new(caller, session.recipient(), offer, token.is_operator, ending)))
+    }
+
+    /// End those clients whose rights are not what they were.
+    fn turn_out(&mut self, old: &Settings, new: &Settings) {
+        let token =
+            |settings: &Settings, name: &str| settings.http.tokens.as_ref().and_then(|all| all.get(name).cloned());
+        // Another hash alone is a rotation: whoever came with the old token has to come with the new one, and is the same.
+        let rights = |token: Token| (token.access, token.databases, token.is_operator);
+        self.bearers.retain(|name, client| {
+            let stays = token(new, name).is_some_and(|new| token(old, name).map(rights) == Some(rights(new)));
+            if !stays {
+                info!(self.log, "client turned out: its token was taken away or changed"; "client" => name.as_str());
+                client.ending.cancel();
+            }
+            stays
+        });
+        if new.http.tokens.is_some() {
+            let strangers = self.strangers.drain(..).filter_map(|stranger| stranger.upgrade());
+            strangers.for_each(|stranger| stranger.ending.cancel());
+        }
+    }
+}
+
+impl Actor for Reception {
+    type Context = Context<Self>;
+}
+
+impl Handler<Admit> for Reception {
+    type Result = MessageResult<Admit>;
+
+    fn handle(&mut self, admit: Admit, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(match admit {
+            Admit::Bearer(hash) => self.bearer(hash),
+            Admit::Stranger => self.stranger(),
+        })
+    }
+}
+
+impl Handler<ConfigChanged> for Reception {
+    type Result = ();
+
+    fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
+        let (old, new) = (&change.old.http, &change.new.http);
+        if old.addresses != new.addresses {
+            warn!(self.log, "MCP_HTTP_ADDR has changed: that takes a restart");
+        }
+        match Rules::of(change.new.clone()) {
+            Ok(rules) => self.rules.send_replace(rules),
+            Err(why) => {
+                error!(self.log, "certificate not changed"; "why" => why);
+                return;
+            }
+        };
+        self.turn_out(&change.old, &change.new);
+        self.sessions.retain(|session| {
+            let session = session.upgrade();
+            session.iter().for_each(|session| session.do_send(change.clone()));
+            session.is_some()
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! Many clients, over HTTP, for as long as the process is wanted.
+//!
+//! Ends are: SIGTERM or SIGINT, or a vital actor lost to a bug. Then nobody new is let in and what stands idle is
+//! closed; calls in flight may go on for MCP_DRAIN_TIMEOUT, and what runs then is cancelled in PostgreSQL. A second
+//! signal ends the process at once. SIGHUP has the settings read again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use rmcp::ServerHandler;
+use slog::Logger;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{EXIT_BUG, LAST_WORDS, System, start_vital, this_program};
+use crate::actors::config_watcher::{ConfigWatcher, FilesTouched};
+use crate::actors::executor::Status;
+use crate::actors::reception::Reception;
+use crate::http::client::Client;
+use crate::http::gate::Gate;
+use crate::http::listener::{self, Listener, Serving};
+use crate::http::routes;
+use crate::log::{LogControl, error, info, warn};
+use crate::mcp::http::{Mcp, server};
+use crate::mcp::sessions::Sessions;
+use crate::settings::{Inputs, Loaded};
+
+/// Serve clients over HTTP until the process is to end.
+///
+/// # Errors
+/// Why it cannot begin, as a sentence for the operator.
+pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
+    serve_http_with(loaded, inputs, log_control, log, server).await
+}
+
+/// The same with another server for each client, which is given the token that is cancelled when the process is to end.
+///
+/// # Errors
+/// As [`serve_http`].
+pub async fn serve_http_with<S, F>(
+    loaded: Loaded,
+    inputs: Inputs,
+    log_control: LogControl,
+    log: Logger,
+    serve: F,
+) -> Result<u8, String>
+where
+    F: Fn(&Arc<Client>, &CancellationToken) -> S + Clone + Send + Sync + 'static,
+    S: ServerHandler + Send + 'static,
+{
+    let log = log.new(slog::o!("logger" => "app"));
+    for warning in &loaded.warnings {
+        warn!(log, "settings"; "warning" => warning.as_str());
+    }
+    let settings = &loaded.settings;
+    let http = &settings.http;
+    let mut listeners = Vec::new();
+    for address in &http.addresses {
+        listeners.push(Listener::bind(address).await?);
+    }
+    if http.tls.is_none() && http.addresses.iter().any(|address| !address.is_local()) {
+        warn!(log, "tokens travel in clear: set MCP_TLS_CERT and MCP_TLS_KEY, or let a proxy in front have TLS");
+    }
+
+    let mut system = System::start(settings, this_program(), &log)?;
+    let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
+    let reception = Reception::new(settings, system.databases.clone(), system.metrics(), ending.clone(), &log)?;
+    let rules = reception.rules();
+    let reception = start_vital(reception, &system.lost);
+    system.listeners.push(reception.clone().recipient());
+    let config_watcher = system.watch(&loaded, inputs, Some(log_control), &log);
+
+    let sessions = Arc::new(Sessions::new(http.session_timeout));
+    let gate = Arc::new(Gate::new(reception.recipient(), rules.clone(), sessions.clone(), &log));
+    let each = {
+        let stopping = stopping.clone();
+        move |client: &Arc<Client>| serve(client, &stopping)
+    };
+    let protocol = Mcp::new(each, sessions, settings.limits.line_bytes_max, stopping.clone());
+    let connections = TaskTracker::new();
+    let serving = Serving {
+        router: routes::router(gate, protocol),
+        rules,
+        places: Arc::new(Semaphore::new(http.connections_max)),
+        stopping: stopping.clone(),
+        connections: connections.clone(),
+        log: log.new(slog::o!("logger" => "http")),
+    };
+    listener::announce(&listeners, http.tls.is_some(), &log);
+    for listener in listeners {
+        tokio::spawn(serving.clone().accept(listener));
+    }
+    drop(serving);
+    info!(log, "started";
+        "version" => env!("CARGO_PKG_VERSION"), "access" => settings.access.to_string(), "pid" => std::process::id());
+    tell_systemd(sd_notify::NotifyState::Ready, &log);
+    let watchdog = tokio::spawn(watchdog(system.executors[0].clone(), log.clone()));
+
+    let mut signals = Signals::new()?;
+    let (why, status) = tokio::select! {
+        why = signals.end(&config_watcher, &log) => (why, 0),
+        () = system.lost.cancelled() => {
+            error!(log, "an actor was lost to a bug");
+            ("a bug", EXIT_BUG)
+        }
+    };
+    watchdog.abort();
+    tell_systemd(sd_notify::NotifyState::Stopping, &log);
+    info!(log, "ending"; "why" => why, "connections" => connections.len());
+    stopping.cancel();
+    connections.close();
+    let is_drained = tokio::select! {
+        drained = tokio::time::timeout(http.drain, connections.wait()) => drained.is_ok(),
+        why = signals.end(&config_watcher, &log) => {
+            info!(log, "ended at once"; "why" => why);
+            return Ok(status);
+        }
+    };
+    if !is_drained {
+        warn!(log, "calls are cancelled: they outlived MCP_DRAIN_TIMEOUT"; "connections" => connections.len());
+    }
+    ending.cancel();
+    let last_words = async {
+        connections.wait().await;
+        system.end().await;
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+    info!(log, "ended"; "why" => why);
+    Ok(status)
+}
+
+/// The signals that mean something to a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, String> {
+        let on = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal that means the end; those that mean a reload are passed on.
+    async fn end(&mut self, config_watcher: &Addr<ConfigWatcher>, log: &Logger) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => {
+                    info!(log, "SIGHUP: the settings are read again");
+                    config_watcher.do_send(FilesTouched);
+                }
+            }
+        }
+    }
+}
+
+/// Tell systemd that all is well, as often as it wants to hear that (sd_watchdog_enabled(3)): as long as this thread
+/// turns and an actor answers.
+async fn watchdog(executor: Addr<crate::actors::executor::Executor>, log: Logger) {
+    let Some(within) = sd_notify::watchdog_enabled() else { return };
+    let mut next = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
+    loop {
+        next.tick().await;
+        if executor.send(Status).await.is_ok() {
+            tell_systemd(sd_notify::NotifyState::Watchdog, &log);
+        }
+    }
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>, log: &Logger) {
+    // Without NOTIFY_SOCKET there is nobody to tell.
+    if std::env::var_os("NOTIFY_SOCKET").is_some()
+        && let Err(error) = sd_notify::notify(&[state])
+    {
+        warn!(log, "systemd could not be told"; "why" => error.to_string());
+    }
+}

@@ -1,0 +1,91 @@
+//! One client, on stdin and stdout, until it has gone.
+//!
+//! Ends are: the client has gone (end of stdin, closed stdout), a signal (SIGTERM, SIGINT, SIGHUP), or a vital actor
+//! lost to a bug. Then the answers already made are written, what still runs is cancelled in PostgreSQL, and the
+//! process exits: 0, or 70 (EX_SOFTWARE) after a bug, so that a host or systemd starts it again.
+
+use std::time::Duration;
+
+use rmcp::ServiceExt;
+use slog::Logger;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{EXIT_BUG, LAST_WORDS, System, this_program};
+use crate::caller::Caller;
+use crate::log::{LogControl, error, info, warn};
+use crate::mcp::offer::Offer;
+use crate::mcp::server::{Results, Server};
+use crate::mcp::standard_streams;
+use crate::mcp::stdio::{Stdio, Traffic};
+use crate::settings::{Inputs, Loaded};
+
+/// How long calls in flight may go on when the client's input has ended: a pipe that ends after its last request
+/// (`printf … | mcp-server-postgres`) gets its answer, and a statement that runs on is cancelled.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+
+/// Serve one client on stdin and stdout until it has gone.
+///
+/// # Errors
+/// Why it cannot begin, as a sentence for the operator.
+pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
+    let log = log.new(slog::o!("logger" => "app"));
+    for warning in &loaded.warnings {
+        warn!(log, "settings"; "warning" => warning.as_str());
+    }
+    let mut system = System::start(&loaded.settings, this_program(), &log)?;
+    let session = system.session(&loaded.settings, &log).recipient();
+    let _config_watcher = system.watch(&loaded, inputs, Some(log_control), &log);
+    info!(log, "started";
+        "version" => env!("CARGO_PKG_VERSION"), "access" => loaded.settings.access.to_string(), "pid" => std::process::id());
+
+    let cannot = |what: &'static str| move |error: std::io::Error| format!("{what} cannot be used: {error}");
+    let input = standard_streams::input().map_err(cannot("stdin"))?;
+    let (output, output_closed) = standard_streams::output().map_err(cannot("stdout"))?;
+    let gone = CancellationToken::new();
+    let ending = CancellationToken::new();
+    let transport = Stdio::new(input, output, loaded.settings.limits.line_bytes_max, gone.clone(), &log);
+    let traffic = transport.traffic();
+    let offer = Offer::new(&Caller::stdio(), &system.databases);
+    let server = Server::new(session, offer, ending.clone(), ending.clone(), Results::Encoded);
+    let serving_log = log.clone();
+    tokio::spawn(async move {
+        match server.serve(transport).await {
+            // Held to the end: dropping it would cancel what is in flight.
+            Ok(service) => drop(service.waiting().await),
+            // The client left before it had begun; its absence is seen by the transport.
+            Err(why) => info!(serving_log, "no session"; "why" => why.to_string()),
+        }
+    });
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot("SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot("SIGINT"))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot("SIGHUP"))?;
+    let (why, status) = tokio::select! {
+        () = gone.cancelled() => ("the client has gone", 0),
+        () = output_closed => ("stdout is closed", 0),
+        _ = terminate.recv() => ("SIGTERM", 0),
+        _ = interrupt.recv() => ("SIGINT", 0),
+        _ = hang_up.recv() => ("SIGHUP", 0),
+        () = system.lost.cancelled() => {
+            error!(log, "an actor was lost to a bug");
+            ("a bug", EXIT_BUG)
+        }
+    };
+    let grace = if gone.is_cancelled() { LAST_ANSWERS } else { Duration::ZERO };
+    end(&system, &traffic, &ending, grace).await;
+    info!(log, "ended"; "why" => why);
+    Ok(status)
+}
+
+/// Let what is nearly done be done, then cancel the rest, in bounded time.
+async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, grace: Duration) {
+    let _ = tokio::time::timeout(grace, traffic.quiet()).await;
+    ending.cancel();
+    let last_words = async {
+        // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
+        traffic.quiet().await;
+        system.end().await;
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+}

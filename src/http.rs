@@ -1,0 +1,11 @@
+//! The daemon's side of HTTP, in the order of a request: a connection is accepted ([`listener`]), shown a certificate
+//! ([`tls`]), its request let in or not ([`gate`]) on behalf of a [`client`], and brought to where its path leads
+//! ([`routes`]).
+//!
+//! It knows no MCP: `/mcp` goes to [`crate::mcp::http`].
+
+pub mod client;
+pub mod gate;
+pub mod listener;
+pub mod routes;
+pub mod tls;

@@ -1,0 +1,90 @@
+//! One client of the daemon: what it may do, its session, and how much it asks.
+//!
+//! With tokens a client is a token, on however many connections. Without, it is a connection, and whatever that opened.
+//! It ends when nobody holds it any more, or when its token is taken away: then all that it has in flight is cancelled.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::Recipient;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::actors::session::Call;
+use crate::caller::Caller;
+use crate::mcp::offer::Offer;
+
+/// How many seconds' worth of requests a client may make at once.
+const BURST_S: f64 = 2.0;
+
+/// A client.
+pub struct Client {
+    /// Who it is.
+    pub caller: Caller,
+    /// Its session, which ends with it.
+    pub session: Recipient<Call>,
+    /// What it is told of.
+    pub offer: Offer,
+    /// Whether it may see what everybody does, and cancel it.
+    pub is_operator: bool,
+    /// Cancelled when its token is taken away, or the process ends.
+    pub ending: CancellationToken,
+    in_flight: AtomicUsize,
+    bucket: Mutex<Option<Bucket>>,
+}
+
+/// A bucket of requests that a client may still make, which fills by itself.
+struct Bucket {
+    requests: f64,
+    at: Instant,
+}
+
+impl Client {
+    /// A client that has asked nothing yet.
+    pub fn new(
+        caller: Caller,
+        session: Recipient<Call>,
+        offer: Offer,
+        is_operator: bool,
+        ending: CancellationToken,
+    ) -> Self {
+        let (in_flight, bucket) = (AtomicUsize::new(0), Mutex::new(None));
+        Self { caller, session, offer, is_operator, ending, in_flight, bucket }
+    }
+
+    /// Count a request against `rate`, requests a second; 0 is no limit.
+    ///
+    /// # Errors
+    /// When the next one will be taken.
+    pub fn count(&self, rate: u32) -> Result<(), Duration> {
+        if rate == 0 {
+            return Ok(());
+        }
+        let (rate, now) = (f64::from(rate), Instant::now());
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = bucket.get_or_insert(Bucket { requests: rate * BURST_S, at: now });
+        bucket.requests = (bucket.requests + (now - bucket.at).as_secs_f64() * rate).min(rate * BURST_S);
+        bucket.at = now;
+        if bucket.requests < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - bucket.requests) / rate));
+        }
+        bucket.requests -= 1.0;
+        Ok(())
+    }
+
+    /// A place among this client's requests in flight, of which there are at most `in_flight_max`.
+    pub fn place(self: &Arc<Self>, in_flight_max: usize) -> Option<InFlight> {
+        let place = InFlight(self.clone());
+        (self.in_flight.fetch_add(1, Ordering::Relaxed) < in_flight_max).then_some(place)
+    }
+}
+
+/// A place among a client's requests in flight, given back when it is dropped.
+pub struct InFlight(Arc<Client>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

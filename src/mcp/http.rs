@@ -1,0 +1,82 @@
+//! Streamable HTTP: rmcp's service, a server for each client behind it.
+//!
+//! Revision 2026-07-28 has no sessions: a request is all there is, and a client that closes the answer's stream has
+//! cancelled it. The older revisions have sessions ([`super::sessions`]), on the same path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+use super::server::{Results, Server};
+use super::sessions::{Sessions, SessionsOf};
+use crate::http::client::Client;
+use crate::http::gate::Whose;
+
+/// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Answers requests of clients that were let in.
+pub trait Protocol: Clone + Send + Sync + 'static {
+    /// The answer, or its beginning.
+    fn answer(self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// MCP over HTTP, with what `serve` makes of a client.
+#[derive(Clone)]
+pub struct Mcp<F> {
+    serve: F,
+    sessions: Arc<Sessions>,
+    /// The longest body, in bytes.
+    bytes_max: usize,
+    /// Cancelled when the process is to end: streams that stand for as long as their client end then.
+    stopping: CancellationToken,
+}
+
+impl<F, S> Mcp<F>
+where
+    F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
+    S: ServerHandler + Send + 'static,
+{
+    /// The protocol, with `serve` for a client's server.
+    pub fn new(serve: F, sessions: Arc<Sessions>, bytes_max: usize, stopping: CancellationToken) -> Self {
+        Self { serve, sessions, bytes_max, stopping }
+    }
+}
+
+impl<F, S> Protocol for Mcp<F>
+where
+    F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
+    S: ServerHandler + Send + 'static,
+{
+    async fn answer(self, request: Request) -> Response {
+        // The gate has put it there.
+        let Some(client) = request.extensions().get::<Whose>().cloned() else {
+            return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
+        };
+        let standing = request.method() == hyper::Method::GET;
+        let config = StreamableHttpServerConfig::default()
+            // The gate has looked at both.
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            .with_sse_keep_alive(Some(KEEP_ALIVE))
+            // An answer that comes alone is no stream.
+            .with_json_response(true)
+            .with_max_request_body_bytes(self.bytes_max)
+            .with_cancellation_token(if standing { self.stopping.clone() } else { client.ending.clone() });
+        let sessions = Arc::new(SessionsOf::new(self.sessions.clone(), client.clone()));
+        let serve = self.serve;
+        let service = StreamableHttpService::new(move || Ok(serve(&client)), sessions, config);
+        service.handle(request).await.map(Body::new)
+    }
+}
+
+/// Our own server for a client.
+pub fn server(client: &Arc<Client>, stopping: &CancellationToken) -> Server {
+    Server::new(client.session.clone(), client.offer.clone(), client.ending.clone(), stopping.clone(), Results::Plain)
+}

@@ -1,0 +1,234 @@
+//! What the daemon listens on, and whom it lets in.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use config::{Config, File, FileFormat};
+use serde::Deserialize;
+
+use super::{AccessMode, MAIN_DATABASE, Secret};
+
+/// What `serve` is made of, beside the databases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    /// Where it listens; at least one.
+    pub addresses: Vec<Address>,
+    /// Who may come in; `None` lets in everybody who reaches it, which only this machine can.
+    pub tokens: Option<BTreeMap<String, Token>>,
+    /// What TLS is made of; without, it is plain HTTP. A Unix socket is plain in any case.
+    pub tls: Option<TlsSettings>,
+    /// What may stand in Host beside the names of this machine's loopback, in lower case and without a port.
+    pub allowed_hosts: Vec<String>,
+    /// What may stand in Origin beside the server's own.
+    pub allowed_origins: Vec<String>,
+    /// Requests of one client a second; 0 for as many as it likes.
+    pub rate: u32,
+    /// How long a client may take to send a request, or to take a part of an answer.
+    pub client_timeout: Duration,
+    /// Connections of clients.
+    pub connections_max: usize,
+    /// Sessions of the older revisions.
+    pub sessions_max: usize,
+    /// Such a session ends when nothing has come from its client for so long.
+    pub session_timeout: Duration,
+    /// How long calls in flight may go on when the process is to end.
+    pub drain: Duration,
+}
+
+/// Where the daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A name or an IP address, and a port; 0 for any that is free.
+    Tcp(String, u16),
+    /// A socket in the file system, for its owner alone.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(host, _) => match IpAddr::from_str(host) {
+                Ok(address) => address.is_loopback(),
+                Err(_) => host == "localhost",
+            },
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// `127.0.0.1:8808`, `[::1]:8808`, `localhost:8808`, or `unix:` and a path from `folder`.
+    pub(super) fn parse(text: &str, folder: &Path) -> Option<Self> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return (!path.is_empty()).then(|| Self::Unix(folder.join(path)));
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        let host = match host.strip_prefix('[') {
+            Some(rest) => Ipv6Addr::from_str(rest.strip_suffix(']')?).ok()?.to_string(),
+            None if host.contains(':') || host.is_empty() => return None,
+            None => host.to_owned(),
+        };
+        Some(Self::Tcp(host, port))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Tcp(Ipv4Addr::LOCALHOST.to_string(), 8808)
+    }
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The chain, the server's own first; the key may stand in the same file.
+    pub certificates: Secret,
+    /// The key.
+    pub key: Secret,
+}
+
+/// What a token lets its bearer do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// SHA-256 of the token, or of several, of which each is as good: the next one is handed out before the old one goes.
+    pub hashes: Vec<[u8; 32]>,
+    /// The most that its statements may do.
+    pub access: AccessMode,
+    /// The databases that it may ask; never empty.
+    pub databases: Vec<String>,
+    /// Whether it may see what everybody does, and cancel it.
+    pub is_operator: bool,
+}
+
+/// As it stands in the file: `[tokens.NAME]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    tokens: BTreeMap<String, WrittenToken>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenToken {
+    sha256: OneOrMore,
+    mode: Option<String>,
+    databases: Option<Vec<String>>,
+    #[serde(default)]
+    operator: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// The tokens of a file, by their names.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence that begins with the file's name; nothing of a hash is in it.
+pub(super) fn tokens(text: &str, databases: &[&str]) -> Result<BTreeMap<String, Token>, String> {
+    let read = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
+    let written = read.and_then(|read| read.try_deserialize::<Written>());
+    let written = written.map_err(|error| {
+        let said = error.to_string();
+        // The lines of the file that TOML's reader quotes are left out.
+        let said: Vec<&str> = said.lines().filter(|line| !line.contains('|')).map(str::trim).collect();
+        format!("cannot be read: {}", said.join(" ").trim_end_matches([':', ' ']))
+    })?;
+    let mut seen = HashSet::new();
+    let tokens = written.tokens.into_iter().map(|(name, written)| {
+        let wrong = |what: String| format!("cannot be used: [tokens.{name}] {what}");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(wrong("has no name of letters, digits, -, _ and .".to_owned()));
+        }
+        let hashes = match written.sha256 {
+            OneOrMore::One(hash) => vec![hash],
+            OneOrMore::More(hashes) => hashes,
+        };
+        let hashes: Option<Vec<[u8; 32]>> = hashes.iter().map(|hash| from_hex(hash)).collect();
+        let hashes = hashes.filter(|hashes| !hashes.is_empty());
+        let hashes = hashes.ok_or_else(|| {
+            wrong(
+                "sha256 must be 64 hexadecimal digits, or a list of such; `mcp-server-postgres token` makes one"
+                    .to_owned(),
+            )
+        })?;
+        if !hashes.iter().all(|hash| seen.insert(*hash)) {
+            return Err(wrong("has a token that is there already".to_owned()));
+        }
+        let access = match written.mode.as_deref() {
+            None | Some("read-only") => AccessMode::ReadOnly,
+            Some("read-write") => AccessMode::ReadWrite,
+            Some(_) => return Err(wrong("mode must be read-only or read-write".to_owned())),
+        };
+        let asked = written.databases.unwrap_or_else(|| vec![MAIN_DATABASE.to_owned()]);
+        if asked.is_empty() {
+            return Err(wrong("databases must name at least one".to_owned()));
+        }
+        if let Some(stranger) = asked.iter().find(|asked| !databases.contains(&asked.as_str())) {
+            return Err(wrong(format!("databases has {stranger:?}; there are {}", databases.join(", "))));
+        }
+        Ok((name, Token { hashes, access, databases: asked, is_operator: written.operator }))
+    });
+    tokens.collect()
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_or_a_socket() {
+        let folder = Path::new("/srv");
+        for (text, expected, is_local) in [
+            ("127.0.0.1:8808", Some("127.0.0.1:8808"), true),
+            ("[::1]:1", Some("[::1]:1"), true),
+            ("localhost:80", Some("localhost:80"), true),
+            ("0.0.0.0:8808", Some("0.0.0.0:8808"), false),
+            ("[::]:8808", Some("[::]:8808"), false),
+            ("db.example:8808", Some("db.example:8808"), false),
+            // Names that are not this machine's, however they begin.
+            ("localhost.example:8808", Some("localhost.example:8808"), false),
+            ("unix:mcp.sock", Some("unix:/srv/mcp.sock"), true),
+            ("unix:/run/mcp.sock", Some("unix:/run/mcp.sock"), true),
+            ("unix:", None, false),
+            ("8808", None, false),
+            (":8808", None, false),
+            ("::1:8808", None, false),
+            ("localhost:http", None, false),
+        ] {
+            let address = Address::parse(text, folder);
+            assert_eq!(address.as_ref().map(Address::to_string).as_deref(), expected, "{text}");
+            assert_eq!(address.is_some_and(|address| address.is_local()), is_local, "{text}");
+        }
+    }
+}
