@@ -1,6 +1,6 @@
 //! The daemon's side of HTTP, in the order of a request: a connection is accepted ([`listener`]), shown a certificate
 //! ([`tls`]), its request let in or not ([`gate`]) on behalf of a [`client`], and brought to where its path leads
-//! ([`routes`]).
+//! ([`routes`]). [`token`] makes what is shown at the gate.
 //!
 //! It knows no MCP: `/mcp` goes to [`crate::mcp::http`].
 
@@ -9,3 +9,4 @@ pub mod gate;
 pub mod listener;
 pub mod routes;
 pub mod tls;
+pub mod token;

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use mcp_server_postgres::guard::parser;
+use mcp_server_postgres::http::token;
 use mcp_server_postgres::settings::{self, Inputs};
 use mcp_server_postgres::{app, demo, doctor, log};
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Some(("check-config", given)) => check_config(&inputs(given)),
         Some(("doctor", given)) => doctor(&inputs(given)),
         Some(("demo", _)) => demo::run().map(|()| 0),
+        Some(("token", given)) => token(given),
         Some((parser::SUBCOMMAND, _)) => parse(),
         Some(("stdio", given)) => stdio(inputs(given)),
         Some(("serve", given)) => serve(inputs(given)),
@@ -72,6 +74,33 @@ fn command() -> Command {
             Command::new("doctor")
                 .about("Check the address, TLS, login, role and extensions, and say how to mend what is found")
                 .args(settings()),
+        )
+        .subcommand(
+            Command::new("token")
+                .about("Make a token for a client of `serve`, and the table for MCP_TOKENS_FILE that lets it in")
+                .arg(Arg::new("name").required(true).value_name("NAME").help("Whose it is: it stands in the log"))
+                .arg(
+                    Arg::new("mode")
+                        .long("mode")
+                        .value_name("WORD")
+                        .value_parser(["read-only", "read-write"])
+                        .default_value("read-only")
+                        .help("The most that its bearer's statements may do"),
+                )
+                .arg(
+                    Arg::new("databases")
+                        .long("databases")
+                        .value_name("NAMES")
+                        .value_delimiter(',')
+                        .default_value(settings::MAIN_DATABASE)
+                        .help("The databases that its bearer may ask"),
+                )
+                .arg(
+                    Arg::new("operator")
+                        .long("operator")
+                        .action(ArgAction::SetTrue)
+                        .help("Its bearer may see what everybody does, and cancel it"),
+                ),
         )
         .subcommand(Command::new("demo").about("Start a private PostgreSQL and play a host's side of a conversation"))
         .subcommand(
@@ -125,6 +154,21 @@ fn serve(inputs: Inputs) -> Result<u8, String> {
     drop(guard);
     // Returning would wait for a thread that is still in a system call.
     status.map(|status| std::process::exit(i32::from(status)))
+}
+
+fn token(given: &ArgMatches) -> Result<u8, String> {
+    let text = |name| given.get_one::<String>(name).map_or("", String::as_str);
+    let name = text("name");
+    if !settings::is_token_name(name) {
+        return Err(format!("{name:?} is no name for a token: it has letters, digits, -, _ and ."));
+    }
+    let databases: Vec<&str> = given.get_many::<String>("databases").unwrap_or_default().map(String::as_str).collect();
+    let made = token::make(name, text("mode"), &databases, given.get_flag("operator"))?;
+    print(&format!(
+        "{}\n\n# The line above is the token: it is kept nowhere. What follows is for MCP_TOKENS_FILE.\n{}",
+        made.token, made.table
+    ));
+    Ok(0)
 }
 
 fn parse() -> Result<u8, String> {

@@ -19,7 +19,7 @@ mod secret;
 mod url;
 mod values;
 
-pub use http::{Address, HttpSettings, TlsSettings, Token};
+pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{KEYS, Key, Kind, flags};
 pub use report::report;
 pub use secret::Secret;

@@ -13,7 +13,8 @@ use crate::settings::TlsSettings;
 /// # Errors
 /// What is wrong with the files, without anything of the key.
 pub fn config(settings: &TlsSettings) -> Result<Arc<ServerConfig>, String> {
-    let certificates = CertificateDer::pem_slice_iter(settings.certificates.expose().as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates =
+        CertificateDer::pem_slice_iter(settings.certificates.expose().as_bytes()).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| format!("the certificate is no PEM: {error}"))?;
     if certificates.is_empty() {
         return Err("there is no certificate (PEM, BEGIN CERTIFICATE)".to_owned());

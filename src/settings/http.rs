@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 use super::{AccessMode, MAIN_DATABASE, Secret};
 
+/// The longest name of a token.
+const TOKEN_NAME_BYTES_MAX: usize = 64;
+
 /// What `serve` is made of, beside the databases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
@@ -155,8 +158,7 @@ pub(super) fn tokens(text: &str, databases: &[&str]) -> Result<BTreeMap<String, 
     let mut seen = HashSet::new();
     let tokens = written.tokens.into_iter().map(|(name, written)| {
         let wrong = |what: String| format!("cannot be used: [tokens.{name}] {what}");
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.is_empty() || !name.chars().all(is_name) {
+        if !is_token_name(&name) {
             return Err(wrong("has no name of letters, digits, -, _ and .".to_owned()));
         }
         let hashes = match written.sha256 {
@@ -189,6 +191,12 @@ pub(super) fn tokens(text: &str, databases: &[&str]) -> Result<BTreeMap<String, 
         Ok((name, Token { hashes, access, databases: asked, is_operator: written.operator }))
     });
     tokens.collect()
+}
+
+/// Whether a token may have that name: it stands in the log and in figures.
+pub fn is_token_name(name: &str) -> bool {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.len() <= TOKEN_NAME_BYTES_MAX && name.chars().all(is_of_a_name)
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -192,7 +192,12 @@ pub const KEYS: &[Key] = &[
         "",
         "TOML file of bearer tokens' hashes and what each may do; without one everybody on this machine is let in; it is followed",
     ),
-    key("MCP_TLS_CERT", Kind::Path, "", "PEM file of the certificate chain that `serve` shows, and of its key unless MCP_TLS_KEY has that; it is followed"),
+    key(
+        "MCP_TLS_CERT",
+        Kind::Path,
+        "",
+        "PEM file of the certificate chain that `serve` shows, and of its key unless MCP_TLS_KEY has that; it is followed",
+    ),
     key("MCP_TLS_KEY", Kind::Path, "", "PEM file of that certificate's private key; it is followed"),
     key(
         "MCP_ALLOWED_HOSTS",

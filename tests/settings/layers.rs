@@ -2,7 +2,7 @@
 
 use mcp_server_postgres::settings::{KEYS, Key, Kind};
 
-use crate::{Given, NOTHING, sample_files, loaded, origin, password, sample};
+use crate::{Given, NOTHING, loaded, origin, password, sample, sample_files};
 
 /// The layers that a key can be set in, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +59,8 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
         toml: &toml,
         env: &env,
         // A key without its certificate is an error.
-        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")][..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
+        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")]
+            [..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
         flags: &[(key.name, &flag)],
         files: sample_files(),
     })

@@ -10,6 +10,7 @@ mod layers;
 mod problems;
 mod program;
 mod reload;
+mod tokens;
 mod url;
 mod values;
 
@@ -137,7 +138,8 @@ fn sample(key: &Key, nth: usize) -> String {
 fn sample_files() -> &'static [(&'static str, &'static str)] {
     static FILES: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
     FILES.get_or_init(|| {
-        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pem: &str = format!("{}{}", cert.pem(), signing_key.serialize_pem()).leak();
         let token: &str = format!("[tokens.alice]\nsha256 = \"{}\"\n", "0a".repeat(32)).leak();
         let of_each = |nth: usize| {

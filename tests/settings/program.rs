@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use mcp_server_postgres::settings::{KEYS, Kind};
 
-use crate::{Given, NOTHING, Place, sample_files, sample};
+use crate::{Given, NOTHING, Place, sample, sample_files};
 
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: i32 = 78;
