@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::{
-    Answered, Batch, BatchError, ConfigChanged, Cursor, Executor, Fetch, Query, Status,
+    Answered, Batch, BatchError, ConfigChanged, Cursor, DatabaseStatus, Executor, Fetch, Query, Status,
 };
 use mcp_server_postgres::actors::metrics::QueryFinished;
 use mcp_server_postgres::caller::Caller;
@@ -32,10 +32,13 @@ mod absence;
 mod access;
 mod again;
 mod batch;
+mod calls;
 mod cancel;
 mod connection;
 mod cursors;
+mod fair;
 mod guard;
+mod health;
 mod reload;
 mod role;
 mod tls;
@@ -90,10 +93,15 @@ impl World {
 
     /// Ask and do not wait.
     fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
+        self.ask_as(Caller::stdio(), sql, parameters)
+    }
+
+    /// The same for another client.
+    fn ask_as(&self, caller: Caller, sql: &str, parameters: Value) -> Request<Executor, Query> {
         let statement = statement(sql, parameters);
         self.executor.send(Query {
             tool: "a test",
-            caller: Caller::stdio(),
+            caller,
             statement,
             reading: self.reading,
             timeout: None,
@@ -181,6 +189,10 @@ impl World {
     }
 
     async fn status(&self) -> PoolStatus {
+        self.health().await.pool
+    }
+
+    async fn health(&self) -> DatabaseStatus {
         self.executor.send(Status).await.unwrap()
     }
 

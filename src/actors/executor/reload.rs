@@ -8,8 +8,10 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::Logger;
 
+use super::status::Trouble;
 use super::{ConfigChanged, Executor};
 use crate::log::{error, info, warn};
+use crate::postgres::health;
 use crate::postgres::pool::Generation;
 
 /// How long after a failed probe the next one is tried, at first and at most.
@@ -35,6 +37,7 @@ impl Handler<ConfigChanged> for Executor {
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
         if *postgres == *self.generation.settings && access == self.generation.access {
+            self.trouble.is_over();
             self.check_role(true);
             return;
         }
@@ -44,10 +47,11 @@ impl Handler<ConfigChanged> for Executor {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
+                self.trouble.tell("see the log".to_owned());
                 return;
             }
         };
-        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone() };
+        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone(), trouble: self.trouble.clone() };
         let probing = probe(generation, wanted, self.log.clone());
         // An actor future, so that the swap is an assignment in the actor's own turn.
         context.spawn(probing.into_actor(self).map(|generation, executor, _| {
@@ -55,8 +59,12 @@ impl Handler<ConfigChanged> for Executor {
                 info!(executor.log, "pool rebuilt";
                     "generation" => generation.number, "size" => generation.settings.pool_size,
                     "target" => generation.target());
+                executor.trouble.is_over();
+                executor.watch = Some(generation.watch());
                 // The last statement on the old one closes it.
-                executor.generation = generation;
+                let old = std::mem::replace(&mut executor.generation, generation);
+                executor.older.retain(|generation| generation.strong_count() > 0);
+                executor.older.push(Arc::downgrade(&old));
                 // The same names may stand for something else there.
                 executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
                 executor.check_role(true);
@@ -69,6 +77,7 @@ impl Handler<ConfigChanged> for Executor {
 struct Wanted {
     this: u64,
     newest: Rc<Cell<u64>>,
+    trouble: Trouble,
 }
 
 impl Wanted {
@@ -86,6 +95,9 @@ async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Opti
             Err(error) => {
                 error!(log, "pool not rebuilt, the old one stays";
                     "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+                if wanted.still() {
+                    wanted.trouble.tell(health::why(&error, &generation.settings));
+                }
                 // A refusal (wrong password, no such database) will not go away by itself, and asking again may
                 // lock the account. What cannot be reached now may be there in a moment.
                 if !error.is_retryable() {

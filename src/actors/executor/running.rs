@@ -30,6 +30,10 @@ impl Running {
     }
 
     pub(super) fn end(&mut self, result: Result<u64, &QueryError>) {
+        if result == Err(&QueryError::Cancelled) {
+            // As when nobody wants it any more: its drop says so.
+            return;
+        }
         self.stop();
         self.event.verdict = match result {
             Ok(rows) => {
