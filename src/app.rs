@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
-use crate::actors::executor::{CloseCursors, Database, Executor};
+use crate::actors::executor::{self, CloseCursors, Database, Executor};
 use crate::actors::metrics::Metrics;
-use crate::actors::session::{MetricsReach, Session};
+use crate::actors::session::{self, Session};
 use crate::caller::Caller;
 use crate::guard::parser::Parser;
 use crate::log::{LogControl, error, info, warn};
@@ -76,21 +76,27 @@ impl System {
         let parser = Arc::new(Parser::new(program, log));
         let (mut databases, mut executors) = (Vec::new(), Vec::new());
         for name in settings.databases() {
-            let finished = metrics.clone().recipient();
-            let executor = Executor::new(name, settings, parser.clone(), finished, endings.clone(), log)?;
+            let to_metrics = executor::MetricsReach {
+                finished: metrics.clone().recipient(),
+                rebuilt: metrics.clone().recipient(),
+            };
+            let executor = Executor::new(name, settings, parser.clone(), to_metrics, endings.clone(), log)?;
             let (database, executor) = Database::of(executor, |executor| start_vital(executor, &lost));
             databases.push(database);
             executors.push(executor);
         }
         let databases: Arc<[Database]> = databases.into();
-        let to_metrics =
-            MetricsReach { summary: metrics.clone().recipient(), slow_queries: metrics.clone().recipient() };
+        let to_metrics = session::MetricsReach {
+            summary: metrics.clone().recipient(),
+            slow_queries: metrics.clone().recipient(),
+            finished: metrics.clone().recipient(),
+        };
         let session = Session::new(settings, Caller::stdio(), databases.clone(), to_metrics, log);
         let session = start_vital(session, &lost);
         let mut listeners = vec![session.clone().recipient(), metrics.clone().recipient()];
         listeners.extend(executors.iter().map(|executor| executor.clone().recipient()));
         let load = Arc::new(move || settings::load(&inputs));
-        let config_watcher = ConfigWatcher::new(loaded, load, listeners, log_control, log);
+        let config_watcher = ConfigWatcher::new(loaded, load, listeners, metrics.clone().recipient(), log_control, log);
         let config_watcher = start_vital(config_watcher, &lost);
         Ok(Self { session, databases, executors, metrics, config_watcher, lost, endings })
     }

@@ -2,7 +2,7 @@
 //!
 //! In the order of a request: [`sql`] (what kind of statement it is), [`pool`] (a lease on a [`connection`]), [`params`]
 //! (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and
-//! [`encode`] (PostgreSQL → answer), `foreign` (what only it can show), [`error`] and `nearest` (what may have been
+//! [`encode`] (PostgreSQL → answer), `foreign` (what only it can show), [`sampled`] (how long that takes), [`error`] and `nearest` (what may have been
 //! meant).
 
 pub mod connection;
@@ -16,5 +16,6 @@ pub mod pool;
 pub mod reader;
 pub mod role;
 pub mod run;
+pub mod sampled;
 pub mod sql;
 pub mod tls;

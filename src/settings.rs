@@ -19,7 +19,7 @@ mod url;
 mod values;
 
 pub use keys::{KEYS, Key, Kind, flags};
-pub use report::report;
+pub use report::{changed, report};
 pub use secret::Secret;
 
 /// Everything that can be set.

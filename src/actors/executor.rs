@@ -29,7 +29,7 @@ use running::Running;
 
 pub use database::{Database, Shown};
 
-use super::metrics::{QueryFinished, Verdict};
+use super::metrics::{PoolRebuilt, QueryFinished, Verdict};
 use crate::caller::Caller;
 use crate::guard::Guard;
 use crate::guard::parser::Parser;
@@ -165,9 +165,18 @@ pub struct Executor {
     cursors: Cursors,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
-    finished: Recipient<QueryFinished>,
+    metrics: MetricsReach,
     endings: TaskTracker,
     log: Logger,
+}
+
+/// The metrics, as an executor knows them.
+#[derive(Clone)]
+pub struct MetricsReach {
+    /// What has ended.
+    pub finished: Recipient<QueryFinished>,
+    /// What a reload has changed.
+    pub rebuilt: Recipient<PoolRebuilt>,
 }
 
 impl Executor {
@@ -181,7 +190,7 @@ impl Executor {
         name: &str,
         settings: &Settings,
         parser: Arc<Parser>,
-        finished: Recipient<QueryFinished>,
+        metrics: MetricsReach,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
@@ -200,7 +209,7 @@ impl Executor {
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
             reload: Rc::default(),
-            finished,
+            metrics,
             endings,
             log,
         })
@@ -252,14 +261,18 @@ impl Executor {
                 operation: Operation::of(&statement.sql),
                 began: Instant::now(),
                 waited: Duration::ZERO,
+                connected: None,
                 executed: Duration::ZERO,
+                encoded: Duration::ZERO,
                 rows: 0,
+                bytes: 0,
+                retries: 0,
                 verdict: Verdict::Cancelled,
                 generation: generation.number,
             },
             parameters: self.log_parameters.then(|| statement.parameters.clone()),
             executing_since: None,
-            finished: self.finished.clone(),
+            finished: self.metrics.finished.clone(),
             log: self.log.clone(),
         }
     }

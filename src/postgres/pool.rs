@@ -294,7 +294,10 @@ impl managed::Manager for Manager {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
-        Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await
+        let began = Instant::now();
+        let mut connection = Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await?;
+        connection.opened_in = began.elapsed();
+        Ok(connection)
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
@@ -395,6 +398,12 @@ impl Lease {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
         #[allow(clippy::expect_used)]
         self.connection.as_ref().expect("a lease that has not ended has its connection")
+    }
+
+    /// How long it took to open the connection, if that was done for this lease.
+    pub fn opened_in(&self) -> Option<Duration> {
+        let connection = self.connection.as_ref()?;
+        Object::metrics(connection).recycled.is_none().then_some(connection.opened_in)
     }
 
     /// The connection, as a place to run statements.

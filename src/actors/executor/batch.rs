@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, allows, rows, settle};
+use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -37,6 +37,8 @@ impl Handler<Batch> for Executor {
                     let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
+                    // The first statement has waited for that.
+                    let mut opened_in = lease.opened_in();
                     let work = run::batch(
                         place,
                         &statements,
@@ -44,12 +46,13 @@ impl Handler<Batch> for Executor {
                         &marks,
                         || {
                             let mut next = queue.next();
-                            next.iter_mut().for_each(Running::executing);
+                            next.iter_mut().for_each(|next| next.executing(opened_in.take()));
                             *current.borrow_mut() = next;
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref().map(rows));
+                                ended.encoded(&marks);
+                                ended.end(result.as_ref());
                             }
                         },
                     );
@@ -59,6 +62,7 @@ impl Handler<Batch> for Executor {
                     if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
                         return result;
                     }
+                    queue.again();
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

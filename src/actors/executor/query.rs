@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use super::cursors::Open;
-use super::{Answered, Executor, Fetch, Query, allows, rows, settle, within};
+use super::{Answered, Executor, Fetch, Query, allows, settle, within};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -27,16 +27,19 @@ impl Handler<Query> for Executor {
                 let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
                 loop {
                     let lease = generation.lease(waiting_max).await?;
-                    running.executing();
+                    running.executing(lease.opened_in());
                     let target = generation.target();
                     let marks = Marks { progress: query.progress.clone(), ..Marks::default() };
                     let place = lease.place(access, &target);
                     let work = run::query(place, &statement, query.reading, way, &marks);
-                    let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
+                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    running.encoded(&marks);
+                    let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
                         Ok(Read::Outgrown) => {
                             // Its drop cancels the statement.
                             drop(lease);
+                            running.again();
                             way = Way::Held;
                             continue;
                         }
@@ -53,6 +56,8 @@ impl Handler<Query> for Executor {
                         }
                         may_run_again = false;
                     }
+                    running.again();
+                    running.event.retries += 1;
                     warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
             };
@@ -60,7 +65,7 @@ impl Handler<Query> for Executor {
                 Some(timeout) => within(Clock::Call, timeout, work).await,
                 None => work.await,
             };
-            running.end(result.as_ref().map(|(answer, _)| rows(&answer.outcome)));
+            running.end(result.as_ref().map(|(answer, _)| &answer.outcome));
             let (Answer { outcome, rest, left }, lease) = result?;
             let mut answered = running.answered(outcome);
             match rest {
@@ -86,7 +91,7 @@ impl Handler<Fetch> for Executor {
         });
         WhileWanted::new(async move {
             let (mut taken, mut running) = taken?;
-            running.executing();
+            running.executing(None);
             let open = &mut taken.open;
             let generation = open.lease.generation().clone();
             let target = generation.target();
@@ -100,7 +105,8 @@ impl Handler<Fetch> for Executor {
                 Some(timeout) => within(Clock::Call, timeout, work).await,
                 None => work.await,
             };
-            running.end(result.as_ref().map(|(outcome, _)| rows(outcome)));
+            running.encoded(&marks);
+            running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
                 Ok((outcome, has_more)) => {
                     let mut answered = running.answered(outcome);

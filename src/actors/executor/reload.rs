@@ -9,6 +9,7 @@ use actix::prelude::*;
 use slog::Logger;
 
 use super::{ConfigChanged, Executor};
+use crate::actors::metrics::PoolRebuilt;
 use crate::log::{error, info, warn};
 use crate::postgres::pool::Generation;
 
@@ -43,18 +44,23 @@ impl Handler<ConfigChanged> for Executor {
         let generation = match Generation::new(number, settings, access, self.endings.clone(), &self.log) {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
-                error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
+                error!(self.log, "pool not rebuilt, the old one stays"; "why" => &why);
+                self.metrics.rebuilt.do_send(PoolRebuilt { database: self.name.clone(), result: Err(why) });
                 return;
             }
         };
         let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone() };
-        let probing = probe(generation, wanted, self.log.clone());
+        let (name, rebuilt) = (self.name.clone(), self.metrics.rebuilt.clone());
+        let failed = move |why| rebuilt.do_send(PoolRebuilt { database: name.clone(), result: Err(why) });
+        let probing = probe(generation, wanted, failed, self.log.clone());
         // An actor future, so that the swap is an assignment in the actor's own turn.
         context.spawn(probing.into_actor(self).map(|generation, executor, _| {
             if let Some(generation) = generation {
                 info!(executor.log, "pool rebuilt";
                     "generation" => generation.number, "size" => generation.settings.pool_size,
                     "target" => generation.target());
+                let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number) };
+                executor.metrics.rebuilt.do_send(rebuilt);
                 // The last statement on the old one closes it.
                 executor.generation = generation;
                 // The same names may stand for something else there.
@@ -78,7 +84,13 @@ impl Wanted {
 }
 
 /// Open the first connections of a new generation; `None` if that cannot be, or a newer one is wanted by now.
-async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Option<Arc<Generation>> {
+/// `failed` is told of each try that was in vain.
+async fn probe(
+    generation: Arc<Generation>,
+    wanted: Wanted,
+    failed: impl Fn(String),
+    log: Logger,
+) -> Option<Arc<Generation>> {
     let mut pause = PROBE_RETRY.0;
     while wanted.still() {
         match generation.warm(generation.settings.pool_min_size).await {
@@ -86,6 +98,7 @@ async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Opti
             Err(error) => {
                 error!(log, "pool not rebuilt, the old one stays";
                     "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+                failed(error.to_string());
                 // A refusal (wrong password, no such database) will not go away by itself, and asking again may
                 // lock the account. What cannot be reached now may be there in a moment.
                 if !error.is_retryable() {
