@@ -164,7 +164,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
 /// Wait until the connection of the last call is cleaned: that is no part of the next one's time.
 async fn until_clean(actors: &Actors) {
     loop {
-        let status = actors.executors[0].send(Status).await.unwrap();
+        let status = actors.executors[0].send(Status).await.unwrap().pool;
         if status.idle == status.size {
             return;
         }

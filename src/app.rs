@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
-use crate::actors::executor::{CloseCursors, ConfigChanged, Database, Executor};
+use crate::actors::executor::{self, CloseCursors, ConfigChanged, Database, Executor};
 use crate::actors::metrics::Metrics;
-use crate::actors::session::{MetricsReach, Session};
+use crate::actors::session::{self, Session};
 use crate::caller::Caller;
 use crate::guard::parser::Parser;
+use crate::http::seen::Watched;
 use crate::log::LogControl;
 use crate::settings::{self, Inputs, Loaded, Settings};
 
@@ -62,8 +63,9 @@ impl System {
         let parser = Arc::new(Parser::new(program, log));
         let (mut databases, mut executors) = (Vec::new(), Vec::new());
         for name in settings.databases() {
-            let finished = metrics.clone().recipient();
-            let executor = Executor::new(name, settings, parser.clone(), finished, endings.clone(), log)?;
+            let to_metrics =
+                executor::MetricsReach { finished: metrics.clone().recipient(), rebuilt: metrics.clone().recipient() };
+            let executor = Executor::new(name, settings, parser.clone(), to_metrics, endings.clone(), log)?;
             let (database, executor) = Database::of(executor, |executor| start_vital(executor, &lost));
             databases.push(database);
             executors.push(executor);
@@ -81,9 +83,25 @@ impl System {
         session
     }
 
+    /// The databases, as whoever watches over them asks them.
+    fn watched(&self) -> Vec<Watched> {
+        let each = self.databases.iter().zip(&self.executors);
+        each.map(|(database, executor)| Watched {
+            name: database.name.clone(),
+            status: executor.clone().recipient(),
+            calls: executor.clone().recipient(),
+            cancel: executor.clone().recipient(),
+        })
+        .collect()
+    }
+
     /// The metrics, as sessions know them.
-    fn metrics(&self) -> MetricsReach {
-        MetricsReach { summary: self.metrics.clone().recipient(), slow_queries: self.metrics.clone().recipient() }
+    fn metrics(&self) -> session::MetricsReach {
+        session::MetricsReach {
+            summary: self.metrics.clone().recipient(),
+            slow_queries: self.metrics.clone().recipient(),
+            finished: self.metrics.clone().recipient(),
+        }
     }
 
     /// Follow the settings' files from now on, for all who are there. `inputs` are read again when a file changes.
@@ -95,7 +113,14 @@ impl System {
         log: &Logger,
     ) -> Addr<ConfigWatcher> {
         let load = Arc::new(move || settings::load(&inputs));
-        let watcher = ConfigWatcher::new(loaded, load, self.listeners.clone(), log_control, log);
+        let watcher = ConfigWatcher::new(
+            loaded,
+            load,
+            self.listeners.clone(),
+            self.metrics.clone().recipient(),
+            log_control,
+            log,
+        );
         start_vital(watcher, &self.lost)
     }
 

@@ -137,7 +137,7 @@ async fn database(report: &mut Report, settings: &Settings) {
         Ok(generation) => Arc::new(generation),
         Err(why) => return report.failed("TLS", why),
     };
-    let lease = match generation.lease(0).await {
+    let lease = match generation.lease(&"doctor".into(), 0).await {
         Ok(lease) => lease,
         Err(error) => {
             let mend = match error.sqlstate() {

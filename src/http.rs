@@ -7,6 +7,9 @@
 pub mod client;
 pub mod gate;
 pub mod listener;
+mod page;
+mod process;
 pub mod routes;
+pub mod seen;
 pub mod tls;
 pub mod token;

@@ -17,6 +17,7 @@
 //! - [`actors::config_watcher`]: files in, one checked change out.
 //! - [`caller`]: who asks, and the most that they may.
 //! - [`progress`]: how far a call has come, told to a client that asks.
+//! - [`units`]: how moments and times are written.
 //! - [`log`]: the root logger.
 //! - [`app`]: wires it all and ends it.
 //! - [`doctor`]: what is in the way of all that, and how to mend it.
@@ -35,3 +36,4 @@ pub mod postgres;
 pub mod progress;
 pub mod settings;
 pub mod tools;
+pub mod units;

@@ -14,6 +14,7 @@ use slog::{Drain, KV, Key, Level, Logger, Never, OwnedKVList, Record, Serializer
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::postgres::sql::normalised;
 use crate::settings::LogSettings;
 
 mod lines;
@@ -54,7 +55,10 @@ pub(crate) fn without_closures(name: &'static str) -> &'static str {
     path
 }
 
-/// What of the log can change while it runs.
+/// How much of a statement is shown among the recent lines, in characters.
+const RECENT_SQL_CHARS_MAX: usize = 1000;
+
+/// What of the log can change, or be looked at, while it runs.
 #[derive(Clone)]
 pub struct LogControl {
     level: Arc<AtomicUsize>,
@@ -70,6 +74,27 @@ impl LogControl {
         self.level.store(settings.level.as_usize(), Ordering::Relaxed);
         self.lines.reopen(settings.file.clone())
     }
+
+    /// The last 200 lines that were written, or as many as 256 KiB hold, the newest first: `timestamp`, `level`, `logger`,
+    /// `message`, `context`. Who may see them need not be allowed to read the log itself, so a statement is shown without
+    /// its literals, its parameters and PostgreSQL's words about it, which can quote them.
+    pub fn recent(&self) -> Vec<Value> {
+        self.lines.recent().iter().filter_map(|line| shown(line)).collect()
+    }
+}
+
+/// What of a line is shown to others than the log's readers.
+fn shown(line: &[u8]) -> Option<Value> {
+    let mut line: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    line.retain(|name, _| !matches!(name.as_str(), "module" | "function" | "line"));
+    if let Some(Value::Object(facts)) = line.get_mut("context")
+        && let Some(Value::String(sql)) = facts.get("sql")
+    {
+        let sql = normalised(sql, RECENT_SQL_CHARS_MAX);
+        facts.insert("sql".to_owned(), sql.into());
+        facts.retain(|name, _| !matches!(name.as_str(), "parameters" | "why"));
+    }
+    Some(Value::Object(line))
 }
 
 /// Writes what still waits to be written when it is dropped.

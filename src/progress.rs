@@ -23,11 +23,25 @@ impl Progress {
         Self(Some(Arc::default()))
     }
 
+    /// The same, or one that counts if it does not.
+    pub fn or_counted(self) -> Self {
+        if self.0.is_some() { self } else { Self::counted() }
+    }
+
+    /// Rows and bytes so far.
+    pub fn so_far(&self) -> (u64, u64) {
+        self.0
+            .as_ref()
+            .map_or((0, 0), |counts| (counts.rows.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed)))
+    }
+
     /// So many rows more have come, of so many bytes as PostgreSQL sends them.
     pub fn rows(&self, rows: usize, bytes: usize) {
         if let Some(counts) = &self.0 {
-            counts.rows.fetch_add(rows as u64, Ordering::Relaxed);
-            counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            // Only the call itself counts, so nothing is lost between reading and writing, and a row costs no lock.
+            for (count, more) in [(&counts.rows, rows), (&counts.bytes, bytes)] {
+                count.store(count.load(Ordering::Relaxed) + more as u64, Ordering::Relaxed);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ mod values;
 
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{KEYS, Key, Kind, flags};
-pub use report::report;
+pub use report::{changed, report};
 pub use secret::Secret;
 
 /// Everything that can be set.

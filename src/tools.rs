@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::actors::executor::{Batch, Cursor, Fetch, Query};
-use crate::actors::metrics::{SlowQueries, Summary};
+use crate::actors::metrics::{CallOutcome, SlowQueries, Summary};
 use crate::caller::Caller;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
@@ -17,6 +18,7 @@ use crate::postgres::run::Outcome;
 use crate::postgres::sql::Operation;
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
+use crate::units;
 
 mod arguments;
 mod async_query_execute;
@@ -92,6 +94,8 @@ impl Tool {
 pub struct Reach {
     /// The client.
     pub caller: Caller,
+    /// Those that the client may ask, by name: of others it is told nothing.
+    pub databases: Arc<[Arc<str>]>,
     /// Whoever waits for the call.
     pub progress: Progress,
     /// The executor.
@@ -184,6 +188,20 @@ impl Answer {
         Self { text: text.into(), structured: None, rows: None, is_error: true, failure: None }
     }
 
+    /// What became of the call, for the metrics.
+    pub fn outcome(&self) -> CallOutcome {
+        match (self.is_error, &self.failure) {
+            (false, _) => CallOutcome::Successful,
+            // Only what the client has sent is wrong without a fact of the database.
+            (true, None) => CallOutcome::InvalidArguments,
+            (true, Some(facts)) => match facts["kind"].as_str() {
+                Some("refused") => CallOutcome::Refused,
+                Some("busy") => CallOutcome::Busy,
+                _ => CallOutcome::Failed,
+            },
+        }
+    }
+
     /// What could not be done, and why not.
     fn failure(text: impl Into<String>, error: &QueryError) -> Self {
         Self { failure: Some(Box::new(failure::facts(error))), ..Self::error(text) }
@@ -192,7 +210,10 @@ impl Answer {
 
 /// An answer for when an actor is gone, which only a bug or the end of the process can bring about.
 fn gone(error: &actix::MailboxError) -> Answer {
-    Answer::error(format!("The server is ending and did not run this: {error}."))
+    Answer {
+        failure: Some(Box::new(json!({"kind": "ending", "retryable": true}))),
+        ..Answer::error(format!("The server is ending and did not run this: {error}."))
+    }
 }
 
 /// The schema of [`arguments::Parameters`]. Written by hand: a list of any value is `items: true` in a derived schema, which
@@ -406,7 +427,7 @@ fn nullable(name: &str) -> Value {
 
 /// Milliseconds with three decimals, as a JSON number.
 fn milliseconds(duration: Duration) -> Value {
-    json!((duration.as_secs_f64() * 1e6).round() / 1e3)
+    json!(units::milliseconds(duration))
 }
 
 /// How a client names a [`Format`].
@@ -433,11 +454,4 @@ impl From<FormatArgument> for Format {
             FormatArgument::Markdown => Self::Markdown,
         }
     }
-}
-
-/// A moment as RFC 3339 in UTC.
-fn rfc3339(moment: std::time::SystemTime) -> String {
-    let moment = time::OffsetDateTime::from(moment);
-    let seconds = moment.replace_nanosecond(0).unwrap_or(moment);
-    seconds.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }

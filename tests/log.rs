@@ -128,7 +128,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let (query, batch) = (scripted().0, scripted().0);
     let (_show, shown) = tokio::sync::watch::channel(Shown { access: settings.access, findings: [].into() });
     let database = Database { name: MAIN_DATABASE.into(), query, fetch: scripted().0, batch, shown };
-    let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0 };
+    let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
     let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &world.log).start();
     let call = Call {
         tool: "performance_summary".to_owned(),
@@ -268,4 +268,27 @@ fn what_libraries_log_comes_through_under_their_names_at_info_and_above() {
             ("ERROR", "a_library", "by log: 3"),
         ]
     );
+}
+
+#[test]
+fn the_last_lines_can_be_asked_for_without_what_a_statement_was_given() {
+    let world = World::new(Level::Info);
+    for number in 0..250 {
+        slog::info!(world.log, "line {}", number);
+    }
+    let part = world.log.new(o!("logger" => "executor"));
+    slog::info!(part, "query failed"; "sql" => "select 'secret'", "why" => "not an integer: \"secret\"", "rows" => 0,
+        "parameters" => slog::Serde(json!(["secret"])));
+    slog::warn!(part, "pool not rebuilt"; "why" => "no such host");
+    let control = world.control.clone();
+    let [lines] = world.end(["server.log"]);
+    let recent = control.recent();
+    assert_eq!(recent.len(), 200, "the newest");
+    assert_eq!(messages(&recent)[..3], ["pool not rebuilt", "query failed", "line 249"]);
+    assert_eq!(messages(&recent)[199], "line 52");
+    assert_eq!(recent[0]["context"], json!({"why": "no such host"}));
+    let Value::Object(line) = &recent[1] else { panic!("{recent:?}") };
+    assert_eq!(line.keys().collect::<Vec<_>>(), ["timestamp", "level", "logger", "message", "context"]);
+    assert_eq!(line["context"], json!({"sql": "select ?", "rows": 0}));
+    assert_eq!(lines[250]["context"]["sql"], "select 'secret'", "whoever may read the log reads all");
 }

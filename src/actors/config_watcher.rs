@@ -16,8 +16,9 @@ use slog::Logger;
 use tokio::time::Instant;
 
 use super::executor::ConfigChanged;
+use super::metrics::{ReloadFinished, ReloadOutcome};
 use crate::log::{LogControl, debug, error, info, warn};
-use crate::settings::{Loaded, Settings, SettingsError, WatchedFile};
+use crate::settings::{self, Effective, Loaded, Settings, SettingsError, WatchedFile};
 
 /// Says that a file which the settings may come from was touched. Sent by the file system's watcher, as often as
 /// there are events.
@@ -35,10 +36,14 @@ const PATIENCE: u32 = 10;
 pub struct ConfigWatcher {
     load: Load,
     settings: Arc<Settings>,
+    /// Where they come from.
+    origins: Vec<Effective>,
     files: Vec<WatchedFile>,
     /// Files that a load named which did not succeed: a password file, say, that is yet to come.
     awaited: Vec<PathBuf>,
     listeners: Vec<Recipient<ConfigChanged>>,
+    /// Who counts what becomes of a change.
+    finished: Recipient<ReloadFinished>,
     /// A logger is no actor: its level and file are turned here.
     log_control: Option<LogControl>,
     /// When the first touch since the last look was, and the timer that the last one set.
@@ -52,20 +57,23 @@ pub struct ConfigWatcher {
 }
 
 impl ConfigWatcher {
-    /// A watcher that knows `loaded` and tells `listeners` of what comes after it.
+    /// A watcher that knows `loaded` and tells `listeners` of what comes after it, and `finished` of what became of it.
     pub fn new(
         loaded: &Loaded,
         load: Load,
         listeners: Vec<Recipient<ConfigChanged>>,
+        finished: Recipient<ReloadFinished>,
         log_control: Option<LogControl>,
         log: &Logger,
     ) -> Self {
         Self {
             load,
             settings: Arc::new(loaded.settings.clone()),
+            origins: loaded.origins.clone(),
             files: loaded.files.clone(),
             awaited: Vec::new(),
             listeners,
+            finished,
             log_control,
             touched: None,
             loading: false,
@@ -135,10 +143,13 @@ impl ConfigWatcher {
                     watcher.take_over(loaded);
                 }
                 Ok(Err(why)) => {
-                    error!(watcher.log, "settings not reloaded, the old ones stay"; "why" => why.to_string());
+                    watcher.reject(why.to_string());
                     watcher.awaited = why.files;
                 }
-                Err(why) => error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string()),
+                Err(why) => {
+                    error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string());
+                    watcher.tell(ReloadOutcome::Rejected, "a bug".to_owned());
+                }
             }
             watcher.watch(context);
         }));
@@ -149,7 +160,7 @@ impl ConfigWatcher {
             return;
         }
         if let Some(why) = vanished(&self.files, &loaded.files) {
-            error!(self.log, "settings not reloaded, the old ones stay"; "why" => why);
+            self.reject(why);
             return;
         }
         self.files = loaded.files;
@@ -158,10 +169,13 @@ impl ConfigWatcher {
         }
         if loaded.settings == *self.settings {
             debug!(self.log, "settings are the same");
+            self.tell(ReloadOutcome::Unchanged, "files were changed, the settings are the same".to_owned());
             return;
         }
         let old = std::mem::replace(&mut self.settings, Arc::new(loaded.settings));
         let new = self.settings.clone();
+        let what = settings::changed((&old, &self.origins), (&new, &loaded.origins)).join(", ");
+        self.origins = loaded.origins;
         info!(self.log, "settings reloaded"; "pool" => if old.postgres == new.postgres { "kept" } else { "rebuilt" });
         if let Some(Err(why)) = self.log_control.as_ref().map(|control| control.apply(&new.log)) {
             error!(self.log, "log file not changed"; "why" => why);
@@ -169,6 +183,17 @@ impl ConfigWatcher {
         for listener in &self.listeners {
             listener.do_send(ConfigChanged { old: old.clone(), new: new.clone() });
         }
+        self.tell(ReloadOutcome::Applied, what);
+    }
+
+    /// What cannot be used changes nothing.
+    fn reject(&self, why: String) {
+        error!(self.log, "settings not reloaded, the old ones stay"; "why" => &why);
+        self.tell(ReloadOutcome::Rejected, why);
+    }
+
+    fn tell(&self, outcome: ReloadOutcome, what: String) {
+        self.finished.do_send(ReloadFinished { outcome, what });
     }
 }
 

@@ -5,43 +5,50 @@
 //! (that was the tool) or shown (that is the session).
 //!
 //! Its messages are here; what becomes of each is in a file of its own: `query` (one statement, and the pages after
-//! its first), `batch`, `reload`. `cursors` keeps what is not read to its end, `running` tells the metrics and the log.
+//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `cursors` keeps what is not read to its end,
+//! `running` tells the metrics and the log.
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use slog::Logger;
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 mod batch;
+mod calls;
 mod cursors;
 mod database;
 mod query;
 mod reload;
 mod running;
+mod status;
 
+use calls::Calls;
 use cursors::Cursors;
 use running::Running;
+use status::Trouble;
 
+pub use calls::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
 pub use database::{Database, Shown};
+pub use status::{DatabaseStatus, Status};
 
-use super::metrics::{QueryFinished, Verdict};
+use super::metrics::{PoolRebuilt, QueryFinished, Verdict};
 use crate::caller::Caller;
 use crate::guard::Guard;
 use crate::guard::parser::Parser;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::page::{Format, Limits};
-use crate::postgres::pool::{Generation, Lease, Left, PoolStatus};
+use crate::postgres::pool::{Generation, Lease, Left};
 use crate::postgres::role::Finding;
 use crate::postgres::run::{Outcome, Reading, Statement};
 use crate::postgres::sql::Operation;
 use crate::progress::Progress;
-use crate::settings::{AccessMode, RoleCheck, Settings};
+use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
 #[derive(Debug, Clone, Message)]
@@ -114,11 +121,6 @@ pub struct ConfigChanged {
     pub new: Arc<Settings>,
 }
 
-/// Asks how the pool stands.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "PoolStatus")]
-pub struct Status;
-
 /// An answer, with what ran it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered<T> {
@@ -155,6 +157,11 @@ pub struct Executor {
     /// What calls and the operator name the database by.
     name: Arc<str>,
     generation: Arc<Generation>,
+    /// Notices when its database is back.
+    watch: Option<AbortOnDropHandle<()>>,
+    /// Those before it that still have a statement.
+    older: Vec<Weak<Generation>>,
+    trouble: Trouble,
     guard: Arc<Guard>,
     role_check: RoleCheck,
     /// What clients are told of the database.
@@ -163,11 +170,21 @@ pub struct Executor {
     log_parameters: bool,
     waiting_max: usize,
     cursors: Cursors,
+    calls: Calls,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
-    finished: Recipient<QueryFinished>,
+    metrics: MetricsReach,
     endings: TaskTracker,
     log: Logger,
+}
+
+/// The metrics, as an executor knows them.
+#[derive(Clone)]
+pub struct MetricsReach {
+    /// What has ended.
+    pub finished: Recipient<QueryFinished>,
+    /// What a reload has changed.
+    pub rebuilt: Recipient<PoolRebuilt>,
 }
 
 impl Executor {
@@ -181,7 +198,7 @@ impl Executor {
         name: &str,
         settings: &Settings,
         parser: Arc<Parser>,
-        finished: Recipient<QueryFinished>,
+        metrics: MetricsReach,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
@@ -192,6 +209,9 @@ impl Executor {
         Ok(Self {
             name: name.into(),
             generation: Arc::new(generation),
+            watch: None,
+            older: Vec::new(),
+            trouble: Trouble::default(),
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
             shown: watch::Sender::new(Shown { access, findings: [].into() }),
@@ -199,8 +219,9 @@ impl Executor {
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
+            calls: Calls::default(),
             reload: Rc::default(),
-            finished,
+            metrics,
             endings,
             log,
         })
@@ -252,14 +273,18 @@ impl Executor {
                 operation: Operation::of(&statement.sql),
                 began: Instant::now(),
                 waited: Duration::ZERO,
+                connected: None,
                 executed: Duration::ZERO,
+                encoded: Duration::ZERO,
                 rows: 0,
+                bytes: 0,
+                retries: 0,
                 verdict: Verdict::Cancelled,
                 generation: generation.number,
             },
             parameters: self.log_parameters.then(|| statement.parameters.clone()),
             executing_since: None,
-            finished: self.finished.clone(),
+            finished: self.metrics.finished.clone(),
             log: self.log.clone(),
         }
     }
@@ -272,6 +297,7 @@ impl Actor for Executor {
         let generation = self.generation.clone();
         let log = self.log.clone();
         let connections = generation.settings.pool_min_size;
+        self.watch = Some(generation.watch());
         if connections > 0 {
             self.check_role(false);
             // While the host shakes hands. A database that is not there yet is no reason not to serve.
@@ -281,14 +307,6 @@ impl Actor for Executor {
                 }
             });
         }
-    }
-}
-
-impl Handler<Status> for Executor {
-    type Result = MessageResult<Status>;
-
-    fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.generation.status())
     }
 }
 
@@ -328,15 +346,40 @@ async fn within<T>(
     tokio::time::timeout(after, work).await.unwrap_or(Err(QueryError::TimedOut { clock, after }))
 }
 
-/// Put a connection back if nothing runs on it any more; otherwise its drop cancels and closes it.
+/// `work` within the time that its call may take, if that says so.
+async fn within_the_call<T>(
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    match timeout {
+        Some(timeout) => within(Clock::Call, timeout, work).await,
+        None => work.await,
+    }
+}
+
+/// Put a connection back if nothing runs on it any more and it is still what was asked for; otherwise its drop cancels
+/// and closes it.
 fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
     match error {
-        Some(error) if error.is_lost_connection() => drop(lease),
+        Some(error) if error.is_lost_connection() => lease.lost(),
+        Some(QueryError::Rejected(rejection)) if is_primary_no_more(&lease, left, &rejection.sqlstate) => {
+            lease.astray()
+        }
+        // A connection exception, though the connection still speaks (a pooler's, for its own one).
+        Some(QueryError::Rejected(rejection)) if rejection.sqlstate.starts_with("08") => lease.lost(),
         None | Some(QueryError::Rejected(_) | QueryError::Refused { .. } | QueryError::Undecodable { .. }) => {
             lease.settle(left);
         }
         Some(_) => drop(lease),
     }
+}
+
+/// Whether a server that was to take writes has refused one as a standby does (read_only_sql_transaction): after a
+/// failover, connections to the old primary would be refused for as long as they live.
+fn is_primary_no_more(lease: &Lease, left: Left, sqlstate: &str) -> bool {
+    sqlstate == "25006"
+        && left == Left::by(AccessMode::ReadWrite)
+        && lease.generation().settings.target_session_attrs == TargetSessionAttrs::ReadWrite
 }
 
 /// How many rows a statement read or changed.

@@ -1,7 +1,8 @@
 //! The metrics aggregator: what ran, how long it took and what became of it.
 //!
-//! It holds a bounded history of finished statements and counts that never stop. It shows a statement's text only
-//! with its literals taken out.
+//! It hears of each statement and each call that has ended and of each reload, and keeps a bounded history and counts
+//! that never stop. It shows them to the tools (`history`), to the status page (`snapshot`, `latency`) and to
+//! Prometheus (`exposition`), and a statement's text only with its literals taken out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,8 +10,25 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 
+mod exposition;
+mod history;
+mod latency;
+mod snapshot;
+
+use exposition::Exposition;
+use history::History;
+use latency::Latencies;
+
+pub use exposition::{DatabaseGauges, Gauges};
+pub use history::{PerformanceSummary, SlowList, SlowQuery, Times, Totals};
+pub use latency::{Bucket, Latency, Point, ToolCalls};
+/// The media type of what [`Scrape`] is answered.
+pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+pub use snapshot::{MetricsSnapshot, Reload, Slow};
+
 use super::executor::ConfigChanged;
-use crate::postgres::sql::{Operation, normalised};
+use crate::postgres::sql::Operation;
+use crate::units::milliseconds;
 
 /// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -26,14 +44,22 @@ pub struct QueryFinished {
     pub sql: Arc<str>,
     /// What kind it is.
     pub operation: Operation,
-    /// When it was asked for.
+    /// When it was asked for; in a batch, when its turn came.
     pub began: Instant,
-    /// Waiting for a connection.
+    /// All that came before its connection was there: the guard's look at its text, waiting for a connection, opening it.
     pub waited: Duration,
+    /// Of that, opening the connection; `None` if one was there.
+    pub connected: Option<Duration>,
     /// From having the connection to the end.
     pub executed: Duration,
+    /// Of that, writing rows into the answer: the first 16 are measured, and then every 16th for 16.
+    pub encoded: Duration,
     /// Rows read, or changed.
     pub rows: u64,
+    /// Bytes of the answer's rows, as JSON.
+    pub bytes: u64,
+    /// How many times it was sent once more, because its connection was lost.
+    pub retries: u32,
     /// What became of it.
     pub verdict: Verdict,
     /// The pool's generation it ran on.
@@ -51,6 +77,8 @@ pub enum Verdict {
         sqlstate: Option<String>,
         /// The whole reason, for the log.
         why: String,
+        /// It was not let run: by the guard, or by what its role may do.
+        is_refusal: bool,
     },
     /// Nobody wanted the answer any more.
     Cancelled,
@@ -58,154 +86,170 @@ pub enum Verdict {
     NeverBegan,
 }
 
+/// Says that a call of a tool has ended, in whatever way. Sent by the session, once for each call.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CallFinished {
+    /// Which tool; `unknown` if there is none of that name.
+    pub tool: &'static str,
+    /// What became of it.
+    pub outcome: CallOutcome,
+    /// From the call to its answer, or to its end without one.
+    pub took: Duration,
+}
+
+macro_rules! outcomes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$what])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
+
+            /// Its name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// What became of a call.
+    CallOutcome {
+        /// It was answered.
+        Successful => "successful",
+        /// It came to run, and failed.
+        Failed => "failed",
+        /// The guard did not let its statement run.
+        Refused => "refused",
+        /// There were too many calls already, of the session or for the database.
+        Busy => "busy",
+        /// What it was called with does not fit.
+        InvalidArguments => "invalid_arguments",
+        /// There is no such tool.
+        UnknownTool => "unknown_tool",
+        /// Nobody wanted the answer any more.
+        Cancelled => "cancelled",
+    }
+}
+
+impl CallOutcome {
+    /// Whether it says something about how long calls take.
+    pub fn came_to_run(self) -> bool {
+        !matches!(self, Self::Busy | Self::InvalidArguments | Self::UnknownTool)
+    }
+}
+
+/// Says what became of a change of the settings' files. Sent by the config watcher.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ReloadFinished {
+    /// What became of it.
+    pub outcome: ReloadOutcome,
+    /// The keys that were changed, or why nothing was; never a secret.
+    pub what: String,
+}
+
+outcomes! {
+    /// What became of a change of the settings' files.
+    ReloadOutcome {
+        /// It is in force.
+        Applied => "applied",
+        /// It changes nothing.
+        Unchanged => "unchanged",
+        /// It cannot be used; what was in force still is.
+        Rejected => "rejected",
+    }
+}
+
+/// Says that a changed setting has a new pool, or that the old one had to stay. Sent by the executor.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PoolRebuilt {
+    /// Of which database.
+    pub database: Arc<str>,
+    /// The new generation, or why it could not be.
+    pub result: Result<u64, String>,
+}
+
 /// Asks how things have gone. Sent by the tool `performance_summary`.
-#[derive(Debug, Clone, Copy, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "PerformanceSummary")]
-pub struct Summary;
+pub struct Summary {
+    /// At these databases: those that the client may ask.
+    pub databases: Arc<[Arc<str>]>,
+}
 
 /// Asks for the slowest statements of the history. Sent by the tool `slow_queries`.
-#[derive(Debug, Clone, Copy, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "SlowList")]
 pub struct SlowQueries {
     /// Only those that took at least this long; the setting, if none is given.
     pub threshold: Option<Duration>,
     /// No more than this many.
     pub limit: usize,
+    /// Of these databases: those that the client may ask.
+    pub databases: Arc<[Arc<str>]>,
 }
 
-/// How things have gone since the server started. Times are of answered statements still in the history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PerformanceSummary {
-    /// When counting began.
-    pub since: SystemTime,
-    /// How long ago that was.
-    pub uptime: Duration,
-    /// Statements that have ended.
-    pub total: u64,
-    /// Of these, answered.
-    pub successful: u64,
-    /// Of these, failed.
-    pub failed: u64,
-    /// Of these, cancelled.
-    pub cancelled: u64,
-    /// Of the last 60 seconds.
-    pub queries_per_minute: u64,
-    /// Statements in the history.
-    pub history: usize,
-    /// How many it can hold.
-    pub history_max: usize,
-    /// Absent when the history holds no answered statement.
-    pub times: Option<Times>,
+/// Asks for all that the status page shows, of all databases. Sent by the page's side.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "MetricsSnapshot")]
+pub struct Snapshot;
+
+/// Asks for the text that Prometheus reads. Sent by the daemon's HTTP side.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "String")]
+pub struct Scrape {
+    /// What is not counted here.
+    pub gauges: Gauges,
 }
 
-impl PerformanceSummary {
-    /// Answered of all that ended, 0 to 1; `None` when nothing has.
-    pub fn success_rate(&self) -> Option<f64> {
-        (self.total > 0).then(|| self.successful as f64 / self.total as f64)
-    }
-}
+/// How many slow statements a snapshot has.
+const SLOW_MAX: usize = 20;
 
-/// Execution times and rows of the answered statements in the history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Times {
-    /// The arithmetic mean.
-    pub average: Duration,
-    /// Half took no longer (nearest rank).
-    pub median: Duration,
-    /// 95 of 100 took no longer (nearest rank).
-    pub p95: Duration,
-    /// The longest.
-    pub max: Duration,
-    /// The shortest.
-    pub min: Duration,
-    /// Rows a statement, on average.
-    pub average_rows: f64,
-}
-
-/// The slowest statements, slowest first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SlowList {
-    /// The threshold that was applied.
-    pub threshold: Duration,
-    /// Statements in the history that were looked at.
-    pub looked_at: usize,
-    /// Those at or over the threshold, before the limit.
-    pub over: usize,
-    /// The slowest of these.
-    pub queries: Vec<SlowQuery>,
-}
-
-/// One slow statement.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SlowQuery {
-    /// Its text without literals.
-    pub sql: String,
-    /// What kind it is.
-    pub operation: Operation,
-    /// Waiting for a connection.
-    pub waited: Duration,
-    /// Running.
-    pub executed: Duration,
-    /// Rows read or changed.
-    pub rows: u64,
-    /// What became of it: `successful`, `failed` or `cancelled`.
-    pub outcome: &'static str,
-    /// When it was asked for.
-    pub began: SystemTime,
-}
-
-/// How much of a statement is kept, in characters.
-const SQL_CHARS_MAX: usize = 1000;
-
-struct Entry {
-    shown: SlowQuery,
-    answered: bool,
-}
+/// How many reloads are remembered.
+const RELOADS_MAX: usize = 50;
 
 /// The actor.
 pub struct Metrics {
     /// By the calendar, and by the runtime's clock (which a test can move).
     since: (SystemTime, tokio::time::Instant),
-    history: VecDeque<Entry>,
-    history_max: usize,
-    slow_query_threshold: Duration,
-    successful: u64,
-    failed: u64,
-    cancelled: u64,
-    per_second: PerSecond,
+    history: History,
+    latencies: Latencies,
+    exposition: Exposition,
+    /// The newest first.
+    reloads: VecDeque<Reload>,
 }
 
 impl Metrics {
     /// Nothing recorded yet.
     pub fn new(settings: &crate::settings::MetricsSettings) -> Self {
+        let since = SystemTime::now();
         Self {
-            since: (SystemTime::now(), tokio::time::Instant::now()),
-            history: VecDeque::new(),
-            history_max: settings.history_max,
-            slow_query_threshold: settings.slow_query_threshold,
-            successful: 0,
-            failed: 0,
-            cancelled: 0,
-            per_second: PerSecond::default(),
+            since: (since, tokio::time::Instant::now()),
+            history: History::new(settings),
+            latencies: Latencies::new(),
+            exposition: Exposition::new(since),
+            reloads: VecDeque::new(),
         }
     }
 
-    fn times(&self) -> Option<Times> {
-        let answered = || self.history.iter().filter(|entry| entry.answered);
-        let mut times: Vec<Duration> = answered().map(|entry| entry.shown.executed).collect();
-        times.sort_unstable();
-        let count = times.len();
-        let rank = |of_hundred: usize| times[(count * of_hundred).div_ceil(100).max(1) - 1];
-        let (Some(&min), Some(&max)) = (times.first(), times.last()) else { return None };
-        let rows: u64 = answered().map(|entry| entry.shown.rows).sum();
-        Some(Times {
-            average: times.iter().sum::<Duration>() / u32::try_from(count).unwrap_or(u32::MAX),
-            median: rank(50),
-            p95: rank(95),
-            max,
-            min,
-            average_rows: rows as f64 / count as f64,
-        })
+    fn uptime(&self) -> Duration {
+        self.since.1.elapsed()
+    }
+
+    /// What comes again and again, as a pool that cannot be reached, stands there once, with its last time.
+    fn remember(&mut self, outcome: ReloadOutcome, what: String) {
+        let reload = Reload { at: SystemTime::now(), outcome: outcome.as_str(), what };
+        if self.reloads.front().is_some_and(|newest| (newest.outcome, &newest.what) == (reload.outcome, &reload.what)) {
+            self.reloads.pop_front();
+        }
+        self.reloads.truncate(RELOADS_MAX - 1);
+        self.reloads.push_front(reload);
     }
 }
 
@@ -217,53 +261,49 @@ impl Handler<QueryFinished> for Metrics {
     type Result = ();
 
     fn handle(&mut self, event: QueryFinished, _: &mut Context<Self>) {
-        let outcome = match event.verdict {
-            Verdict::Done => "successful",
-            Verdict::Failed { .. } => "failed",
-            Verdict::Cancelled => "cancelled",
-            Verdict::NeverBegan => return,
+        self.exposition.statement(&event);
+        self.history.record(event, self.uptime().as_secs());
+    }
+}
+
+impl Handler<CallFinished> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, call: CallFinished, _: &mut Context<Self>) {
+        self.exposition.call(&call);
+        let after = self.uptime();
+        self.latencies.record(&call, after);
+    }
+}
+
+impl Handler<ReloadFinished> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, reload: ReloadFinished, _: &mut Context<Self>) {
+        self.exposition.reload(reload.outcome);
+        self.remember(reload.outcome, reload.what);
+    }
+}
+
+impl Handler<PoolRebuilt> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, rebuilt: PoolRebuilt, _: &mut Context<Self>) {
+        self.exposition.rebuild(&rebuilt);
+        let database = &rebuilt.database;
+        let (outcome, what) = match &rebuilt.result {
+            Ok(generation) => (ReloadOutcome::Applied, format!("pool rebuilt: {database}, generation {generation}")),
+            Err(why) => (ReloadOutcome::Rejected, format!("pool not rebuilt: {database}: {why}")),
         };
-        match outcome {
-            "successful" => self.successful += 1,
-            "failed" => self.failed += 1,
-            _ => self.cancelled += 1,
-        }
-        self.per_second.count(self.since.1.elapsed().as_secs());
-        while self.history.len() >= self.history_max {
-            self.history.pop_front();
-        }
-        self.history.push_back(Entry {
-            answered: event.verdict == Verdict::Done,
-            shown: SlowQuery {
-                sql: normalised(&event.sql, SQL_CHARS_MAX),
-                operation: event.operation,
-                waited: event.waited,
-                executed: event.executed,
-                rows: event.rows,
-                outcome,
-                began: SystemTime::now() - event.began.elapsed(),
-            },
-        });
+        self.remember(outcome, what);
     }
 }
 
 impl Handler<Summary> for Metrics {
     type Result = MessageResult<Summary>;
 
-    fn handle(&mut self, _: Summary, _: &mut Context<Self>) -> Self::Result {
-        let uptime = self.since.1.elapsed();
-        MessageResult(PerformanceSummary {
-            since: self.since.0,
-            uptime,
-            total: self.successful + self.failed + self.cancelled,
-            successful: self.successful,
-            failed: self.failed,
-            cancelled: self.cancelled,
-            queries_per_minute: self.per_second.last_minute(uptime.as_secs()),
-            history: self.history.len(),
-            history_max: self.history_max,
-            times: self.times(),
-        })
+    fn handle(&mut self, asked: Summary, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.history.summary(&asked.databases, self.since.0, self.uptime()))
     }
 }
 
@@ -271,18 +311,32 @@ impl Handler<SlowQueries> for Metrics {
     type Result = MessageResult<SlowQueries>;
 
     fn handle(&mut self, asked: SlowQueries, _: &mut Context<Self>) -> Self::Result {
-        let threshold = asked.threshold.unwrap_or(self.slow_query_threshold);
-        let mut queries: Vec<SlowQuery> = self
-            .history
-            .iter()
-            .map(|entry| &entry.shown)
-            .filter(|query| query.executed >= threshold)
-            .cloned()
-            .collect();
-        queries.sort_by_key(|query| std::cmp::Reverse(query.executed));
-        let over = queries.len();
-        queries.truncate(asked.limit);
-        MessageResult(SlowList { threshold, looked_at: self.history.len(), over, queries })
+        MessageResult(self.history.slow(&asked.databases, asked.threshold, asked.limit))
+    }
+}
+
+impl Handler<Snapshot> for Metrics {
+    type Result = MessageResult<Snapshot>;
+
+    fn handle(&mut self, _: Snapshot, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(MetricsSnapshot {
+            totals: self.history.totals(),
+            latency: self.latencies.over_time(self.since.0, self.since.1.elapsed()),
+            tools: self.latencies.by_tool(),
+            slow: Slow {
+                threshold_ms: milliseconds(self.history.slow_threshold),
+                queries: self.history.slow_of_all(SLOW_MAX),
+            },
+            reloads: self.reloads.iter().cloned().collect(),
+        })
+    }
+}
+
+impl Handler<Scrape> for Metrics {
+    type Result = String;
+
+    fn handle(&mut self, asked: Scrape, _: &mut Context<Self>) -> String {
+        self.exposition.text(asked.gauges)
     }
 }
 
@@ -290,35 +344,6 @@ impl Handler<ConfigChanged> for Metrics {
     type Result = ();
 
     fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
-        self.history_max = change.new.metrics.history_max;
-        self.slow_query_threshold = change.new.metrics.slow_query_threshold;
-        let surplus = self.history.len().saturating_sub(self.history_max);
-        self.history.drain(..surplus);
-    }
-}
-
-/// How many statements ended in each of the last 60 seconds, whatever the history still holds.
-struct PerSecond {
-    /// The second a slot was last used for, and its count.
-    slots: [(u64, u64); 60],
-}
-
-impl Default for PerSecond {
-    fn default() -> Self {
-        Self { slots: [(0, 0); 60] }
-    }
-}
-
-impl PerSecond {
-    fn count(&mut self, second: u64) {
-        let slot = &mut self.slots[(second % 60) as usize];
-        if slot.0 != second {
-            *slot = (second, 0);
-        }
-        slot.1 += 1;
-    }
-
-    fn last_minute(&self, now: u64) -> u64 {
-        self.slots.iter().filter(|(second, _)| now - second < 60).map(|(_, count)| count).sum()
+        self.history.reload(&change.new.metrics);
     }
 }

@@ -8,13 +8,14 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use serde_json::{Map, Value};
 use slog::Logger;
 
 use super::executor::{ConfigChanged, Database};
-use super::metrics::{SlowQueries, Summary};
+use super::metrics::{CallFinished, CallOutcome, SlowQueries, Summary};
 use super::wanted::WhileWanted;
 use crate::caller::Caller;
 use crate::log::{debug, warn};
@@ -54,6 +55,8 @@ pub struct Session {
     caller: Caller,
     /// Those that it may ask. A call that names none means the first.
     databases: Arc<[Database]>,
+    /// Their names.
+    names: Arc<[Arc<str>]>,
     metrics: MetricsReach,
     defaults: Defaults,
     in_flight: Rc<Cell<usize>>,
@@ -69,6 +72,8 @@ pub struct MetricsReach {
     pub summary: Recipient<Summary>,
     /// What was slow.
     pub slow_queries: Recipient<SlowQueries>,
+    /// What has ended.
+    pub finished: Recipient<CallFinished>,
 }
 
 impl Session {
@@ -81,9 +86,11 @@ impl Session {
         log: &Logger,
     ) -> Self {
         let log = log.new(slog::o!("logger" => "session", "client" => caller.name.to_string()));
+        let names = databases.iter().map(|database| database.name.clone()).collect();
         Self {
             caller,
             databases,
+            names,
             metrics,
             defaults: Defaults::of(settings),
             in_flight: Rc::default(),
@@ -123,11 +130,19 @@ impl Handler<Call> for Session {
     type Result = WhileWanted<Result<Answer, CallError>>;
 
     fn handle(&mut self, call: Call, _: &mut Context<Self>) -> Self::Result {
+        let mut running = Running {
+            event: CallFinished { tool: "unknown", outcome: CallOutcome::Cancelled, took: Duration::ZERO },
+            began: Instant::now(),
+            finished: self.metrics.finished.clone(),
+        };
         let Some(tool) = tools::find(&call.tool) else {
+            running.event.outcome = CallOutcome::UnknownTool;
             let name = call.tool;
             return WhileWanted::new(async move { Err(CallError::UnknownTool { name }) });
         };
+        running.event.tool = tool.name;
         if self.in_flight.get() >= self.in_flight_max {
+            running.event.outcome = CallOutcome::Busy;
             warn!(self.log, "call refused: too many in flight"; "tool" => tool.name, "in_flight_max" => self.in_flight_max);
             let in_flight_max = self.in_flight_max;
             return WhileWanted::new(async move { Err(CallError::Busy { in_flight_max }) });
@@ -137,16 +152,20 @@ impl Handler<Call> for Session {
         let mut arguments = call.arguments;
         let Database { query, fetch, batch, .. } = match self.database(tool, &mut arguments) {
             Ok(database) => database.clone(),
-            Err(answer) => return WhileWanted::new(async move { Ok(answer) }),
+            Err(answer) => {
+                running.event.outcome = answer.outcome();
+                return WhileWanted::new(async move { Ok(answer) });
+            }
         };
-        let MetricsReach { summary, slow_queries } = self.metrics.clone();
-        let (caller, progress) = (self.caller.clone(), call.progress);
-        let reach = Reach { caller, progress, query, fetch, batch, summary, slow_queries };
+        let MetricsReach { summary, slow_queries, .. } = self.metrics.clone();
+        let (caller, databases, progress) = (self.caller.clone(), self.names.clone(), call.progress);
+        let reach = Reach { caller, databases, progress, query, fetch, batch, summary, slow_queries };
         let work = (tool.call)(reach, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let answer = work.await;
-            drop(place);
+            running.event.outcome = answer.outcome();
+            drop((place, running));
             Ok(if data_boundary { boundary::around(answer) } else { answer })
         })
     }
@@ -159,6 +178,20 @@ impl Handler<ConfigChanged> for Session {
         self.defaults = Defaults::of(&change.new);
         self.in_flight_max = change.new.limits.in_flight_max;
         self.data_boundary = change.new.data_boundary;
+    }
+}
+
+/// A call under way. Whatever becomes of it, its drop tells the metrics, once.
+struct Running {
+    event: CallFinished,
+    began: Instant,
+    finished: Recipient<CallFinished>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.event.took = self.began.elapsed();
+        self.finished.do_send(self.event.clone());
     }
 }
 

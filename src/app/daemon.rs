@@ -5,7 +5,7 @@
 //! signal ends the process at once. SIGHUP has the settings read again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
 use rmcp::ServerHandler;
@@ -21,8 +21,9 @@ use crate::actors::executor::Status;
 use crate::actors::reception::Reception;
 use crate::http::client::Client;
 use crate::http::gate::Gate;
-use crate::http::listener::{self, Listener, Serving};
+use crate::http::listener::{Listener, Serving};
 use crate::http::routes;
+use crate::http::seen::Seen;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::http::{Mcp, server};
 use crate::mcp::sessions::Sessions;
@@ -71,25 +72,41 @@ where
     let rules = reception.rules();
     let reception = start_vital(reception, &system.lost);
     system.listeners.push(reception.clone().recipient());
-    let config_watcher = system.watch(&loaded, inputs, Some(log_control), &log);
+    let config_watcher = system.watch(&loaded, inputs, Some(log_control.clone()), &log);
 
     let sessions = Arc::new(Sessions::new(http.session_timeout));
     let gate = Arc::new(Gate::new(reception.recipient(), rules.clone(), sessions.clone(), &log));
+    let is_tls = http.tls.is_some();
+    let urls: Vec<String> = listeners.iter().map(|listener| listener.url(is_tls)).collect();
+    for url in &urls {
+        info!(log, "listening"; "url" => url);
+    }
     let each = {
         let stopping = stopping.clone();
         move |client: &Arc<Client>| serve(client, &stopping)
     };
-    let protocol = Mcp::new(each, sessions, settings.limits.line_bytes_max, stopping.clone());
+    let protocol = Mcp::new(each, sessions.clone(), settings.limits.line_bytes_max, stopping.clone());
     let connections = TaskTracker::new();
+    let seen = Arc::new(Seen {
+        databases: system.watched(),
+        snapshot: system.metrics.clone().recipient(),
+        scrape: system.metrics.clone().recipient(),
+        sessions,
+        connections: connections.clone(),
+        recent_lines: Box::new(move || log_control.recent()),
+        urls,
+        started: (SystemTime::now(), Instant::now()),
+        gate: gate.clone(),
+        log: log.new(slog::o!("logger" => "http")),
+    });
     let serving = Serving {
-        router: routes::router(gate, protocol),
+        router: routes::protocol(gate, protocol).merge(routes::seen(seen)),
         rules,
         places: Arc::new(Semaphore::new(http.connections_max)),
         stopping: stopping.clone(),
         connections: connections.clone(),
         log: log.new(slog::o!("logger" => "http")),
     };
-    listener::announce(&listeners, http.tls.is_some(), &log);
     for listener in listeners {
         tokio::spawn(serving.clone().accept(listener));
     }

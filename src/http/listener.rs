@@ -26,7 +26,7 @@ use tower_service::Service as _;
 
 use super::gate::Connection;
 use crate::actors::reception::Rules;
-use crate::log::{debug, info, warn};
+use crate::log::{debug, warn};
 use crate::settings::Address;
 
 /// How long a connection may be without a request, and a request's head may take.
@@ -195,12 +195,5 @@ impl Serving {
                 debug!(log, "connection ended"; "why" => error.to_string());
             }
         });
-    }
-}
-
-/// Say where it listens.
-pub fn announce(listeners: &[Listener], is_tls: bool, log: &Logger) {
-    for listener in listeners {
-        info!(log, "listening"; "url" => listener.url(is_tls));
     }
 }

@@ -4,6 +4,7 @@
 //! and not for each line. When nobody reads stderr it is the thread that waits; past a bound the next lines are
 //! dropped, counted, and told of once there is room.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 /// How many bytes may wait to be written.
 const WAITING_BYTES_MAX: usize = 8 << 20;
+
+/// How many of the last lines are kept for whoever asks, and how many bytes.
+const RECENT_LINES_MAX: usize = 200;
+const RECENT_BYTES_MAX: usize = 256 << 10;
 
 /// How long the thread pauses after it has written.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -31,6 +36,7 @@ struct Shared {
     /// All is written.
     written: Condvar,
     file: Mutex<Option<(PathBuf, File)>>,
+    recent: Mutex<Recent>,
 }
 
 #[derive(Default)]
@@ -63,7 +69,14 @@ impl Lines {
             filled: Condvar::new(),
             written: Condvar::new(),
             file: Mutex::default(),
+            recent: Mutex::default(),
         }))
+    }
+
+    /// The last lines that were written, the newest first, each without its end. What was put in the last few
+    /// milliseconds may not be among them.
+    pub(super) fn recent(&self) -> Vec<Vec<u8>> {
+        lock(&self.0.recent).lines.iter().rev().cloned().collect()
     }
 
     /// Put a line; `lost` makes the line that tells of so many that were dropped.
@@ -135,6 +148,8 @@ impl Shared {
             state.is_writing = true;
             let lines = std::mem::take(&mut state.waiting);
             drop(state);
+            // Here and not where lines are put: whoever logs pays nothing for it.
+            lock(&self.recent).add(&lines);
             // A line that cannot be written (a full disk, a host that has closed stderr) is lost, and nothing else is.
             let _ = io::stderr().write_all(&lines);
             if let Some((_, file)) = &mut *lock(&self.file) {
@@ -151,9 +166,50 @@ impl Shared {
     }
 }
 
+/// The last lines.
+#[derive(Default)]
+struct Recent {
+    /// The oldest first.
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// Keep the last of these lines. One that would take all the room is left out.
+    fn add(&mut self, lines: &[u8]) {
+        let lines: Vec<_> = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let last = &lines[lines.len().saturating_sub(RECENT_LINES_MAX)..];
+        for line in last.iter().filter(|line| line.len() <= RECENT_BYTES_MAX) {
+            self.bytes += line.len();
+            self.lines.push_back(line.to_vec());
+            while self.lines.len() > RECENT_LINES_MAX || self.bytes > RECENT_BYTES_MAX {
+                self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept_within_their_bounds() {
+        let mut recent = Recent::default();
+        let kept = |recent: &Recent| recent.lines.iter().map(|line| line.len()).collect::<Vec<_>>();
+        recent.add(b"a\nbb\n");
+        recent.add(b"ccc\n");
+        assert_eq!(kept(&recent), [1, 2, 3]);
+        recent.add(&[b'x'; RECENT_BYTES_MAX + 1]);
+        assert_eq!(kept(&recent), [1, 2, 3], "one that is too long costs no other its place");
+        recent.add(&[b'x'; RECENT_BYTES_MAX - 3]);
+        assert_eq!(kept(&recent), [3, RECENT_BYTES_MAX - 3]);
+        for _ in 0..3 {
+            recent.add("dddd\n".repeat(RECENT_LINES_MAX + 50).as_bytes());
+            assert_eq!(kept(&recent), [4; RECENT_LINES_MAX]);
+            assert_eq!(recent.bytes, 4 * RECENT_LINES_MAX);
+        }
+    }
 
     #[test]
     fn lines_that_nobody_takes_are_bounded_and_those_lost_are_told_of_when_there_is_room() {

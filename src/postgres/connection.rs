@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::future::join;
@@ -34,6 +35,8 @@ const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
 
 /// One connection to PostgreSQL.
 pub struct Connection {
+    /// How long it took to open it, everything included; whoever opens it says so.
+    pub opened_in: Duration,
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
@@ -136,7 +139,13 @@ impl Connection {
         let client = lent(&parts).client();
         let (told, check) = join(client.batch_execute(&format!("ROLLBACK; {session}")), client.prepare(CHECK)).await;
         told?;
-        Ok(Self { check: check?, questions: OnceCell::new(), parts, prepared: Mutex::default() })
+        Ok(Self {
+            opened_in: Duration::ZERO,
+            check: check?,
+            questions: OnceCell::new(),
+            parts,
+            prepared: Mutex::default(),
+        })
     }
 
     /// The guard's questions to the catalogs; `prepare` makes them when they are needed first.

@@ -37,6 +37,8 @@ pub enum QueryError {
         /// How long it was set to.
         after: Duration,
     },
+    /// An operator of this server wanted it to end.
+    Cancelled,
     /// PostgreSQL could not be reached, or the connection was lost under the statement.
     Unavailable {
         /// What was being done and why it failed, without host and user.
@@ -268,11 +270,14 @@ impl QueryError {
         }
     }
 
-    /// Whether the connection is gone: by our own eyes, or by the backend's last words.
+    /// Whether the connection is gone: by our own eyes, or by the backend's last words (manual, appendix A: 57P01 to 57P05
+    /// are an administrator's shutdown, a crash, a start or stop, a dropped database and an idle session's end).
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Rejected(rejection) => matches!(&*rejection.severity, "FATAL" | "PANIC"),
+            Self::Rejected(rejection) => {
+                matches!(&*rejection.severity, "FATAL" | "PANIC") || rejection.sqlstate.starts_with("57P0")
+            }
             _ => false,
         }
     }
@@ -287,7 +292,7 @@ impl QueryError {
     /// Whether the same call may succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Undecodable { .. } => false,
+            Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled => false,
             Self::Busy { .. } => true,
             Self::TimedOut { clock, .. } => matches!(clock, Clock::PoolWait | Clock::Connect),
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
@@ -307,6 +312,9 @@ impl QueryError {
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \
                  Try again in a moment with fewer calls at once."
             ),
+            Self::Cancelled => "The call was cancelled by an operator of this server, in PostgreSQL too. \
+                                Do not repeat it as it was: narrow it, or ask the operator."
+                .to_owned(),
             Self::TimedOut { clock, after } => {
                 let setting = clock.setting();
                 match clock {

@@ -7,32 +7,31 @@
 //! A [`Lease`] ends in one of two ways. [`Lease::settle`] puts the connection back, clean. Dropping it before that, by
 //! a cancelled call, a timeout or a panic, cancels the statement in PostgreSQL and throws the connection away, because
 //! a cancellation that arrives late must never hit the next statement. In both the pool's place stays taken until the
-//! backend is idle or gone, so there are never more backends than the pool is large.
+//! backend is idle or gone, so there are never more backends than the pool is large. Who may take a place is decided
+//! before the pool is asked, in `turns`, so nobody waits in the pool.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType};
-use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
+use deadpool::managed::{self, PoolError, TimeoutType};
 use futures_util::future::join;
 use slog::Logger;
-use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::Connection;
+use super::dial::Manager;
 use super::error::{Clock, Phase, QueryError, causes};
+use super::health::Health;
 use super::role::{self, Finding};
 use super::run::Place;
 use super::tls;
-use crate::log::{debug, info, warn};
-use crate::settings::{AccessMode, PostgresSettings, SslMode, TargetSessionAttrs};
+use super::turns::{Full, Turn, Turns};
+use crate::log::{info, warn};
+use crate::settings::{AccessMode, PostgresSettings};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with other commands.
@@ -52,7 +51,11 @@ pub struct Generation {
     pub settings: Arc<PostgresSettings>,
     /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
     pub access: AccessMode,
-    pool: Pool,
+    pub(super) pool: Pool,
+    pub(super) turns: Arc<Turns>,
+    /// By what name this server waits for its own turns; no client has it.
+    pub(super) ourselves: Arc<str>,
+    pub(super) health: Arc<Health>,
     /// What the role may do too much of, once that was asked.
     role: Mutex<Option<Arc<[Finding]>>>,
     /// Whether somebody has asked, or is asking.
@@ -64,6 +67,10 @@ pub struct Generation {
     endings: TaskTracker,
     log: Logger,
 }
+
+type Pool = managed::Pool<Manager>;
+
+type Object = managed::Object<Manager>;
 
 /// How a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,21 +114,21 @@ impl Generation {
         )
         .into();
         let log = log.new(slog::o!("generation" => number));
-        let dial = Dial { tls: tls.clone(), log: log.clone() };
-        let dialling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let driver = deadpool_postgres::Manager::from_connect(config(&settings), dial, dialling);
-        let pool = Pool::builder(Manager { driver, session: session.clone() })
+        let pool = Pool::builder(Manager::new(&settings, tls.clone(), session.clone(), &log))
             .max_size(settings.pool_size)
-            .wait_timeout(Some(settings.pool_wait_timeout))
             .create_timeout(Some(settings.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
+        let health = Arc::new(Health::new(target(&settings), &log));
         Ok(Self {
             number,
-            settings,
             access,
             pool,
+            turns: Turns::new(settings.pool_size),
+            ourselves: "".into(),
+            health,
+            settings,
             role: Mutex::default(),
             role_checked: AtomicBool::new(false),
             tls,
@@ -131,19 +138,39 @@ impl Generation {
         })
     }
 
-    /// A connection for one call.
+    /// A connection for one call of that client, when it is its turn.
     ///
     /// # Errors
-    /// None became free, or none could be opened, in time. Which it may be that has died in the pool unseen: the first
-    /// statement on it tells.
-    pub async fn lease(self: &Arc<Self>, waiting_max: usize) -> Result<Lease, QueryError> {
-        let status = self.pool.status();
-        let would_wait = status.available == 0 && status.size >= status.max_size;
-        if would_wait && status.waiting >= waiting_max {
-            return Err(QueryError::Busy { waiting_max });
+    /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
+    /// Which it may be that has died in the pool unseen: the first statement on it tells.
+    pub async fn lease(self: &Arc<Self>, client: &Arc<str>, waiting_max: usize) -> Result<Lease, QueryError> {
+        let turn = match self.turns.take_free() {
+            Some(turn) => turn,
+            None => self.turn(client, waiting_max).await?,
+        };
+        match self.pool.get().await {
+            Ok(connection) => {
+                if Object::metrics(&connection).recycle_count == 0 {
+                    self.health.opened();
+                }
+                let held = Some(Held { connection, turn });
+                Ok(Lease { held, ending: self.endings.token(), generation: self.clone() })
+            }
+            Err(error) => {
+                let error = self.why_no_lease(&error);
+                self.health.has_not_opened(&error, &self.settings, self.pool.status().size);
+                Err(error)
+            }
         }
-        let connection = self.pool.get().await.map_err(|error| self.why_no_lease(&error))?;
-        Ok(Lease { connection: Some(connection), ending: self.endings.token(), generation: self.clone() })
+    }
+
+    async fn turn(&self, client: &Arc<str>, waiting_max: usize) -> Result<Turn, QueryError> {
+        let after = self.settings.pool_wait_timeout;
+        match tokio::time::timeout(after, self.turns.take(client, waiting_max)).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(Full)) => Err(QueryError::Busy { waiting_max }),
+            Err(_) => Err(QueryError::TimedOut { clock: Clock::PoolWait, after }),
+        }
     }
 
     /// Open connections until there are `count` (at least one), so that the first calls need not.
@@ -151,7 +178,8 @@ impl Generation {
     /// # Errors
     /// Why the first of them could not be opened.
     pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
-        let leases = (0..count.max(1)).map(|_| self.lease(usize::MAX));
+        let _others_wait = self.health.one_at_a_time().await;
+        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX));
         let opened = futures_util::future::join_all(leases).await;
         let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
         for lease in opened.into_iter().flatten() {
@@ -174,7 +202,7 @@ impl Generation {
         if !anew && let Some(findings) = &*known() {
             return Ok(findings.clone());
         }
-        let lease = self.lease(usize::MAX).await?;
+        let lease = self.lease(&self.ourselves, usize::MAX).await?;
         let asked = role::findings(lease.connection().client(), self.access);
         let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
         let found =
@@ -194,7 +222,7 @@ impl Generation {
             size_max: status.max_size,
             size: status.size,
             idle: status.available,
-            waiting: status.waiting,
+            waiting: self.turns.waiting(),
         }
     }
 
@@ -205,9 +233,6 @@ impl Generation {
 
     fn why_no_lease(&self, error: &PoolError<tokio_postgres::Error>) -> QueryError {
         match error {
-            PoolError::Timeout(TimeoutType::Wait) => {
-                QueryError::TimedOut { clock: Clock::PoolWait, after: self.settings.pool_wait_timeout }
-            }
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                 QueryError::TimedOut { clock: Clock::Connect, after: self.settings.connect_timeout }
             }
@@ -235,124 +260,6 @@ fn target(settings: &PostgresSettings) -> String {
         .map(|(at, host)| format!("{host}:{}", settings.ports.get(at).or(settings.ports.first()).unwrap_or(&5432)))
         .collect();
     format!("{}@{}/{}", settings.user, hosts.join(","), settings.database)
-}
-
-fn config(settings: &PostgresSettings) -> Config {
-    let mut config = Config::new();
-    for host in &settings.hosts {
-        config.host(host);
-    }
-    for &port in &settings.ports {
-        config.port(port);
-    }
-    config
-        .dbname(&settings.database)
-        .user(&settings.user)
-        .application_name(&settings.application_name)
-        .connect_timeout(settings.connect_timeout)
-        .ssl_mode(ssl_mode(settings))
-        .target_session_attrs(match settings.target_session_attrs {
-            TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
-            TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
-            TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
-        });
-    if let Some(password) = &settings.password {
-        config.password(password.expose());
-    }
-    if let Some(options) = &settings.options {
-        config.options(options);
-    }
-    config
-}
-
-fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
-    use tokio_postgres::config::SslMode as Driver;
-    // Like libpq: there is no TLS on a Unix socket, whatever the mode.
-    if settings.hosts.iter().all(|host| host.starts_with('/')) {
-        return Driver::Disable;
-    }
-    match settings.ssl_mode {
-        SslMode::Disable => Driver::Disable,
-        SslMode::Prefer => Driver::Prefer,
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Driver::Require,
-    }
-}
-
-type Pool = managed::Pool<Manager>;
-
-type Object = managed::Object<Manager>;
-
-/// What makes the pool's connections.
-struct Manager {
-    driver: deadpool_postgres::Manager,
-    /// What every connection is told first.
-    session: Arc<str>,
-}
-
-impl managed::Manager for Manager {
-    type Type = Connection;
-    type Error = tokio_postgres::Error;
-
-    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
-        Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await
-    }
-
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
-        if connection.client().is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
-    }
-}
-
-/// How the driver opens a connection, with its events in our log.
-struct Dial {
-    tls: MakeRustlsConnect,
-    log: Logger,
-}
-
-type Dialling<'a> =
-    Pin<Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
-
-impl Connect for Dial {
-    fn connect(&self, config: &Config) -> Dialling<'_> {
-        let mut config = config.clone();
-        Box::pin(async move {
-            let began = Instant::now();
-            let connected = match config.connect(self.tls.clone()).await {
-                // libpq's "prefer": if TLS does not come about, then without.
-                Err(error)
-                    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
-                        && error.to_string().contains("TLS") =>
-                {
-                    config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
-                }
-                other => other,
-            };
-            let (client, mut connection) = connected?;
-            let version = connection.parameter("server_version").unwrap_or("?").to_owned();
-            let log = self.log.clone();
-            let task = tokio::spawn(async move {
-                loop {
-                    match poll_fn(|context| connection.poll_message(context)).await {
-                        Some(Ok(AsyncMessage::Notice(notice))) => {
-                            debug!(log, "notice from PostgreSQL";
-                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => {
-                            warn!(log, "connection lost"; "why" => causes(&error));
-                            return;
-                        }
-                        None => {
-                            debug!(log, "connection closed");
-                            return;
-                        }
-                    }
-                }
-            });
-            info!(self.log, "connection opened";
-                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-            Ok((client, task))
-        })
-    }
 }
 
 /// What a call may have left on its connection.
@@ -383,10 +290,25 @@ impl Left {
 /// One connection, for one call.
 pub struct Lease {
     /// Present until the lease ends.
-    connection: Option<Object>,
+    held: Option<Held>,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
     generation: Arc<Generation>,
+}
+
+/// A connection and its place in the pool. Dropped, the connection is back before the place is given away.
+struct Held {
+    connection: Object,
+    turn: Turn,
+}
+
+impl Held {
+    /// Close the connection.
+    fn throw_away(self) {
+        let Self { connection, turn } = self;
+        drop(Object::take(connection));
+        drop(turn);
+    }
 }
 
 impl Lease {
@@ -394,7 +316,13 @@ impl Lease {
     pub fn connection(&self) -> &Connection {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
         #[allow(clippy::expect_used)]
-        self.connection.as_ref().expect("a lease that has not ended has its connection")
+        &self.held.as_ref().expect("a lease that has not ended has its connection").connection
+    }
+
+    /// How long it took to open the connection, if that was done for this lease.
+    pub fn opened_in(&self) -> Option<Duration> {
+        let connection = &self.held.as_ref()?.connection;
+        Object::metrics(connection).recycled.is_none().then_some(connection.opened_in)
     }
 
     /// The connection, as a place to run statements.
@@ -411,36 +339,53 @@ impl Lease {
     /// The call is over and no statement runs: clean the connection of what may be left on it and put it back. Nobody
     /// waits for that.
     pub fn settle(mut self, left: Left) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(held) = self.held.take() else { return };
+        let generation = self.generation.clone();
         if left == Left::Nothing {
+            generation.health.answered();
             return;
         }
-        let generation = self.generation.clone();
         self.ending.task_tracker().spawn(async move {
-            if generation.pool.status().waiting == 0 {
+            if generation.turns.waiting() == 0 {
                 // The runtime comes back to this when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let why = match tokio::time::timeout(CLEAN_GRACE, clean(&connection, left, &generation.session)).await {
-                Ok(Ok(true)) => return,
+            let cleaning = clean(&held.connection, left, &generation.session);
+            let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
+                Ok(Ok(true)) => {
+                    generation.health.answered();
+                    return;
+                }
                 Ok(Ok(false)) => "a prepared statement was left on it".to_owned(),
                 Ok(Err(error)) => causes(&error),
                 // A fetch whose rows nobody wants any more is still under way.
                 Err(_) => {
-                    cancel(connection, &generation).await;
+                    cancel(held, &generation).await;
                     return;
                 }
             };
-            if !connection.client().is_closed() {
+            if !held.connection.client().is_closed() {
                 warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
-            drop(Object::take(connection));
+            held.throw_away();
         });
     }
 
     /// Nothing was sent: put the connection back as it is.
-    fn unused(mut self) {
-        drop(self.connection.take());
+    pub(super) fn unused(mut self) {
+        drop(self.held.take());
+    }
+
+    /// The connection was lost under its call: it is thrown away, and whether the others are of use is to be asked.
+    pub fn lost(self) {
+        self.generation.health.doubt();
+    }
+
+    /// What this connection leads to is not what was asked for any more: neither it nor those that are idle are used again.
+    pub fn astray(self) {
+        let idle = self.generation.pool.retain(|_, _| false).removed.len();
+        warn!(self.generation.log, "no primary any more, connections thrown away"; "idle" => idle);
+        self.lost();
     }
 }
 
@@ -460,21 +405,22 @@ async fn clean(connection: &Connection, left: Left, session: &str) -> Result<boo
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(held) = self.held.take() else { return };
         // Without a runtime the process ends before this call could: closing the connection is all there is to do.
-        if tokio::runtime::Handle::try_current().is_err() || connection.client().is_closed() {
-            drop(Object::take(connection));
+        if tokio::runtime::Handle::try_current().is_err() || held.connection.client().is_closed() {
+            self.generation.health.doubt();
+            held.throw_away();
             return;
         }
         let generation = self.generation.clone();
-        self.ending.task_tracker().spawn(async move { cancel(connection, &generation).await });
+        self.ending.task_tracker().spawn(async move { cancel(held, &generation).await });
     }
 }
 
 /// Cancel what runs on a connection, wait until its backend is idle, and throw it away.
-async fn cancel(connection: Object, generation: &Generation) {
+async fn cancel(held: Held, generation: &Generation) {
     let began = Instant::now();
-    let client = connection.client();
+    let client = held.connection.client();
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {
             warn!(generation.log, "cancel request failed"; "why" => causes(&error));
@@ -484,5 +430,5 @@ async fn cancel(connection: Object, generation: &Generation) {
     });
     let in_time = cancelled.await.is_ok();
     info!(generation.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
-    drop(Object::take(connection));
+    held.throw_away();
 }

@@ -24,6 +24,7 @@ use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
 use super::params;
 use super::pool::Left;
 use super::reader::Reader;
+use super::sampled::Sampled;
 use crate::guard::{Cleared, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
@@ -69,6 +70,8 @@ pub struct Marks {
     pub begun: Cell<bool>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
+    /// Writing its rows into the answer.
+    pub encoding: Sampled,
 }
 
 /// What was read of a statement.

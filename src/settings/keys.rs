@@ -149,7 +149,7 @@ pub const KEYS: &[Key] = &[
         "MCP_MAX_WAITING",
         Kind::Whole(0, 100_000),
         "1000",
-        "Calls waiting for a connection at most; the next is refused at once",
+        "Calls waiting for a connection at most; past that, one of the client that has the most is refused at once",
     ),
     key(
         "MCP_MAX_CURSORS",

@@ -1,8 +1,8 @@
-//! What `check-config` prints.
+//! What `check-config` prints, and which settings a reload has changed.
 
 use std::fmt::Write as _;
 
-use super::Loaded;
+use super::{Effective, Loaded, Settings};
 
 /// Every key with its value and its source, the files that are followed, and the warnings; secrets are stars.
 pub fn report(loaded: &Loaded) -> String {
@@ -23,4 +23,22 @@ pub fn report(loaded: &Loaded) -> String {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
+}
+
+/// The keys whose values differ, and `a password` for those that are not shown. No value, so that none can be a secret.
+pub fn changed(old: (&Settings, &[Effective]), new: (&Settings, &[Effective])) -> Vec<String> {
+    let others = |one: &Effective, all: &[Effective]| {
+        !all.iter().any(|other| (&other.key, &other.value) == (&one.key, &one.value))
+    };
+    let mut keys: Vec<String> = new.1.iter().filter(|one| others(one, old.1)).map(|one| one.key.clone()).collect();
+    // A key that a further database's table has no more.
+    let gone = old.1.iter().filter(|one| !new.1.iter().any(|other| other.key == one.key));
+    keys.extend(gone.map(|one| one.key.clone()));
+    let passwords = |settings: &Settings| -> Vec<_> {
+        settings.databases().filter_map(|name| Some(settings.database(name)?.0.password.clone())).collect()
+    };
+    if passwords(old.0) != passwords(new.0) && !keys.iter().any(|key| key.contains("PASSWORD")) {
+        keys.push("a password".to_owned());
+    }
+    keys
 }

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::postgres::error::{Clock, Phase, QueryError};
 
-/// `kind` (`rejected`, `refused`, `undecodable`, `busy`, `timed_out`, `unavailable`), `phase` (`wait`, `connect`, `begin`, `parse`,
+/// `kind` (`rejected`, `refused`, `undecodable`, `busy`, `cancelled`, `timed_out`, `unavailable`; or `ending` alone, with
+/// no error of the database: the server is ending), `phase` (`wait`, `connect`, `begin`, `parse`,
 /// `execute`, `fetch`, `encode`, `end`), `retryable` (whether the same call may succeed later), and of a rejection the fields of
 /// PostgreSQL's error that it has. What is unknown is absent.
 pub(super) fn facts(error: &QueryError) -> Value {
@@ -25,6 +26,7 @@ pub(super) fn facts(error: &QueryError) -> Value {
             put("kind", json!("busy"));
             put("phase", json!(Phase::Wait.as_str()));
         }
+        QueryError::Cancelled => put("kind", json!("cancelled")),
         QueryError::TimedOut { clock, after } => {
             put("kind", json!("timed_out"));
             let phase = match clock {

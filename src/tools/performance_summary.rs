@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::arguments;
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{PerformanceSummary, Summary};
+use crate::units::rfc3339;
 
 pub(super) const TOOL: Tool = Tool {
     name: "performance_summary",
@@ -45,14 +46,14 @@ async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
     if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
         return answer;
     }
-    match reach.summary.send(Summary).await {
+    match reach.summary.send(Summary { databases: reach.databases }).await {
         Ok(summary) => answer(&summary),
         Err(error) => super::gone(&error),
     }
 }
 
 fn answer(summary: &PerformanceSummary) -> Answer {
-    let since = super::rfc3339(summary.since);
+    let since = rfc3339(summary.since);
     let times = summary.times.as_ref();
     let ms = |duration: Option<std::time::Duration>| duration.map_or(Value::Null, super::milliseconds);
     let structured = json!({

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Whole, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{SlowList, SlowQueries};
+use crate::units::rfc3339;
 
 /// How many are listed when the call does not say, and at most.
 const LIMIT: (usize, usize) = (10, 100);
@@ -58,6 +59,7 @@ fn output() -> Value {
                     "type": "object",
                     "properties": {
                         "query": {"type": "string"},
+                        "database": {"type": "string"},
                         "operation": {"type": "string"},
                         "execution_ms": {"type": "number"},
                         "wait_ms": {"type": "number"},
@@ -65,7 +67,7 @@ fn output() -> Value {
                         "outcome": {"type": "string", "enum": ["successful", "failed", "cancelled"]},
                         "started": {"type": "string"},
                     },
-                    "required": ["query", "operation", "execution_ms", "wait_ms", "rows", "outcome", "started"],
+                    "required": ["query", "database", "operation", "execution_ms", "wait_ms", "rows", "outcome", "started"],
                 },
             },
         },
@@ -87,7 +89,7 @@ async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
     if !(1..=LIMIT.1).contains(&limit) {
         return Answer::error(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
     }
-    match reach.slow_queries.send(SlowQueries { threshold, limit }).await {
+    match reach.slow_queries.send(SlowQueries { threshold, limit, databases: reach.databases }).await {
         Ok(list) => answer(&list),
         Err(error) => super::gone(&error),
     }
@@ -116,12 +118,13 @@ fn answer(list: &SlowList) -> Answer {
         text.push_str(&format!("{execution} | {} | {} | {}\n", query.rows, query.outcome, query.sql));
         queries.push(json!({
             "query": query.sql,
+            "database": query.database,
             "operation": query.operation.as_str(),
             "execution_ms": execution,
             "wait_ms": super::milliseconds(query.waited),
             "rows": query.rows,
             "outcome": query.outcome,
-            "started": super::rfc3339(query.began),
+            "started": rfc3339(query.began),
         }));
     }
     let structured = json!({

@@ -40,6 +40,11 @@ impl<M: Message> Script<M> {
         asked.expect("the recipient is gone")
     }
 
+    /// A message that has come already.
+    pub fn heard(&mut self) -> Option<Asked<M>> {
+        self.0.try_recv().ok()
+    }
+
     /// Whether nothing has been heard since the last message taken.
     pub fn is_silent(&mut self) -> bool {
         self.0.is_empty()

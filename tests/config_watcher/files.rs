@@ -44,7 +44,7 @@ impl World {
         });
         let (recipient, changes) = scripted();
         let (log, lines) = heard();
-        let watcher = ConfigWatcher::new(&loaded, load, vec![recipient], None, &log).start();
+        let watcher = ConfigWatcher::new(&loaded, load, vec![recipient], scripted().0, None, &log).start();
         loads.recv().await.unwrap();
         Self { folder, changes, lines, _watcher: watcher }
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use mcp_server_postgres::actors::config_watcher::{ConfigWatcher, FilesTouched};
 use mcp_server_postgres::actors::executor::ConfigChanged;
-use mcp_server_postgres::settings::{Loaded, SettingsError, WatchedFile};
+use mcp_server_postgres::actors::metrics::{ReloadFinished, ReloadOutcome};
+use mcp_server_postgres::settings::{Effective, Loaded, SettingsError, WatchedFile};
 use slog::Level;
 use tokio::sync::{Mutex as Gate, mpsc};
 use tokio::time::{Instant, advance, pause, sleep};
@@ -33,7 +34,11 @@ fn load(text: Option<&str>) -> Result<Loaded, SettingsError> {
     Ok(Loaded {
         settings: settings_with(|settings| settings.limits.rows_max = rows_max),
         warnings: text.filter(|text| text.contains("odd")).map(|_| "that is odd".to_owned()).into_iter().collect(),
-        origins: Vec::new(),
+        origins: vec![Effective {
+            key: "MCP_MAX_ROWS".to_owned(),
+            value: rows_max.to_string(),
+            source: text.map_or("default", |_| "app/.env line 1").to_owned(),
+        }],
         files: vec![WatchedFile { path: PathBuf::from("app/.env"), text: text.map(str::to_owned) }],
     })
 }
@@ -46,6 +51,7 @@ struct World {
     /// Whoever holds it keeps a load from ending.
     gate: Arc<Gate<()>>,
     listeners: Vec<Script<ConfigChanged>>,
+    outcomes: Script<ReloadFinished>,
     lines: Lines,
 }
 
@@ -62,9 +68,11 @@ impl World {
             load(text.as_deref())
         });
         let (recipients, listeners) = (0..3).map(|_| scripted()).unzip();
+        let (finished, outcomes) = scripted();
         let (log, lines) = heard();
-        let watcher = ConfigWatcher::new(&load(text).unwrap(), loading, recipients, None, &log).without_file_system();
-        Self { watcher: watcher.start(), disk, loads, gate, listeners, lines }
+        let watcher =
+            ConfigWatcher::new(&load(text).unwrap(), loading, recipients, finished, None, &log).without_file_system();
+        Self { watcher: watcher.start(), disk, loads, gate, listeners, outcomes, lines }
     }
 
     fn write(&self, text: Option<&str>) {
@@ -283,4 +291,35 @@ async fn a_warning_of_a_load_is_logged_once_for_each_text() {
         sleep(DEBOUNCE).await;
         assert_eq!(world.lines.count("settings; warning=that is odd"), lines, "{text}");
     }
+}
+
+#[actix_rt::test]
+async fn what_became_of_each_change_is_told_by_its_keys_or_its_reason() {
+    pause();
+    let mut world = World::new(Some("10"));
+    for (text, outcome, what) in [
+        (Some("20"), ReloadOutcome::Applied, "MCP_MAX_ROWS"),
+        (Some("20 # a comment"), ReloadOutcome::Unchanged, "files were changed, the settings are the same"),
+        (
+            Some("many"),
+            ReloadOutcome::Rejected,
+            "MCP_MAX_ROWS is \"many\" (in app/.env, line 1): it must be a whole number",
+        ),
+        (Some("panic"), ReloadOutcome::Rejected, "a bug"),
+        (None, ReloadOutcome::Rejected, "app/.env is gone"),
+        (Some("30"), ReloadOutcome::Applied, "MCP_MAX_ROWS"),
+    ] {
+        world.write(text);
+        world.touch().await;
+        world.assert_loads().await;
+        let expected = ReloadFinished { outcome, what: what.to_owned() };
+        assert_eq!(world.outcomes.next().await.message, expected);
+    }
+    world.assert_changed(10, 20).await;
+    world.assert_changed(20, 30).await;
+    // A touch that changes nothing is no reload.
+    world.touch().await;
+    world.assert_loads().await;
+    world.assert_still().await;
+    assert!(world.outcomes.is_silent());
 }

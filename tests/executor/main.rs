@@ -8,9 +8,9 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::{
-    Answered, Batch, BatchError, ConfigChanged, Cursor, Executor, Fetch, Query, Status,
+    Answered, Batch, BatchError, ConfigChanged, Cursor, DatabaseStatus, Executor, Fetch, MetricsReach, Query, Status,
 };
-use mcp_server_postgres::actors::metrics::QueryFinished;
+use mcp_server_postgres::actors::metrics::{PoolRebuilt, QueryFinished};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
 use mcp_server_postgres::guard::Policy;
@@ -32,10 +32,13 @@ mod absence;
 mod access;
 mod again;
 mod batch;
+mod calls;
 mod cancel;
 mod connection;
 mod cursors;
+mod fair;
 mod guard;
+mod health;
 mod reload;
 mod role;
 mod tls;
@@ -50,6 +53,7 @@ struct World {
     /// Dropped first, so that its connections go before their server.
     executor: Addr<Executor>,
     finished: Script<QueryFinished>,
+    rebuilt: Script<PoolRebuilt>,
     log: Lines,
     settings: Arc<Settings>,
     reading: Reading,
@@ -72,10 +76,10 @@ impl World {
         let cluster = options.start().unwrap();
         let observer = connect(&cluster.url()).await;
         let settings = settings_of(&cluster, change);
-        let (executor, finished, log) = start(&settings);
+        let (executor, (finished, rebuilt), log) = start(&settings);
         let limits = Limits { rows_max: settings.limits.rows_max, bytes_max: settings.limits.bytes_max };
         let reading = Reading { limits, format: Format::Table, cell_offset: 0 };
-        Self { executor, finished, log, settings: Arc::new(settings), reading, observer, cluster }
+        Self { executor, finished, rebuilt, log, settings: Arc::new(settings), reading, observer, cluster }
     }
 
     /// Run this SQL past the executor.
@@ -90,10 +94,15 @@ impl World {
 
     /// Ask and do not wait.
     fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
+        self.ask_as(Caller::stdio(), sql, parameters)
+    }
+
+    /// The same for another client.
+    fn ask_as(&self, caller: Caller, sql: &str, parameters: Value) -> Request<Executor, Query> {
         let statement = statement(sql, parameters);
         self.executor.send(Query {
             tool: "a test",
-            caller: Caller::stdio(),
+            caller,
             statement,
             reading: self.reading,
             timeout: None,
@@ -181,6 +190,10 @@ impl World {
     }
 
     async fn status(&self) -> PoolStatus {
+        self.health().await.pool
+    }
+
+    async fn health(&self) -> DatabaseStatus {
         self.executor.send(Status).await.unwrap()
     }
 
@@ -223,11 +236,12 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
     })
 }
 
-fn start(settings: &Settings) -> (Addr<Executor>, Script<QueryFinished>, Lines) {
+fn start(settings: &Settings) -> (Addr<Executor>, (Script<QueryFinished>, Script<PoolRebuilt>), Lines) {
     let (log, lines) = heard();
-    let (recipient, finished) = scripted();
-    let executor = Executor::new(MAIN_DATABASE, settings, parser(&log), recipient, TaskTracker::new(), &log).unwrap();
-    (executor.start(), finished, lines)
+    let ((finished, finishes), (rebuilt, rebuilds)) = (scripted(), scripted());
+    let metrics = MetricsReach { finished, rebuilt };
+    let executor = Executor::new(MAIN_DATABASE, settings, parser(&log), metrics, TaskTracker::new(), &log).unwrap();
+    (executor.start(), (finishes, rebuilds), lines)
 }
 
 fn parser(log: &slog::Logger) -> Arc<Parser> {

@@ -117,3 +117,14 @@ async fn only_the_newest_of_several_changes_is_built() {
     until("no backend is left over", async || world.backends("%").await <= 2).await;
     assert_eq!(world.log.of("pool rebuilt").len(), 1);
 }
+
+#[actix_rt::test]
+async fn what_became_of_a_pool_that_a_reload_wants_is_told_to_the_metrics() {
+    let mut world = World::new().await;
+    world.change(|settings| settings.postgres.pool_size += 1).await;
+    let told = world.rebuilt.next().await.message;
+    assert_eq!((&*told.database, told.result), ("main", Ok(2)));
+    world.change(|settings| settings.postgres.database = "nowhere".to_owned()).await;
+    let told = world.rebuilt.next().await.message;
+    assert!(told.result.as_ref().unwrap_err().contains("nowhere"), "{told:?}");
+}

@@ -8,10 +8,11 @@ mod common;
 
 mod bounds;
 mod names;
+mod seen;
 mod tokens;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use axum::Router;
@@ -21,21 +22,25 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
-use mcp_server_postgres::actors::executor::{ConfigChanged, Database, Shown};
+use mcp_server_postgres::actors::executor::{CallsInFlight, CancelCall, ConfigChanged, Database, Shown, Status};
+use mcp_server_postgres::actors::metrics::{Scrape, Snapshot};
 use mcp_server_postgres::actors::reception::Reception;
 use mcp_server_postgres::actors::session::MetricsReach;
 use mcp_server_postgres::http::gate::{Connection, Gate, Whose};
 use mcp_server_postgres::http::routes;
+use mcp_server_postgres::http::seen::{Seen, Watched};
 use mcp_server_postgres::http::token::{NewToken, make};
 use mcp_server_postgres::mcp::http::Protocol;
 use mcp_server_postgres::mcp::sessions::Sessions;
 use mcp_server_postgres::settings::{AccessMode, Settings, Token};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
-use common::scripted::scripted;
+use common::scripted::{Script, scripted};
 use common::{no_log, settings_with};
 
 /// A gate, with who is let in handed to the test.
@@ -46,7 +51,17 @@ struct World {
     ending: CancellationToken,
     settings: Arc<Settings>,
     let_in: mpsc::UnboundedReceiver<Whose>,
+    neighbours: Vec<Neighbour>,
+    snapshots: Script<Snapshot>,
+    scrapes: Script<Scrape>,
     _shown: Vec<watch::Sender<Shown>>,
+}
+
+/// A database that is watched over, played by the test.
+struct Neighbour {
+    statuses: Script<Status>,
+    call_lists: Script<CallsInFlight>,
+    cancels: Script<CancelCall>,
 }
 
 impl World {
@@ -70,17 +85,47 @@ impl World {
             let (query, fetch, batch) = (scripted().0, scripted().0, scripted().0);
             databases.push(Database { name: name.into(), query, fetch, batch, shown: seen });
         }
-        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0 };
+        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
         let ending = CancellationToken::new();
         let reception = Reception::new(&settings, databases.into(), metrics, ending.clone(), &no_log()).unwrap();
         let rules = reception.rules();
         let reception = reception.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
-        let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions, &no_log()));
+        let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions.clone(), &no_log()));
+        let (mut watched, mut neighbours) = (Vec::new(), Vec::new());
+        for &name in names {
+            let ((status, statuses), (calls, call_lists), (cancel, cancels)) = (scripted(), scripted(), scripted());
+            watched.push(Watched { name: name.into(), status, calls, cancel });
+            neighbours.push(Neighbour { statuses, call_lists, cancels });
+        }
+        let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
+        let seen = Arc::new(Seen {
+            databases: watched,
+            snapshot,
+            scrape,
+            sessions,
+            connections: TaskTracker::new(),
+            recent_lines: Box::new(|| vec![json!({"message": "a line"})]),
+            urls: vec!["http://127.0.0.1:8808".to_owned()],
+            started: (SystemTime::now(), Instant::now()),
+            gate: gate.clone(),
+            log: no_log(),
+        });
         let (tell, let_in) = mpsc::unbounded_channel();
-        let router = routes::router(gate, Tells(tell));
+        let router = routes::protocol(gate, Tells(tell)).merge(routes::seen(seen));
         let connection = Arc::new(Connection::new(false));
-        Self { router, reception, connection, ending, settings: Arc::new(settings), let_in, _shown: shown }
+        Self {
+            router,
+            reception,
+            connection,
+            ending,
+            settings: Arc::new(settings),
+            let_in,
+            neighbours,
+            snapshots,
+            scrapes,
+            _shown: shown,
+        }
     }
 
     /// Another connection comes.

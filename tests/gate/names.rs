@@ -22,10 +22,15 @@ async fn only_a_request_by_a_name_of_this_server_is_let_in() {
         ("127.0.0.2", false),
         ("", false),
     ] {
-        for path in ["/mcp", "/healthz", "/readyz", "/metrics", "/status.json", "/"] {
-            let method = if path == "/mcp" { "POST" } else { "GET" };
+        for (method, path) in [("POST", "/mcp"), ("GET", "/healthz"), ("GET", "/")] {
             let answer = world.answer(world.request(method, path, &[("host", host)], "{}")).await;
-            assert_eq!(answer.status != StatusCode::FORBIDDEN, is_right, "{path} {host:?}: {answer:?}");
+            let expected = if is_right { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(answer.status, expected, "{path} {host:?}: {answer:?}");
+        }
+        // What asks the actors does not come to them.
+        for path in ["/readyz", "/metrics", "/status.json"].into_iter().filter(|_| !is_right) {
+            let answer = world.answer(world.request("GET", path, &[("host", host)], "")).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {host:?}: {answer:?}");
         }
     }
     let nameless = world.answer(world.request("POST", "/mcp", &[], "{}")).await;

@@ -1,7 +1,7 @@
 //! Our server on a PostgreSQL, in read-only mode, as superuser: from the tool on.
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::Executor;
+use mcp_server_postgres::actors::executor::{Executor, MetricsReach};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
@@ -55,10 +55,12 @@ impl Served {
         let (finished, finishes) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
+        let metrics = MetricsReach { finished, rebuilt: scripted().0 };
         let executor =
-            Executor::new(MAIN_DATABASE, &settings, parser(), finished, TaskTracker::new(), &no_log()).unwrap().start();
+            Executor::new(MAIN_DATABASE, &settings, parser(), metrics, TaskTracker::new(), &no_log()).unwrap().start();
         let reach = Reach {
             caller: Caller::stdio(),
+            databases: [MAIN_DATABASE.into()].into(),
             progress: Default::default(),
             query: executor.clone().recipient(),
             fetch: executor.clone().recipient(),

@@ -482,6 +482,8 @@ async fn slow_queries_are_listed_or_it_is_said_that_there_are_none() {
         rows: 4,
         outcome,
         began: moment(),
+        database: "stock".into(),
+        client: "stdio".into(),
     };
     let none = SlowList { threshold: Duration::from_secs(1), looked_at: 0, over: 0, queries: Vec::new() };
     let mut world = World::new(settings());
@@ -512,8 +514,8 @@ async fn slow_queries_are_listed_or_it_is_said_that_there_are_none() {
              1500.0 | 4 | successful | update t set \"a\" = ?\n",
             concat!(
                 r#"{"threshold_ms":1000.0,"looked_at":20,"over_threshold":3,"queries":["#,
-                r#"{"query":"select pg_sleep(?)","operation":"SELECT","execution_ms":5000.0,"wait_ms":0.25,"rows":4,"outcome":"cancelled","started":"2025-10-11T12:13:14Z"},"#,
-                r#"{"query":"update t set \"a\" = ?","operation":"UPDATE","execution_ms":1500.0,"wait_ms":0.25,"rows":4,"outcome":"successful","started":"2025-10-11T12:13:14Z"}]}"#,
+                r#"{"query":"select pg_sleep(?)","database":"stock","operation":"SELECT","execution_ms":5000.0,"wait_ms":0.25,"rows":4,"outcome":"cancelled","started":"2025-10-11T12:13:14Z"},"#,
+                r#"{"query":"update t set \"a\" = ?","database":"stock","operation":"UPDATE","execution_ms":1500.0,"wait_ms":0.25,"rows":4,"outcome":"successful","started":"2025-10-11T12:13:14Z"}]}"#,
             ),
         ),
     ] {

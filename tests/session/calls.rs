@@ -1,10 +1,13 @@
 //! Calls in flight: how many, in what order, and what becomes of one that nobody wants.
 
+use mcp_server_postgres::actors::metrics::CallOutcome;
 use mcp_server_postgres::actors::session::CallError;
+use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::settings::MAIN_DATABASE;
 
 use crate::common::{settings, settings_with};
-use crate::world::{BATCH, QUERY, World, answer_of, answered, done, page};
+use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done, page};
 
 #[actix_rt::test]
 async fn two_calls_are_in_flight_at_once_and_are_answered_in_either_order() {
@@ -92,4 +95,66 @@ async fn a_tool_that_is_not_there_is_named() {
         let unknown = CallError::UnknownTool { name: name.to_owned() };
         assert_eq!(world.call(name, "{}").await.unwrap(), Err(unknown));
     }
+}
+
+/// What is told of calls: which tool, and what became of them.
+async fn told(world: &mut World) -> (&'static str, CallOutcome) {
+    let told = world.finished.next().await.message;
+    (told.tool, told.outcome)
+}
+
+#[actix_rt::test]
+async fn every_way_out_of_a_call_is_told_to_the_metrics_once() {
+    let mut world = World::new(settings_with(|settings| settings.limits.in_flight_max = 1));
+    let refusal = QueryError::Refused { why: "Not accepted.".to_owned() };
+    let unavailable = QueryError::Unavailable { why: String::new(), target: String::new(), outcome_unknown: false };
+    for (reply, outcome) in [
+        (done(), CallOutcome::Successful),
+        (Err(refusal), CallOutcome::Refused),
+        (Err(QueryError::Busy { waiting_max: 1 }), CallOutcome::Busy),
+        (Err(unavailable), CallOutcome::Failed),
+    ] {
+        let call = world.query("select 1");
+        world.queries.next().await.answer(reply);
+        answer_of(call).await;
+        assert_eq!(told(&mut world).await, (QUERY, outcome));
+    }
+    // The executor is gone.
+    let call = world.query("select 1");
+    drop(world.queries.next().await);
+    answer_of(call).await;
+    assert_eq!(told(&mut world).await, (QUERY, CallOutcome::Failed));
+    // It never came to the executor.
+    for (tool, arguments, outcome) in [
+        (QUERY, r#"{"query":"","max_rows":1}"#, CallOutcome::Refused),
+        (QUERY, r#"{"sql":"select 1"}"#, CallOutcome::InvalidArguments),
+        (FETCH, r#"{"cursor":"strange:1"}"#, CallOutcome::InvalidArguments),
+        (SLOW, r#"{"limit":0}"#, CallOutcome::InvalidArguments),
+    ] {
+        answer_of(world.call(tool, arguments)).await;
+        assert_eq!(told(&mut world).await, (tool, outcome), "{arguments}");
+    }
+    assert!(world.call("no such tool", "{}").await.unwrap().is_err());
+    assert_eq!(told(&mut world).await, ("unknown", CallOutcome::UnknownTool));
+    // One is in flight, the next is one too many, and nobody waits for the first any more.
+    let mut first = Box::pin(world.query("select pg_sleep(1)"));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let asked = world.queries.next().await;
+    assert!(world.query("select 2").await.unwrap().is_err());
+    assert_eq!(told(&mut world).await, (QUERY, CallOutcome::Busy));
+    drop(first);
+    asked.dropped().await;
+    assert_eq!(told(&mut world).await, (QUERY, CallOutcome::Cancelled));
+    assert!(world.finished.is_silent());
+}
+
+#[actix_rt::test]
+async fn the_metrics_are_asked_for_the_clients_databases_alone() {
+    let mut world = World::new(settings());
+    let summary = world.call(SUMMARY, "{}");
+    assert_eq!(*world.summaries.next().await.message.databases, [MAIN_DATABASE.into()]);
+    assert!(answer_of(summary).await.is_error);
+    let slow = world.call(SLOW, "{}");
+    assert_eq!(*world.slow_lists.next().await.message.databases, [MAIN_DATABASE.into()]);
+    assert!(answer_of(slow).await.is_error);
 }

@@ -33,7 +33,7 @@ impl World {
         }
         let databases: Arc<[Database]> = databases.into();
         let offer = Offer::new(&caller, &databases);
-        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0 };
+        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
         let session = Session::new(&settings(), caller, databases, metrics, &no_log()).start();
         Self { session, offer, databases: neighbours }
     }

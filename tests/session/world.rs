@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Database, Fetch, Query, Shown};
-use mcp_server_postgres::actors::metrics::{SlowQueries, Summary};
+use mcp_server_postgres::actors::metrics::{CallFinished, SlowQueries, Summary};
 use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::postgres::error::QueryError;
@@ -34,6 +34,7 @@ pub struct World {
     pub batches: Script<Batch>,
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
+    pub finished: Script<CallFinished>,
     /// What the database shows.
     pub _show: watch::Sender<Shown>,
     pub settings: Arc<Settings>,
@@ -46,11 +47,22 @@ impl World {
         let (batch, batches) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
+        let (finished, finishes) = scripted();
         let (show, shown) = watch::channel(Shown { access: settings.access, findings: [].into() });
         let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, shown };
-        let metrics = MetricsReach { summary, slow_queries };
+        let metrics = MetricsReach { summary, slow_queries, finished };
         let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &no_log()).start();
-        Self { session, queries, fetches, batches, summaries, slow_lists, _show: show, settings: Arc::new(settings) }
+        Self {
+            session,
+            queries,
+            fetches,
+            batches,
+            summaries,
+            slow_lists,
+            finished: finishes,
+            _show: show,
+            settings: Arc::new(settings),
+        }
     }
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {

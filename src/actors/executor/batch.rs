@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, allows, rows, settle};
+use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -23,10 +23,12 @@ impl Handler<Batch> for Executor {
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement| self.running(batch.tool, &batch.caller, statement, &generation);
         let mut queue: Queue = batch.statements.iter().map(running).collect();
+        let first = batch.statements.first().map_or_else(|| "".into(), |statement| statement.sql.clone());
+        let call = self.calls.begin(batch.tool, &batch.caller, &first, &batch.progress);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks { progress: batch.progress.clone(), ..Marks::default() };
+            let marks = Marks { progress: call.progress(), ..Marks::default() };
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
@@ -34,9 +36,11 @@ impl Handler<Batch> for Executor {
                     statements.push(guard.review(statement, access).await.map_err(|error| (Some(at), error))?);
                 }
                 loop {
-                    let lease = generation.lease(waiting_max).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
+                    // The first statement has waited for that.
+                    let mut opened_in = lease.opened_in();
                     let work = run::batch(
                         place,
                         &statements,
@@ -44,12 +48,16 @@ impl Handler<Batch> for Executor {
                         &marks,
                         || {
                             let mut next = queue.next();
-                            next.iter_mut().for_each(Running::executing);
+                            if let Some(running) = &mut next {
+                                running.executing(opened_in.take());
+                                call.is_at(&running.event.sql);
+                            }
                             *current.borrow_mut() = next;
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref().map(rows));
+                                ended.encoded(&marks);
+                                ended.end(result.as_ref());
                             }
                         },
                     );
@@ -59,15 +67,19 @@ impl Handler<Batch> for Executor {
                     if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
                         return result;
                     }
+                    queue.again();
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            let result = match batch.timeout {
-                Some(timeout) => batch_within(Clock::Call, timeout, work).await,
-                None => work.await,
+            let work = async {
+                match batch.timeout {
+                    Some(timeout) => batch_within(Clock::Call, timeout, work).await,
+                    None => work.await,
+                }
             };
+            let result = call.unless_cancelled(work).await.unwrap_or(Err((None, QueryError::Cancelled)));
             if let Err((_, error)) = &result {
-                // The one that a clock has stopped; or the first, if the transaction did not even begin.
+                // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };
                 current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));
             }

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use super::cursors::Open;
-use super::{Answered, Executor, Fetch, Query, allows, rows, settle, within};
+use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
@@ -20,23 +20,27 @@ impl Handler<Query> for Executor {
         let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
         let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
+        let call = self.calls.begin(query.tool, &query.caller, &query.statement.sql, &query.progress);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
                 let statement = guard.review(query.statement, access).await?;
                 let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
                 loop {
-                    let lease = generation.lease(waiting_max).await?;
-                    running.executing();
+                    let lease = call.lease(&generation, waiting_max).await?;
+                    running.executing(lease.opened_in());
                     let target = generation.target();
-                    let marks = Marks { progress: query.progress.clone(), ..Marks::default() };
+                    let marks = Marks { progress: call.progress(), ..Marks::default() };
                     let place = lease.place(access, &target);
                     let work = run::query(place, &statement, query.reading, way, &marks);
-                    let error = match within(Clock::Command, generation.settings.command_timeout, work).await {
+                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    running.encoded(&marks);
+                    let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
                         Ok(Read::Outgrown) => {
                             // Its drop cancels the statement.
                             drop(lease);
+                            running.again();
                             way = Way::Held;
                             continue;
                         }
@@ -53,14 +57,14 @@ impl Handler<Query> for Executor {
                         }
                         may_run_again = false;
                     }
+                    running.again();
+                    running.event.retries += 1;
                     warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
             };
-            let result = match query.timeout {
-                Some(timeout) => within(Clock::Call, timeout, work).await,
-                None => work.await,
-            };
-            running.end(result.as_ref().map(|(answer, _)| rows(&answer.outcome)));
+            let work = call.unless_cancelled(within_the_call(query.timeout, work));
+            let result = work.await.unwrap_or(Err(QueryError::Cancelled));
+            running.end(result.as_ref().map(|(answer, _)| &answer.outcome));
             let (Answer { outcome, rest, left }, lease) = result?;
             let mut answered = running.answered(outcome);
             match rest {
@@ -82,25 +86,26 @@ impl Handler<Fetch> for Executor {
         let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
             let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
             let running = self.running(fetch.tool, &fetch.caller, &statement, taken.open.lease.generation());
-            (taken, running)
+            let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
+            (taken, running, call)
         });
         WhileWanted::new(async move {
-            let (mut taken, mut running) = taken?;
-            running.executing();
+            let (mut taken, mut running, call) = taken?;
+            running.executing(None);
+            call.runs();
             let open = &mut taken.open;
             let generation = open.lease.generation().clone();
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks { progress: fetch.progress, ..Marks::default() };
+            let marks = Marks { progress: call.progress(), ..Marks::default() };
             let place = open.lease.place(open.access, &target);
             let work = run::more(place, &mut open.reader, reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
-            let result = match fetch.timeout {
-                Some(timeout) => within(Clock::Call, timeout, work).await,
-                None => work.await,
-            };
-            running.end(result.as_ref().map(|(outcome, _)| rows(outcome)));
+            let work = call.unless_cancelled(within_the_call(fetch.timeout, work));
+            let result = work.await.unwrap_or(Err(QueryError::Cancelled));
+            running.encoded(&marks);
+            running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
                 Ok((outcome, has_more)) => {
                     let mut answered = running.answered(outcome);
@@ -111,6 +116,8 @@ impl Handler<Fetch> for Executor {
                     }
                     Ok(answered)
                 }
+                // Its drop cancels the statement.
+                Err(QueryError::Cancelled) => Err(QueryError::Cancelled),
                 Err(error) => {
                     taken.fail(&error);
                     Err(error)

@@ -8,8 +8,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::Logger;
 
+use super::status::Trouble;
 use super::{ConfigChanged, Executor};
+use crate::actors::metrics::PoolRebuilt;
 use crate::log::{error, info, warn};
+use crate::postgres::health;
 use crate::postgres::pool::Generation;
 
 /// How long after a failed probe the next one is tried, at first and at most.
@@ -35,6 +38,7 @@ impl Handler<ConfigChanged> for Executor {
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
         if *postgres == *self.generation.settings && access == self.generation.access {
+            self.trouble.is_over();
             self.check_role(true);
             return;
         }
@@ -43,20 +47,30 @@ impl Handler<ConfigChanged> for Executor {
         let generation = match Generation::new(number, settings, access, self.endings.clone(), &self.log) {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
-                error!(self.log, "pool not rebuilt, the old one stays"; "why" => why);
+                error!(self.log, "pool not rebuilt, the old one stays"; "why" => &why);
+                self.trouble.tell("see the log".to_owned());
+                self.metrics.rebuilt.do_send(PoolRebuilt { database: self.name.clone(), result: Err(why) });
                 return;
             }
         };
-        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone() };
-        let probing = probe(generation, wanted, self.log.clone());
+        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone(), trouble: self.trouble.clone() };
+        let (name, rebuilt) = (self.name.clone(), self.metrics.rebuilt.clone());
+        let failed = move |why| rebuilt.do_send(PoolRebuilt { database: name.clone(), result: Err(why) });
+        let probing = probe(generation, wanted, failed, self.log.clone());
         // An actor future, so that the swap is an assignment in the actor's own turn.
         context.spawn(probing.into_actor(self).map(|generation, executor, _| {
             if let Some(generation) = generation {
                 info!(executor.log, "pool rebuilt";
                     "generation" => generation.number, "size" => generation.settings.pool_size,
                     "target" => generation.target());
+                executor.trouble.is_over();
+                executor.watch = Some(generation.watch());
+                let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number) };
+                executor.metrics.rebuilt.do_send(rebuilt);
                 // The last statement on the old one closes it.
-                executor.generation = generation;
+                let old = std::mem::replace(&mut executor.generation, generation);
+                executor.older.retain(|generation| generation.strong_count() > 0);
+                executor.older.push(Arc::downgrade(&old));
                 // The same names may stand for something else there.
                 executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
                 executor.check_role(true);
@@ -69,6 +83,7 @@ impl Handler<ConfigChanged> for Executor {
 struct Wanted {
     this: u64,
     newest: Rc<Cell<u64>>,
+    trouble: Trouble,
 }
 
 impl Wanted {
@@ -78,7 +93,13 @@ impl Wanted {
 }
 
 /// Open the first connections of a new generation; `None` if that cannot be, or a newer one is wanted by now.
-async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Option<Arc<Generation>> {
+/// `failed` is told of each try that was in vain.
+async fn probe(
+    generation: Arc<Generation>,
+    wanted: Wanted,
+    failed: impl Fn(String),
+    log: Logger,
+) -> Option<Arc<Generation>> {
     let mut pause = PROBE_RETRY.0;
     while wanted.still() {
         match generation.warm(generation.settings.pool_min_size).await {
@@ -86,6 +107,10 @@ async fn probe(generation: Arc<Generation>, wanted: Wanted, log: Logger) -> Opti
             Err(error) => {
                 error!(log, "pool not rebuilt, the old one stays";
                     "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+                if wanted.still() {
+                    wanted.trouble.tell(health::why(&error, &generation.settings));
+                }
+                failed(error.to_string());
                 // A refusal (wrong password, no such database) will not go away by itself, and asking again may
                 // lock the account. What cannot be reached now may be there in a moment.
                 if !error.is_retryable() {

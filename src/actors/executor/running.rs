@@ -1,15 +1,16 @@
 //! One statement on its way through the executor: when it began, what became of it, and whom that is told.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use slog::Logger;
 
-use super::Answered;
+use super::{Answered, rows};
 use crate::actors::metrics::{QueryFinished, Verdict};
 use crate::log::info;
 use crate::postgres::error::QueryError;
+use crate::postgres::run::{Marks, Outcome};
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
@@ -22,21 +23,43 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// It has its connection.
-    pub(super) fn executing(&mut self) {
+    /// It has its connection, which was opened for it in so long, if it was.
+    pub(super) fn executing(&mut self, opened_in: Option<Duration>) {
         let now = Instant::now();
-        self.event.waited = now - self.event.began;
+        self.event.waited = (now - self.event.began).saturating_sub(self.event.executed);
+        if let Some(time) = opened_in {
+            self.event.connected = Some(self.event.connected.unwrap_or_default() + time);
+        }
         self.executing_since = Some(now);
     }
 
-    pub(super) fn end(&mut self, result: Result<u64, &QueryError>) {
+    /// That was spent on writing its rows, until it ended or has to be sent once more.
+    pub(super) fn encoded(&mut self, marks: &Marks) {
+        self.event.encoded += marks.encoding.take();
+    }
+
+    /// It waits for a connection again.
+    pub(super) fn again(&mut self) {
+        self.stop();
+    }
+
+    pub(super) fn end(&mut self, result: Result<&Outcome, &QueryError>) {
+        if result == Err(&QueryError::Cancelled) {
+            // As when nobody wants it any more: its drop says so.
+            return;
+        }
         self.stop();
         self.event.verdict = match result {
-            Ok(rows) => {
-                self.event.rows = rows;
+            Ok(outcome) => {
+                self.event.rows = rows(outcome);
+                self.event.bytes = outcome.page.json.len() as u64;
                 Verdict::Done
             }
-            Err(error) => Verdict::Failed { sqlstate: error.sqlstate().map(str::to_owned), why: error.to_string() },
+            Err(error) => Verdict::Failed {
+                sqlstate: error.sqlstate().map(str::to_owned),
+                why: error.to_string(),
+                is_refusal: matches!(error, QueryError::Refused { .. }),
+            },
         };
     }
 
@@ -53,8 +76,8 @@ impl Running {
     /// Its time is over.
     fn stop(&mut self) {
         match self.executing_since.take() {
-            Some(since) => self.event.executed = since.elapsed(),
-            None => self.event.waited = self.event.began.elapsed(),
+            Some(since) => self.event.executed += since.elapsed(),
+            None => self.event.waited = self.event.began.elapsed().saturating_sub(self.event.executed),
         }
     }
 
@@ -103,8 +126,18 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn next(&mut self) -> Option<Running> {
+        let mut next = self.waiting.pop_front();
+        if self.begun {
+            // It has waited for the statements before it, and not for a connection.
+            next.iter_mut().for_each(|next| next.event.began = Instant::now());
+        }
         self.begun = true;
-        self.waiting.pop_front()
+        next
+    }
+
+    /// The connection was lost before the first began.
+    pub(super) fn again(&mut self) {
+        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries += 1);
     }
 
     pub(super) fn has_begun(&self) -> bool {

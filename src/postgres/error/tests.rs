@@ -185,6 +185,12 @@ fn every_other_error_says_what_to_do() {
              Try again in a moment with fewer calls at once.",
         ),
         (
+            QueryError::Cancelled,
+            false,
+            "The call was cancelled by an operator of this server, in PostgreSQL too. \
+             Do not repeat it as it was: narrow it, or ask the operator.",
+        ),
+        (
             unavailable(false),
             true,
             "The database is not available: it is down. Nothing was changed by this call; it can be tried again.",

@@ -1,0 +1,210 @@
+//! The calls in flight: who waits for what, how far each has come, and how an operator ends one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use serde::{Serialize, Serializer};
+
+use super::Executor;
+use crate::caller::Caller;
+use crate::log::info;
+use crate::postgres::error::QueryError;
+use crate::postgres::pool::{Generation, Lease};
+use crate::postgres::sql::{Operation, normalised};
+use crate::progress::Progress;
+
+/// How much of a statement is shown, in characters.
+const SQL_CHARS_MAX: usize = 1000;
+
+/// Asks for the calls in flight, the oldest first. Sent by whoever shows them to an operator.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<CallInFlight>")]
+pub struct CallsInFlight;
+
+/// Ends a call: its client is told that an operator wanted that, and its statement is cancelled in PostgreSQL. Replies
+/// whether there was such a call at this database. Sent on behalf of an operator.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "bool")]
+pub struct CancelCall {
+    /// Which one.
+    pub id: u64,
+}
+
+/// A call that has no answer yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallInFlight {
+    /// Of no other call in this process, at whatever database.
+    pub id: u64,
+    /// Which database it asks.
+    pub database: Arc<str>,
+    /// For whom.
+    pub client: Arc<str>,
+    /// Which tool.
+    pub tool: &'static str,
+    /// What kind of statement it is; of a batch, its current one.
+    pub operation: &'static str,
+    /// That statement, without its literals.
+    pub sql: String,
+    /// Whether it has a connection.
+    pub phase: CallPhase,
+    /// Since it came.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    pub elapsed: Duration,
+    /// Rows that have come so far.
+    pub rows: u64,
+    /// Their bytes, as PostgreSQL sends them.
+    pub bytes: u64,
+}
+
+/// What a call is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallPhase {
+    /// It waits for a connection.
+    Waiting,
+    /// It has one.
+    Running,
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+impl Handler<CallsInFlight> for Executor {
+    type Result = MessageResult<CallsInFlight>;
+
+    fn handle(&mut self, _: CallsInFlight, _: &mut Context<Self>) -> Self::Result {
+        let shown = |(&id, seat): (&u64, &Rc<Seat>)| {
+            let sql = seat.sql.borrow();
+            let (rows, bytes) = seat.progress.so_far();
+            CallInFlight {
+                id,
+                database: self.name.clone(),
+                client: seat.client.clone(),
+                tool: seat.tool,
+                operation: Operation::of(&sql).as_str(),
+                sql: normalised(&sql, SQL_CHARS_MAX),
+                phase: seat.phase.get(),
+                elapsed: seat.began.elapsed(),
+                rows,
+                bytes,
+            }
+        };
+        MessageResult(self.calls.0.borrow().iter().map(shown).collect())
+    }
+}
+
+impl Handler<CancelCall> for Executor {
+    type Result = bool;
+
+    fn handle(&mut self, CancelCall { id }: CancelCall, _: &mut Context<Self>) -> bool {
+        let Some(seat) = self.calls.0.borrow().get(&id).cloned() else { return false };
+        info!(self.log, "call cancelled by an operator"; "call" => id, "client" => &*seat.client, "tool" => seat.tool);
+        seat.cancelled.set(true);
+        if let Some(waker) = seat.waker.take() {
+            waker.wake();
+        }
+        true
+    }
+}
+
+/// The calls in flight of an executor.
+#[derive(Clone, Default)]
+pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<Seat>>>>);
+
+struct Seat {
+    client: Arc<str>,
+    tool: &'static str,
+    sql: RefCell<Arc<str>>,
+    began: Instant,
+    phase: Cell<CallPhase>,
+    progress: Progress,
+    cancelled: Cell<bool>,
+    /// Who is to look whether it is cancelled.
+    waker: Cell<Option<Waker>>,
+}
+
+impl Calls {
+    /// A call has come. It is in flight until the reply is dropped.
+    pub(super) fn begin(&self, tool: &'static str, caller: &Caller, sql: &Arc<str>, progress: &Progress) -> InFlight {
+        // Of the process and not of the executor: whoever cancels a call need not know whose it is.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let seat = Rc::new(Seat {
+            client: caller.name.clone(),
+            tool,
+            sql: RefCell::new(sql.clone()),
+            began: Instant::now(),
+            phase: Cell::new(CallPhase::Waiting),
+            progress: progress.clone().or_counted(),
+            cancelled: Cell::default(),
+            waker: Cell::default(),
+        });
+        self.0.borrow_mut().insert(id, seat.clone());
+        InFlight { id, seat, calls: self.clone() }
+    }
+}
+
+/// A call in flight.
+pub(super) struct InFlight {
+    id: u64,
+    seat: Rc<Seat>,
+    calls: Calls,
+}
+
+impl InFlight {
+    /// What counts its rows.
+    pub(super) fn progress(&self) -> Progress {
+        self.seat.progress.clone()
+    }
+
+    /// A connection for it.
+    pub(super) async fn lease(&self, generation: &Arc<Generation>, waiting_max: usize) -> Result<Lease, QueryError> {
+        self.seat.phase.set(CallPhase::Waiting);
+        let lease = generation.lease(&self.seat.client, waiting_max).await?;
+        self.seat.phase.set(CallPhase::Running);
+        Ok(lease)
+    }
+
+    /// It has a connection from before.
+    pub(super) fn runs(&self) {
+        self.seat.phase.set(CallPhase::Running);
+    }
+
+    /// It has come to this statement.
+    pub(super) fn is_at(&self, sql: &Arc<str>) {
+        *self.seat.sql.borrow_mut() = sql.clone();
+    }
+
+    /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.
+    pub(super) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = poll_fn(|context| self.poll_cancelled(context)) => None,
+            done = work => Some(done),
+        }
+    }
+
+    fn poll_cancelled(&self, context: &TaskContext<'_>) -> Poll<()> {
+        if self.seat.cancelled.get() {
+            return Poll::Ready(());
+        }
+        let waker = self.seat.waker.take();
+        let is_known = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        self.seat.waker.set(if is_known { waker } else { Some(context.waker().clone()) });
+        Poll::Pending
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.calls.0.borrow_mut().remove(&self.id);
+    }
+}

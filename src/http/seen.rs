@@ -1,0 +1,212 @@
+//! What an operator, a load balancer and Prometheus see of the server.
+//!
+//! It asks the actors each time and keeps nothing. Statements are shown without their literals.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::Recipient;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+use slog::Logger;
+use tokio_util::task::TaskTracker;
+
+use super::gate::{Gate, Whose};
+use super::process;
+use crate::actors::executor::{CallsInFlight, CancelCall, DatabaseStatus, Status};
+use crate::actors::metrics::{self, DatabaseGauges, Gauges, Scrape, Snapshot};
+use crate::log::info;
+use crate::mcp::sessions::Sessions;
+use crate::postgres::health::State as Health;
+use crate::units::{milliseconds, rfc3339};
+
+/// Why nobody can cancel a call where everybody is let in.
+const NO_OPERATORS: &str =
+    "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
+
+/// Whom to ask.
+pub struct Seen {
+    /// The databases, the main one first.
+    pub databases: Vec<Watched>,
+    /// The metrics.
+    pub snapshot: Recipient<Snapshot>,
+    /// The metrics.
+    pub scrape: Recipient<Scrape>,
+    /// The sessions of the older revisions.
+    pub sessions: Arc<Sessions>,
+    /// The connections of clients.
+    pub connections: TaskTracker,
+    /// The last lines of the log, the newest first.
+    pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
+    /// Where it listens.
+    pub urls: Vec<String>,
+    /// When it began, by the calendar and by a clock that is never set.
+    pub started: (SystemTime, Instant),
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// The logger.
+    pub log: Logger,
+}
+
+/// A database, as whoever watches over it asks it.
+pub struct Watched {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its executor.
+    pub status: Recipient<Status>,
+    /// Its executor.
+    pub calls: Recipient<CallsInFlight>,
+    /// Its executor.
+    pub cancel: Recipient<CancelCall>,
+}
+
+impl Seen {
+    async fn statuses(&self) -> Vec<(&Watched, DatabaseStatus)> {
+        let asked = self.databases.iter().map(async |database| {
+            // An actor that is gone ends the process.
+            Some((database, database.status.send(Status).await.ok()?))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
+/// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be reached.
+pub async fn ready(State(seen): State<Arc<Seen>>, database: Option<Path<String>>) -> Response {
+    let statuses = seen.statuses().await;
+    let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
+    let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(&database.name)).collect();
+    if meant.is_empty() && database.is_some() {
+        return (StatusCode::NOT_FOUND, "There is no such database.\n").into_response();
+    }
+    let is_ready = meant.iter().any(|(_, status)| status.state != Health::Down);
+    let is_whole = meant.iter().all(|(_, status)| status.state == Health::Up);
+    let databases: Vec<Value> = meant.iter().map(|(database, status)| condition(&database.name, status)).collect();
+    let state = match (is_ready, is_whole) {
+        (true, true) => "up",
+        (true, false) => "degraded",
+        (false, _) => "down",
+    };
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, document(&json!({"state": state, "databases": databases}))).into_response()
+}
+
+/// `GET /metrics`, for Prometheus.
+pub async fn metrics(State(seen): State<Arc<Seen>>) -> Response {
+    let databases = seen.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
+        name: database.name.clone(),
+        is_up: status.state != Health::Down,
+        pool: status.pool,
+    });
+    let gauges = Gauges {
+        databases: databases.collect(),
+        sessions: seen.sessions.len(),
+        connections: seen.connections.len(),
+        resident_bytes: process::resident_bytes(),
+        descriptors: process::descriptors(),
+    };
+    match seen.scrape.send(Scrape { gauges }).await {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// `GET /status.json`: all that the page at `/` shows.
+pub async fn status(State(seen): State<Arc<Seen>>, Extension(client): Extension<Whose>) -> Response {
+    let Ok(snapshot) = seen.snapshot.send(Snapshot).await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let statuses = seen.statuses().await;
+    let databases = statuses.iter().map(|(database, status)| {
+        let mut shown = condition(&database.name, status);
+        let pool = &status.pool;
+        shown["access"] = status.access.to_string().into();
+        shown["generation"] = pool.generation.into();
+        shown["draining"] = status.draining.into();
+        shown["pool"] = json!({
+            "size_max": pool.size_max,
+            "size": pool.size,
+            "in_use": pool.size.saturating_sub(pool.idle),
+            "idle": pool.idle,
+            "waiting": pool.waiting,
+        });
+        shown
+    });
+    let databases: Vec<Value> = databases.collect();
+    let calls = join_all(seen.databases.iter().map(|database| database.calls.send(CallsInFlight))).await;
+    let calls: Vec<_> = calls.into_iter().flatten().flatten().collect();
+    let may_cancel = seen.gate.asks_for_tokens() && client.is_operator;
+    let (since, began) = seen.started;
+    let mut told = json!({
+        "server": {
+            "name": env!("CARGO_PKG_NAME"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "started_at": rfc3339(since),
+            "uptime_ms": milliseconds(began.elapsed()),
+            "pid": std::process::id(),
+            "resident_bytes": process::resident_bytes(),
+            "descriptors": process::descriptors(),
+            "connections": seen.connections.len(),
+            "sessions": seen.sessions.len(),
+            "listeners": seen.urls,
+            "generated_at": rfc3339(SystemTime::now()),
+        },
+        "operator": {
+            "name": &*client.caller.name,
+            "may_cancel": may_cancel,
+            "why_not": (!may_cancel).then_some(NO_OPERATORS),
+        },
+        "databases": databases,
+        "calls": calls,
+        "log": (seen.recent_lines)(),
+    });
+    if let (Some(told), Ok(Value::Object(measured))) = (told.as_object_mut(), serde_json::to_value(snapshot)) {
+        told.extend(measured);
+    }
+    document(&told)
+}
+
+/// `POST /calls/ID/cancel`: end a call. 204, or 404 if it has ended.
+pub async fn cancel(
+    State(seen): State<Arc<Seen>>,
+    Extension(client): Extension<Whose>,
+    Path(id): Path<u64>,
+) -> Response {
+    if !seen.gate.asks_for_tokens() {
+        return (StatusCode::FORBIDDEN, format!("{NO_OPERATORS}\n")).into_response();
+    }
+    info!(seen.log, "an operator cancels a call"; "operator" => &*client.caller.name, "call" => id);
+    for database in &seen.databases {
+        if database.cancel.send(CancelCall { id }).await.unwrap_or(false) {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+    }
+    (StatusCode::NOT_FOUND, "There is no such call: it may have ended.\n").into_response()
+}
+
+fn condition(name: &str, status: &DatabaseStatus) -> Value {
+    json!({
+        "name": name,
+        "state": match status.state {
+            Health::Up => "up",
+            Health::Degraded => "degraded",
+            Health::Down => "down",
+        },
+        "since_at": rfc3339(status.since),
+        "why": status.why,
+        "next_try_ms": status.next_try.map(|after: Duration| milliseconds(after)),
+    })
+}
+
+/// A JSON document that nobody keeps.
+fn document(value: &Value) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, format!("{value}\n")).into_response()
+}

@@ -1,0 +1,144 @@
+//! How a connection is opened: the driver's settings made from ours, its events in our log, and what each connection is
+//! told first.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
+use slog::Logger;
+use tokio::task::JoinHandle;
+use tokio_postgres::{AsyncMessage, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::connection::Connection;
+use super::error::causes;
+use crate::log::{debug, info, warn};
+use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
+
+/// What makes the pool's connections.
+pub(super) struct Manager {
+    driver: deadpool_postgres::Manager,
+    /// What every connection is told first.
+    session: Arc<str>,
+}
+
+impl Manager {
+    pub(super) fn new(settings: &PostgresSettings, tls: MakeRustlsConnect, session: Arc<str>, log: &Logger) -> Self {
+        let dialling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let dial = Dial { tls, log: log.clone() };
+        Self { driver: deadpool_postgres::Manager::from_connect(config(settings), dial, dialling), session }
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Connection;
+    type Error = tokio_postgres::Error;
+
+    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
+        let began = Instant::now();
+        let mut connection = Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await?;
+        connection.opened_in = began.elapsed();
+        Ok(connection)
+    }
+
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+        if connection.client().is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    }
+}
+
+fn config(settings: &PostgresSettings) -> Config {
+    let mut config = Config::new();
+    for host in &settings.hosts {
+        config.host(host);
+    }
+    for &port in &settings.ports {
+        config.port(port);
+    }
+    config
+        .dbname(&settings.database)
+        .user(&settings.user)
+        .application_name(&settings.application_name)
+        .connect_timeout(settings.connect_timeout)
+        .ssl_mode(ssl_mode(settings))
+        .target_session_attrs(match settings.target_session_attrs {
+            TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
+            TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
+            TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
+        });
+    if let Some(password) = &settings.password {
+        config.password(password.expose());
+    }
+    if let Some(options) = &settings.options {
+        config.options(options);
+    }
+    config
+}
+
+fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
+    use tokio_postgres::config::SslMode as Driver;
+    // Like libpq: there is no TLS on a Unix socket, whatever the mode.
+    if settings.hosts.iter().all(|host| host.starts_with('/')) {
+        return Driver::Disable;
+    }
+    match settings.ssl_mode {
+        SslMode::Disable => Driver::Disable,
+        SslMode::Prefer => Driver::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Driver::Require,
+    }
+}
+
+/// How the driver opens a connection, with its events in our log.
+struct Dial {
+    tls: MakeRustlsConnect,
+    log: Logger,
+}
+
+type Dialling<'a> =
+    Pin<Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
+
+impl Connect for Dial {
+    fn connect(&self, config: &Config) -> Dialling<'_> {
+        let mut config = config.clone();
+        Box::pin(async move {
+            let began = Instant::now();
+            let connected = match config.connect(self.tls.clone()).await {
+                // libpq's "prefer": if TLS does not come about, then without.
+                Err(error)
+                    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
+                        && error.to_string().contains("TLS") =>
+                {
+                    config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
+                }
+                other => other,
+            };
+            let (client, mut connection) = connected?;
+            let version = connection.parameter("server_version").unwrap_or("?").to_owned();
+            let log = self.log.clone();
+            let task = tokio::spawn(async move {
+                loop {
+                    match poll_fn(|context| connection.poll_message(context)).await {
+                        Some(Ok(AsyncMessage::Notice(notice))) => {
+                            debug!(log, "notice from PostgreSQL";
+                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
+                        }
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => {
+                            warn!(log, "connection lost"; "why" => causes(&error));
+                            return;
+                        }
+                        None => {
+                            debug!(log, "connection closed");
+                            return;
+                        }
+                    }
+                }
+            });
+            info!(self.log, "connection opened";
+                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
+            Ok((client, task))
+        })
+    }
+}
