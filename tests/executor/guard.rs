@@ -206,6 +206,21 @@ async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
 }
 
 #[actix_rt::test]
+async fn a_parser_that_was_killed_between_two_calls_costs_none() {
+    let world = World::new().await;
+    for round in 1..4 {
+        assert_eq!(world.rows(&format!("select {round}")).await, format!("[[{round}]]"));
+        let starts = world.log.of("the parser has started");
+        assert_eq!(starts.len(), round, "{starts:?}");
+        let (_, pid) = starts[round - 1].split_once("pid=").unwrap();
+        assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+        // What it had still to say is over when it is gone; a zombie says nothing either.
+        let stat = format!("/proc/{pid}/stat");
+        until("it is gone", async || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))).await;
+    }
+}
+
+#[actix_rt::test]
 async fn a_parser_that_ends_costs_one_statement() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("parser");
