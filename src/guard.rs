@@ -23,12 +23,12 @@ mod policy;
 pub mod syntax;
 mod walk;
 
-use catalog::Catalog;
 pub use catalog::Questions;
+use catalog::{Catalog, Text};
 use parser::{Parser, SQL_BYTES_MAX, Unreadable};
 pub use policy::Policy;
 use policy::{ACCEPTED, Known};
-use syntax::Syntax;
+use syntax::{Name, Syntax};
 
 /// How long a verdict holds. What a name stands for may change meanwhile, and the engine's READ ONLY then stands alone.
 const VERDICT_LIFETIME: Duration = Duration::from_secs(30);
@@ -131,21 +131,22 @@ impl Guard {
     ) -> Result<Result<Known, String>, tokio_postgres::Error> {
         let questions = connection.questions(Questions::prepare).await?;
         let client = connection.client();
-        let catalog = Catalog::look_up(client, questions, syntax).await?;
+        let catalog = Catalog::look_up(client, questions, syntax, false).await?;
         let (known, mut texts) = match policy::names(syntax, catalog, &self.policy) {
             Ok(known) => known,
             Err(why) => return Ok(Err(why)),
         };
         let mut seen = HashSet::new();
-        while let Some((of, text)) = texts.pop() {
+        while let Some(text) = texts.pop() {
             if !seen.insert(text.clone()) {
                 continue;
             }
+            let Text { of, sql, is_elsewhere } = text;
             let behind = |why: String| Ok(Err(format!("{of} cannot be used: of what stands behind it, {why}")));
             if seen.len() > TEXTS_MAX {
                 return behind(format!("there are more than {TEXTS_MAX} texts."));
             }
-            let syntax = match self.parser.parse(&text).await {
+            let syntax = match self.parser.parse(&sql).await {
                 Ok(syntax) => syntax,
                 Err(unreadable) => return behind(unread(&unreadable)),
             };
@@ -155,7 +156,7 @@ impl Guard {
             if !Catalog::is_needed(&syntax) {
                 continue;
             }
-            let catalog = Catalog::look_up(client, questions, &syntax).await?;
+            let catalog = Catalog::look_up(client, questions, &syntax, is_elsewhere).await?;
             match policy::names(&syntax, catalog, &self.policy) {
                 Ok((_, further)) => texts.extend(further),
                 Err(why) => return behind(why),
@@ -200,6 +201,13 @@ impl Reviewed {
     /// Whether it was cleared before, and leaves nothing on a connection that was not there before it.
     pub fn leaves_nothing(&self) -> bool {
         matches!(self.stage, Stage::Known(known) if known.leaves_nothing)
+    }
+
+    /// Whether it must be cleared before PostgreSQL parses it: that reads the literals in it as what they are of, and of
+    /// an array, a row or a range over a user's domain it runs the domain's checks.
+    pub fn must_be_cleared_first(&self) -> bool {
+        let is_builtin = |name: &Name| name.schema.as_deref() == Some("pg_catalog");
+        matches!(&self.stage, Stage::Read(syntax) if !syntax.types.iter().all(is_builtin))
     }
 
     /// Clear it for a connection, on which a READ ONLY transaction has begun. PostgreSQL must have parsed it meanwhile:

@@ -22,7 +22,7 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
     let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
-        .batch_execute("create extension dblink; create role reader login; grant pg_read_all_data to reader")
+        .batch_execute("create extension dblink; create table seen (n int); insert into seen values (7)")
         .await
         .unwrap();
     let (status, said) = doctor(&[("DATABASE_URL", &cluster.url())]);
@@ -36,8 +36,23 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let (status, said) = doctor(&[("DATABASE_URL", &cluster.url().replace("postgres@", "reader@"))]);
+    // The role of the README, as it stands there, and that the doctor has printed.
+    let readme = include_str!("../README.md");
+    let (_, sql) = readme.split_once("```sql\nCREATE ROLE agent").unwrap();
+    let sql = format!("CREATE ROLE agent{}", sql.split_once("\n```").unwrap().0).replace("\"shop\"", "\"postgres\"");
+    assert!(sql.lines().all(|line| said.contains(line)), "{sql}\n{said}");
+    client.batch_execute(&sql).await.unwrap();
+    client.batch_execute("create table made_later (n int); insert into made_later values (8)").await.unwrap();
+    let url = cluster.url().replace("postgres@", "agent@");
+    let (status, said) = doctor(&[("DATABASE_URL", &url)]);
     assert!(status == 0 && said.contains("ok       role       it can do nothing that a reader need not"), "{said}");
+    assert!(!said.contains("role       The role"), "{said}");
+    let (agent, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let rows = agent.query("table seen union all table made_later", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [7, 8]);
+    let error = agent.execute("select rolpassword from pg_authid", &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
 }
 
 #[test]

@@ -2,13 +2,15 @@
 //!
 //! A name is looked up over all that it can mean there. Three questions, each of one or two catalogs and prepared once a
 //! connection, say what there is under the names; they are sent together, and most statements need no more. Of what a
-//! user has made, others say the rest: a function's language and owner's rights, and the text behind a view, a function
-//! in SQL, a domain's checks, a policy, which is to be read like the statement itself.
+//! user has made, others say the rest: a function's language and owner's rights; what runs because a value has a type of
+//! theirs; and the text behind a view, a function in SQL, a domain's checks, a policy, which is to be read like the
+//! statement itself.
 
-use futures_util::future::try_join3;
+use futures_util::future::{try_join, try_join3};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Statement};
 
+use super::policy::is_hoard;
 use super::syntax::{self, CallOf, Name, Syntax};
 
 /// The longest text behind a name that is read, in characters; more is taken for unreadable.
@@ -20,14 +22,37 @@ pub(super) struct Catalog {
     /// Functions under a name that is called, or that stands for one: an operator, a cast, an aggregate's parts.
     pub(super) functions: Vec<Function>,
     pub(super) relations: Vec<Relation>,
-    /// Columns, by name, of these relations.
-    pub(super) columns: Vec<String>,
+    /// Columns of these relations, by the relation's name and their own.
+    pub(super) columns: Vec<(String, String)>,
     /// A type is named that PostgreSQL itself does not have.
     pub(super) has_own_types: bool,
-    /// Texts that are run with the statement beside those of functions, and what they are of.
-    pub(super) texts: Vec<(String, String)>,
-    /// Settings whose values hold a password.
-    pub(super) secret_settings: Vec<String>,
+    /// Texts that are run with the statement beside those of functions.
+    pub(super) texts: Vec<Text>,
+    /// Where there are secrets, and of settings their names.
+    pub(super) secrets: Vec<(Hoard, String)>,
+}
+
+/// Where secrets may be, or not: it is looked whether they are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hoard {
+    /// Settings of the server.
+    Settings,
+    /// Settings of roles and databases.
+    RoleSettings,
+    /// Values of columns, as ANALYZE has found them: those of the column of password hashes.
+    Statistics,
+    /// Options of foreign servers.
+    ServerOptions,
+}
+
+/// SQL that is run with a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Text {
+    /// What it is of.
+    pub(super) of: String,
+    pub(super) sql: String,
+    /// Its names may mean what they mean in any schema: it is run with a search path of its own.
+    pub(super) is_elsewhere: bool,
 }
 
 /// What a function's name stands for.
@@ -44,8 +69,10 @@ pub(super) struct Function {
     pub(super) is_trusted: bool,
     pub(super) is_definer: bool,
     pub(super) extension: Option<String>,
+    /// PostgreSQL itself has it.
+    pub(super) is_builtin: bool,
     /// What it runs, if that is SQL of a user.
-    pub(super) text: Option<String>,
+    pub(super) text: Option<Text>,
     arguments_min: usize,
     arguments_max: usize,
     /// Found without its schema.
@@ -63,11 +90,6 @@ impl Function {
     /// Whether it takes so many arguments.
     pub(super) fn takes(&self, arguments: usize) -> bool {
         (self.arguments_min..=self.arguments_max).contains(&arguments)
-    }
-
-    /// Whether PostgreSQL itself has it.
-    pub(super) fn is_builtin(&self) -> bool {
-        self.schema == "pg_catalog" && self.extension.is_none()
     }
 }
 
@@ -98,28 +120,70 @@ FROM pg_catalog.pg_operator o WHERE o.oprname = ANY ($1) AND o.oid >= 16384
 UNION ALL
 SELECT c.castfunc, t.typname, 0
 FROM pg_catalog.pg_cast c, pg_catalog.pg_type t
-WHERE c.castfunc >= 16384 AND (c.casttarget = t.oid OR c.castsource = t.oid AND c.castcontext = 'i')
+WHERE c.oid >= 16384 AND c.castfunc <> 0 AND (c.casttarget = t.oid OR c.castsource = t.oid AND c.castcontext = 'i')
       AND t.typname = ANY ($2)
 UNION ALL
 SELECT 0, t.typname, t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY ($2) AND t.oid >= 16384";
 
-/// Relations of these names ($1), and which of these columns ($2) they have.
+/// Relations of these names ($1), the user's types that their columns have, and which of these columns ($2) they have.
 const RELATIONS: &str = "
 SELECT c.oid, c.relname, c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relkind::pg_catalog.text,
        c.relrowsecurity, pg_catalog.pg_table_is_visible(c.oid),
-       EXISTS (SELECT FROM pg_catalog.pg_attribute a
-               WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atttypid >= 16384),
+       ARRAY (SELECT DISTINCT a.atttypid FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atttypid >= 16384),
        ARRAY (SELECT a.attname FROM pg_catalog.pg_attribute a
               WHERE a.attrelid = c.oid AND a.attname = ANY ($2) AND NOT a.attisdropped)
 FROM pg_catalog.pg_class c WHERE c.relname = ANY ($1)";
 
-/// The rest of a user's functions ($1), the parts of aggregates among them; texts of up to $2 characters.
-const OWN_FUNCTIONS: &str = "
-WITH wanted (oid) AS (SELECT pg_catalog.unnest($1)),
-part (whole, oid) AS (
-    SELECT w.oid, w.oid FROM wanted w
+/// The types of a user's of which a value can be: these ($1), those that these functions ($2) take and give, and what is
+/// in all of them as elements, fields, bounds, or under a domain.
+macro_rules! with_types {
+    ($query:literal) => {
+        concat!(
+            "
+WITH RECURSIVE type (oid) AS (
+    SELECT given.oid FROM (
+        SELECT pg_catalog.unnest($1) UNION
+        SELECT pg_catalog.unnest(p.proargtypes::pg_catalog.oid[] || p.prorettype || p.proallargtypes)
+        FROM pg_catalog.pg_proc p WHERE p.oid = ANY ($2)
+    ) AS given (oid) WHERE given.oid >= 16384
+    UNION
+    SELECT part.oid FROM type JOIN pg_catalog.pg_type t ON t.oid = type.oid CROSS JOIN LATERAL (
+        SELECT t.typelem UNION ALL SELECT t.typbasetype
+        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0
+        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+    ) AS part (oid) WHERE part.oid >= 16384
+)",
+            $query
+        )
+    };
+}
+
+/// The rest of a user's functions ($4), the parts of aggregates among them; texts of up to $3 characters. And what runs
+/// because of a type (of types $1 and functions $2): its casts that nobody writes, and what compares and sorts its values; but not what is in C
+/// (language 13) and not volatile, as that of extensions is.
+const OWN_FUNCTIONS: &str = with_types!(
+    ", wanted (oid, type) AS (
+    SELECT pg_catalog.unnest($4), NULL::pg_catalog.name
     UNION ALL
-    SELECT w.oid, parts.oid
+    SELECT c.castfunc, t.typname FROM type JOIN pg_catalog.pg_type t USING (oid)
+    JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.castcontext = 'i' AND c.castfunc <> 0
+    JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13)
+    UNION ALL
+    SELECT of.oid, t.typname FROM type JOIN pg_catalog.pg_type t USING (oid)
+    JOIN pg_catalog.pg_opclass k ON k.opcintype = t.oid
+    CROSS JOIN LATERAL (
+        SELECT m.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = k.opcfamily
+        UNION ALL
+        SELECT o.oprcode FROM pg_catalog.pg_amop m JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
+        WHERE m.amopfamily = k.opcfamily
+    ) AS of (oid)
+    JOIN pg_catalog.pg_proc p ON p.oid = of.oid AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13)
+),
+part (whole, oid, type) AS (
+    SELECT w.oid, w.oid, w.type FROM wanted w
+    UNION ALL
+    SELECT w.oid, parts.oid, w.type
     FROM wanted w JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = w.oid,
          LATERAL (VALUES (a.aggtransfn), (a.aggfinalfn), (a.aggcombinefn), (a.aggserialfn), (a.aggdeserialfn),
                          (a.aggmtransfn), (a.aggminvtransfn), (a.aggmfinalfn)) AS parts (oid)
@@ -129,37 +193,55 @@ SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg
        l.lanname, l.lanpltrusted OR p.oid < 16384 OR p.prokind = 'a', p.prosecdef, e.extname,
        CASE WHEN p.oid >= 16384 AND e.oid IS NULL THEN
            coalesce('SELECT ' || pg_catalog.pg_get_expr(p.proargdefaults, 0) || ';', '')
-           || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $2)
+           || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $3)
                    -- A body that PostgreSQL has parsed is in the definition alone.
-                   WHEN l.lanname = 'sql' THEN pg_catalog.left(pg_catalog.pg_get_functiondef(p.oid), $2)
+                   WHEN l.lanname = 'sql' THEN pg_catalog.left(pg_catalog.pg_get_functiondef(p.oid), $3)
                    ELSE '' END
-       END
+       END,
+       EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%'),
+       part.type
 FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
      LEFT JOIN pg_catalog.pg_depend d
          ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
-     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid";
+     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+);
 
-/// The texts of a user's views, policies ($1, relations) and domains ($2, types), of up to $3 characters.
-const OWN_TEXTS: &str = "
+/// The texts of a user's domains (of types $1 and functions $2), views and policies ($4, relations), of up to $3
+/// characters.
+const OWN_TEXTS: &str = with_types!(
+    "
 SELECT c.relname::pg_catalog.text, pg_catalog.left(pg_catalog.pg_get_viewdef(c.oid), $3)
 FROM pg_catalog.pg_class c
-WHERE c.oid = ANY ($1) AND c.relkind = 'v' AND NOT EXISTS (
+WHERE c.oid = ANY ($4) AND c.relkind = 'v' AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 UNION ALL
 SELECT c.relname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(p.polqual, p.polrelid), $3)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid
-WHERE c.oid = ANY ($1) AND c.relrowsecurity AND p.polqual IS NOT NULL
+WHERE c.oid = ANY ($4) AND c.relrowsecurity AND p.polqual IS NOT NULL
 UNION ALL
 SELECT t.typname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(k.conbin, 0), $3)
-FROM pg_catalog.pg_type t JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid
-WHERE t.oid = ANY ($2) AND k.conbin IS NOT NULL";
+FROM type JOIN pg_catalog.pg_type t USING (oid) JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid
+WHERE k.conbin IS NOT NULL"
+);
 
-/// Settings whose values hold a password: `password=…` of a connection string, or one in a URL.
-const SECRET_SETTINGS: &str = "
-SELECT s.name FROM pg_catalog.pg_settings s
-WHERE s.setting ~* '(password\\s*=|://[^/@[:space:]]*:[^/@[:space:]]*@)'";
+/// What a secret looks like: `password=…` and its like, as a part of a connection string or as a setting, or a password
+/// in a URL. Of those that are there for this role, where they are (see [`Hoard`]) and the setting's name.
+const SECRETS: &str = r"
+WITH looks (secret) AS (VALUES (
+    '(password|passwd|secret|token|passphrase|credentials?|(api|access|secret|private)_?key)\s*='
+    '|://[^/@[:space:]]*:[^/@[:space:]]*@'))
+SELECT 1, s.name FROM pg_catalog.pg_settings s, looks
+WHERE s.setting ~* looks.secret OR s.name = 'ssl_passphrase_command' AND s.setting <> ''
+UNION ALL
+SELECT 2, pg_catalog.split_part(c, '=', 1)
+FROM pg_catalog.pg_db_role_setting d CROSS JOIN pg_catalog.unnest(d.setconfig) c, looks WHERE c ~* looks.secret
+UNION ALL
+SELECT 3, '' FROM pg_catalog.pg_stats s
+WHERE s.schemaname = 'pg_catalog' AND s.tablename = 'pg_authid' AND s.attname = 'rolpassword'
+UNION ALL
+SELECT 4, '' FROM pg_catalog.pg_foreign_server s, looks WHERE s.srvoptions::pg_catalog.text ~* looks.secret";
 
 /// The questions that most statements need, as a connection keeps them.
 #[derive(Debug)]
@@ -194,7 +276,8 @@ struct Names {
     types: Vec<String>,
     relations: Vec<String>,
     attributes: Vec<String>,
-    settings: bool,
+    /// Something that shows secrets if there are some.
+    hoards: bool,
 }
 
 impl Names {
@@ -208,12 +291,12 @@ impl Names {
             operators: syntax.operators.iter().map(|name| name.name.clone()).collect(),
             types: syntax.types.iter().map(|name| name.name.clone()).collect(),
             relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
-            attributes: syntax.attributes.clone(),
-            settings: syntax.shown.is_some()
+            attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
+            hoards: syntax.shown.is_some()
                 || syntax.calls.iter().any(is_about_settings)
-                || syntax.relations.iter().any(|relation| relation.name.name == "pg_settings"),
+                || syntax.relations.iter().any(|relation| is_hoard(&relation.name.name)),
         };
-        names.functions.extend(syntax.attributes.iter().cloned());
+        names.functions.extend(names.attributes.iter().cloned());
         distinct(&mut names.functions);
         distinct(&mut names.operators);
         distinct(&mut names.types);
@@ -227,7 +310,7 @@ impl Names {
             && self.operators.is_empty()
             && self.types.is_empty()
             && self.relations.is_empty()
-            && !self.settings
+            && !self.hoards
     }
 }
 
@@ -242,11 +325,16 @@ impl Catalog {
         !Names::of(syntax).is_empty()
     }
 
-    /// What is there under the names of a statement.
+    /// What is there under the names of a statement; in any schema if it `is_elsewhere`.
     ///
     /// # Errors
     /// The driver's.
-    pub(super) async fn look_up(client: &Client, questions: &Questions, syntax: &Syntax) -> Result<Self, Error> {
+    pub(super) async fn look_up(
+        client: &Client,
+        questions: &Questions,
+        syntax: &Syntax,
+        is_elsewhere: bool,
+    ) -> Result<Self, Error> {
         let names = Names::of(syntax);
         let ask = async |question: &Statement, is_needed: bool, parameters: &[&(dyn ToSql + Sync)]| match is_needed {
             true => client.query(question, parameters).await,
@@ -264,7 +352,7 @@ impl Catalog {
         )
         .await?;
         let mut catalog = Self::default();
-        let mut own = Own::default();
+        let mut own = Own { is_elsewhere, ..Own::default() };
         for row in &functions {
             catalog.add_function(row, &mut own)?;
         }
@@ -281,9 +369,15 @@ impl Catalog {
             catalog.add_relation(row, &syntax.relations, &mut own)?;
         }
         catalog.add_own(client, own).await?;
-        if names.settings {
-            for row in client.query_typed(SECRET_SETTINGS, &[]).await? {
-                catalog.secret_settings.push(row.try_get(0)?);
+        if names.hoards {
+            for row in client.query_typed(SECRETS, &[]).await? {
+                let hoard = match row.try_get::<_, i32>(0)? {
+                    1 => Hoard::Settings,
+                    2 => Hoard::RoleSettings,
+                    3 => Hoard::Statistics,
+                    _ => Hoard::ServerOptions,
+                };
+                catalog.secrets.push((hoard, row.try_get(1)?));
             }
         }
         Ok(catalog)
@@ -293,7 +387,7 @@ impl Catalog {
         let count = |at| Ok::<_, Error>(usize::try_from(row.try_get::<_, i32>(at)?).unwrap_or_default());
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let schema = unquoted(row.try_get(2)?);
-        let is_visible = row.try_get::<_, Vec<String>>(6)?.contains(&schema);
+        let is_visible = own.is_elsewhere || row.try_get::<_, Vec<String>>(6)?.contains(&schema);
         if oid >= OWN {
             own.functions.push((oid, self.functions.len()));
         }
@@ -307,6 +401,7 @@ impl Catalog {
             is_trusted: true,
             is_definer: false,
             extension: None,
+            is_builtin: oid < OWN,
             text: None,
             arguments_min: count(4)?,
             arguments_max: count(5)?,
@@ -318,76 +413,99 @@ impl Catalog {
     fn add_relation(&mut self, row: &Row, asked: &[syntax::Relation], own: &mut Own) -> Result<(), Error> {
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, kind): (String, &str) = (unquoted(row.try_get(2)?), row.try_get(3)?);
-        let (has_policies, is_visible, has_own_types): (bool, bool, bool) =
+        let (has_policies, is_visible, own_types): (bool, bool, Vec<u32>) =
             (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+        let is_visible = own.is_elsewhere || is_visible;
         let is_asked = asked.iter().any(|syntax::Relation { name: asked, .. }| {
             asked.name == name && asked.schema.as_ref().map_or(is_visible, |asked| *asked == schema)
         });
         if !is_asked {
             return Ok(());
         }
-        self.columns.extend(row.try_get::<_, Vec<String>>(7)?);
+        self.columns.extend(row.try_get::<_, Vec<String>>(7)?.into_iter().map(|column| (name.clone(), column)));
         let is_own = oid >= OWN;
         if is_own && (kind == "v" || has_policies) {
             own.relations.push(oid);
         }
-        let is_plain = !is_own || (matches!(kind, "r" | "p" | "m") && !has_policies && !has_own_types);
+        let is_plain = !is_own || (matches!(kind, "r" | "p" | "m") && !has_policies && own_types.is_empty());
+        own.types.extend(own_types);
         self.relations.push(Relation { name, is_plain });
         Ok(())
     }
 
     /// Add what is to be known of what a user has made.
     async fn add_own(&mut self, client: &Client, own: Own) -> Result<(), Error> {
-        let functions = own.functions.iter().map(|(oid, _)| *oid);
-        let functions: Vec<u32> = functions.chain(own.stand_ins.iter().map(|(oid, _)| *oid)).collect();
-        if !functions.is_empty() {
-            let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-                [(&functions, Type::OID_ARRAY), (&TEXT_CHARS_MAX, Type::INT4)];
-            for row in client.query_typed(OWN_FUNCTIONS, &parameters).await? {
-                let (whole, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
-                let called = own.functions.iter().filter(|(called, _)| *called == whole).map(|(_, at)| *at);
-                let stands =
-                    own.stand_ins.iter().filter(|(stands, _)| *stands == whole).map(|(_, asked)| asked.clone());
-                let hidden: Vec<String> = match whole == oid {
-                    true => stands.collect(),
-                    // A part of an aggregate.
-                    false => called.clone().map(|at| self.functions[at].asked.clone()).chain(stands).collect(),
-                };
-                let detail = |function: &mut Function| -> Result<(), Error> {
-                    function.language = row.try_get(5)?;
-                    function.is_trusted = row.try_get(6)?;
-                    function.is_definer = row.try_get(7)?;
-                    function.extension = row.try_get(8)?;
-                    function.text = row.try_get::<_, Option<String>>(9)?.filter(|text| !text.is_empty());
-                    Ok(())
-                };
-                if whole == oid {
-                    for at in called {
-                        detail(&mut self.functions[at])?;
-                    }
-                }
-                for asked in hidden {
-                    let mut function = Function {
-                        asked,
-                        is_called: false,
-                        schema: unquoted(row.try_get(3)?),
-                        name: row.try_get(2)?,
-                        is_volatile: row.try_get(4)?,
-                        ..Function::default()
-                    };
-                    detail(&mut function)?;
-                    self.functions.push(function);
-                }
+        if own.functions.is_empty() && own.stand_ins.is_empty() && own.types.is_empty() && own.relations.is_empty() {
+            return Ok(());
+        }
+        let called: Vec<u32> = own.functions.iter().map(|(oid, _)| *oid).collect();
+        let all: Vec<u32> = called.iter().copied().chain(own.stand_ins.iter().map(|(oid, _)| *oid)).collect();
+        let oids = |oids| -> (&(dyn ToSql + Sync), Type) { (oids, Type::OID_ARRAY) };
+        let max: (&(dyn ToSql + Sync), Type) = (&TEXT_CHARS_MAX, Type::INT4);
+        // What an operator or a cast takes tells nothing: there are others of that name, for other types.
+        let (types, called, all, relations) = (oids(&own.types), oids(&called), oids(&all), oids(&own.relations));
+        // Joined, they are sent without waiting for each other.
+        let (details, texts) = try_join(
+            client.query_typed(OWN_FUNCTIONS, &[types.clone(), called.clone(), max.clone(), all]),
+            client.query_typed(OWN_TEXTS, &[types, called, max, relations]),
+        )
+        .await?;
+        for row in &details {
+            self.add_own_function(row, &own)?;
+        }
+        for row in &texts {
+            if let Some(sql) = row.try_get(1)? {
+                self.texts.push(Text { of: row.try_get(0)?, sql, is_elsewhere: own.is_elsewhere });
             }
         }
-        if !own.relations.is_empty() || !own.types.is_empty() {
-            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&own.relations, Type::OID_ARRAY), (&own.types, Type::OID_ARRAY), (&TEXT_CHARS_MAX, Type::INT4)];
-            for row in client.query_typed(OWN_TEXTS, &parameters).await? {
-                if let Some(text) = row.try_get(1)? {
-                    self.texts.push((row.try_get(0)?, text));
-                }
+        Ok(())
+    }
+
+    /// Complete a function that is called, or add what else runs.
+    fn add_own_function(&mut self, row: &Row, own: &Own) -> Result<(), Error> {
+        let (whole, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
+        let (schema, name): (String, String) = (unquoted(row.try_get(3)?), row.try_get(2)?);
+        let has_search_path: bool = row.try_get(10)?;
+        let text = row.try_get::<_, Option<String>>(9)?.filter(|text| !text.is_empty()).map(|sql| Text {
+            of: format!("{schema}.{name}"),
+            sql,
+            is_elsewhere: own.is_elsewhere || has_search_path,
+        });
+        let found = Function {
+            schema,
+            name,
+            is_volatile: row.try_get(4)?,
+            language: row.try_get(5)?,
+            is_trusted: row.try_get(6)?,
+            is_definer: row.try_get(7)?,
+            extension: row.try_get(8)?,
+            is_builtin: oid < OWN,
+            text,
+            ..Function::default()
+        };
+        if let Some(asked) = row.try_get(11)? {
+            self.functions.push(Function { asked, ..found });
+            return Ok(());
+        }
+        for (_, at) in own.functions.iter().filter(|(called, _)| *called == whole) {
+            let called = &mut self.functions[*at];
+            if whole == oid {
+                *called = Function {
+                    asked: called.asked.clone(),
+                    is_called: true,
+                    arguments_min: called.arguments_min,
+                    arguments_max: called.arguments_max,
+                    is_visible: called.is_visible,
+                    ..found.clone()
+                };
+            } else {
+                // A part of an aggregate.
+                let asked = called.asked.clone();
+                self.functions.push(Function { asked, ..found.clone() });
             }
+        }
+        for (_, asked) in own.stand_ins.iter().filter(|(stands, _)| *stands == whole) {
+            self.functions.push(Function { asked: asked.clone(), ..found.clone() });
         }
         Ok(())
     }
@@ -402,6 +520,8 @@ struct Own {
     stand_ins: Vec<(u32, String)>,
     relations: Vec<u32>,
     types: Vec<u32>,
+    /// Of a text that is run with a search path of its own.
+    is_elsewhere: bool,
 }
 
 /// A schema's name as `regnamespace` writes it, in quotes where it needs them.

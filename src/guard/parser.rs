@@ -78,30 +78,37 @@ impl Parser {
             return Err(Unreadable::TooLong(sql.len()));
         }
         let mut process = self.process.lock().await;
-        // Taken out: a call that is dropped meanwhile leaves no process behind that is in the middle of an answer.
-        let mut running = match process.take() {
-            Some(running) => running,
-            None => self.start().map_err(|error| {
-                warn!(self.log, "the parser cannot be started"; "why" => error.to_string());
-                Unreadable::Crashed
-            })?,
-        };
-        let answer = tokio::time::timeout(PARSE_TIMEOUT, running.ask(sql.as_bytes())).await;
-        let (answer, unreadable) = match answer {
-            Ok(Ok(answer)) => (answer, Unreadable::Crashed),
-            Ok(Err(error)) => {
-                warn!(self.log, "the parser has ended"; "why" => error.to_string(), "sql_bytes" => sql.len());
-                return Err(Unreadable::Crashed);
+        loop {
+            // Taken out: a call that is dropped meanwhile leaves no process behind that is in the middle of an answer.
+            let before = process.take();
+            let is_new = before.is_none();
+            let mut running = match before {
+                Some(running) => running,
+                None => self.start().map_err(|error| {
+                    warn!(self.log, "the parser cannot be started"; "why" => error.to_string());
+                    Unreadable::Crashed
+                })?,
+            };
+            match tokio::time::timeout(PARSE_TIMEOUT, running.ask(sql.as_bytes())).await {
+                Ok(Ok(answer)) => {
+                    if sql.len() < RESTART_BYTES {
+                        *process = Some(running);
+                    }
+                    return serde_json::from_slice(&answer).unwrap_or(Err(Unreadable::Crashed));
+                }
+                Ok(Err(error)) => {
+                    warn!(self.log, "the parser has ended"; "why" => error.to_string(), "sql_bytes" => sql.len());
+                    // One that has answered others may have ended before it heard of this statement.
+                    if is_new {
+                        return Err(Unreadable::Crashed);
+                    }
+                }
+                Err(_) => {
+                    warn!(self.log, "the parser took too long"; "sql_bytes" => sql.len());
+                    return Err(Unreadable::TimedOut);
+                }
             }
-            Err(_) => {
-                warn!(self.log, "the parser took too long"; "sql_bytes" => sql.len());
-                return Err(Unreadable::TimedOut);
-            }
-        };
-        if sql.len() < RESTART_BYTES {
-            *process = Some(running);
         }
-        serde_json::from_slice(&answer).unwrap_or(Err(unreadable))
     }
 
     fn start(&self) -> io::Result<Process> {

@@ -4,8 +4,8 @@
 //! must be known as harmless. So a function that a later PostgreSQL or an extension brings is refused until somebody
 //! has looked at it, unless it promises. Those that promise and break it are listed.
 
-use super::catalog::{Catalog, Function, is_about_settings};
-use super::syntax::{Name, Syntax};
+use super::catalog::{Catalog, Function, Hoard, Text, is_about_settings};
+use super::syntax::{Attribute, Name, Syntax};
 
 /// What the operator wants otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -87,12 +87,25 @@ const HARMLESS: &[&str] = &[
 
 /// The same of the extensions that come with PostgreSQL.
 const HARMLESS_OF_EXTENSIONS: &[(&str, &[&str])] = &[
-    ("pg_buffercache", &["pg_buffercache_*"]),
+    (
+        "pg_buffercache",
+        &[
+            "pg_buffercache_numa_pages",
+            "pg_buffercache_os_pages",
+            "pg_buffercache_pages",
+            "pg_buffercache_summary",
+            "pg_buffercache_usage_counts",
+        ],
+    ),
     ("pg_freespacemap", &["pg_freespace"]),
+    ("pg_stat_statements", &["pg_stat_statements_info"]),
     ("pg_visibility", &["pg_visibility", "pg_visibility_map", "pg_visibility_map_summary"]),
     ("pgcrypto", &["gen_random_bytes", "gen_random_uuid", "gen_salt", "pgp_pub_encrypt*", "pgp_sym_encrypt*"]),
     ("pgstattuple", &["pg_relpages", "pgstat*"]),
+    ("pgrowlocks", &["pgrowlocks"]),
     ("tablefunc", &["normal_rand"]),
+    ("tsm_system_rows", &["system_rows"]),
+    ("tsm_system_time", &["system_time"]),
     ("uuid-ossp", &["uuid_generate_*"]),
 ];
 
@@ -120,7 +133,7 @@ const HARMFUL: &[(&str, &[&str])] = &[
     ),
     ("it acts on other sessions", &["pg_cancel_backend", "pg_log_backend_memory_contexts", "pg_terminate_backend"]),
     ("it takes locks that last beyond the call", &["pg_advisory_*", "pg_try_advisory_*"]),
-    ("it changes settings of the session", &["set_config", "set_limit", "setseed"]),
+    ("it changes settings of the session", &["isn_weak", "set_config", "set_limit", "setseed"]),
     ("it does nothing but wait", &["pg_sleep*"]),
     ("it sends notifications", &["pg_notify"]),
     ("it moves a sequence", &["nextval", "setval"]),
@@ -156,11 +169,14 @@ const HARMFUL: &[(&str, &[&str])] = &[
 ];
 
 /// PostgreSQL's functions that are not volatile and harm all the same.
-const HARMFUL_ALTHOUGH_NOT_VOLATILE: &[&str] = &["connectby*", "crosstab*", "dblink*", "xpath_table"];
+const HARMFUL_ALTHOUGH_NOT_VOLATILE: &[&str] = &["connectby*", "crosstab*", "dblink*", "isn_weak", "xpath_table"];
 
 /// Functions that give secrets.
 const SENSITIVE_FUNCTIONS: &[(&str, &[&str])] = &[
-    ("it shows other sessions' SQL", &["pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_statements"]),
+    (
+        "it shows other sessions' SQL",
+        &["pg_prepared_statement", "pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_statements"],
+    ),
     ("it can show passwords", &["pg_hba_file_rules", "pg_show_all_file_settings", "pg_stat_get_wal_receiver"]),
     (
         "it reads tables that are given to it as text, which nobody has looked at",
@@ -169,25 +185,62 @@ const SENSITIVE_FUNCTIONS: &[(&str, &[&str])] = &[
     ("it reads tables past their rights", &["get_raw_page", "heap_page_item*"]),
 ];
 
-/// Tables and views that hold secrets, in these columns.
-const SENSITIVE: &[(&str, &[&str], &str)] = &[
-    ("pg_authid", &["rolpassword"], "password hashes"),
-    ("pg_shadow", &["passwd"], "password hashes"),
-    ("pg_user_mapping", &["umoptions"], "passwords of foreign servers"),
-    ("pg_user_mappings", &["umoptions"], "passwords of foreign servers"),
-    ("user_mapping_options", &["option_value"], "passwords of foreign servers"),
-    ("_pg_user_mappings", &["umoptions"], "passwords of foreign servers"),
-    ("pg_foreign_server", &["srvoptions"], "options of foreign servers, with passwords perhaps"),
-    ("_pg_foreign_servers", &["srvoptions"], "options of foreign servers, with passwords perhaps"),
-    ("foreign_server_options", &["option_value"], "options of foreign servers, with passwords perhaps"),
-    ("pg_subscription", &["subconninfo"], "connection strings with passwords"),
-    ("pg_stat_wal_receiver", &["conninfo"], "connection strings with passwords"),
-    ("pg_stat_activity", &["query"], "other sessions' SQL"),
-    ("pg_stat_statements", &["query"], "other sessions' SQL"),
-    ("pg_file_settings", &["setting"], "settings with passwords perhaps"),
-    ("pg_hba_file_rules", &["options"], "passwords of directory servers"),
-    ("pg_db_role_setting", &["setconfig"], "settings with passwords perhaps"),
+/// Tables and views that hold secrets, in these columns; the last only if there is one.
+const SENSITIVE: &[(&str, &[&str], &str, Option<Hoard>)] = &[
+    ("pg_authid", &["rolpassword"], "password hashes", None),
+    ("pg_shadow", &["passwd"], "password hashes", None),
+    ("pg_user_mapping", &["umoptions"], "passwords of foreign servers", None),
+    ("pg_user_mappings", &["umoptions"], "passwords of foreign servers", None),
+    ("user_mapping_options", &["option_value"], "passwords of foreign servers", None),
+    ("_pg_user_mappings", &["umoptions"], "passwords of foreign servers", None),
+    ("pg_subscription", &["subconninfo"], "connection strings with passwords", None),
+    ("pg_stat_wal_receiver", &["conninfo"], "connection strings with passwords", None),
+    ("pg_stat_activity", &["query"], "other sessions' SQL", None),
+    ("pg_stat_statements", &["query"], "other sessions' SQL", None),
+    ("pg_prepared_statements", &["statement"], "other calls' SQL", None),
+    ("pg_file_settings", &["setting"], "settings with passwords perhaps", None),
+    ("pg_hba_file_rules", &["options"], "passwords of directory servers", None),
+    ("pg_foreign_server", &["srvoptions"], "a password of a foreign server", Some(Hoard::ServerOptions)),
+    ("_pg_foreign_servers", &["srvoptions"], "a password of a foreign server", Some(Hoard::ServerOptions)),
+    ("foreign_server_options", &["option_value"], "a password of a foreign server", Some(Hoard::ServerOptions)),
+    ("pg_settings", &["setting", "reset_val", "boot_val"], "passwords", Some(Hoard::Settings)),
+    ("pg_db_role_setting", &["setconfig"], "passwords", Some(Hoard::RoleSettings)),
+    ("pg_roles", &["rolconfig"], "passwords", Some(Hoard::RoleSettings)),
+    ("pg_shadow", &["useconfig"], "passwords", Some(Hoard::RoleSettings)),
+    ("pg_user", &["useconfig"], "passwords", Some(Hoard::RoleSettings)),
+    (
+        "pg_stats",
+        &["most_common_vals", "most_common_elems", "histogram_bounds"],
+        "password hashes, of which there are statistics",
+        Some(Hoard::Statistics),
+    ),
+    (
+        "pg_statistic",
+        &["stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"],
+        "password hashes, of which there are statistics",
+        Some(Hoard::Statistics),
+    ),
 ];
+
+/// What the names of a user's own settings end with that hold secrets: `app.jwt_secret`.
+const SECRET_ENDS: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "passphrase",
+    "credential",
+    "credentials",
+    "api_key",
+    "access_key",
+    "secret_key",
+    "private_key",
+];
+
+/// Whether it has to be looked if there are secrets in it.
+pub(super) fn is_hoard(relation: &str) -> bool {
+    SENSITIVE.iter().any(|(sensitive, .., hoard)| *sensitive == relation && hoard.is_some())
+}
 
 /// Kinds of statements that only read.
 const READING: &[&str] = &["SelectStmt", "ExplainStmt", "VariableShowStmt"];
@@ -204,6 +257,9 @@ pub(super) fn command(kind: &str) -> String {
         "VacuumStmt" => "VACUUM or ANALYZE".to_owned(),
         "DeclareCursorStmt" => "DECLARE".to_owned(),
         "ClosePortalStmt" => "CLOSE".to_owned(),
+        "CheckPointStmt" => "CHECKPOINT".to_owned(),
+        "RefreshMatViewStmt" => "REFRESH MATERIALIZED VIEW".to_owned(),
+        "SecLabelStmt" => "SECURITY LABEL".to_owned(),
         kind => {
             // As the parser's names go: AlterTableStmt, DropStmt, RefreshMatViewStmt.
             let mut words = String::new();
@@ -306,10 +362,10 @@ pub(super) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Resul
         }
     }
     for attribute in &syntax.attributes {
-        let name = Name { schema: None, name: attribute.clone() };
-        let is_column = catalog.columns.contains(attribute);
+        let name = Name { schema: None, name: attribute.name.clone() };
+        let is_column = is_column(attribute, syntax, &catalog);
         let called = catalog.functions.iter().filter(|function| function.answers_to(&name) && function.takes(1));
-        for function in called.filter(|function| function.is_builtin() || !is_column) {
+        for function in called.filter(|function| function.is_builtin || !is_column) {
             leaves_nothing &= judge(function, policy, &mut texts)?;
         }
     }
@@ -325,8 +381,22 @@ pub(super) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Resul
     Ok((Known { leaves_nothing }, texts))
 }
 
-/// A text that is run with a statement, and what it is of.
-pub(super) type Text = (String, String);
+/// Whether a name after a dot is a column, and so no function: of the tables that are called what stands before the dot,
+/// or, where that is something else, of any.
+fn is_column(attribute: &Attribute, syntax: &Syntax, catalog: &Catalog) -> bool {
+    let of: Vec<_> = syntax
+        .relations
+        .iter()
+        .filter(|relation| {
+            attribute.of.as_deref() == Some(relation.called()) && !syntax.with.contains(&relation.name.name)
+        })
+        .collect();
+    let mut columns = catalog.columns.iter().filter(|(_, column)| *column == attribute.name);
+    match of.is_empty() {
+        true => columns.next().is_some(),
+        false => of.iter().all(|relation| columns.clone().any(|(table, _)| *table == relation.name.name)),
+    }
+}
 
 /// Whether a function may run; and then, whether it is one of PostgreSQL's own that leaves nothing on its connection.
 /// What it runs is added to `texts`.
@@ -345,7 +415,7 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         return Ok(false);
     }
     let extension = function.extension.as_deref();
-    let is_known = function.is_builtin() || extension.is_some();
+    let is_known = function.is_builtin || extension.is_some();
     let why_harmful = || HARMFUL.iter().find(|(_, names)| is_known && has(names, name)).map(|(why, _)| *why);
     if is_known
         && !policy.sensitive
@@ -361,18 +431,18 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
             return refused(why_harmful().unwrap_or("it does more than it promises"), &allow);
         }
         // An extension's C is the extension's promise; C by itself has been put there by a superuser, for anything.
-        if !function.is_trusted && extension.is_none() && !function.is_builtin() {
+        if !function.is_trusted && extension.is_none() && !function.is_builtin {
             let why = format!("it is written in {}, which can do anything on the server", function.language);
             return refused(&why, &allow);
         }
-        texts.extend(function.text.iter().map(|text| (whole.clone(), text.clone())));
-        return Ok(function.is_builtin());
+        texts.extend(function.text.clone());
+        return Ok(function.is_builtin);
     }
-    let is_harmless = (function.is_builtin() && has(HARMLESS, name))
+    let is_harmless = (function.is_builtin && has(HARMLESS, name))
         || (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
         || HARMLESS_OF_EXTENSIONS.iter().any(|(of, names)| extension == Some(of) && has(names, name));
     if is_harmless {
-        return Ok(function.is_builtin());
+        return Ok(function.is_builtin);
     }
     match why_harmful() {
         Some(why) => refused(why, &allow),
@@ -402,37 +472,39 @@ fn secrets(syntax: &Syntax, catalog: &Catalog) -> Result<(), String> {
             "{of} holds {what}: not to be read. {instead}The operator can allow it by MCP_SENSITIVE_CATALOGS=allow."
         ))
     };
+    let has = |hoard: Hoard| catalog.secrets.iter().any(|(found, _)| *found == hoard);
     for relation in &syntax.relations {
         let name = &relation.name.name;
-        let is_there = catalog.relations.iter().any(|found| found.name == *name);
-        let Some((_, columns, what)) = SENSITIVE.iter().find(|(sensitive, ..)| is_there && sensitive == name) else {
+        if !catalog.relations.iter().any(|found| found.name == *name) {
             continue;
-        };
+        }
         // All of a row by what it is called: row_to_json(a).
         let is_row = |row: &String| row == name || syntax.aliases.contains(row);
-        if syntax.has_star
-            || relation.renames_columns
-            || syntax.columns.iter().any(|column| columns.contains(&&**column))
-            || syntax.rows.iter().any(is_row)
-        {
-            let but = columns.join(", ");
-            return refused(
-                what,
-                name,
-                &format!("Name the columns that are wanted, all but {but}, without * or whole rows. "),
-            );
+        let shows_all = syntax.has_star || relation.renames_columns || syntax.rows.iter().any(is_row);
+        let of_it = SENSITIVE.iter().filter(|(sensitive, _, _, hoard)| sensitive == name && hoard.is_none_or(has));
+        for (_, columns, what, _) in of_it {
+            if shows_all || syntax.columns.iter().any(|column| columns.contains(&&**column)) {
+                let but = columns.join(", ");
+                return refused(
+                    what,
+                    name,
+                    &format!("Name the columns that are wanted, all but {but}, without * or whole rows. "),
+                );
+            }
         }
     }
-    if catalog.secret_settings.is_empty() {
-        return Ok(());
-    }
-    let is_secret = |setting: &str| catalog.secret_settings.iter().any(|secret| secret.eq_ignore_ascii_case(setting));
+    let is_secret = |setting: &str| {
+        let setting = setting.to_lowercase();
+        catalog.secrets.iter().any(|(_, secret)| *secret == setting)
+            || setting.contains('.') && SECRET_ENDS.iter().any(|end| setting.ends_with(end))
+    };
     let all = "Ask for single settings by SHOW. ";
+    let some = has(Hoard::Settings) || has(Hoard::RoleSettings);
     if let Some(shown) = &syntax.shown {
         if is_secret(shown) {
             return refused("a password", shown, "");
         }
-        if shown == "all" {
+        if shown == "all" && has(Hoard::Settings) {
             return refused("passwords", "One of the settings", all);
         }
     }
@@ -443,15 +515,9 @@ fn secrets(syntax: &Syntax, catalog: &Catalog) -> Result<(), String> {
                     return refused("a password", setting, "");
                 }
             }
-            _ => return refused("passwords", "One of the settings", all),
+            _ if some => return refused("passwords", "One of the settings", all),
+            _ => {}
         }
-    }
-    if syntax.relations.iter().any(|relation| relation.name.name == "pg_settings")
-        && (syntax.has_star
-            || syntax.columns.iter().any(|column| ["setting", "reset_val", "boot_val"].contains(&&**column))
-            || syntax.rows.iter().any(|row| row == "pg_settings" || syntax.aliases.contains(row)))
-    {
-        return refused("passwords", "pg_settings", all);
     }
     Ok(())
 }

@@ -25,11 +25,13 @@ pub struct Syntax {
     /// Every part of what stands for a column.
     pub columns: Vec<String>,
     /// Names after a dot in an expression: columns, or functions of what stands before the dot.
-    pub attributes: Vec<String>,
+    pub attributes: Vec<Attribute>,
     /// The last parts of the names that stand where a column stands: each may be a whole row, by what that is called.
     pub rows: Vec<String>,
     /// What rows are called.
     pub aliases: Vec<String>,
+    /// What the queries in WITH are called.
+    pub with: Vec<String>,
     /// A `*` for columns, or a NATURAL JOIN.
     pub has_star: bool,
     /// Operators, also those that a keyword stands for.
@@ -51,6 +53,25 @@ pub struct Name {
     pub name: String,
 }
 
+/// Functions that PostgreSQL's later versions have as syntax of their own, by the parser's nodes for them. To an earlier
+/// one, which may run what we read here, each is a call of whatever has that name.
+const CALLS_BY_SYNTAX: &[(&str, &[&str])] = &[
+    ("JsonArrayAgg", &["json_arrayagg"]),
+    ("JsonArrayConstructor", &["json_array"]),
+    ("JsonArrayQueryConstructor", &["json_array"]),
+    ("JsonFuncExpr", &["json_exists", "json_query", "json_value"]),
+    ("JsonObjectAgg", &["json_objectagg"]),
+    ("JsonObjectConstructor", &["json_object"]),
+    ("JsonParseExpr", &["json"]),
+    ("JsonScalarExpr", &["json_scalar"]),
+    ("JsonSerializeExpr", &["json_serialize"]),
+    ("JsonTable", &["json_table"]),
+    ("MergeSupportFunc", &["merge_action"]),
+];
+
+/// More arguments than anything takes: a call whose arguments are not counted.
+const UNCOUNTED: usize = usize::MAX;
+
 /// A function where it is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallOf {
@@ -62,11 +83,22 @@ pub struct CallOf {
     pub first: Option<String>,
 }
 
+/// A name after a dot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// The name before the dot, where it is one.
+    pub of: Option<String>,
+    /// Itself.
+    pub name: String,
+}
+
 /// A table, a view or the like where it is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
     /// Which.
     pub name: Name,
+    /// What it is called here, if that is not its name.
+    pub alias: Option<String>,
     /// Its columns have other names here.
     pub renames_columns: bool,
 }
@@ -89,6 +121,13 @@ impl std::fmt::Display for Name {
             Some(schema) => write!(f, "{schema}.{}", self.name),
             None => f.write_str(&self.name),
         }
+    }
+}
+
+impl Relation {
+    /// What its rows are called here.
+    pub fn called(&self) -> &str {
+        self.alias.as_ref().unwrap_or(&self.name.name)
     }
 }
 
@@ -116,7 +155,9 @@ struct Open {
     arguments: usize,
     /// Its first argument, of a call where that is a literal text.
     first: Option<String>,
-    /// Its alias names columns.
+    /// Its alias,
+    alias: Option<String>,
+    /// which names columns, too.
     renames_columns: bool,
 }
 
@@ -147,7 +188,15 @@ impl Visitor for Reader {
         {
             outer.arguments += 1;
         }
-        self.nodes.push(Open { node, field: "", texts: Vec::new(), arguments: 0, first: None, renames_columns: false });
+        self.nodes.push(Open {
+            node,
+            field: "",
+            texts: Vec::new(),
+            arguments: 0,
+            first: None,
+            alias: None,
+            renames_columns: false,
+        });
     }
 
     fn field(&mut self, name: &'static str) {
@@ -197,7 +246,9 @@ impl Visitor for Reader {
         let one = |field: &str| of(field).into_iter().next();
         match node.node {
             "FuncCall" => {
-                if let Some(function) = Name::of(of("funcname")) {
+                if let Some(mut function) = Name::of(of("funcname")) {
+                    // Later versions' syntax for that one function; an earlier one takes any of that name.
+                    function.schema.take_if(|_| function.name == "json_object");
                     syntax.calls.push(CallOf { function, arguments: node.arguments, first: node.first });
                 }
             }
@@ -225,27 +276,34 @@ impl Visitor for Reader {
             "ColumnRef" => {
                 let mut fields = of("fields");
                 syntax.rows.extend(fields.last().cloned());
-                syntax.attributes.extend(fields.iter().skip(1).cloned());
+                let pairs = fields.iter().zip(fields.iter().skip(1));
+                syntax
+                    .attributes
+                    .extend(pairs.map(|(of, name)| Attribute { of: Some(of.clone()), name: name.clone() }));
                 syntax.columns.append(&mut fields);
             }
             "AIndirection" => {
                 syntax.columns.append(&mut of("indirection"));
-                syntax.attributes.append(&mut of("indirection"));
+                syntax.attributes.extend(of("indirection").into_iter().map(|name| Attribute { of: None, name }));
             }
             "JoinExpr" => {
+                // Columns of its tables under other names.
+                syntax.has_star |= node.renames_columns;
                 syntax.columns.append(&mut of("using_clause"));
                 syntax.operators.push(Name::bare("="));
             }
             "RangeVar" => {
                 if let Some(name) = one("relname") {
                     let name = Name { schema: one("schemaname"), name };
-                    syntax.relations.push(Relation { name, renames_columns: node.renames_columns });
+                    let (alias, renames_columns) = (node.alias, node.renames_columns);
+                    syntax.relations.push(Relation { name, alias, renames_columns });
                 }
             }
             "Alias" => {
                 let renames = !of("colnames").is_empty();
                 syntax.aliases.extend(one("aliasname"));
                 if let Some(outer) = self.nodes.last_mut() {
+                    outer.alias = one("aliasname");
                     outer.renames_columns = renames;
                 }
             }
@@ -255,6 +313,7 @@ impl Visitor for Reader {
                     syntax.calls.push(CallOf { function, arguments: 1, first: None });
                 }
             }
+            "CommonTableExpr" => syntax.with.extend(one("ctename")),
             "IntoClause" => syntax.has_into = true,
             "LockingClause" => syntax.has_locking = true,
             "VariableShowStmt" => syntax.shown = one("name"),
@@ -268,7 +327,14 @@ impl Visitor for Reader {
                     syntax.analyzes = true;
                 }
             }
-            _ => {}
+            node => {
+                let names = CALLS_BY_SYNTAX.iter().filter(|(syntax, _)| *syntax == node).flat_map(|(_, names)| *names);
+                syntax.calls.extend(names.map(|name| CallOf {
+                    function: Name::bare(name),
+                    arguments: UNCOUNTED,
+                    first: None,
+                }));
+            }
         }
     }
 }

@@ -43,9 +43,10 @@ pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Resu
         return Ok(None);
     }
     let names: Vec<String> = (1..=columns.len()).map(|number| format!("c{number}")).collect();
-    let selected = names.iter().zip(columns).map(|(name, column)| {
-        if unsendable.contains(&column.type_().oid()) { format!("{name}::pg_catalog.text") } else { name.clone() }
-    });
+    let selected = names
+        .iter()
+        .zip(columns)
+        .map(|(name, column)| if unsendable.contains(&column.type_().oid()) { as_text(name) } else { name.clone() });
     // On a line of its own: a comment at its end would take the parenthesis with it.
     Ok(Some(format!(
         "SELECT {} FROM (\n{}\n) AS q ({})",
@@ -53,6 +54,11 @@ pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Resu
         sql::without_tail(sql),
         names.join(", ")
     )))
+}
+
+/// The text of a value as its type's output function gives it. A cast to text could be a function of a user's.
+fn as_text(value: &str) -> String {
+    format!("CASE WHEN pg_catalog.num_nulls({value}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.concat({value}) END")
 }
 
 /// What is said when the statement does not bear the cast: it writes, in a WITH.
@@ -77,7 +83,7 @@ pub(super) async fn texts(
 ) -> Result<Vec<Vec<(usize, Option<String>)>>, Error> {
     let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
     for &column in foreign {
-        let cast = client.prepare_typed("SELECT $1::pg_catalog.text", &[types[column].clone()]).await?;
+        let cast = client.prepare_typed("SELECT pg_catalog.concat($1)", &[types[column].clone()]).await?;
         let casts = rows.iter().map(|row| {
             let cast = &cast;
             async move {

@@ -102,12 +102,13 @@ impl Generation {
         let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
         let session: Arc<str> = format!(
             "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
-             SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+             SET standard_conforming_strings = on; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
             match access {
                 AccessMode::ReadOnly => "SET default_transaction_read_only = on; ",
                 AccessMode::ReadWrite => "",
             },
-            // The first four give what PostgreSQL shows for us the form that our own encoder has.
+            // The first four give what PostgreSQL shows for us the form that our own encoder has. The fifth: where a
+            // string ends must be the same for the guard, which takes no other, and for PostgreSQL.
             // The nets below our own clock: they hold when we are no longer there to cancel.
             settings.command_timeout.as_millis() + 1000,
             settings.command_timeout.max(settings.cursor_lifetime).as_millis() + 60_000,

@@ -66,7 +66,9 @@ SELECT own.rolname, own.rolsuper, own.rolbypassrls, own.rolcreaterole OR own.rol
        ARRAY (SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text FROM pg_catalog.pg_proc p
               WHERE p.oid >= 16384 AND p.prosecdef AND EXISTS (
                   SELECT FROM reach r WHERE pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE'))
-              LIMIT $1)
+              LIMIT $1),
+       EXISTS (SELECT FROM reach r
+               WHERE pg_catalog.has_column_privilege(r.oid, 'pg_catalog.pg_authid', 'rolpassword', 'SELECT'))
 FROM own";
 
 /// What the role of a connection may do too much of, the severe first. In read-write mode rights to write are none of it.
@@ -138,6 +140,12 @@ fn read(row: &Row) -> Result<Vec<Finding>, Error> {
             format!("The role {role} can run functions with their owners' rights (SECURITY DEFINER: {definers})");
         find(false, what, format!("REVOKE EXECUTE ON FUNCTION {definers} FROM PUBLIC"));
     }
+    if row.try_get(12)? {
+        let what = format!(
+            "The role {role} can read password hashes (pg_authid), as pg_read_all_data lets it: only the guard stops it"
+        );
+        find(false, what, format!("REVOKE pg_read_all_data FROM {role}, and GRANT SELECT on what it is for"));
+    }
     Ok(findings)
 }
 
@@ -148,6 +156,8 @@ pub fn suggested(database: &str) -> String {
         "CREATE ROLE agent LOGIN PASSWORD '…' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;\n\
          ALTER ROLE agent SET default_transaction_read_only = on;\n\
          GRANT CONNECT ON DATABASE \"{database}\" TO agent;\n\
-         GRANT pg_read_all_data TO agent; -- or USAGE on the schemas and SELECT on the tables that it is for"
+         GRANT USAGE ON SCHEMA public TO agent; -- and so with each schema that it is for\n\
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO agent;\n\
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO agent; -- by who makes the tables"
     )
 }

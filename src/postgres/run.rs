@@ -189,8 +189,8 @@ pub async fn batch(
         marks.progress.statement_of(statements.len());
         started();
         let result = async {
-            let (prepared, cleared) = join(run.prepare(statement.sql()), statement.clear(connection, target)).await;
-            let mut reader = run.open(prepared?, cleared?).await?;
+            let (prepared, cleared) = run.prepare_and_clear(statement, None).await?;
+            let mut reader = run.open(prepared, cleared).await?;
             reader.page(connection, reading, target, marks).await
         };
         let result = result.await;
@@ -266,16 +266,9 @@ impl Run<'_> {
                 (cleared, opened)
             }
             (kept, _) => {
-                let prepare = async {
-                    match kept {
-                        Some(prepared) => Ok(prepared),
-                        None => self.prepare(sql).await,
-                    }
-                };
-                let clear = statement.clear(self.connection, self.target);
-                let (begun, (prepared, cleared)) = join(begin, join(prepare, clear)).await;
+                let (begun, both) = join(begin, self.prepare_and_clear(statement, kept)).await;
                 begun?;
-                let (prepared, cleared) = (prepared?, cleared?);
+                let (prepared, cleared) = both?;
                 (cleared, self.open(prepared, cleared).await)
             }
         };
@@ -290,6 +283,27 @@ impl Run<'_> {
             }
             opened => Ok((opened?, left(cleared))),
         }
+    }
+
+    /// Have PostgreSQL and the guard read a statement, at once if that may be.
+    async fn prepare_and_clear<'s>(
+        &self,
+        statement: &'s Reviewed,
+        kept: Option<Arc<Prepared>>,
+    ) -> Result<(Arc<Prepared>, Cleared<'s>), QueryError> {
+        let prepare = async {
+            match kept {
+                Some(prepared) => Ok(prepared),
+                None => self.prepare(statement.sql()).await,
+            }
+        };
+        let clear = statement.clear(self.connection, self.target);
+        if statement.must_be_cleared_first() {
+            let cleared = clear.await?;
+            return Ok((prepare.await?, cleared));
+        }
+        let (prepared, cleared) = join(prepare, clear).await;
+        Ok((prepared?, cleared?))
     }
 
     /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.

@@ -20,7 +20,7 @@ impl Sampled {
         let piece = self.pieces.get();
         self.pieces.set(piece.wrapping_add(1));
         let stands_for = if piece < EVERY { 1 } else { EVERY };
-        if piece % stands_for != 0 {
+        if !piece.is_multiple_of(stands_for) {
             return work();
         }
         let began = Instant::now();

@@ -158,6 +158,30 @@ async fn a_setting_with_a_password_is_not_shown_and_the_others_are() {
 }
 
 #[actix_rt::test]
+async fn a_string_ends_where_the_guard_sees_its_end_whatever_the_server_is_set_to() {
+    let world = World::with(Options::new().setting("standard_conforming_strings", "off"), |_| ()).await;
+    // To a server with that setting the call is no part of the string.
+    let sql = r"select 'a\'', pg_read_file($$postgresql.conf$$) --'";
+    for _ in 0..2 {
+        assert_eq!(world.rows(sql).await, r#"[["a\\', pg_read_file($$postgresql.conf$$) --"]]"#);
+    }
+}
+
+#[actix_rt::test]
+async fn a_value_is_shown_by_its_type_and_not_by_a_cast_of_a_user_s() {
+    let world = World::new().await;
+    world
+        .prepare(
+            "create extension cube;
+             create function shout(cube) returns text volatile language plpgsql as 'begin perform pg_advisory_lock(1); return upper($1::cstring::text); end';
+             create cast (cube as text) with function shout(cube)",
+        )
+        .await;
+    assert_eq!(world.rows("select '(1,2)'::cube").await, r#"[["(1, 2)"]]"#);
+    assert!(world.refusal("select '(1,2)'::cube::text").await.contains("public.shout"));
+}
+
+#[actix_rt::test]
 async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
     let world = World::new().await;
     let nested = |n: usize| format!("select {}1{}", "(".repeat(n), ")".repeat(n));
@@ -178,6 +202,21 @@ async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
     }
     for sql in [nested(1000), chained(1000)] {
         assert!(world.query(&sql).await.is_ok(), "{}", &sql[..20]);
+    }
+}
+
+#[actix_rt::test]
+async fn a_parser_that_was_killed_between_two_calls_costs_none() {
+    let world = World::new().await;
+    for round in 1..4 {
+        assert_eq!(world.rows(&format!("select {round}")).await, format!("[[{round}]]"));
+        let starts = world.log.of("the parser has started");
+        assert_eq!(starts.len(), round, "{starts:?}");
+        let (_, pid) = starts[round - 1].split_once("pid=").unwrap();
+        assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+        // What it had still to say is over when it is gone; a zombie says nothing either.
+        let stat = format!("/proc/{pid}/stat");
+        until("it is gone", async || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))).await;
     }
 }
 

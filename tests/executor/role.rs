@@ -20,7 +20,8 @@ const ROLES: &str = "
     create role builder login; grant create on schema public to builder;
     create role founder login; grant create on database postgres to founder;
     create role delegate login; grant execute on function as_owner() to delegate;
-    create role reader login; grant pg_read_all_data to reader";
+    create role reads_all login noinherit; grant pg_read_all_data to reads_all;
+    create role reader login; grant select on t to reader";
 
 #[actix_rt::test]
 async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
@@ -39,6 +40,7 @@ async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
         ("builder", false, "can make objects in schemas|(public)"),
         ("founder", false, "can make schemas in the database"),
         ("delegate", false, "SECURITY DEFINER: as_owner()"),
+        ("reads_all", false, "can read password hashes|REVOKE pg_read_all_data FROM reads_all"),
         ("reader", false, ""),
     ] {
         let client = connect(&world.cluster.url().replace("postgres@", &format!("{name}@"))).await;

@@ -35,6 +35,8 @@ pub const FOREIGN_PASSWORD: &str = "CANARY-OF-A-FOREIGN-SERVER";
 pub const PUBLISHER_PASSWORD: &str = "CANARY-OF-A-PUBLISHER";
 /// The password of the primary that a standby would follow.
 pub const PRIMARY_PASSWORD: &str = "CANARY-OF-A-PRIMARY";
+/// A secret among a role's settings.
+pub const ROLE_SECRET: &str = "CANARY-OF-A-ROLE";
 /// In the text of another session's statement.
 pub const OTHER_SQL: &str = "CANARY-OF-ANOTHER-SESSION";
 
@@ -153,6 +155,7 @@ impl Lab {
         let template = connect(&cluster, "lab_template", "lab", &notifications).await;
         let schema = include_str!("lab.sql").replace("{port}", &cluster.port().to_string());
         let schema = schema.replace("{hash}", HASH).replace("{foreign}", FOREIGN_PASSWORD);
+        let schema = schema.replace("{setting}", ROLE_SECRET);
         template
             .batch_execute(&schema.replace("{publisher}", PUBLISHER_PASSWORD).replace("{other}", OTHER_SQL))
             .await

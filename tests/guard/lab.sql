@@ -14,6 +14,8 @@ create extension pg_visibility;
 create extension pg_surgery;
 create extension pg_freespacemap;
 create extension lo;
+create extension isn;
+create extension citext;
 
 create table t (id int primary key, name text);
 insert into t values (1, 'one'), (2, 'two');
@@ -38,6 +40,10 @@ comment on table t is 'a table';
 create role clerk login password '{hash}';
 create role other;
 create role idle;
+create role auditor password 'md500000000000000000000000000000000';
+alter role postgres set app.api_secret = '{setting}';
+-- What is found in the column of hashes is kept here, too.
+analyze pg_authid;
 create server loop foreign data wrapper postgres_fdw options (host '127.0.0.1', port '{port}', dbname 'lab');
 create user mapping for postgres server loop options (user 'postgres', password '{foreign}');
 create subscription news connection 'host=elsewhere password={publisher}' publication news
@@ -78,10 +84,68 @@ create operator = (leftarg = box1, rightarg = box1, function = box1_equal);
 create operator ~~ (leftarg = box1, rightarg = text, function = box1_like);
 create cast (box1 as int) with function box1_int(box1) as implicit;
 
+create table boxes (b box1);
+insert into boxes values (row(1));
+-- Another that is sorted by a function that writes.
+create type sorted as (n int);
+create function sorted_lt(sorted, sorted) returns bool language sql immutable as 'select $1.n < $2.n';
+create function sorted_le(sorted, sorted) returns bool language sql immutable as 'select $1.n <= $2.n';
+create function sorted_eq(sorted, sorted) returns bool language sql immutable as 'select $1.n = $2.n';
+create function sorted_ge(sorted, sorted) returns bool language sql immutable as 'select $1.n >= $2.n';
+create function sorted_gt(sorted, sorted) returns bool language sql immutable as 'select $1.n > $2.n';
+create function sorted_order(sorted, sorted) returns int language plpgsql volatile as
+    'begin insert into public.log values (1); return $1.n - $2.n; end';
+create operator < (leftarg = sorted, rightarg = sorted, function = sorted_lt);
+create operator <= (leftarg = sorted, rightarg = sorted, function = sorted_le);
+create operator = (leftarg = sorted, rightarg = sorted, function = sorted_eq);
+create operator >= (leftarg = sorted, rightarg = sorted, function = sorted_ge);
+create operator > (leftarg = sorted, rightarg = sorted, function = sorted_gt);
+create operator class sorted_ops default for type sorted using btree as
+    operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 sorted_order(sorted, sorted);
+create table sorts (s sorted);
+insert into sorts values (row(1)), (row(2));
+
+-- The domain whose check writes, inside of other types and behind arguments.
+create domain over_checked as checked;
+create type holds_checked as (a checked, n int);
+create table of_checked (a checked);
+create type range_of_checked as range (subtype = over_checked, subtype_opclass = int4_ops);
+create function takes_checked(checked) returns int language plpgsql immutable as 'begin return 1; end';
+create function gives_checked(int) returns checked language plpgsql stable as 'begin return $1; end';
+
+-- PostgreSQL's own function as a cast.
+create cast (citext as bytea) with function pg_read_binary_file(text);
+
+-- Functions that later versions have as syntax: here they are anybody's.
+create function json(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function json_scalar(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function json_serialize(text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function json_object(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function json_array(int, int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function json_exists(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function json_query(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function json_value(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function merge_action() returns int language sql volatile as 'insert into public.log values (1) returning at';
+create aggregate json_arrayagg(int) (sfunc = bump_of, stype = int, initcond = '0');
+create aggregate json_objectagg(int) (sfunc = bump_of, stype = int, initcond = '0');
+
 -- Names of harmless functions that are not those functions.
+create function pg_catalog.random(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
 create function random() returns float8 language sql volatile as 'insert into public.log values (1) returning 0.5';
 create function lower(t) returns text language sql volatile as 'insert into public.log values (1) returning ''x''';
 create function abs(t) returns int language sql volatile as 'insert into public.log values (1) returning 1';
+
+-- A function under the name of another table's column.
+create table namesake (bump_as_column int);
+insert into namesake values (1);
+create function bump_as_column(t) returns int language sql volatile as 'insert into public.log values ($1.id) returning at';
+
+-- A function whose names are those of another schema.
+create schema hidden;
+create function hidden.bump_there() returns int language sql volatile as 'insert into public.log values (1) returning at';
+create view hidden.bumping_there as select hidden.bump_there() as n;
+create function by_path() returns int language sql stable set search_path = hidden as 'select bump_there()';
+create function by_path_and_view() returns int language sql stable set search_path = hidden as 'select n from bumping_there';
 
 -- Functions that read, wait or connect, under other names.
 create view peek as select pg_read_file('canary.txt') as content;

@@ -185,6 +185,12 @@ async fn statements_that_cannot_be_sent_are_refused_with_what_to_do_instead() {
         (QUERY, r#"{"query":"rollback to a"}"#, &format!("ROLLBACK is not accepted: {begin}.")),
         (QUERY, r#"{"query":"prepare p as select 1"}"#, &format!("PREPARE is not accepted: {prepare}.")),
         (QUERY, r#"{"query":"copy t from stdin"}"#, &format!("COPY is not accepted: {copy}.")),
+        (QUERY, r#"{"query":";; -- a\n COPY(values (1))TO stdout"}"#, &format!("COPY is not accepted: {copy}.")),
+        (
+            BATCH,
+            r#"{"queries":[{"query":"select 1"},{"query":"/* a */\fcopy t to stdout"}]}"#,
+            &format!("Statement 2: COPY is not accepted: {copy}. Nothing was run."),
+        ),
         (
             QUERY,
             r#"{"query":"listen news"}"#,

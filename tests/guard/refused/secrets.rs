@@ -3,7 +3,7 @@
 use crate::attack::Class::*;
 use crate::attack::Fact::*;
 use crate::attack::{Attack, moves, notifies, shows, sleeps};
-use crate::lab::{FILE, FOREIGN_PASSWORD, HASH, OTHER_SQL, PRIMARY_PASSWORD, PUBLISHER_PASSWORD};
+use crate::lab::{FILE, FOREIGN_PASSWORD, HASH, OTHER_SQL, PRIMARY_PASSWORD, PUBLISHER_PASSWORD, ROLE_SECRET};
 
 pub const TABLE: &[Attack] = &[
     // Hashes of passwords.
@@ -25,6 +25,12 @@ pub const TABLE: &[Attack] = &[
     shows(Secrets, HASH, "select p from t, lateral (select rolpassword from pg_authid) x (p)"),
     shows(Secrets, HASH, "select array(select U&\"r\\006flpassword\" from pg_authid)"),
     shows(Secrets, HASH, "select * from hashes"),
+    shows(Secrets, HASH, "select j.y from (pg_authid cross join (select 1) one) as j (a, b, c, d, e, f, g, h, i, x, y, k)"),
+    shows(Secrets, HASH, "select c11 from (pg_authid a join (select 1) b on true) as j (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12)"),
+    // What ANALYZE has found.
+    shows(Secrets, HASH, "select histogram_bounds from pg_stats where tablename = 'pg_authid'"),
+    shows(Secrets, HASH, "select s from pg_stats s"),
+    shows(Secrets, HASH, "select stavalues1, stavalues2 from pg_statistic where starelid = 'pg_authid'::regclass"),
     // The pages of a table know what its rights hide.
     shows(Secrets, HASH, "select get_raw_page('pg_authid', 0)"),
     shows(Secrets, HASH, "select t_data from heap_page_items(get_raw_page('pg_authid', 'main', 0))"),
@@ -42,7 +48,16 @@ pub const TABLE: &[Attack] = &[
     shows(Secrets, PRIMARY_PASSWORD, "show primary_conninfo"),
     shows(Secrets, PRIMARY_PASSWORD, "select setting from pg_settings where name = 'primary_conninfo'"),
     shows(Secrets, PRIMARY_PASSWORD, "select s from pg_show_all_settings() s"),
+    shows(Secrets, ROLE_SECRET, "select current_setting('app.api_secret')"),
+    shows(Secrets, ROLE_SECRET, "select current_setting('app.' || 'api_secret')"),
+    shows(Secrets, ROLE_SECRET, "show app.api_secret"),
+    shows(Secrets, ROLE_SECRET, "select rolconfig from pg_roles"),
+    shows(Secrets, ROLE_SECRET, "table pg_user"),
+    shows(Secrets, ROLE_SECRET, "select useconfig from pg_shadow"),
+    shows(Secrets, ROLE_SECRET, "select unnest(setconfig) from pg_db_role_setting"),
     // What others ask, with the values in it.
+    shows(Secrets, "kept as select 1", "select statement from pg_prepared_statements"),
+    shows(Secrets, "kept as select 1", "select * from pg_prepared_statement()"),
     shows(Secrets, OTHER_SQL, "select query from pg_stat_activity"),
     shows(Secrets, OTHER_SQL, "select * from pg_stat_activity"),
     shows(Secrets, OTHER_SQL, "select a from pg_stat_activity a"),
