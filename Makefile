@@ -2,11 +2,12 @@
 # make test    every test
 # make check   what a commit must pass: format, lints, tests, dependencies
 # make fuzz    a million statements that nobody has written through the guard, and fifty thousand to PostgreSQL (about 5 minutes)
+# make page    the status page in a headless Chromium, which it installs where there is none (about a minute)
 # make bench   how long a request takes, and where; beside the floors and a yardstick (about 5 minutes)
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test check fuzz bench build deps
+.PHONY: demo test check fuzz page bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
@@ -22,6 +23,9 @@ check: deps
 
 fuzz: deps
 	FUZZ_INPUTS=1000000 cargo test --locked --test guard fuzz -- --nocapture --test-threads=1
+
+page:
+	@scripts/page.sh
 
 bench: deps
 	cargo bench --locked --bench compare --bench path
