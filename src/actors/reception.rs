@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::executor::{ConfigChanged, Database};
 use super::session::{MetricsReach, Session};
 use crate::caller::Caller;
-use crate::http::client::Client;
+use crate::http::client::{Client, Here};
 use crate::http::tls;
 use crate::log::{error, info, warn};
 use crate::mcp::offer::Offer;
@@ -58,6 +58,7 @@ pub struct Reception {
     strangers: Vec<Weak<Client>>,
     strangers_ever: u64,
     sessions: Vec<WeakAddr<Session>>,
+    here: Here,
     /// The parent of every client's end.
     ending: CancellationToken,
     log: Logger,
@@ -83,6 +84,7 @@ impl Reception {
             strangers: Vec::new(),
             strangers_ever: 0,
             sessions: Vec::new(),
+            here: Here::default(),
             ending,
             log: log.new(slog::o!("logger" => "reception")),
         })
@@ -91,6 +93,11 @@ impl Reception {
     /// What the gate and the listeners go by, now and whenever that changes.
     pub fn rules(&self) -> watch::Receiver<Rules> {
         self.rules.subscribe()
+    }
+
+    /// What counts the clients; for one asker.
+    pub fn here(&self) -> Here {
+        self.here.clone()
     }
 
     fn bearer(&mut self, hash: [u8; 32]) -> Option<Arc<Client>> {
@@ -137,7 +144,7 @@ impl Reception {
         }
         self.sessions.push(session.downgrade());
         let ending = self.ending.child_token();
-        Some(Arc::new(Client::new(caller, session.recipient(), offer, token.is_operator, ending)))
+        Some(Arc::new(Client::new(caller, session.recipient(), offer, token.is_operator, ending, self.here.clone())))
     }
 
     /// End those clients whose rights are not what they were.

@@ -69,7 +69,7 @@ where
     let mut system = System::start(settings, this_program(), &log)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
     let reception = Reception::new(settings, system.databases.clone(), system.metrics(), ending.clone(), &log)?;
-    let rules = reception.rules();
+    let (rules, here) = (reception.rules(), reception.here());
     let reception = start_vital(reception, &system.lost);
     system.listeners.push(reception.clone().recipient());
     let config_watcher = system.watch(&loaded, inputs, Some(log_control.clone()), &log);
@@ -92,6 +92,7 @@ where
         snapshot: system.metrics.clone().recipient(),
         scrape: system.metrics.clone().recipient(),
         sessions,
+        here,
         connections: connections.clone(),
         recent_lines: Box::new(move || log_control.recent()),
         urls,

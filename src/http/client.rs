@@ -32,7 +32,22 @@ pub struct Client {
     pub ending: CancellationToken,
     in_flight: AtomicUsize,
     bucket: Mutex<Option<Bucket>>,
+    _here: Here,
 }
+
+/// Says that a client is here, for whoever counts them.
+#[derive(Clone, Default)]
+pub struct Here(Arc<()>);
+
+impl Here {
+    /// How many clients there are, where this is the counter's own.
+    pub fn others(&self) -> usize {
+        Arc::strong_count(&self.0) - COUNTERS
+    }
+}
+
+/// Who has one and is no client: the reception, and what is seen of the server.
+const COUNTERS: usize = 2;
 
 /// A bucket of requests that a client may still make, which fills by itself.
 struct Bucket {
@@ -48,9 +63,10 @@ impl Client {
         offer: Offer,
         is_operator: bool,
         ending: CancellationToken,
+        here: Here,
     ) -> Self {
         let (in_flight, bucket) = (AtomicUsize::new(0), Mutex::new(None));
-        Self { caller, session, offer, is_operator, ending, in_flight, bucket }
+        Self { caller, session, offer, is_operator, ending, in_flight, bucket, _here: here }
     }
 
     /// Count a request against `rate`, requests a second; 0 is no limit.

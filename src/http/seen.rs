@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use slog::Logger;
 use tokio_util::task::TaskTracker;
 
+use super::client::Here;
 use super::gate::{Gate, Whose};
 use super::process;
 use crate::actors::executor::{CallsInFlight, CancelCall, DatabaseStatus, Status};
@@ -39,6 +40,8 @@ pub struct Seen {
     pub scrape: Recipient<Scrape>,
     /// The sessions of the older revisions.
     pub sessions: Arc<Sessions>,
+    /// The clients.
+    pub here: Here,
     /// The connections of clients.
     pub connections: TaskTracker,
     /// The last lines of the log, the newest first.
@@ -152,6 +155,7 @@ pub async fn status(State(seen): State<Arc<Seen>>, Extension(client): Extension<
             "descriptors": process::descriptors(),
             "connections": seen.connections.len(),
             "sessions": seen.sessions.len(),
+            "clients": seen.here.others(),
             "listeners": seen.urls,
             "generated_at": rfc3339(SystemTime::now()),
         },

@@ -88,7 +88,7 @@ impl World {
         let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
         let ending = CancellationToken::new();
         let reception = Reception::new(&settings, databases.into(), metrics, ending.clone(), &no_log()).unwrap();
-        let rules = reception.rules();
+        let (rules, here) = (reception.rules(), reception.here());
         let reception = reception.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
         let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions.clone(), &no_log()));
@@ -104,6 +104,7 @@ impl World {
             snapshot,
             scrape,
             sessions,
+            here,
             connections: TaskTracker::new(),
             recent_lines: Box::new(|| vec![json!({"message": "a line"})]),
             urls: vec!["http://127.0.0.1:8808".to_owned()],

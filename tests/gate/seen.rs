@@ -162,6 +162,7 @@ async fn the_pages_document_has_all_that_the_actors_say() {
     );
     assert_eq!(told["operator"]["may_cancel"], false);
     assert_eq!(told["log"], json!([{"message": "a line"}]));
+    assert_eq!(told["server"]["clients"], 1);
     assert_eq!(told["server"]["listeners"], json!(["http://127.0.0.1:8808"]));
 }
 
