@@ -21,6 +21,7 @@ check: deps
 	cargo clippy --locked --all-targets -- -D warnings
 	@scripts/test.sh
 	scripts/cargo-deny.sh
+	scripts/lint-packaging.sh
 
 conformance: deps
 	@scripts/conformance.sh

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod healthcheck;
 pub mod listener;
 mod page;
 mod process;

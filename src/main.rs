@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use mcp_server_postgres::guard::parser;
-use mcp_server_postgres::http::token;
+use mcp_server_postgres::http::{healthcheck, token};
 use mcp_server_postgres::settings::{self, Inputs};
 use mcp_server_postgres::{app, demo, doctor, log};
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Some(("doctor", given)) => doctor(&inputs(given)),
         Some(("demo", _)) => demo::run().map(|()| 0),
         Some(("token", given)) => token(given),
+        Some(("healthcheck", given)) => health(&inputs(given)),
         Some((parser::SUBCOMMAND, _)) => parse(),
         Some(("stdio", given)) => stdio(inputs(given)),
         Some(("serve", given)) => serve(inputs(given)),
@@ -73,6 +74,11 @@ fn command() -> Command {
         .subcommand(
             Command::new("doctor")
                 .about("Check the address, TLS, login, role and extensions, and say how to mend what is found")
+                .args(settings()),
+        )
+        .subcommand(
+            Command::new("healthcheck")
+                .about("Ask the running `serve` of these settings whether it serves; status 0 if so, 1 if not")
                 .args(settings()),
         )
         .subcommand(
@@ -154,6 +160,14 @@ fn serve(inputs: Inputs) -> Result<u8, String> {
     drop(guard);
     // Returning would wait for a thread that is still in a system call.
     status.map(|status| std::process::exit(i32::from(status)))
+}
+
+fn health(inputs: &Inputs) -> Result<u8, String> {
+    let loaded = settings::load(inputs).map_err(|error| error.to_string())?;
+    let checked = actix_rt::System::new().block_on(healthcheck::check(&loaded.settings.http));
+    let Err(why) = checked else { return Ok(0) };
+    let _ = writeln!(std::io::stderr(), "mcp-server-postgres: {why}");
+    Ok(EXIT_FAILURE)
 }
 
 fn token(given: &ArgMatches) -> Result<u8, String> {

@@ -2,6 +2,7 @@
 
 pub mod encoded;
 pub mod http;
+pub mod methods;
 pub mod offer;
 pub mod server;
 pub mod sessions;

@@ -197,6 +197,7 @@ impl Answer {
             (true, Some(facts)) => match facts["kind"].as_str() {
                 Some("refused") => CallOutcome::Refused,
                 Some("busy") => CallOutcome::Busy,
+                Some("cancelled") => CallOutcome::Cancelled,
                 _ => CallOutcome::Failed,
             },
         }

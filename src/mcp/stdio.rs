@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio_util::bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
 
+use super::methods;
 use crate::log::{debug, warn};
 
 /// Answers not yet taken by the client, in bytes, past which its requests are no longer read.
@@ -79,10 +80,9 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
             JsonRpcMessage::Request(request) => {
                 // A method that rmcp knows comes out as an unknown one when its parameters do not fit.
                 if let ClientRequest::CustomRequest(custom) = &request.request
-                    && KNOWN_METHODS.contains(&custom.method.as_str())
+                    && let Some(misfit) = methods::misfit(&custom.method)
                 {
-                    let why = format!("the parameters of {} do not fit its schema", custom.method);
-                    self.traffic.refuse(&id_text(&request.id), &ErrorData::invalid_params(why, None));
+                    self.traffic.refuse(&id_text(&request.id), &misfit);
                     return None;
                 }
                 if !self.traffic.begin(&request.id) {
@@ -154,31 +154,6 @@ fn call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
     let call: JsonRpcRequest<CallToolRequest> = serde_json::from_slice(line).ok()?;
     Some(ClientJsonRpcMessage::request(ClientRequest::CallToolRequest(call.request), call.id))
 }
-
-/// Every request method of the protocol's revisions that rmcp decodes by itself.
-const KNOWN_METHODS: &[&str] = &[
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/directory/read",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "skills/get",
-    "skills/list",
-    "subscriptions/listen",
-    "tasks/cancel",
-    "tasks/get",
-    "tasks/update",
-    "tools/call",
-    "tools/list",
-];
 
 /// What is wrong with a line that is no message: the id to answer to, as JSON, and the answer; no answer to what looks
 /// like a notification or a response.

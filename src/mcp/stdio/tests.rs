@@ -213,7 +213,7 @@ async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is
         let line = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": {}}).to_string();
         check(&line, line.as_bytes(), &Refused(json!(7), -32602, method)).await;
     }
-    for method in KNOWN_METHODS.iter().copied().chain(["no/such"]) {
+    for method in methods::KNOWN.iter().copied().chain(["no/such"]) {
         for params in [json!(7), json!(["a"]), json!("a")] {
             let line = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string();
             check(&line, line.as_bytes(), &Refused(json!(7), -32602, "`params` must be an object")).await;

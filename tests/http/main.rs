@@ -1,0 +1,72 @@
+//! The daemon: the real binary, over real sockets, on a real PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod daemon;
+mod gate;
+mod life;
+mod peer;
+mod protocol;
+
+use daemon::Daemon;
+use mcp_server_postgres::demo::cluster::PrivateCluster;
+use peer::{Answer, Peer};
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+
+use common::until;
+
+/// A statement that runs for longer than any test, and that the guard lets through.
+const ENDLESS: &str = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+
+/// A client of PostgreSQL itself, past the server.
+async fn observer(cluster: &PrivateCluster) -> Client {
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Wait until so many statements of the server run.
+async fn until_active(observer: &Client, count: i64) {
+    let sql =
+        "select count(*) from pg_stat_activity where application_name = 'mcp-server-postgres' and state = 'active'";
+    until(&format!("{count} statements run"), async || {
+        observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == count
+    })
+    .await;
+}
+
+/// A request of revision 2026-07-28, which needs no handshake, and its headers.
+fn request(id: u64, method: &str, mut params: Value) -> (Vec<(&'static str, String)>, Value) {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let mut headers = vec![("mcp-protocol-version", "2026-07-28".to_owned()), ("mcp-method", method.to_owned())];
+    if let Some(name) = params["name"].as_str() {
+        headers.push(("mcp-name", name.to_owned()));
+    }
+    (headers, json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+}
+
+/// A call of the query tool, of that revision.
+fn query(id: u64, sql: &str) -> (Vec<(&'static str, String)>, Value) {
+    request(id, "tools/call", json!({"name": "async_query_execute", "arguments": {"query": sql}}))
+}
+
+/// The first column of the first row.
+fn first(answer: &Answer) -> Value {
+    let result = &answer.message()["result"];
+    assert_eq!(result["isError"], false, "{result}");
+    result["structuredContent"]["rows"][0][0].clone()
+}
+
+/// What a failed call says.
+fn failure(answer: &Answer) -> String {
+    let result = &answer.message()["result"];
+    assert_eq!(result["isError"], true, "{result}");
+    result["content"][0]["text"].as_str().unwrap().to_owned()
+}
