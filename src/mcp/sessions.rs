@@ -4,7 +4,7 @@
 //! as if it had said so: those revisions let a client come back for an answer, but a statement whose client has gone is
 //! worth more to the database when it ends than to a client that may come back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -37,7 +37,12 @@ pub struct Sessions {
 struct Entry {
     owner: Arc<Client>,
     in_flight: HashSet<RequestId>,
+    /// What was cancelled last. A cancellation comes by another connection than its request and may be quicker.
+    cancelled: VecDeque<RequestId>,
 }
+
+/// So many cancellations of a session are remembered, for requests that they have overtaken.
+const CANCELLED_MAX: usize = 16;
 
 impl Sessions {
     /// No sessions yet; each ends when nothing has come from its client for as long as `idle`.
@@ -79,6 +84,24 @@ impl Sessions {
             entry.in_flight.remove(request);
         }
     }
+
+    fn remember_cancelled(&self, id: &SessionId, request: &RequestId) {
+        if let Some(entry) = self.table().get_mut(id) {
+            entry.cancelled.truncate(CANCELLED_MAX - 1);
+            entry.cancelled.push_front(request.clone());
+        }
+    }
+
+    fn was_cancelled(&self, id: &SessionId, request: &RequestId) -> bool {
+        self.table().get(id).is_some_and(|entry| entry.cancelled.contains(request))
+    }
+
+    /// Say to the session that a request is cancelled.
+    async fn cancel(&self, id: &SessionId, request: RequestId, why: &str) -> Result<(), LocalSessionManagerError> {
+        let cancelled = CancelledNotificationParam::new(Some(request), Some(why.to_owned()));
+        let cancelled = ClientNotification::CancelledNotification(CancelledNotification::new(cancelled));
+        self.inner.accept_message(id, ClientJsonRpcMessage::notification(cancelled)).await
+    }
 }
 
 /// The sessions of one client.
@@ -106,7 +129,8 @@ impl SessionManager for SessionsOf {
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.all.inner.create_session().await?;
-        let entry = Entry { owner: self.client.clone(), in_flight: HashSet::new() };
+        let (in_flight, cancelled) = Default::default();
+        let entry = Entry { owner: self.client.clone(), in_flight, cancelled };
         self.all.table().insert(id.clone(), entry);
         Ok((id, transport))
     }
@@ -148,13 +172,22 @@ impl SessionManager for SessionsOf {
             let refusal = ServerSseMessage::from_message(ServerJsonRpcMessage::error(why, Some(request)));
             return Ok(Answering { stream: Box::pin(futures_util::stream::iter([refusal])), unanswered: None });
         }
-        let unanswered = Unanswered { sessions: self.all.clone(), session: id.clone(), request: Some(request) };
+        let unanswered = Unanswered { sessions: self.all.clone(), session: id.clone(), request: Some(request.clone()) };
         let stream: Messages = Box::pin(self.all.inner.create_stream(id, message).await?);
+        if self.all.was_cancelled(id, &request) {
+            self.all.cancel(id, request, "the cancellation came first").await?;
+        }
         Ok(Answering { stream, unanswered: Some(unanswered) })
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
         self.own(id)?;
+        if let JsonRpcMessage::Notification(notification) = &message
+            && let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+            && let Some(request) = &cancelled.params.request_id
+        {
+            self.all.remember_cancelled(id, request);
+        }
         self.all.inner.accept_message(id, message).await
     }
 
@@ -222,11 +255,8 @@ impl Drop for Unanswered {
         }
         let (sessions, session) = (self.sessions.clone(), self.session.clone());
         tokio::spawn(async move {
-            let cancelled =
-                CancelledNotificationParam::new(Some(request), Some("the client has closed its stream".to_owned()));
-            let cancelled = ClientNotification::CancelledNotification(CancelledNotification::new(cancelled));
             // A session that has ended has cancelled all that was its.
-            let _ = sessions.inner.accept_message(&session, ClientJsonRpcMessage::notification(cancelled)).await;
+            let _ = sessions.cancel(&session, request, "the client has closed its stream").await;
         });
     }
 }

@@ -106,6 +106,19 @@ async fn a_session_answers_each_id_once_and_ends_with_all_that_it_has_in_flight(
 }
 
 #[actix_rt::test]
+async fn a_cancellation_that_overtakes_its_request_holds_all_the_same() {
+    let cluster = PrivateCluster::start().unwrap();
+    let daemon = Daemon::on(&cluster, "").await;
+    let mut peer = daemon.peer().await;
+    let session = open_session(&mut peer).await;
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    assert_eq!(peer.ask((session.clone(), cancelled)).await.status, 202);
+    let answer = peer.ask((session.clone(), call(7, ENDLESS))).await;
+    assert!(!answer.body.contains("result") && !answer.body.contains("error"), "{answer:?}");
+    assert_eq!(first(&peer.ask((session, call(8, "select 1"))).await), 1);
+}
+
+#[actix_rt::test]
 async fn what_does_not_fit_is_told_with_the_codes_of_the_protocol() {
     let cluster = PrivateCluster::start().unwrap();
     let daemon = Daemon::on(&cluster, "").await;

@@ -1,0 +1,267 @@
+//! One client: what it asks, and what it holds the answers to.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::http::{Connection, Response};
+
+/// Runs until somebody stops it.
+const ENDLESS: &str = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+
+/// How long a client thinks between two calls, in milliseconds, at most.
+const THINK_MS_MAX: u64 = 40;
+
+/// What became of a client's calls.
+#[derive(Default)]
+pub struct Tally {
+    pub answered: u64,
+    /// Failed because a backend was killed under them, or a cursor gave way to another: told so.
+    pub disturbed: u64,
+    /// Given up by the client, and rightly not answered.
+    pub given_up: u64,
+    /// What should not be.
+    pub wrong: Vec<String>,
+}
+
+pub struct Client {
+    number: u64,
+    address: String,
+    token: String,
+    /// Whether it is of a revision that has sessions.
+    is_older: bool,
+    session: Option<String>,
+    connection: Connection,
+    /// A stream that stands, for the sessions of some.
+    _standing: Option<Connection>,
+    random: Rng,
+    id: u64,
+    pub tally: Tally,
+}
+
+/// What an answer has to be.
+enum Expected<'a> {
+    /// The first row begins with that text, and there are so many rows.
+    Rows(&'a str, u64),
+    /// A failure that says this.
+    Failure(&'a str),
+}
+
+impl Client {
+    pub fn start(number: u64, address: &str, token: &str, seed: u64) -> io::Result<Self> {
+        let mut this = Self {
+            number,
+            address: address.to_owned(),
+            token: token.to_owned(),
+            is_older: number % 2 == 1,
+            session: None,
+            connection: Connection::open(address, token)?,
+            _standing: None,
+            random: Rng::with_seed(seed ^ (number << 32)),
+            id: 0,
+            tally: Tally::default(),
+        };
+        this.open_session()?;
+        Ok(this)
+    }
+
+    pub fn run(mut self, until: Instant) -> Tally {
+        while Instant::now() < until && self.tally.wrong.len() < 3 {
+            if let Err(error) = self.step() {
+                self.tally.wrong.push(format!("client {}: {error}", self.number));
+                match Connection::open(&self.address, &self.token) {
+                    Ok(connection) => self.connection = connection,
+                    Err(_) => break,
+                }
+            }
+            std::thread::sleep(Duration::from_millis(self.random.u64(0..=THINK_MS_MAX)));
+        }
+        self.tally
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        let marker = format!("{}-{}", self.number, self.random.u64(..));
+        match self.random.u32(0..100) {
+            0..50 => {
+                let arguments = json!({"query": "select $1::text", "parameters": [marker]});
+                self.call("async_query_execute", arguments, &Expected::Rows(&marker, 1))
+            }
+            50..65 => {
+                let sql = "select $1::text, n from generate_series(1, 1000) n";
+                let arguments = json!({"query": sql, "parameters": [marker], "max_bytes": 200_000});
+                self.call("async_query_execute", arguments, &Expected::Rows(&marker, 1000))
+            }
+            65..75 => {
+                let each = json!({"query": "select $1::text", "parameters": [marker]});
+                self.call("batch_query_execute", json!({"queries": [each, each, each]}), &Expected::Rows(&marker, 1))
+            }
+            75..80 => self.read_on(&marker),
+            80..85 => {
+                let arguments = json!({"query": "select 1 / 0"});
+                self.call("async_query_execute", arguments, &Expected::Failure("22012"))
+            }
+            85..90 => {
+                let arguments = json!({"query": ENDLESS, "timeout_ms": 30});
+                self.call("async_query_execute", arguments, &Expected::Failure("timeout_ms"))
+            }
+            90..95 => self.give_up(false),
+            95..97 if self.is_older => self.give_up(true),
+            95..98 => {
+                self.connection = Connection::open(&self.address, &self.token)?;
+                Ok(())
+            }
+            98 if self.is_older => {
+                self.close_session()?;
+                self.open_session()
+            }
+            _ => {
+                let response = self.ask("tools/list", json!({}), None)?;
+                let names = response.message().map(|message| message["result"]["tools"].as_array().map_or(0, Vec::len));
+                self.judge(names == Some(5), || format!("tools/list: {}", response.body))
+            }
+        }
+    }
+
+    /// Ask for a page and the next, unless another cursor has taken its place.
+    fn read_on(&mut self, marker: &str) -> io::Result<()> {
+        let sql = "select $1::text, n from generate_series(1, 300) n";
+        let arguments = json!({"query": sql, "parameters": [marker], "max_rows": 100});
+        let response = self.ask("tools/call", json!({"name": "async_query_execute", "arguments": arguments}), None)?;
+        let cursor = response.message().map(|message| message["result"]["structuredContent"]["cursor"].clone());
+        match cursor {
+            Some(Value::String(cursor)) => {
+                self.tally.answered += 1;
+                self.call("fetch_rows", json!({ "cursor": cursor }), &Expected::Rows(marker, 200))
+            }
+            // Every cursor is being read from.
+            Some(Value::Null) => self.check(&response, &Expected::Rows(marker, 100)),
+            _ => self.judge(false, || format!("no cursor: {}", response.body)),
+        }
+    }
+
+    /// Begin something endless, and close the connection or say that it is not wanted.
+    fn give_up(&mut self, by_notification: bool) -> io::Result<()> {
+        let arguments = json!({"query": ENDLESS});
+        self.say("tools/call", json!({"name": "async_query_execute", "arguments": arguments}), None)?;
+        std::thread::sleep(Duration::from_millis(self.random.u64(1..30)));
+        let mut given_up = std::mem::replace(&mut self.connection, Connection::open(&self.address, &self.token)?);
+        self.tally.given_up += 1;
+        if by_notification {
+            let cancelled =
+                json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": self.id}});
+            let response = self.post(&cancelled, "notifications/cancelled", None)?;
+            self.judge(response.status == 202, || format!("a cancellation: {}", response.body))?;
+            let answer = given_up.receive()?;
+            return self.judge(answer.message().is_none(), || format!("a cancelled call is answered: {}", answer.body));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value, expected: &Expected<'_>) -> io::Result<()> {
+        let response = self.ask("tools/call", json!({"name": tool, "arguments": arguments}), Some(tool))?;
+        self.check(&response, expected)
+    }
+
+    fn check(&mut self, response: &Response, expected: &Expected<'_>) -> io::Result<()> {
+        let message = response.message().unwrap_or_default();
+        let result = &message["result"];
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
+        let is_error = result["isError"] == true;
+        let is_own = message["id"] == self.id && response.status == 200;
+        let is_right = is_own
+            && match expected {
+                Expected::Rows(marker, count) => {
+                    let told = &result["structuredContent"];
+                    let page = if told["results"].is_array() { &told["results"][2] } else { told };
+                    !is_error && page["row_count"] == *count && page["rows"][0][0] == *marker
+                }
+                Expected::Failure(says) => is_error && text.contains(says),
+            };
+        let is_disturbance = ["The database is not available", "57P01", "This cursor was closed"];
+        if is_own && is_error && !is_right && is_disturbance.iter().any(|says| text.contains(says)) {
+            self.tally.disturbed += 1;
+            return Ok(());
+        }
+        self.judge(is_right, || response.body.clone())
+    }
+
+    fn judge(&mut self, is_right: bool, what: impl FnOnce() -> String) -> io::Result<()> {
+        if is_right {
+            self.tally.answered += 1;
+        } else {
+            let what: String = what().chars().take(600).collect();
+            self.tally.wrong.push(format!("client {}, call {}: {what}", self.number, self.id));
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, method: &str, params: Value, name: Option<&str>) -> io::Result<Response> {
+        self.say(method, params, name)?;
+        self.connection.receive()
+    }
+
+    fn say(&mut self, method: &str, mut params: Value, name: Option<&str>) -> io::Result<()> {
+        self.id += 1;
+        if !self.is_older {
+            params["_meta"] = json!({
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            });
+        }
+        let name = name.map(str::to_owned).or_else(|| params["name"].as_str().map(str::to_owned));
+        let message = json!({"jsonrpc": "2.0", "id": self.id, "method": method, "params": params});
+        self.write(&message, method, name.as_deref())
+    }
+
+    fn post(&mut self, message: &Value, method: &str, name: Option<&str>) -> io::Result<Response> {
+        self.write(message, method, name)?;
+        self.connection.receive()
+    }
+
+    fn write(&mut self, message: &Value, method: &str, name: Option<&str>) -> io::Result<()> {
+        let mut headers = vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        let session = self.session.clone();
+        match &session {
+            Some(session) => {
+                headers.extend([("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")])
+            }
+            None if self.is_older => {}
+            None => headers.extend([("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)]),
+        }
+        if let Some(name) = name.filter(|_| !self.is_older) {
+            headers.push(("mcp-name", name));
+        }
+        self.connection.send("POST", "/mcp", &headers, &message.to_string())
+    }
+
+    fn open_session(&mut self) -> io::Result<()> {
+        if !self.is_older {
+            return Ok(());
+        }
+        let info = json!({"name": "soak", "version": "1"});
+        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
+        let response = self.ask("initialize", hello, None)?;
+        self.session = Some(response.session.ok_or_else(|| io::Error::other(response.body))?);
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.post(&ready, "notifications/initialized", None)?;
+        if self.number % 4 == 1 {
+            let mut standing = Connection::open(&self.address, &self.token)?;
+            let session = self.session.clone().unwrap_or_default();
+            let headers = [("accept", "text/event-stream"), ("mcp-session-id", session.as_str())];
+            standing.send("GET", "/mcp", &headers, "")?;
+            self._standing = Some(standing);
+        }
+        Ok(())
+    }
+
+    fn close_session(&mut self) -> io::Result<()> {
+        let session = self.session.take().unwrap_or_default();
+        let headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
+        self.connection.send("DELETE", "/mcp", &headers, "")?;
+        let response = self.connection.receive()?;
+        self._standing = None;
+        self.judge(response.status < 300, || format!("a session is not closed: {}", response.body))
+    }
+}
