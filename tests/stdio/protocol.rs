@@ -62,7 +62,8 @@ async fn a_call_is_answered_while_a_slower_one_runs() {
 #[tokio::test]
 async fn a_cancelled_call_stops_in_postgresql_and_is_never_answered() {
     let cluster = PrivateCluster::start().unwrap();
-    let mut server = Server::on(&cluster, "").await;
+    // Nothing else of the server is to be active.
+    let mut server = Server::on(&cluster, "MCP_ROLE_CHECK=off\nPOSTGRES_POOL_MIN_SIZE=0\n").await;
     let observer = observer(&cluster).await;
     for (tool, arguments) in [
         ("async_query_execute", json!({"query": "select pg_sleep(60)"})),
