@@ -261,7 +261,7 @@ fn unread(unreadable: &Unreadable) -> String {
         }
         Unreadable::TooLong(bytes) => format!(
             "The statement has {bytes} bytes; in read-only mode, where each is checked, {SQL_BYTES_MAX} are accepted. \
-             Give long lists of values as one array in `parameters`: … = ANY($1)."
+             Give long lists of values as one array in parameters: … = ANY($1)."
         ),
         Unreadable::Crashed => {
             "The statement cannot be checked for read-only mode, so it does not run: the parser ended \

@@ -7,6 +7,22 @@ const MISCHIEF: &str = "create table t (n int);
     create function mischief() returns int language sql as 'insert into t values (1) returning n'";
 
 #[actix_rt::test]
+async fn a_copy_that_comes_past_the_tools_is_answered_too_and_costs_the_next_call_nothing() {
+    for world in [World::new().await, World::read_write().await] {
+        world.prepare("create table t (n int)").await;
+        for sql in
+            ["copy t to stdout", "copy t from stdin", "copy (values (1)) to stdout", "/**/copy t(n) from stdin csv"]
+        {
+            // In read-write mode no guard stops it: the driver breaks off.
+            assert!(world.query(sql).await.is_err(), "{sql}");
+            let error = world.batch(&[("select 1", json!([])), (sql, json!([]))]).await.unwrap_err();
+            assert_eq!(error.statement, Some(2), "{sql}: {error:?}");
+            assert_eq!(world.rows("select 1").await, "[[1]]");
+        }
+    }
+}
+
+#[actix_rt::test]
 async fn in_read_only_mode_a_write_is_refused_with_the_setting_that_would_allow_it() {
     let world = World::new().await;
     world.prepare("create table t (n int); create sequence s; create function f() returns int language sql as 'insert into t values (1) returning n'").await;

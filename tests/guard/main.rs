@@ -15,5 +15,6 @@ mod allowed;
 mod attack;
 mod fuzz;
 mod lab;
+mod readme;
 mod refused;
 mod served;
