@@ -32,7 +32,7 @@ pub const TABLE: &[Attack] = &[
     moves(Ddl, Data, "create cast (box1 as text) with inout"),
     moves(Ddl, Data, "create rule r as on insert to t do nothing"),
     moves(Ddl, Data, "create trigger z before update on t for each row execute function suppress_redundant_updates_trigger()"),
-    moves(Ddl, Data, "create extension citext"),
+    moves(Ddl, Data, "create extension cube"),
     moves(Ddl, Data, "create statistics u on id, name from t"),
     moves(Ddl, Data, "create collation u from \"C\""),
     moves(Ddl, Data, "create text search configuration u (copy = simple)"),
