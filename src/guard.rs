@@ -20,6 +20,7 @@ use crate::settings::AccessMode;
 mod catalog;
 pub mod parser;
 mod policy;
+mod secrets;
 pub mod syntax;
 mod walk;
 

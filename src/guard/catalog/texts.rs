@@ -1,0 +1,140 @@
+//! The questions, as SQL. Every name in them has its schema: they are asked under whatever search path a role has.
+
+/// Functions of these names.
+pub(super) const FUNCTIONS: &str = "
+SELECT p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
+       (p.pronargs - p.pronargdefaults)::pg_catalog.int4,
+       CASE WHEN p.provariadic <> 0 OR p.prokind = 'a' THEN 1000 ELSE p.pronargs END,
+       pg_catalog.current_schemas(true)
+FROM pg_catalog.pg_proc p WHERE p.proname = ANY ($1)";
+
+/// Functions that a user's operators of these names ($1), or casts from and to types of these names ($2), stand for;
+/// and a user's types of these names.
+pub(super) const STAND_INS: &str = "
+SELECT o.oprcode::pg_catalog.oid, o.oprname::pg_catalog.text, 0::pg_catalog.oid
+FROM pg_catalog.pg_operator o WHERE o.oprname = ANY ($1) AND o.oid >= 16384
+UNION ALL
+SELECT c.castfunc, t.typname, 0
+FROM pg_catalog.pg_cast c, pg_catalog.pg_type t
+WHERE c.oid >= 16384 AND c.castfunc <> 0 AND (c.casttarget = t.oid OR c.castsource = t.oid AND c.castcontext = 'i')
+      AND t.typname = ANY ($2)
+UNION ALL
+SELECT 0, t.typname, t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY ($2) AND t.oid >= 16384";
+
+/// Relations of these names ($1), the user's types that their columns have, and which of these columns ($2) they have.
+pub(super) const RELATIONS: &str = "
+SELECT c.oid, c.relname, c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relkind::pg_catalog.text,
+       c.relrowsecurity, pg_catalog.pg_table_is_visible(c.oid),
+       ARRAY (SELECT DISTINCT a.atttypid FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atttypid >= 16384),
+       ARRAY (SELECT a.attname FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attname = ANY ($2) AND NOT a.attisdropped)
+FROM pg_catalog.pg_class c WHERE c.relname = ANY ($1)";
+
+/// The types of a user's of which a value can be: these ($1), those that these functions ($2) take and give, and what is
+/// in all of them as elements, fields, bounds, or under a domain.
+macro_rules! with_types {
+    ($query:literal) => {
+        concat!(
+            "
+WITH RECURSIVE type (oid) AS (
+    SELECT given.oid FROM (
+        SELECT pg_catalog.unnest($1) UNION
+        SELECT pg_catalog.unnest(p.proargtypes::pg_catalog.oid[] || p.prorettype || p.proallargtypes)
+        FROM pg_catalog.pg_proc p WHERE p.oid = ANY ($2)
+    ) AS given (oid) WHERE given.oid >= 16384
+    UNION
+    SELECT part.oid FROM type JOIN pg_catalog.pg_type t ON t.oid = type.oid CROSS JOIN LATERAL (
+        SELECT t.typelem UNION ALL SELECT t.typbasetype
+        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0
+        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+    ) AS part (oid) WHERE part.oid >= 16384
+)",
+            $query
+        )
+    };
+}
+
+/// The rest of a user's functions ($4), the parts of aggregates among them; texts of up to $3 characters. And what runs
+/// because of a type (of types $1 and functions $2): its casts that nobody writes, and what compares and sorts its values; but not what is in C
+/// (language 13) and not volatile, as that of extensions is.
+pub(super) const OWN_FUNCTIONS: &str = with_types!(
+    ", wanted (oid, type) AS (
+    SELECT pg_catalog.unnest($4), NULL::pg_catalog.name
+    UNION ALL
+    SELECT c.castfunc, t.typname FROM type JOIN pg_catalog.pg_type t USING (oid)
+    JOIN pg_catalog.pg_cast c ON c.castsource = t.oid AND c.castcontext = 'i' AND c.castfunc <> 0
+    JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13)
+    UNION ALL
+    SELECT of.oid, t.typname FROM type JOIN pg_catalog.pg_type t USING (oid)
+    JOIN pg_catalog.pg_opclass k ON k.opcintype = t.oid
+    CROSS JOIN LATERAL (
+        SELECT m.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = k.opcfamily
+        UNION ALL
+        SELECT o.oprcode FROM pg_catalog.pg_amop m JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
+        WHERE m.amopfamily = k.opcfamily
+    ) AS of (oid)
+    JOIN pg_catalog.pg_proc p ON p.oid = of.oid AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13)
+),
+part (whole, oid, type) AS (
+    SELECT w.oid, w.oid, w.type FROM wanted w
+    UNION ALL
+    SELECT w.oid, parts.oid, w.type
+    FROM wanted w JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = w.oid,
+         LATERAL (VALUES (a.aggtransfn), (a.aggfinalfn), (a.aggcombinefn), (a.aggserialfn), (a.aggdeserialfn),
+                         (a.aggmtransfn), (a.aggminvtransfn), (a.aggmfinalfn)) AS parts (oid)
+    WHERE parts.oid <> 0
+)
+SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
+       l.lanname, l.lanpltrusted OR p.oid < 16384 OR p.prokind = 'a', p.prosecdef, e.extname,
+       CASE WHEN p.oid >= 16384 AND e.oid IS NULL THEN
+           coalesce('SELECT ' || pg_catalog.pg_get_expr(p.proargdefaults, 0) || ';', '')
+           || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $3)
+                   -- A body that PostgreSQL has parsed is in the definition alone.
+                   WHEN l.lanname = 'sql' THEN pg_catalog.left(pg_catalog.pg_get_functiondef(p.oid), $3)
+                   ELSE '' END
+       END,
+       EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%'),
+       part.type
+FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
+     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+     LEFT JOIN pg_catalog.pg_depend d
+         ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+);
+
+/// The texts of a user's domains (of types $1 and functions $2), views and policies ($4, relations), of up to $3
+/// characters.
+pub(super) const OWN_TEXTS: &str = with_types!(
+    "
+SELECT c.relname::pg_catalog.text, pg_catalog.left(pg_catalog.pg_get_viewdef(c.oid), $3)
+FROM pg_catalog.pg_class c
+WHERE c.oid = ANY ($4) AND c.relkind = 'v' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+UNION ALL
+SELECT c.relname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(p.polqual, p.polrelid), $3)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid
+WHERE c.oid = ANY ($4) AND c.relrowsecurity AND p.polqual IS NOT NULL
+UNION ALL
+SELECT t.typname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(k.conbin, 0), $3)
+FROM type JOIN pg_catalog.pg_type t USING (oid) JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid
+WHERE k.conbin IS NOT NULL"
+);
+
+/// What a secret looks like: `password=…` and its like, as a part of a connection string or as a setting, or a password
+/// in a URL. Of those that are there for this role, where they are (see `Hoard`) and the setting's name.
+pub(super) const SECRETS: &str = r"
+WITH looks (secret) AS (VALUES (
+    '(password|passwd|secret|token|passphrase|credentials?|(api|access|secret|private)_?key)\s*='
+    '|://[^/@[:space:]]*:[^/@[:space:]]*@'))
+SELECT 1, s.name FROM pg_catalog.pg_settings s, looks
+WHERE s.setting ~* looks.secret OR s.name = 'ssl_passphrase_command' AND s.setting <> ''
+UNION ALL
+SELECT 2, pg_catalog.split_part(c, '=', 1)
+FROM pg_catalog.pg_db_role_setting d CROSS JOIN pg_catalog.unnest(d.setconfig) c, looks WHERE c ~* looks.secret
+UNION ALL
+SELECT 3, '' FROM pg_catalog.pg_stats s
+WHERE s.schemaname = 'pg_catalog' AND s.tablename = 'pg_authid' AND s.attname = 'rolpassword'
+UNION ALL
+SELECT 4, '' FROM pg_catalog.pg_foreign_server s, looks WHERE s.srvoptions::pg_catalog.text ~* looks.secret";
