@@ -37,7 +37,7 @@ soak: deps
 	cargo bench --locked --bench soak
 
 bench: deps
-	cargo bench --locked --bench compare --bench path
+	cargo bench --locked --bench compare --bench path --bench http
 
 build: deps
 	cargo build --locked --release

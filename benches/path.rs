@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
+#[allow(dead_code, reason = "the comparison uses all of it")]
 mod common;
 
 use std::fs;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -81,6 +82,18 @@ pub fn our_server(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command.current_dir(folder).env_clear();
     command
+}
+
+/// A tick of `utime` and `stime`: `USER_HZ`, which is 100 whatever the kernel's own clock (proc(5), times(2)).
+const TICK: Duration = Duration::from_millis(10);
+
+/// User's and system's time of all threads of a process, where the system tells it (proc(5)).
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, the program's name, may have spaces; it ends at the last bracket. utime is the 14th.
+    let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
+    Some(TICK * (user + system))
 }
 
 pub fn say(text: &str) {

@@ -3,10 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::common::Host;
-
-/// A tick of `utime` and `stime`: `USER_HZ`, which is 100 whatever the kernel's own clock (proc(5), times(2)).
-const TICK: Duration = Duration::from_millis(10);
+use crate::common::{Host, processor_time};
 
 impl Host {
     pub fn resident_bytes(&self) -> Option<u64> {
@@ -25,10 +22,6 @@ impl Host {
 
     /// User's and system's time of all its threads.
     pub fn processor_time(&self) -> Option<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
-        // The second field, the program's name, may have spaces; it ends at the last bracket. utime is the 14th.
-        let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let (user, system): (u32, u32) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
-        Some(TICK * (user + system))
+        processor_time(self.pid())
     }
 }

@@ -25,7 +25,7 @@ impl Response {
     /// The message in it: the body, or the last event of a stream that has one.
     pub fn message(&self) -> Option<Value> {
         let events = self.body.lines().filter_map(|line| line.strip_prefix("data:"));
-        let last = events.filter(|data| !data.trim().is_empty()).last();
+        let last = events.rev().find(|data| !data.trim().is_empty());
         serde_json::from_str(last.unwrap_or(&self.body)).ok()
     }
 }
