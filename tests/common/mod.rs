@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod heard;
+pub mod postgres;
 pub mod scripted;
 
 use std::time::{Duration, Instant};

@@ -15,29 +15,12 @@ use daemon::Daemon;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
 use peer::{Answer, Peer};
 use serde_json::{Value, json};
-use tokio_postgres::{Client, NoTls};
 
+use common::postgres::{observer, until_active};
 use common::until;
 
 /// A statement that runs for longer than any test, and that the guard lets through.
 const ENDLESS: &str = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b";
-
-/// A client of PostgreSQL itself, past the server.
-async fn observer(cluster: &PrivateCluster) -> Client {
-    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-/// Wait until so many statements of the server run.
-async fn until_active(observer: &Client, count: i64) {
-    let sql =
-        "select count(*) from pg_stat_activity where application_name = 'mcp-server-postgres' and state = 'active'";
-    until(&format!("{count} statements run"), async || {
-        observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == count
-    })
-    .await;
-}
 
 /// A request of revision 2026-07-28, which needs no handshake, and its headers.
 fn request(id: u64, method: &str, mut params: Value) -> (Vec<(&'static str, String)>, Value) {
