@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use hyper::{Method, StatusCode};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,7 @@ where
         let Some(client) = request.extensions().get::<Whose>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
         };
-        let standing = request.method() == hyper::Method::GET;
+        let standing = request.method() == Method::GET;
         let config = StreamableHttpServerConfig::default()
             // The gate has looked at both.
             .disable_allowed_hosts()
@@ -72,7 +73,13 @@ where
         let sessions = Arc::new(SessionsOf::new(self.sessions.clone(), client.clone()));
         let serve = self.serve;
         let service = StreamableHttpService::new(move || Ok(serve(&client)), sessions, config);
-        service.handle(request).await.map(Body::new)
+        let is_delete = request.method() == Method::DELETE;
+        let mut response = service.handle(request).await.map(Body::new);
+        // rmcp says 202 of a session that has ended, which some clients take for a failure.
+        if is_delete && response.status() == StatusCode::ACCEPTED {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        response
     }
 }
 
