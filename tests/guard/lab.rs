@@ -139,6 +139,9 @@ impl Lab {
             .setting("wal_level", "logical")
             .setting("max_prepared_transactions", "4")
             .setting("logging_collector", "on")
+            // A new file is begun by nobody but who asks for it.
+            .setting("log_rotation_size", "0")
+            .setting("log_rotation_age", "0")
             .setting("log_filename", "postgresql-%Y-%m-%d_%H%M%S.log") // adminpack wants this one
             .setting("log_timezone", "UTC")
             .setting("autovacuum", "off")
