@@ -16,7 +16,7 @@ use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionConte
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::encoded;
 use super::methods;
@@ -45,6 +45,9 @@ pub struct Server {
     /// Cancelled before that, when the process is to end: what would go on for as long as the client ends by itself.
     stopping: CancellationToken,
     results: Results,
+    /// Cancelled when the last clone of this server is gone, and with it its client.
+    gone: CancellationToken,
+    _here: Arc<DropGuard>,
 }
 
 /// What a result is made as.
@@ -65,7 +68,9 @@ impl Server {
         stopping: CancellationToken,
         results: Results,
     ) -> Self {
-        Self { session, offer, ending, stopping, results }
+        let gone = CancellationToken::new();
+        let here = Arc::new(gone.clone().drop_guard());
+        Self { session, offer, ending, stopping, results, gone, _here: here }
     }
 
     fn result(&self, answer: Answer) -> CallToolResult {
@@ -151,11 +156,13 @@ impl ServerHandler for Server {
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let (mut offer, mut known) = (self.offer.clone(), self.offer.access());
         let peer: Peer<RoleServer> = context.peer;
-        let stopping = self.stopping.clone();
+        let (stopping, gone) = (self.stopping.clone(), self.gone.clone());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
+                    // Otherwise it would hold what rmcp keeps of a session for as long as the mode does not change.
+                    () = gone.cancelled() => return,
                     changed = offer.mode_changed(&mut known) => {
                         if changed.is_none() || peer.notify_tool_list_changed().await.is_err() {
                             return;

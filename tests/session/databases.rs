@@ -7,13 +7,16 @@ use mcp_server_postgres::actors::executor::{Database, Fetch, Query, Shown};
 use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::mcp::offer::Offer;
+use mcp_server_postgres::mcp::server::{Results, Server};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
+use rmcp::ServiceExt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::common::scripted::{Script, scripted};
-use crate::common::{no_log, settings};
+use crate::common::{no_log, settings, until};
 use crate::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
 
 struct World {
@@ -129,4 +132,20 @@ async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
     assert!(
         world.offer.instructions().starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
     );
+}
+
+#[actix_rt::test]
+async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
+    let world = World::new(&["main"], Caller::stdio());
+    let before = world.databases[0].2.receiver_count();
+    let (theirs, ours) = tokio::io::duplex(64 << 10);
+    let (stopping, session) = (CancellationToken::new(), world.session.clone().recipient());
+    let server = Server::new(session, world.offer.clone(), stopping.clone(), stopping, Results::Plain);
+    let serving = actix_rt::spawn(async move { server.serve(ours).await.unwrap().waiting().await });
+    let client = ().serve(theirs).await.unwrap();
+    // What waits has come; it holds a receiver of its own.
+    until("somebody waits", async || world.databases[0].2.receiver_count() > before + 1).await;
+    client.cancel().await.unwrap();
+    let _ = serving.await.unwrap();
+    until("nobody waits", async || world.databases[0].2.receiver_count() == before).await;
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use futures_util::FutureExt as _;
 
 use super::running::{Queue, Running};
 use super::{Answered, Batch, BatchError, Executor, allows, settle};
@@ -71,11 +72,9 @@ impl Handler<Batch> for Executor {
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            let work = async {
-                match batch.timeout {
-                    Some(timeout) => batch_within(Clock::Call, timeout, work).await,
-                    None => work.await,
-                }
+            let work = match batch.timeout {
+                Some(timeout) => batch_within(Clock::Call, timeout, work).left_future(),
+                None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or(Err((None, QueryError::Cancelled)));
             if let Err((_, error)) = &result {
@@ -94,10 +93,11 @@ impl Handler<Batch> for Executor {
 }
 
 /// `work`, or the error of the clock that ran out, which names no statement.
-async fn batch_within<T>(
+fn batch_within<T>(
     clock: Clock,
     after: Duration,
     work: impl Future<Output = Result<T, (Option<usize>, QueryError)>>,
-) -> Result<T, (Option<usize>, QueryError)> {
-    tokio::time::timeout(after, work).await.unwrap_or(Err((None, QueryError::TimedOut { clock, after })))
+) -> impl Future<Output = Result<T, (Option<usize>, QueryError)>> {
+    tokio::time::timeout(after, work)
+        .map(move |done| done.unwrap_or(Err((None, QueryError::TimedOut { clock, after }))))
 }

@@ -184,12 +184,16 @@ impl InFlight {
     }
 
     /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.
-    pub(super) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = poll_fn(|context| self.poll_cancelled(context)) => None,
-            done = work => Some(done),
-        }
+    pub(super) fn unless_cancelled<'a, T>(
+        &'a self,
+        work: impl Future<Output = T> + 'a,
+    ) -> impl Future<Output = Option<T>> + 'a {
+        // Boxed, for it is large, and whoever waits for it is moved about.
+        let mut work = Box::pin(work);
+        poll_fn(move |context| match self.poll_cancelled(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => work.as_mut().poll(context).map(Some),
+        })
     }
 
     fn poll_cancelled(&self, context: &TaskContext<'_>) -> Poll<()> {
