@@ -1,9 +1,11 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
+pub mod calls;
 pub mod encoded;
 pub mod http;
 pub mod methods;
 pub mod offer;
+mod progress;
 pub mod server;
 pub mod sessions;
 pub mod standard_streams;

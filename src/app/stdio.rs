@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_BUG, LAST_WORDS, System, this_program};
 use crate::caller::Caller;
 use crate::log::{LogControl, error, info, warn};
+use crate::mcp::calls::Calls;
 use crate::mcp::offer::Offer;
-use crate::mcp::server::{Results, Server};
+use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
 use crate::settings::{Inputs, Loaded};
@@ -44,10 +45,11 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let (output, output_closed) = standard_streams::output().map_err(cannot("stdout"))?;
     let gone = CancellationToken::new();
     let ending = CancellationToken::new();
-    let transport = Stdio::new(input, output, loaded.settings.limits.line_bytes_max, gone.clone(), &log);
+    let calls = Calls::new(session);
+    let transport = Stdio::new(input, output, calls.clone(), loaded.settings.limits.line_bytes_max, gone.clone(), &log);
     let traffic = transport.traffic();
     let offer = Offer::new(&Caller::stdio(), &system.databases);
-    let server = Server::new(session, offer, ending.clone(), ending.clone(), Results::Encoded);
+    let server = Server::new(calls, offer, ending.clone(), ending.clone());
     let serving_log = log.clone();
     tokio::spawn(async move {
         match server.serve(transport).await {
@@ -82,6 +84,7 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
 async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, grace: Duration) {
     let _ = tokio::time::timeout(grace, traffic.quiet()).await;
     ending.cancel();
+    traffic.end();
     let last_words = async {
         // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
         traffic.quiet().await;

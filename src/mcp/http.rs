@@ -14,7 +14,8 @@ use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Results, Server};
+use super::calls::Calls;
+use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
 use crate::http::client::Client;
 use crate::http::gate::Whose;
@@ -85,5 +86,5 @@ where
 
 /// Our own server for a client.
 pub fn server(client: &Arc<Client>, stopping: &CancellationToken) -> Server {
-    Server::new(client.session.clone(), client.offer.clone(), client.ending.clone(), stopping.clone(), Results::Plain)
+    Server::new(Calls::new(client.session.clone()), client.offer.clone(), client.ending.clone(), stopping.clone())
 }

@@ -4,83 +4,44 @@
 //! the databases show: the tools' annotations follow their modes, and a change of those is told to the client.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix::Recipient;
+use futures_util::FutureExt as _;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-    Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
-    ProgressToken, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool as Listed, ToolAnnotations,
+    Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    SubscriptionFilter, Tool as Listed, ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::encoded;
-use super::methods;
+use super::calls::{self, Calls};
 use super::offer::Offer;
-use crate::actors::session::{Call, CallError};
-use crate::progress::Progress;
+use super::{encoded, methods, progress};
 use crate::settings::AccessMode;
-use crate::tools::{Answer, Rows, TOOLS, Tool};
-
-/// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
-const FAILURE: &str = "mcp-server-postgres/failure";
-
-/// The member of `_meta` that tells programs what an answer is: data, never instructions to a model.
-const CONTENT: &str = "mcp-server-postgres/content";
-
-/// How often the client is told of a call's progress, if it asks for that.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+use crate::tools::{Answer, TOOLS, Tool};
 
 /// The server as one client sees it.
 #[derive(Clone)]
 pub struct Server {
-    session: Recipient<Call>,
+    calls: Calls,
     offer: Offer,
     /// Cancelled when the client or the process ends: what is in flight is dropped, and with it cancelled in PostgreSQL.
     ending: CancellationToken,
     /// Cancelled before that, when the process is to end: what would go on for as long as the client ends by itself.
     stopping: CancellationToken,
-    results: Results,
     /// Cancelled when the last clone of this server is gone, and with it its client.
     gone: CancellationToken,
     _here: Arc<DropGuard>,
 }
 
-/// What a result is made as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Results {
-    /// For our own transport, which takes what is encoded already.
-    Encoded,
-    /// For rmcp's, which encodes by itself.
-    Plain,
-}
-
 impl Server {
-    /// A server that brings calls to `session`, and tells its client of `offer`.
-    pub fn new(
-        session: Recipient<Call>,
-        offer: Offer,
-        ending: CancellationToken,
-        stopping: CancellationToken,
-        results: Results,
-    ) -> Self {
+    /// A server whose calls of tools go by `calls`, and that tells its client of `offer`.
+    pub fn new(calls: Calls, offer: Offer, ending: CancellationToken, stopping: CancellationToken) -> Self {
         let gone = CancellationToken::new();
         let here = Arc::new(gone.clone().drop_guard());
-        Self { session, offer, ending, stopping, results, gone, _here: here }
-    }
-
-    fn result(&self, answer: Answer) -> CallToolResult {
-        match self.results {
-            Results::Encoded => result(answer, encoded::pack),
-            Results::Plain => {
-                let answer = Answer { text: answer.whole_text(), ..answer };
-                result(answer, |structured, _| encoded::members(&structured))
-            }
-        }
+        Self { calls, offer, ending, stopping, gone, _here: here }
     }
 }
 
@@ -111,34 +72,20 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let token = context.meta.get_progress_token();
-        let progress = if token.is_some() { Progress::counted() } else { Progress::default() };
-        let (tool, arguments) = (request.name.into_owned(), request.arguments.unwrap_or_default());
-        let reply = self.session.send(Call { tool, arguments, progress: progress.clone() });
-        // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
-        let reply = tokio::select! {
-            biased;
-            () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled by the client", None)),
-            () = self.ending.cancelled() => return Err(ErrorData::internal_error("the server is ending", None)),
-            reply = reply => reply,
-            // It ends with the answer, so nothing is told after that.
-            () = tell(&context.peer, token, progress) => unreachable!("it goes on for as long as the call"),
+        let counted = progress::counted_for(token.as_ref());
+        let reply = self.calls.call(request.name.into_owned(), request.arguments.unwrap_or_default(), counted.clone());
+        let tell = |told| {
+            // A client that has gone is seen by the transport.
+            context.peer.notify_progress(told).map(drop)
         };
-        match reply {
-            Ok(Ok(answer)) => Ok(CallToolResponse::Complete(self.result(answer))),
-            Ok(Err(CallError::UnknownTool { name })) => {
-                let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
-                Err(ErrorData::invalid_params(
-                    format!("there is no tool {name:?}; there are {}", names.join(", ")),
-                    None,
-                ))
-            }
-            Ok(Err(CallError::Busy { in_flight_max })) => {
-                Ok(CallToolResponse::Complete(self.result(Answer::error(format!(
-                    "Busy: {in_flight_max} calls of this session are in flight already (MCP_MAX_IN_FLIGHT). \
-                 Try again when one of them is answered."
-                )))))
-            }
-            Err(error) => Err(ErrorData::internal_error(format!("the server is ending: {error}"), None)),
+        // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
+        tokio::select! {
+            biased;
+            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled by the client", None)),
+            () = self.ending.cancelled() => Err(calls::ending()),
+            answer = reply => Ok(CallToolResponse::Complete(result(answer?))),
+            // It ends with the answer, so nothing is told after that.
+            () = progress::tell(token, counted, tell) => unreachable!("it goes on for as long as the call"),
         }
     }
 
@@ -197,22 +144,6 @@ impl ServerHandler for Server {
     }
 }
 
-/// Tell the client of a call's progress, if it gave a token for that. Never ends.
-async fn tell(peer: &Peer<RoleServer>, token: Option<ProgressToken>, progress: Progress) {
-    let Some(token) = token else { return std::future::pending().await };
-    let began = Instant::now();
-    let mut next = interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
-    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        next.tick().await;
-        // It must grow each time (spec, progress), which rows need not.
-        let seconds = began.elapsed().as_secs_f64();
-        let told = ProgressNotificationParam::new(token.clone(), seconds);
-        // A client that has gone is seen by the transport.
-        let _ = peer.notify_progress(told.with_message(format!("{progress}, {seconds:.1} s"))).await;
-    }
-}
-
 fn listed(tool: &Tool, access: AccessMode, databases: &[&str]) -> Listed {
     let mut listed = Listed::new(tool.name, tool.description, Arc::new(object(tool.input_of(databases))));
     listed.title = Some(tool.title.to_owned());
@@ -236,14 +167,11 @@ fn object(schema: Value) -> JsonObject {
     }
 }
 
-fn result(answer: Answer, structured: impl FnOnce(String, Option<Rows>) -> Value) -> CallToolResult {
-    let content = vec![ContentBlock::text(answer.text)];
+fn result(answer: Answer) -> CallToolResult {
+    let content = vec![ContentBlock::text(answer.whole_text())];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-    let (name, value) = match answer.failure {
-        Some(facts) => (FAILURE, *facts),
-        None => (CONTENT, Value::from("data")),
-    };
+    let (name, value) = calls::meta(answer.failure);
     result.meta = Some(MetaObject(JsonObject::from_iter([(name.to_owned(), value)])));
-    result.structured_content = answer.structured.map(|text| structured(text, answer.rows));
+    result.structured_content = answer.structured.as_deref().map(encoded::members);
     result
 }

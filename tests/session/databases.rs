@@ -6,8 +6,9 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::executor::{Database, Fetch, Query, Shown};
 use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
 use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::offer::Offer;
-use mcp_server_postgres::mcp::server::{Results, Server};
+use mcp_server_postgres::mcp::server::Server;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use rmcp::ServiceExt;
@@ -139,8 +140,8 @@ async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
     let world = World::new(&["main"], Caller::stdio());
     let before = world.databases[0].2.receiver_count();
     let (theirs, ours) = tokio::io::duplex(64 << 10);
-    let (stopping, session) = (CancellationToken::new(), world.session.clone().recipient());
-    let server = Server::new(session, world.offer.clone(), stopping.clone(), stopping, Results::Plain);
+    let (stopping, calls) = (CancellationToken::new(), Calls::new(world.session.clone().recipient()));
+    let server = Server::new(calls, world.offer.clone(), stopping.clone(), stopping);
     let serving = actix_rt::spawn(async move { server.serve(ours).await.unwrap().waiting().await });
     let client = ().serve(theirs).await.unwrap();
     // What waits has come; it holds a receiver of its own.

@@ -1,16 +1,19 @@
 //! Messages on their way out, as lines. Small ones are put together; the large parts of an answer stay where they are
 //! and are escaped while they are written, so that an answer is in memory once.
 
+use std::collections::HashMap;
 use std::io;
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonRpcMessage, ServerJsonRpcMessage, ServerResult};
+use rmcp::ErrorData;
+use rmcp::model::{ProtocolVersion, ServerJsonRpcMessage};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
-use crate::mcp::encoded::{self, Encoded};
+use super::tool_call;
+use crate::mcp::calls;
 use crate::postgres::encode::push_json_escaped;
-use crate::tools::Rows;
+use crate::tools::{Answer, Rows};
 
 /// A part from this size on, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;
@@ -45,60 +48,57 @@ impl Outgoing {
         std::mem::take(self)
     }
 
-    /// A line that is encoded already, with its newline.
-    pub(super) fn line(&mut self, line: &str) {
-        self.tail.extend_from_slice(line.as_bytes());
-    }
-
     /// A message as a line.
-    pub(super) fn message(&mut self, mut message: ServerJsonRpcMessage) -> io::Result<()> {
-        if let JsonRpcMessage::Response(response) = &mut message
-            && let ServerResult::CallToolResult(result) = &mut response.result
-            && let Some(encoded) = encoded::unpack(result)
-        {
-            self.plain(br#"{"jsonrpc":"2.0","id":"#);
-            self.json(&response.id)?;
-            self.plain(br#","result":{"content":"#);
-            self.content(result, &encoded)?;
-            self.plain(br#","structuredContent":"#);
-            self.part(Part::Plain(encoded.structured));
-            self.member("resultType", result.result_type.as_ref())?;
-            self.member("isError", result.is_error.as_ref())?;
-            self.member("_meta", result.meta.as_ref())?;
-            self.plain(b"}}\n");
-            return Ok(());
-        }
+    pub(super) fn message(&mut self, message: &ServerJsonRpcMessage) -> io::Result<()> {
         let before = self.tail.len();
-        let written = self.json(&message);
-        if written.is_err() {
-            self.tail.truncate(before);
-            return written;
+        let written = self.json(message);
+        match written {
+            Ok(()) => self.plain("\n"),
+            Err(_) => self.tail.truncate(before),
         }
-        self.plain(b"\n");
-        Ok(())
+        written
     }
 
-    /// A result's content, which is one text wherever a tool has made it.
-    fn content(&mut self, result: &mut CallToolResult, encoded: &Encoded) -> io::Result<()> {
-        let [ContentBlock::Text(text)] = &mut *result.content else { return self.json(&result.content) };
-        let text = Bytes::from(std::mem::take(&mut text.text));
-        self.plain(br#"[{"type":"text","text":""#);
-        match &encoded.rows {
-            Some(Rows { in_text, in_structured }) => {
-                self.part(Part::Quoted(text.slice(..*in_text)));
-                self.part(Part::Quoted(encoded.structured.slice(in_structured.clone())));
-                self.part(Part::Quoted(text.slice(*in_text..)));
+    /// The line that says what is wrong with a request; `id` is JSON.
+    pub(super) fn error(&mut self, id: &str, error: &ErrorData) {
+        self.begin(id);
+        self.plain(r#","error":"#);
+        // It is made of texts and a number, so it can be written.
+        let _ = self.json(error);
+        self.plain("}\n");
+    }
+
+    /// The line that answers a call of a tool; `id` is JSON.
+    pub(super) fn answer(&mut self, id: &str, answer: Answer, revision: &ProtocolVersion) {
+        self.begin(id);
+        self.plain(r#","result":{"content":[{"type":"text","text":""#);
+        let (text, structured) = (Bytes::from(answer.text), answer.structured.map(Bytes::from));
+        match (&structured, answer.rows) {
+            (Some(structured), Some(Rows { in_text, in_structured })) => {
+                self.part(Part::Quoted(text.slice(..in_text)));
+                self.part(Part::Quoted(structured.slice(in_structured)));
+                self.part(Part::Quoted(text.slice(in_text..)));
             }
-            None => self.part(Part::Quoted(text)),
+            _ => self.part(Part::Quoted(text)),
         }
-        self.plain(br#""}]"#);
-        Ok(())
+        self.plain(r#""}]"#);
+        if let Some(structured) = structured {
+            self.plain(r#","structuredContent":"#);
+            self.part(Part::Plain(structured));
+        }
+        if tool_call::is_stateless(revision) {
+            self.plain(r#","resultType":"complete""#);
+        }
+        self.plain(if answer.is_error { r#","isError":true,"_meta":"# } else { r#","isError":false,"_meta":"# });
+        let (name, value) = calls::meta(answer.failure);
+        let _ = self.json(&HashMap::from([(name, value)]));
+        self.plain("}}\n");
     }
 
-    fn member(&mut self, name: &str, value: Option<&impl Serialize>) -> io::Result<()> {
-        let Some(value) = value else { return Ok(()) };
-        self.plain(format!(",\"{name}\":").as_bytes());
-        self.json(value)
+    /// What every answer begins with.
+    fn begin(&mut self, id: &str) {
+        self.plain(r#"{"jsonrpc":"2.0","id":"#);
+        self.plain(id);
     }
 
     fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -115,8 +115,8 @@ impl Outgoing {
         Ok(serde_json::to_writer(Extend(&mut self.tail), value)?)
     }
 
-    fn plain(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
+    fn plain(&mut self, text: &str) {
+        self.tail.extend_from_slice(text.as_bytes());
     }
 
     fn part(&mut self, part: Part) {

@@ -1,23 +1,30 @@
 //! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client is answered.
 
+mod calling;
 mod writing;
 
 use std::pin::pin;
 
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::prelude::*;
 use futures_util::{FutureExt, poll};
 use rmcp::model::ServerResult;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::actors::session::{Call, CallError};
+use crate::tools::Answer;
 
 /// What the pipes of these tests hold: more than any answer of theirs, where reading is not what is tested.
 const PIPE_BYTES: usize = 1 << 20;
 
 const LINE_BYTES_MAX: usize = 200;
 
-/// A client with a transport before it, and no rmcp behind that.
+/// A client with a transport before it, and neither rmcp nor a session behind that.
 struct Client {
+    calls: mpsc::UnboundedReceiver<Asked>,
     transport: Stdio<DuplexStream>,
     to: DuplexStream,
     from: BufReader<DuplexStream>,
@@ -34,8 +41,10 @@ impl Client {
         let (output, from) = duplex(answer_bytes);
         let gone = CancellationToken::new();
         let log = Logger::root(slog::Discard, slog::o!());
-        let transport = Stdio::new(input, output, LINE_BYTES_MAX, gone.clone(), &log);
-        Self { transport, to, from: BufReader::new(from), gone }
+        let (tell, calls) = mpsc::unbounded_channel();
+        let session = Calls::new(Session(tell).start().recipient());
+        let transport = Stdio::new(input, output, session, LINE_BYTES_MAX, gone.clone(), &log);
+        Self { calls, transport, to, from: BufReader::new(from), gone }
     }
 
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -46,6 +55,24 @@ impl Client {
     async fn asks(&mut self, id: Value) {
         self.send(ping(&id)).await;
         assert_eq!(self.received().await.unwrap()["id"], id);
+    }
+
+    /// Agree on a revision that has sessions.
+    async fn initializes(&mut self, revision: &str) {
+        self.asks(json!("initialize")).await;
+        let result =
+            json!({"protocolVersion": revision, "capabilities": {}, "serverInfo": {"name": "t", "version": "1"}});
+        let result = ServerResult::InitializeResult(serde_json::from_value(result).unwrap());
+        let answer = ServerJsonRpcMessage::response(result, RequestId::String("initialize".into()));
+        self.transport.send(answer).await.unwrap();
+        assert_eq!(self.answer().await["result"]["protocolVersion"], revision);
+    }
+
+    /// A call that reaches the session.
+    async fn calls(&mut self, id: Value) -> Asked {
+        self.send(call(&id)).await;
+        assert!(self.receives_nothing().await);
+        self.calls.recv().await.unwrap()
     }
 
     /// What reaches rmcp next, as JSON; `None` at the end.
@@ -87,6 +114,46 @@ impl Client {
         }
         (received, answers)
     }
+}
+
+/// A session that leaves its answers to the test.
+struct Session(mpsc::UnboundedSender<Asked>);
+
+/// A call that has reached it.
+struct Asked {
+    call: Call,
+    reply: OneshotSender<Result<Answer, CallError>>,
+}
+
+impl Asked {
+    fn is_answered(self, answer: Answer) {
+        self.reply.send(Ok(answer)).unwrap();
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+}
+
+impl Handler<Call> for Session {
+    type Result = LeftToTheTest;
+
+    fn handle(&mut self, call: Call, _: &mut Context<Self>) -> LeftToTheTest {
+        LeftToTheTest(call, self.0.clone())
+    }
+}
+
+struct LeftToTheTest(Call, mpsc::UnboundedSender<Asked>);
+
+impl MessageResponse<Session, Call> for LeftToTheTest {
+    fn handle(self, _: &mut Context<Session>, asker: Option<OneshotSender<Result<Answer, CallError>>>) {
+        let _ = self.1.send(Asked { call: self.0, reply: asker.unwrap() });
+    }
+}
+
+fn call(id: &Value) -> String {
+    let params = json!({"name": "a_tool", "arguments": {"a": 1}});
+    format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
 }
 
 fn ping(id: &Value) -> String {
@@ -133,7 +200,7 @@ async fn check(what: &str, line: &[u8], becomes: &Becomes) {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_line_that_is_no_json_is_a_parse_error_to_no_id() {
     let deep = "[".repeat(150);
     for (what, line) in [
@@ -150,7 +217,7 @@ async fn a_line_that_is_no_json_is_a_parse_error_to_no_id() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn json_that_is_no_message_is_an_invalid_request_to_its_id() {
     for (line, id, words) in [
         ("7", json!(null), "a message is a JSON object"),
@@ -176,7 +243,7 @@ async fn json_that_is_no_message_is_an_invalid_request_to_its_id() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_batch_is_refused_as_a_whole() {
     for line in ["[]", "[1,2]", r#"[{"jsonrpc":"2.0","id":7,"method":"ping"}]"#] {
         let words = "batches are not part of the protocol since revision 2025-06-18";
@@ -184,7 +251,7 @@ async fn a_batch_is_refused_as_a_whole() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is_not_unknown() {
     for line in [
         r#"{"jsonrpc":"2.0","id":7,"method":"initialize"}"#,
@@ -221,7 +288,7 @@ async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn what_is_a_message_reaches_rmcp_and_a_blank_line_nobody() {
     for (line, becomes) in [
         (r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#, Received),
@@ -247,7 +314,7 @@ async fn what_is_a_message_reaches_rmcp_and_a_blank_line_nobody() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_line_that_is_too_long_is_refused_and_the_next_one_is_read() {
     let long = |bytes: usize| {
         let rest = ping(&json!("")).len() - 1;
@@ -265,7 +332,7 @@ async fn a_line_that_is_too_long_is_refused_and_the_next_one_is_read() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_line_that_is_too_long_is_refused_before_its_end_and_once() {
     let mut client = Client::new();
     client.send("x".repeat(LINE_BYTES_MAX + 1)).await;
@@ -282,7 +349,7 @@ async fn a_line_that_is_too_long_is_refused_before_its_end_and_once() {
     assert_eq!(client.ended().await, (vec![], vec![]));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_line_may_come_in_any_pieces_and_the_last_one_without_an_end() {
     let mut client = Client::new();
     for byte in ping(&json!("é")).bytes() {
@@ -310,7 +377,7 @@ async fn a_line_may_come_in_any_pieces_and_the_last_one_without_an_end() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn an_id_in_flight_is_refused_until_its_request_is_answered_or_cancelled() {
     let mut client = Client::new();
     for id in [json!(1), json!("1"), json!(2)] {
@@ -341,7 +408,7 @@ async fn an_id_in_flight_is_refused_until_its_request_is_answered_or_cancelled()
     assert_eq!(client.received().await.unwrap()["id"], 2);
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_cancellation_that_names_no_request_in_flight_changes_nothing() {
     for params in [r#"{"requestId":99}"#, r#"{"requestId":"1"}"#, r#"{"reason":"why"}"#, "{}"] {
         let mut client = Client::new();
@@ -356,7 +423,7 @@ async fn a_cancellation_that_names_no_request_in_flight_changes_nothing() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn before_the_first_request_nothing_reaches_rmcp_and_what_is_wrong_is_answered() {
     let mut client = Client::new();
     client.send("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").await;

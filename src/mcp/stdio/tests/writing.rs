@@ -2,55 +2,47 @@
 
 use std::task::Poll;
 
-use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::{ServerHandler, ServiceExt};
 
+use super::traffic::UNREAD_BYTES_MAX;
 use super::*;
-use crate::mcp::encoded;
 use crate::tools::Rows;
 
-/// A result whose structured part is already encoded, as tools make it.
-fn encoded_answer(id: i64, text: &str, structured: String) -> ServerJsonRpcMessage {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = Some(encoded::pack(structured, None));
-    ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), RequestId::Number(id))
+/// An answer as tools make it.
+fn answer(text: &str, structured: String, rows: Option<Rows>) -> Answer {
+    Answer { text: text.to_owned(), structured: Some(structured), rows, is_error: false, failure: None }
 }
 
-#[tokio::test]
-async fn an_encoded_result_goes_out_as_it_is_and_any_message_is_one_line() {
-    let mut client = Client::new();
-    // Digits that a double would lose, and keys in the order written.
-    client.asks(json!(1)).await;
-    let structured = r#"{"rows":[[12345678901234567890.10,"a\nb"]],"columns":[]}"#;
-    client.transport.send(encoded_answer(1, "two\nlines", structured.to_owned())).await.unwrap();
-    let mut line = String::new();
-    client.from.read_line(&mut line).await.unwrap();
-    assert!(line.contains(&format!("\"structuredContent\":{structured}")), "{line}");
-    let answer: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(answer["id"], 1);
-    assert_eq!(answer["result"]["content"], json!([{"type": "text", "text": "two\nlines"}]));
-    assert_eq!(answer["result"]["isError"], false);
+#[actix_rt::test]
+async fn an_answer_goes_out_as_it_is_and_is_one_line() {
+    for (revision, result_type) in [("2025-11-25", None), ("2026-07-28", Some("complete"))] {
+        let mut client = Client::new();
+        client.initializes(revision).await;
+        // Digits that a double would lose, and keys in the order written.
+        let structured = r#"{"rows":[[12345678901234567890.10,"a\nb"]],"columns":[]}"#;
+        client.calls(json!(1)).await.is_answered(answer("two\nlines", structured.to_owned(), None));
+        let mut line = String::new();
+        client.from.read_line(&mut line).await.unwrap();
+        assert!(line.contains(&format!("\"structuredContent\":{structured}")), "{line}");
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], 1);
+        assert_eq!(answer["result"]["content"], json!([{"type": "text", "text": "two\nlines"}]));
+        assert_eq!(answer["result"]["isError"], false);
+        assert_eq!(answer["result"]["_meta"], json!({"mcp-server-postgres/content": "data"}));
+        assert_eq!(answer["result"].get("resultType").and_then(Value::as_str), result_type);
 
-    // What a tool might have put there by itself is no encoded text.
-    for structured in [json!({"encoded": "{}"}), json!({"a": [1]})] {
-        client.asks(json!(2)).await;
-        let mut result = CallToolResult::success(vec![]);
-        result.structured_content = Some(structured.clone());
-        let message = ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), RequestId::Number(2));
-        client.transport.send(message).await.unwrap();
-        assert_eq!(client.answer().await["result"]["structuredContent"], structured);
+        client.calls(json!("a\"b")).await.is_answered(Answer::error("no"));
+        let answer = client.answer().await;
+        assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!("a\"b"), &json!(true)));
+        assert_eq!(answer["result"]["content"], json!([{"type": "text", "text": "no"}]));
+        assert!(answer["result"].get("structuredContent").is_none());
     }
-    client.asks(json!("a")).await;
-    let failure = CallToolResult::error(vec![ContentBlock::text("no")]);
-    let message = ServerJsonRpcMessage::response(ServerResult::CallToolResult(failure), RequestId::String("a".into()));
-    client.transport.send(message).await.unwrap();
-    let answer = client.answer().await;
-    assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!("a"), &json!(true)));
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
     let mut client = Client::with_pipe(1 << 16);
+    client.initializes("2025-11-25").await;
     for (id, size) in [1, 100, 16 << 10, 100_000, 1 << 20].into_iter().enumerate() {
         // Quotes, controls and characters of several bytes, wherever a piece may end.
         let values: Vec<String> = (0..size / 10).map(|n| format!("{n}\"\n\u{1}é💡")).collect();
@@ -58,11 +50,7 @@ async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
         let structured = format!(r#"{{"before":1,"rows":{rows},"after":2}}"#);
         let start = r#"{"before":1,"rows":"#.len();
         let place = Rows { in_text: 7, in_structured: start..start + rows.len() };
-        let mut result = CallToolResult::success(vec![ContentBlock::text("before \"after\"")]);
-        result.structured_content = Some(encoded::pack(structured.clone(), Some(place)));
-        client.asks(json!(id)).await;
-        let id = RequestId::Number(id as i64);
-        client.transport.send(ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), id)).await.unwrap();
+        client.calls(json!(id)).await.is_answered(answer("before \"after\"", structured.clone(), Some(place)));
         let answer = client.answer().await;
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         assert_eq!(text, format!("before {rows}\"after\""), "{size}");
@@ -71,20 +59,20 @@ async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
     }
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_client_that_does_not_read_its_answers_is_not_read_either() {
     let mut client = Client::with_pipe(1 << 16);
-    client.send(ping(&json!(1))).await;
-    client.received().await.unwrap();
-    let structured = format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX));
-    client.transport.send(encoded_answer(1, "", structured)).await.unwrap();
+    client.initializes("2025-11-25").await;
+    let call = client.calls(json!(1)).await;
+    call.is_answered(answer("", format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX)), None));
+    let traffic = client.transport.traffic();
+    traffic.answered().await;
 
     // Neither requests nor lines that would be refused: each of those makes an answer too.
     client.send("hello\n".repeat(1000)).await;
     client.send(ping(&json!(2))).await;
     assert!(client.receives_nothing().await);
     assert_eq!(client.transport.lines.buffer.len(), 0, "nothing more was read");
-    let traffic = client.transport.traffic();
     assert!(!traffic.quiet().now_or_never().is_some_and(|()| true), "there is more to write");
 
     let mut from = client.from;
@@ -105,7 +93,7 @@ async fn a_client_that_does_not_read_its_answers_is_not_read_either() {
     assert!(!client.gone.is_cancelled());
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_client_is_gone_when_its_input_ends_or_its_output_is_closed() {
     let mut client = Client::new();
     assert!(!client.gone.is_cancelled());
@@ -117,20 +105,20 @@ async fn a_client_is_gone_when_its_input_ends_or_its_output_is_closed() {
     client.transport.send(empty_answer(1)).await.unwrap();
     assert_eq!(client.answer().await["id"], 1);
 
-    let Client { mut transport, mut to, from, gone } = Client::new();
+    let Client { mut transport, mut to, from, gone, .. } = Client::new();
     to.write_all(ping(&json!(1)).as_bytes()).await.unwrap();
     transport.receive().await.unwrap();
     drop(from);
     transport.send(empty_answer(1)).await.unwrap();
     gone.cancelled().await;
     let error = transport.send(empty_answer(1)).await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     // Whoever waits for a client that has gone waits for nothing.
     transport.traffic().quiet().await;
     transport.close().await.unwrap();
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn an_answer_to_a_cancelled_request_is_not_sent() {
     let mut client = Client::new();
     client.asks(json!(1)).await;
@@ -142,7 +130,7 @@ async fn an_answer_to_a_cancelled_request_is_not_sent() {
     assert_eq!(client.answer().await["id"], 2);
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn the_traffic_is_quiet_when_every_request_is_answered_and_written() {
     let mut client = Client::with_pipe(8);
     let traffic = client.transport.traffic();
@@ -158,12 +146,12 @@ async fn the_traffic_is_quiet_when_every_request_is_answered_and_written() {
     quiet.await;
 }
 
-#[tokio::test]
+#[actix_rt::test]
 async fn a_session_of_rmcp_lives_on_after_whatever_a_client_sends() {
     struct Anything;
     impl ServerHandler for Anything {}
 
-    let Client { transport, mut to, mut from, gone } = Client::new();
+    let Client { transport, mut to, mut from, gone, .. } = Client::new();
     let serving = tokio::spawn(async move { Anything.serve(transport).await.unwrap().waiting().await.unwrap() });
     let opening = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
