@@ -6,10 +6,12 @@
 //! the function that they stand in.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Number, Value, json};
 use slog::{Drain, KV, Key, Level, Logger, Never, OwnedKVList, Record, Serializer, o};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -194,27 +196,22 @@ impl<D: Drain> Drain for InContext<D> {
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
         // A value that cannot be written is a fact less, not an event less.
-        let mut own = Facts::default();
-        let _ = record.kv().serialize(record, &mut own);
+        let mut facts = Facts::default();
+        let _ = record.kv().serialize(record, &mut facts);
         // slog hands them out last first.
-        let mut facts = Facts(own.0.into_iter().rev().collect());
+        facts.facts.reverse();
         // Of two with one name the nearer one holds: the record's own before its logger's.
         let _ = values.serialize(record, &mut facts);
-        let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let mut logger = text(facts.0.shift_remove("logger"));
         // Of a library's record the tag is the path of its module.
-        if let Some(library) = record.tag().split("::").next().filter(|library| !library.is_empty()) {
-            logger = library.to_owned();
-        }
-        let function = text(facts.0.shift_remove("function"));
+        let library = record.tag().split("::").next().filter(|library| !library.is_empty());
         // Written last first.
         let kv = slog::b!(
-            "context" => slog::Serde(Value::Object(facts.0)),
+            "context" => slog::Serde(facts.object()),
             "line" => record.line(),
-            "function" => function,
+            "function" => facts.function.as_str(),
             "module" => record.module(),
             "message" => record.msg(),
-            "logger" => logger,
+            "logger" => library.unwrap_or(&facts.logger),
             "level" => record.level().as_str(),
             "timestamp" => timestamp(),
         );
@@ -224,24 +221,58 @@ impl<D: Drain> Drain for InContext<D> {
     }
 }
 
+/// The facts of an event, written as they come: each query makes a line, and a tree of values took longer than all else
+/// about it.
 #[derive(Default)]
-struct Facts(Map<String, Value>);
+struct Facts {
+    logger: String,
+    function: String,
+    /// Where in `json` they are.
+    facts: Vec<(Key, Range<usize>)>,
+    json: Vec<u8>,
+}
 
 impl Facts {
-    fn put(&mut self, key: Key, value: impl Into<Value>) -> slog::Result {
-        let value = value.into();
-        self.0.entry(AsRef::<str>::as_ref(&key).to_owned()).or_insert(value);
+    fn put(&mut self, key: Key, value: impl Serialize) -> slog::Result {
+        if self.facts.iter().any(|(known, _)| *known == key) {
+            return Ok(());
+        }
+        let before = self.json.len();
+        match serde_json::to_writer(&mut self.json, &value) {
+            Ok(()) => self.facts.push((key, before..self.json.len())),
+            Err(_) => self.json.truncate(before),
+        }
         Ok(())
+    }
+
+    /// All of them as the value that is written as that JSON object: a number that keeps its digits (serde_json's
+    /// `arbitrary_precision`) is written as the text that it holds.
+    fn object(&self) -> Value {
+        let mut object = String::with_capacity(self.json.len() + self.facts.len() * 20);
+        for (key, at) in &self.facts {
+            object.push_str(if object.is_empty() { "{\"" } else { ",\"" });
+            object.push_str(key);
+            object.push_str("\":");
+            object.push_str(str::from_utf8(&self.json[at.clone()]).unwrap_or("null"));
+        }
+        object.push_str(if object.is_empty() { "{}" } else { "}" });
+        Value::Number(Number::from_string_unchecked(object))
     }
 }
 
 impl Serializer for Facts {
     fn emit_arguments(&mut self, key: Key, value: &std::fmt::Arguments<'_>) -> slog::Result {
-        self.put(key, value.to_string())
+        self.put(key, value)
     }
 
     fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
-        self.put(key, value)
+        match key {
+            "logger" if self.logger.is_empty() => self.logger.push_str(value),
+            "function" if self.function.is_empty() => self.function.push_str(value),
+            "logger" | "function" => {}
+            _ => self.put(key, value)?,
+        }
+        Ok(())
     }
 
     fn emit_bool(&mut self, key: Key, value: bool) -> slog::Result {
@@ -277,7 +308,6 @@ impl Serializer for Facts {
     }
 
     fn emit_serde(&mut self, key: Key, value: &dyn slog::SerdeValue) -> slog::Result {
-        let value = serde_json::to_value(value.as_serde()).unwrap_or(Value::Null);
-        self.put(key, value)
+        self.put(key, value.as_serde())
     }
 }

@@ -126,7 +126,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn is_answered(self, answer: Answer) {
+    fn answer(self, answer: Answer) {
         self.reply.send(Ok(answer)).unwrap();
     }
 }
@@ -424,7 +424,7 @@ async fn a_cancellation_that_names_no_request_in_flight_changes_nothing() {
 }
 
 #[actix_rt::test]
-async fn before_the_first_request_nothing_reaches_rmcp_and_what_is_wrong_is_answered() {
+async fn before_the_first_request_nothing_reaches_rmcp_and_what_is_wrong_is_told() {
     let mut client = Client::new();
     client.send("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").await;
     client.send("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\nhello\n\n").await;

@@ -97,7 +97,7 @@ async fn a_cancelled_call_is_dropped_and_not_answered_and_its_id_is_free() {
     client.send("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}\n").await;
     client.received().await.unwrap();
     first.reply.closed().await;
-    client.calls(json!(1)).await.is_answered(Answer::error("the second"));
+    client.calls(json!(1)).await.answer(Answer::error("the second"));
     assert_eq!(client.answer().await["result"]["content"][0]["text"], "the second");
 }
 
@@ -136,6 +136,6 @@ async fn a_client_that_gave_a_token_is_told_of_progress_until_the_answer() {
         assert!(message.starts_with("7 rows, 70 bytes, "), "{message}");
         assert!(told["params"]["progress"].as_f64().unwrap() >= f64::from(seconds), "{told}");
     }
-    asked.is_answered(Answer::error("done"));
+    asked.answer(Answer::error("done"));
     assert_eq!(client.answer().await["result"]["content"][0]["text"], "done");
 }

@@ -20,7 +20,7 @@ async fn an_answer_goes_out_as_it_is_and_is_one_line() {
         client.initializes(revision).await;
         // Digits that a double would lose, and keys in the order written.
         let structured = r#"{"rows":[[12345678901234567890.10,"a\nb"]],"columns":[]}"#;
-        client.calls(json!(1)).await.is_answered(answer("two\nlines", structured.to_owned(), None));
+        client.calls(json!(1)).await.answer(answer("two\nlines", structured.to_owned(), None));
         let mut line = String::new();
         client.from.read_line(&mut line).await.unwrap();
         assert!(line.contains(&format!("\"structuredContent\":{structured}")), "{line}");
@@ -31,7 +31,7 @@ async fn an_answer_goes_out_as_it_is_and_is_one_line() {
         assert_eq!(answer["result"]["_meta"], json!({"mcp-server-postgres/content": "data"}));
         assert_eq!(answer["result"].get("resultType").and_then(Value::as_str), result_type);
 
-        client.calls(json!("a\"b")).await.is_answered(Answer::error("no"));
+        client.calls(json!("a\"b")).await.answer(Answer::error("no"));
         let answer = client.answer().await;
         assert_eq!((&answer["id"], &answer["result"]["isError"]), (&json!("a\"b"), &json!(true)));
         assert_eq!(answer["result"]["content"], json!([{"type": "text", "text": "no"}]));
@@ -50,7 +50,7 @@ async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
         let structured = format!(r#"{{"before":1,"rows":{rows},"after":2}}"#);
         let start = r#"{"before":1,"rows":"#.len();
         let place = Rows { in_text: 7, in_structured: start..start + rows.len() };
-        client.calls(json!(id)).await.is_answered(answer("before \"after\"", structured.clone(), Some(place)));
+        client.calls(json!(id)).await.answer(answer("before \"after\"", structured.clone(), Some(place)));
         let answer = client.answer().await;
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         assert_eq!(text, format!("before {rows}\"after\""), "{size}");
@@ -64,7 +64,7 @@ async fn a_client_that_does_not_read_its_answers_is_not_read_either() {
     let mut client = Client::with_pipe(1 << 16);
     client.initializes("2025-11-25").await;
     let call = client.calls(json!(1)).await;
-    call.is_answered(answer("", format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX)), None));
+    call.answer(answer("", format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX)), None));
     let traffic = client.transport.traffic();
     traffic.answered().await;
 
