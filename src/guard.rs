@@ -102,7 +102,8 @@ impl Guard {
             AccessMode::ReadWrite => Stage::Known(Known { leaves_nothing: false }),
             AccessMode::ReadOnly => match self.remembered(&statement.sql) {
                 Some(verdict) => Stage::Known(verdict.map_err(refused)?),
-                None => self.read(&statement.sql).await?,
+                // Boxed, for it is seldom, and whoever awaits this would have room for it.
+                None => Box::pin(self.read(&statement.sql)).await?,
             },
         };
         Ok(Reviewed { guard: self.clone(), statement, stage })

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Recipient;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::actors::executor::{Batch, Cursor, Fetch, Query};
-use crate::actors::metrics::{CallOutcome, SlowQueries, Summary};
+use crate::actors::executor::{Cursor, Database};
+use crate::actors::metrics::CallOutcome;
+use crate::actors::session::MetricsReach;
 use crate::caller::Caller;
+use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
@@ -94,20 +95,26 @@ impl Tool {
 pub struct Reach {
     /// The client.
     pub caller: Caller,
-    /// Those that the client may ask, by name: of others it is told nothing.
-    pub databases: Arc<[Arc<str>]>,
+    /// The databases that the client may ask.
+    pub databases: Arc<[Database]>,
+    /// Which of them the call is for.
+    pub at: usize,
     /// Whoever waits for the call.
     pub progress: Progress,
-    /// The executor.
-    pub query: Recipient<Query>,
-    /// The executor.
-    pub fetch: Recipient<Fetch>,
-    /// The executor.
-    pub batch: Recipient<Batch>,
     /// The metrics.
-    pub summary: Recipient<Summary>,
-    /// The metrics.
-    pub slow_queries: Recipient<SlowQueries>,
+    pub metrics: Arc<MetricsReach>,
+}
+
+impl Reach {
+    /// The database that the call is for.
+    fn database(&self) -> &Database {
+        &self.databases[self.at]
+    }
+
+    /// The names of those that the client may ask: of others it is told nothing.
+    fn names(&self) -> Arc<[Arc<str>]> {
+        self.databases.iter().map(|database| database.name.clone()).collect()
+    }
 }
 
 /// What holds for a call that does not say otherwise.
@@ -352,8 +359,16 @@ fn cut_cells_note(page: &FinishedPage, read_on: &str) -> String {
 /// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has; and
 /// where in it the rows are. They are not copied, for they may be many.
 fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Range<usize>) {
-    let columns: Vec<Value> =
-        page.columns.iter().map(|column| json!({"name": column.name, "type": column.type_name})).collect();
+    let mut before = b"{\"columns\":[".to_vec();
+    for (at, column) in page.columns.iter().enumerate() {
+        before.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
+        write_json_string(&column.name, &mut before);
+        before.extend_from_slice(b",\"type\":");
+        write_json_string(&column.type_name, &mut before);
+        before.push(b'}');
+    }
+    before.extend_from_slice(b"],\"rows\":[");
+    let before = String::from_utf8_lossy(&before);
     let cut_cells: Vec<Value> = page
         .cut_cells
         .iter()
@@ -371,7 +386,6 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
         true => String::new(),
         false => format!(r#","{CUT_CELLS}":{}"#, Value::from(cut_cells)),
     };
-    let before = format!(r#"{{"columns":{},"rows":["#, Value::from(columns));
     let rows = before.len()..before.len() + page.json.len();
     let cut = page.is_truncated();
     let mut members = page.json;

@@ -324,7 +324,8 @@ async fn allows(check: RoleCheck, generation: &Arc<Generation>) -> Result<(), Qu
     if check != RoleCheck::Enforce {
         return Ok(());
     }
-    let findings = generation.findings(false).await?;
+    // Boxed, for it is seldom, and whoever awaits this would have room for it.
+    let findings = Box::pin(generation.findings(false)).await?;
     let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
     match severe.is_empty() {
         true => Ok(()),

@@ -55,9 +55,7 @@ pub struct Session {
     caller: Caller,
     /// Those that it may ask. A call that names none means the first.
     databases: Arc<[Database]>,
-    /// Their names.
-    names: Arc<[Arc<str>]>,
-    metrics: MetricsReach,
+    metrics: Arc<MetricsReach>,
     defaults: Defaults,
     in_flight: Rc<Cell<usize>>,
     in_flight_max: usize,
@@ -86,12 +84,10 @@ impl Session {
         log: &Logger,
     ) -> Self {
         let log = log.new(slog::o!("logger" => "session", "client" => caller.name.to_string()));
-        let names = databases.iter().map(|database| database.name.clone()).collect();
         Self {
             caller,
             databases,
-            names,
-            metrics,
+            metrics: Arc::new(metrics),
             defaults: Defaults::of(settings),
             in_flight: Rc::default(),
             in_flight_max: settings.limits.in_flight_max,
@@ -100,8 +96,8 @@ impl Session {
         }
     }
 
-    /// The database that a call means, which is taken out of its arguments.
-    fn database(&self, tool: &Tool, arguments: &mut Map<String, Value>) -> Result<&Database, Answer> {
+    /// Which database a call means; its name is taken out of the arguments.
+    fn database(&self, tool: &Tool, arguments: &mut Map<String, Value>) -> Result<usize, Answer> {
         let named = if tool.names_database && self.databases.len() > 1 {
             match arguments.remove("database") {
                 None | Some(Value::Null) => None,
@@ -111,8 +107,8 @@ impl Session {
         } else {
             arguments.get("cursor").and_then(Value::as_str).and_then(Database::named_in).map(str::to_owned)
         };
-        let Some(named) = named else { return Ok(&self.databases[0]) };
-        let found = self.databases.iter().find(|database| *database.name == *named);
+        let Some(named) = named else { return Ok(0) };
+        let found = self.databases.iter().position(|database| *database.name == *named);
         found.ok_or_else(|| self.no_database(&format!("there is no database {named:?} for this client")))
     }
 
@@ -150,16 +146,15 @@ impl Handler<Call> for Session {
         let place = Place::take(&self.in_flight);
         debug!(self.log, "call begins"; "tool" => tool.name);
         let mut arguments = call.arguments;
-        let Database { query, fetch, batch, .. } = match self.database(tool, &mut arguments) {
-            Ok(database) => database.clone(),
+        let at = match self.database(tool, &mut arguments) {
+            Ok(at) => at,
             Err(answer) => {
                 running.event.outcome = answer.outcome();
                 return WhileWanted::new(async move { Ok(answer) });
             }
         };
-        let MetricsReach { summary, slow_queries, .. } = self.metrics.clone();
-        let (caller, databases, progress) = (self.caller.clone(), self.names.clone(), call.progress);
-        let reach = Reach { caller, databases, progress, query, fetch, batch, summary, slow_queries };
+        let (caller, databases, metrics) = (self.caller.clone(), self.databases.clone(), self.metrics.clone());
+        let reach = Reach { caller, databases, at, progress: call.progress, metrics };
         let work = (tool.call)(reach, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
 
+use super::encode::Codec;
 use super::page::ColumnInfo;
 use crate::guard::{Cleared, Questions};
 use crate::settings::AccessMode;
@@ -53,9 +54,11 @@ pub struct Prepared {
     /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
     pub statement: Statement,
     /// The columns of its rows.
-    pub columns: Vec<ColumnInfo>,
-    /// The types their values come in.
+    pub columns: Arc<[ColumnInfo]>,
+    /// The types their values come in: others than the columns' own where a cast stands between.
     pub types: Vec<Type>,
+    /// What reads those.
+    pub codecs: Arc<[Codec]>,
     /// How much it gave when it was last read to its end; nothing is known before.
     pub last: Mutex<Option<Size>>,
 }

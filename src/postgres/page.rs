@@ -7,6 +7,8 @@
 mod cell;
 mod layout;
 
+use std::sync::Arc;
+
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Column, Row};
 
@@ -102,8 +104,8 @@ impl ColumnInfo {
 /// The rows of an answer so far.
 #[derive(Debug)]
 pub struct Page {
-    columns: Vec<ColumnInfo>,
-    codecs: Vec<Codec>,
+    columns: Arc<[ColumnInfo]>,
+    codecs: Arc<[Codec]>,
     limits: Limits,
     /// A cell whose text is longer than this is shown from this byte on; 0 shows all from their start.
     cell_offset: usize,
@@ -137,11 +139,16 @@ pub(super) fn wire(row: &Row, column: usize) -> Option<&[u8]> {
 }
 
 impl Page {
-    /// An empty page of these columns.
-    /// Their values come as `types`, which differ from the columns' own where a cast stands between.
-    pub fn new(columns: Vec<ColumnInfo>, types: &[Type], format: Format, limits: Limits, cell_offset: usize) -> Self {
+    /// An empty page of these columns, whose values come as what `codecs` read.
+    pub fn new(
+        columns: Arc<[ColumnInfo]>,
+        codecs: Arc<[Codec]>,
+        format: Format,
+        limits: Limits,
+        cell_offset: usize,
+    ) -> Self {
         Self {
-            codecs: types.iter().map(Codec::of).collect(),
+            codecs,
             layout: Layout::new(format, &columns),
             columns,
             limits,
@@ -338,7 +345,7 @@ fn into_string(bytes: Vec<u8>) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FinishedPage {
     /// What the cells of a row are.
-    pub columns: Vec<ColumnInfo>,
+    pub columns: Arc<[ColumnInfo]>,
     /// The rows as JSON arrays, separated by commas, without the brackets around them all.
     pub json: String,
     /// The rows in the format asked for.

@@ -60,6 +60,7 @@ pub struct Generation {
     role: Mutex<Option<Arc<[Finding]>>>,
     /// Whether somebody has asked, or is asking.
     role_checked: AtomicBool,
+    target: Arc<str>,
     tls: MakeRustlsConnect,
     /// What every connection is told first, and again after each cleaning.
     session: Arc<str>,
@@ -121,7 +122,8 @@ impl Generation {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
-        let health = Arc::new(Health::new(target(&settings), &log));
+        let target: Arc<str> = target(&settings).into();
+        let health = Arc::new(Health::new(target.to_string(), &log));
         Ok(Self {
             number,
             access,
@@ -132,6 +134,7 @@ impl Generation {
             settings,
             role: Mutex::default(),
             role_checked: AtomicBool::new(false),
+            target,
             tls,
             session,
             endings,
@@ -228,8 +231,8 @@ impl Generation {
     }
 
     /// Where this generation connects to, for the log and never for a model.
-    pub fn target(&self) -> String {
-        target(&self.settings)
+    pub fn target(&self) -> Arc<str> {
+        self.target.clone()
     }
 
     fn why_no_lease(&self, error: &PoolError<tokio_postgres::Error>) -> QueryError {
@@ -240,7 +243,7 @@ impl Generation {
             PoolError::Backend(error) => QueryError::of(error, "", Phase::Connect, &self.target()),
             other => QueryError::Unavailable {
                 why: format!("could not connect to PostgreSQL: {}", causes(other)),
-                target: self.target(),
+                target: self.target.to_string(),
                 outcome_unknown: false,
             },
         }

@@ -99,7 +99,7 @@ impl Reader {
         };
         let mut page = Page::new(
             self.prepared.columns.clone(),
-            &self.prepared.types,
+            self.prepared.codecs.clone(),
             reading.format,
             reading.limits,
             reading.cell_offset,

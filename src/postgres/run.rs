@@ -17,6 +17,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
 use super::connection::{Connection, Prepared};
+use super::encode::Codec;
 use super::error::{Phase, QueryError};
 use super::foreign;
 use super::nearest;
@@ -146,10 +147,11 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.rollback().await?;
-            let outcome = run.alone(statement.clear(connection, target).await?, reading).await?;
+            let alone = async { run.alone(statement.clear(connection, target).await?, reading).await };
+            let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by(access) })))
         }
-        Err(error) => Err(run.with_hint(error, statement.sql()).await),
+        Err(error) => Err(Box::pin(run.with_hint(error, statement.sql())).await),
         read => read,
     }
 }
@@ -266,7 +268,8 @@ impl Run<'_> {
                 (cleared, opened)
             }
             (kept, _) => {
-                let (begun, both) = join(begin, self.prepare_and_clear(statement, kept)).await;
+                // Boxed, as all that is seldom: the future of every call would have room for it, and is copied about.
+                let (begun, both) = join(begin, Box::pin(self.prepare_and_clear(statement, kept))).await;
                 begun?;
                 let (prepared, cleared) = both?;
                 (cleared, self.open(prepared, cleared).await)
@@ -279,7 +282,8 @@ impl Run<'_> {
                 self.rollback().await?;
                 let again = self.connection.begin(place.access, place.default_read_only).await;
                 again.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
-                Ok((self.open(self.prepare(sql).await?, cleared).await?, left(cleared)))
+                let prepared = Box::pin(self.prepare(sql)).await?;
+                Ok((self.open(prepared, cleared).await?, left(cleared)))
             }
             opened => Ok((opened?, left(cleared))),
         }
@@ -322,8 +326,10 @@ impl Run<'_> {
             statement = client.prepare(&cast).await.map_err(|_| foreign::no_cast(statement.columns()))?;
             changes = true;
         }
-        let types = statement.columns().iter().map(|column| column.type_().clone()).collect();
-        let prepared = Arc::new(Prepared { sql: sql.clone(), statement, columns, types, last: Mutex::default() });
+        let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
+        let codecs = types.iter().map(Codec::of).collect();
+        let prepared =
+            Arc::new(Prepared { sql: sql.clone(), statement, columns, types, codecs, last: Mutex::default() });
         if !changes {
             self.connection.keep(prepared.clone());
         }
@@ -412,8 +418,8 @@ impl Run<'_> {
         };
         let wrong = |error| self.wrong(&error, &statement.sql, Phase::Execute).unsure(self.target);
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let mut page =
-            Page::new(prepared.columns.clone(), &prepared.types, reading.format, reading.limits, reading.cell_offset);
+        let (columns, codecs) = (prepared.columns.clone(), prepared.codecs.clone());
+        let mut page = Page::new(columns, codecs, reading.format, reading.limits, reading.cell_offset);
         let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
         let mut rows = pin!(rows.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {

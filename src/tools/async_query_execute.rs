@@ -93,7 +93,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),
     };
-    match reach.query.send(query).await {
+    match reach.database().query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),

@@ -113,7 +113,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         progress: reach.progress.clone(),
         timeout: super::timeout(timeout_ms),
     };
-    match reach.batch.send(batch).await {
+    match reach.database().batch.send(batch).await {
         Ok(Ok(answered)) => answer(answered),
         Ok(Err(BatchError { statement: Some(number), error })) => {
             let text = format!(

@@ -74,7 +74,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),
     };
-    match reach.fetch.send(fetch).await {
+    match reach.database().fetch.send(fetch).await {
         Ok(Ok(answered)) => async_query_execute::answer(answered, super::READ_ON_ELSEWHERE),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),

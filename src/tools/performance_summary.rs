@@ -46,7 +46,7 @@ async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
     if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
         return answer;
     }
-    match reach.summary.send(Summary { databases: reach.databases }).await {
+    match reach.metrics.summary.send(Summary { databases: reach.names() }).await {
         Ok(summary) => answer(&summary),
         Err(error) => super::gone(&error),
     }

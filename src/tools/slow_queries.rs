@@ -89,7 +89,7 @@ async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
     if !(1..=LIMIT.1).contains(&limit) {
         return Answer::error(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
     }
-    match reach.slow_queries.send(SlowQueries { threshold, limit, databases: reach.databases }).await {
+    match reach.metrics.slow_queries.send(SlowQueries { threshold, limit, databases: reach.names() }).await {
         Ok(list) => answer(&list),
         Err(error) => super::gone(&error),
     }

@@ -1,7 +1,8 @@
 //! Our server on a PostgreSQL, in read-only mode, as superuser: from the tool on.
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Executor, MetricsReach};
+use mcp_server_postgres::actors::executor::{Database, Executor, MetricsReach};
+use mcp_server_postgres::actors::session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
@@ -57,16 +58,14 @@ impl Served {
         let (slow_queries, slow_lists) = scripted();
         let metrics = MetricsReach { finished, rebuilt: scripted().0 };
         let executor =
-            Executor::new(MAIN_DATABASE, &settings, parser(), metrics, TaskTracker::new(), &no_log()).unwrap().start();
+            Executor::new(MAIN_DATABASE, &settings, parser(), metrics, TaskTracker::new(), &no_log()).unwrap();
+        let (database, _) = Database::of(executor, Actor::start);
         let reach = Reach {
             caller: Caller::stdio(),
-            databases: [MAIN_DATABASE.into()].into(),
+            databases: [database].into(),
+            at: 0,
             progress: Default::default(),
-            query: executor.clone().recipient(),
-            fetch: executor.clone().recipient(),
-            batch: executor.recipient(),
-            summary,
-            slow_queries,
+            metrics: Arc::new(session::MetricsReach { summary, slow_queries, finished: scripted().0 }),
         };
         Self { reach, defaults: Defaults::of(&settings), _unread: (finishes, summaries, slow_lists) }
     }

@@ -178,7 +178,7 @@ async fn a_batch_is_answered_statement_by_statement() {
 fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
     let column = |name: &str| ColumnInfo { name: name.to_owned(), type_name: "text".to_owned() };
     FinishedPage {
-        columns: vec![column("doc"), column("say \"é\"")],
+        columns: [column("doc"), column("say \"é\"")].into(),
         json: r#"["ab","c"]"#.to_owned(),
         text: "ab… | c\n".to_owned(),
         rows_in_text: None,

@@ -97,7 +97,7 @@ pub fn done() -> Result<Answered<Outcome>, QueryError> {
 pub fn page(rows: &[i32], cut: Option<Cut>) -> FinishedPage {
     let texts: Vec<String> = rows.iter().map(i32::to_string).collect();
     FinishedPage {
-        columns: vec![ColumnInfo { name: "n".to_owned(), type_name: "integer".to_owned() }],
+        columns: [ColumnInfo { name: "n".to_owned(), type_name: "integer".to_owned() }].into(),
         json: texts.iter().map(|text| format!("[{text}]")).collect::<Vec<_>>().join(","),
         text: format!("n\n-\n{}", texts.iter().map(|text| format!("{text}\n")).collect::<String>()),
         rows_in_text: None,

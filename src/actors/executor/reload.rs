@@ -62,7 +62,7 @@ impl Handler<ConfigChanged> for Executor {
             if let Some(generation) = generation {
                 info!(executor.log, "pool rebuilt";
                     "generation" => generation.number, "size" => generation.settings.pool_size,
-                    "target" => generation.target());
+                    "target" => &*generation.target());
                 executor.trouble.is_over();
                 executor.watch = Some(generation.watch());
                 let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number) };

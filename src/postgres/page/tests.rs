@@ -13,7 +13,8 @@ fn page_of(statement: &Statement, format: Format, limits: Limits) -> Page {
 /// The same, whose longer cells are shown from `cell_offset` on.
 fn page_from(statement: &Statement, format: Format, limits: Limits, cell_offset: usize) -> Page {
     let types: Vec<Type> = statement.columns().iter().map(|column| column.type_().clone()).collect();
-    Page::new(statement.columns().iter().map(ColumnInfo::of).collect(), &types, format, limits, cell_offset)
+    let columns = statement.columns().iter().map(ColumnInfo::of).collect();
+    Page::new(columns, types.iter().map(Codec::of).collect(), format, limits, cell_offset)
 }
 
 /// A value on the wire; `None` is NULL.
