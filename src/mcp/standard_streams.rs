@@ -46,11 +46,23 @@ pub fn output() -> io::Result<(Output, OutputClosed)> {
                 // An error is all that is waited for: a pipe whose reader is gone.
                 let _ = watched.ready(Interest::ERROR).await;
             };
+            widen(&fd);
             (Box::new(pipe::Sender::from_owned_fd(fd)?), Box::pin(closed))
         }
         Kind::Socket(fd) => (Box::new(socket(fd)?), Box::pin(std::future::pending())),
         Kind::Other => (Box::new(tokio::io::stdout()), Box::pin(std::future::pending())),
     })
+}
+
+/// How much stdout's pipe is to hold, in bytes: 64 KiB by default, for each of which a large answer has to wait until the
+/// client has come to read it. An unprivileged process may ask for so much (proc(5), pipe-max-size).
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Have a pipe hold more. Where it may not, it stays as it is.
+fn widen(_pipe: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(_pipe, PIPE_BYTES);
 }
 
 enum Kind {
