@@ -5,8 +5,10 @@
 //! It knows no MCP: `/mcp` goes to [`crate::mcp::http`].
 
 pub mod client;
+mod connection;
 pub mod gate;
 pub mod healthcheck;
+mod holding;
 pub mod listener;
 mod page;
 mod process;

@@ -23,6 +23,7 @@ use slog::Logger;
 use tokio::sync::{OnceCell, watch};
 
 use super::client::{Client, InFlight};
+use super::holding::Holding;
 use crate::actors::reception::{Admit, Rules};
 use crate::log::{debug, warn};
 use crate::mcp::sessions::Sessions;
@@ -217,12 +218,7 @@ pub async fn for_clients(State(gate): State<Arc<Gate>>, request: Request, next: 
     parts.extensions.insert::<Whose>(client);
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     // It is in flight until its answer has been taken.
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _in_flight = &place;
-            frame
-        }))
-    })
+    response.map(|body| Holding::body(body, place))
 }
 
 async fn admitted(gate: &Gate, parts: &Parts, body: Body) -> Result<(Bytes, Arc<Client>, Option<InFlight>), Refusal> {

@@ -1,4 +1,4 @@
-//! Connections: where they are accepted, how long they may dawdle, and how they end.
+//! Connections: where they are accepted, and what they are served by.
 
 use std::fs;
 use std::io;
@@ -8,12 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use slog::Logger;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -22,18 +16,12 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_service::Service as _;
 
+use super::connection;
 use super::gate::Connection;
 use crate::actors::reception::Rules;
 use crate::log::{debug, warn};
 use crate::settings::Address;
-
-/// How long a connection may be without a request, and a request's head may take.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// The head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// How long after a failed accept the next is tried: most fail because there are too many files open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -168,31 +156,12 @@ impl Serving {
         let mut stream = TimeoutStream::new(stream);
         // A client that does not take its answers has none in our memory for longer.
         stream.set_write_timeout(Some(self.client_timeout()));
-        let connection = Arc::new(Connection::new(is_unix));
-        let router = self.router.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(connection.clone());
-            router.clone().call(request)
-        });
-        let (stopping, log) = (self.stopping.clone(), self.log.clone());
+        let (router, stopping, log) = (self.router.clone(), self.stopping.clone(), self.log.clone());
         self.connections.spawn(async move {
             let _place = place;
-            let serving = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(IDLE)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(TokioIo::new(Box::pin(stream)), service);
-            tokio::pin!(serving);
-            let ended = tokio::select! {
-                ended = serving.as_mut() => ended,
-                () = stopping.cancelled() => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
-                }
-            };
-            if let Err(error) = ended {
-                debug!(log, "connection ended"; "why" => error.to_string());
+            let ended = connection::serve(Box::pin(stream), router, Connection::new(is_unix), stopping).await;
+            if let Err(why) = ended {
+                debug!(log, "connection ended"; "why" => why);
             }
         });
     }

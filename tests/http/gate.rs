@@ -24,6 +24,7 @@ async fn a_token_that_is_taken_away_while_it_runs_ends_what_its_bearer_does_and_
     bobs.say(query(1, ENDLESS)).await;
     until_active(&observer, 2).await;
     daemon.write("tokens.toml", &bob.table);
+    daemon.until_logged("client turned out: its token was taken away or changed", 1).await;
     until_active(&observer, 1).await;
     let mut again = daemon.peer().await.bearing(&alice.token);
     let refused = again.ask(query(2, "select 1")).await;
