@@ -10,11 +10,6 @@ use mcp_server_postgres::http::{healthcheck, token};
 use mcp_server_postgres::settings::{self, Inputs};
 use mcp_server_postgres::{app, demo, doctor, log};
 
-/// Calls make and drop things of all sizes, the futures of several KiB among them, which glibc's allocator has no quick
-/// way for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
 
