@@ -75,6 +75,7 @@ where
     let config_watcher = system.watch(&loaded, inputs, Some(log_control.clone()), &log);
 
     let sessions = Arc::new(Sessions::new(http.session_timeout));
+    tokio::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
     let gate = Arc::new(Gate::new(reception.recipient(), rules.clone(), sessions.clone(), &log));
     let is_tls = http.tls.is_some();
     let urls: Vec<String> = listeners.iter().map(|listener| listener.url(is_tls)).collect();

@@ -71,7 +71,7 @@ where
             .with_json_response(true)
             .with_max_request_body_bytes(self.bytes_max)
             .with_cancellation_token(if standing { self.stopping.clone() } else { client.ending.clone() });
-        let sessions = Arc::new(SessionsOf::new(self.sessions.clone(), client.clone()));
+        let sessions = Arc::new(SessionsOf::new(self.sessions.clone(), client.clone(), self.serve.clone()));
         let serve = self.serve;
         let service = StreamableHttpService::new(move || Ok(serve(&client)), sessions, config);
         let is_delete = request.method() == Method::DELETE;

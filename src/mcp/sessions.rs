@@ -1,58 +1,75 @@
-//! Sessions of the revisions before 2026-07-28: rmcp's own, each with an owner, and never too many.
+//! Sessions of the revisions before 2026-07-28: an entry in a table each, with an owner, and never too many.
+//!
+//! rmcp's own sessions keep a task and five channels each, some 100 KiB, for as long as their client does nothing. Here a
+//! session is what its client said when it opened it, and each of its requests is served by itself, as one of the
+//! revisions without sessions is, by a service of rmcp that lives as long as the request.
 //!
 //! A client sees its own sessions alone. When it closes the stream on which it waits for an answer, the call is cancelled,
 //! as if it had said so: those revisions let a client come back for an answer, but a statement whose client has gone is
 //! worth more to the database when it ends than to a client that may come back.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+mod request;
+mod standing;
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::future::Either;
 use rmcp::model::{
-    CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, ClientNotification, ErrorData,
-    JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorData, InitializeRequestParams, JsonRpcMessage,
+    RequestId, ServerJsonRpcMessage, ServerResult,
 };
-use rmcp::transport::WorkerTransport;
-use rmcp::transport::common::server_side_http::{ServerSseMessage, SessionId};
+use rmcp::transport::Transport;
+use rmcp::transport::common::server_side_http::{ServerSseMessage, SessionId, session_id};
 use rmcp::transport::streamable_http_server::session::SessionManager;
-use rmcp::transport::streamable_http_server::session::local::{
-    LocalSessionManager, LocalSessionManagerError, LocalSessionWorker,
-};
+use rmcp::{RoleServer, ServerHandler};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::http::client::Client;
-
-/// Messages on their way in a session before whoever sends them waits. rmcp makes room for all of them at once, several
-/// times for each session.
-const CHANNEL_MESSAGES: usize = 4;
-
-/// All sessions.
-pub struct Sessions {
-    inner: LocalSessionManager,
-    table: Mutex<HashMap<SessionId, Entry>>,
-}
-
-struct Entry {
-    owner: Arc<Client>,
-    in_flight: HashSet<RequestId>,
-    /// What was cancelled last. A cancellation comes by another connection than its request and may be quicker.
-    cancelled: VecDeque<RequestId>,
-}
+use request::Reply;
 
 /// So many cancellations of a session are remembered, for requests that they have overtaken.
 const CANCELLED_MAX: usize = 16;
 
+/// How often it is looked for sessions that are idle, at most and at least.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+
+/// All sessions.
+pub struct Sessions {
+    table: Mutex<HashMap<SessionId, Entry>>,
+    idle: Duration,
+}
+
+struct Entry {
+    owner: Arc<Client>,
+    /// What the client has said of itself, with the revision agreed on; none until that is.
+    peer: Option<InitializeRequestParams>,
+    /// Cancelled with a request, or with the session.
+    in_flight: HashMap<RequestId, CancellationToken>,
+    /// What was cancelled last. A cancellation comes by another connection than its request and may be quicker.
+    cancelled: VecDeque<RequestId>,
+    /// Requests to the client, by an id that no other of the session has, with their own id and who waits for the answer.
+    asked: HashMap<RequestId, (RequestId, Reply)>,
+    asked_before: i64,
+    /// When something has come from the client.
+    seen: Instant,
+    /// The stream on which it hears of what it did not ask; cancelled when there is a newer one.
+    standing: Option<CancellationToken>,
+    gone: CancellationToken,
+    _ends_all: DropGuard,
+}
+
 impl Sessions {
-    /// No sessions yet; each ends when nothing has come from its client for as long as `idle`.
+    /// No sessions yet; each ends when nothing has come from its client for as long as `idle`, and it waits for nothing.
     pub fn new(idle: Duration) -> Self {
-        let mut inner = LocalSessionManager::default();
-        inner.session_config.channel_capacity = CHANNEL_MESSAGES;
-        inner.session_config.keep_alive = Some(idle);
-        // An answer that was given is not kept for a client that may ask for it again.
-        inner.session_config.completed_cache_ttl = Duration::ZERO;
-        Self { inner, table: Mutex::default() }
+        Self { table: Mutex::default(), idle }
     }
 
     /// How many there are.
@@ -70,193 +87,270 @@ impl Sessions {
         self.table().get(id).map(|entry| entry.owner.clone())
     }
 
+    /// End those that are idle, for as long as there are sessions to look for.
+    pub async fn end_idle(sessions: Weak<Self>) {
+        while let Some(all) = sessions.upgrade() {
+            let every = (all.idle / 4).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+            drop(all);
+            tokio::time::sleep(every).await;
+            let Some(sessions) = sessions.upgrade() else { return };
+            let now = Instant::now();
+            sessions.table().retain(|_, entry| {
+                !entry.in_flight.is_empty() || entry.standing.is_some() || now < entry.seen + sessions.idle
+            });
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, id: &SessionId, request: &RequestId) -> bool {
-        self.table().get_mut(id).is_some_and(|entry| entry.in_flight.insert(request.clone()))
-    }
-
+    /// A request is answered, or is not to be.
     fn end(&self, id: &SessionId, request: &RequestId) {
         if let Some(entry) = self.table().get_mut(id) {
             entry.in_flight.remove(request);
+            entry.seen = Instant::now();
         }
-    }
-
-    fn remember_cancelled(&self, id: &SessionId, request: &RequestId) {
-        if let Some(entry) = self.table().get_mut(id) {
-            entry.cancelled.truncate(CANCELLED_MAX - 1);
-            entry.cancelled.push_front(request.clone());
-        }
-    }
-
-    fn was_cancelled(&self, id: &SessionId, request: &RequestId) -> bool {
-        self.table().get(id).is_some_and(|entry| entry.cancelled.contains(request))
-    }
-
-    /// Say to the session that a request is cancelled.
-    async fn cancel(&self, id: &SessionId, request: RequestId, why: &str) -> Result<(), LocalSessionManagerError> {
-        let cancelled = CancelledNotificationParam::new(Some(request), Some(why.to_owned()));
-        let cancelled = ClientNotification::CancelledNotification(CancelledNotification::new(cancelled));
-        self.inner.accept_message(id, ClientJsonRpcMessage::notification(cancelled)).await
     }
 }
 
-/// The sessions of one client.
-pub struct SessionsOf {
+impl Entry {
+    fn new(owner: Arc<Client>) -> Self {
+        let gone = CancellationToken::new();
+        Self {
+            owner,
+            peer: None,
+            in_flight: HashMap::new(),
+            cancelled: VecDeque::new(),
+            asked: HashMap::new(),
+            asked_before: 0,
+            seen: Instant::now(),
+            standing: None,
+            _ends_all: gone.clone().drop_guard(),
+            gone,
+        }
+    }
+
+    /// The client has said that a request is cancelled.
+    fn cancel(&mut self, request: &RequestId) {
+        self.cancelled.truncate(CANCELLED_MAX - 1);
+        self.cancelled.push_front(request.clone());
+        if let Some(running) = self.in_flight.get(request) {
+            running.cancel();
+        }
+    }
+
+    /// The client has answered a request.
+    fn answer(&mut self, mut message: ClientJsonRpcMessage) {
+        let id = match &mut message {
+            JsonRpcMessage::Response(response) => Some(&mut response.id),
+            JsonRpcMessage::Error(error) => error.id.as_mut(),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        };
+        let Some(id) = id else { return };
+        if let Some((own, reply)) = self.asked.remove(id) {
+            *id = own;
+            // Nobody waits any more where the request has ended.
+            let _ = reply.send(message);
+        }
+    }
+}
+
+/// There is no such session, or it is another client's.
+#[derive(Debug)]
+pub struct NoSession(SessionId);
+
+impl fmt::Display for NoSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no session {}", self.0)
+    }
+}
+
+impl std::error::Error for NoSession {}
+
+/// The sessions of one client, for one request; `serve` makes what answers.
+pub struct SessionsOf<F> {
     all: Arc<Sessions>,
     client: Arc<Client>,
+    serve: F,
+    /// This request opens a session.
+    opens: AtomicBool,
+    /// What passes the opening message to it, and the answer back.
+    opening: Mutex<Option<Opening>>,
 }
 
-impl SessionsOf {
+type Opening = (oneshot::Sender<ClientJsonRpcMessage>, oneshot::Receiver<ServerJsonRpcMessage>);
+
+impl<F> SessionsOf<F> {
     /// Those of `all` that are that client's.
-    pub fn new(all: Arc<Sessions>, client: Arc<Client>) -> Self {
-        Self { all, client }
+    pub fn new(all: Arc<Sessions>, client: Arc<Client>, serve: F) -> Self {
+        Self { all, client, serve, opens: AtomicBool::new(false), opening: Mutex::default() }
     }
 
-    /// Refuses a session that is another client's as one that is not there.
-    fn own(&self, id: &SessionId) -> Result<(), LocalSessionManagerError> {
-        let is_own = self.all.owner(id).is_some_and(|owner| Arc::ptr_eq(&owner, &self.client));
-        if is_own { Ok(()) } else { Err(LocalSessionManagerError::SessionNotFound(id.clone())) }
+    /// What `work` gives of that session; one that is another client's is not there.
+    fn with<T>(&self, id: &SessionId, work: impl FnOnce(&mut Entry) -> T) -> Result<T, NoSession> {
+        let mut table = self.all.table();
+        let entry = table.get_mut(id).filter(|entry| Arc::ptr_eq(&entry.owner, &self.client));
+        let entry = entry.ok_or_else(|| NoSession(id.clone()))?;
+        entry.seen = Instant::now();
+        Ok(work(entry))
     }
 }
 
-impl SessionManager for SessionsOf {
-    type Error = LocalSessionManagerError;
-    type Transport = WorkerTransport<LocalSessionWorker>;
+impl<F, S> SessionManager for SessionsOf<F>
+where
+    F: Fn(&Arc<Client>) -> S + Send + Sync + 'static,
+    S: ServerHandler + Send + 'static,
+{
+    type Error = NoSession;
+    type Transport = Handshake;
 
-    async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
-        let (id, transport) = self.all.inner.create_session().await?;
-        let (in_flight, cancelled) = Default::default();
-        let entry = Entry { owner: self.client.clone(), in_flight, cancelled };
-        self.all.table().insert(id.clone(), entry);
-        Ok((id, transport))
+    async fn create_session(&self) -> Result<(SessionId, Handshake), NoSession> {
+        let id = session_id();
+        let ((tell, message), (answer, told)) = (oneshot::channel(), oneshot::channel());
+        self.opens.store(true, Ordering::Relaxed);
+        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some((tell, told));
+        self.all.table().insert(id.clone(), Entry::new(self.client.clone()));
+        Ok((id, Handshake { message: Some(message), answer: Some(answer) }))
     }
 
     async fn initialize_session(
         &self,
         id: &SessionId,
         message: ClientJsonRpcMessage,
-    ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        self.all.inner.initialize_session(id, message).await
-    }
-
-    async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        Ok(self.own(id).is_ok() && self.all.inner.has_session(id).await?)
-    }
-
-    async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        // By its client, or by rmcp when it has ended; what is not there is closed.
-        if self.own(id).is_err() {
-            return Ok(());
+    ) -> Result<ServerJsonRpcMessage, NoSession> {
+        let none = || NoSession(id.clone());
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (tell, told) = opening.ok_or_else(none)?;
+        let mut peer = match &message {
+            JsonRpcMessage::Request(request) => match &request.request {
+                ClientRequest::InitializeRequest(request) => Some(request.params.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let _ = tell.send(message);
+        let answer = told.await;
+        if let Ok(JsonRpcMessage::Response(response)) = &answer
+            && let ServerResult::InitializeResult(result) = &response.result
+            && let Some(mut peer) = peer.take()
+        {
+            peer.protocol_version = result.protocol_version.clone();
+            self.with(id, |entry| entry.peer = Some(peer))?;
+        } else {
+            self.all.table().remove(id);
         }
-        self.all.table().remove(id);
-        self.all.inner.close_session(id).await
+        answer.map_err(|_| none())
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool, NoSession> {
+        Ok(self.with(id, |entry| entry.peer.is_some()).unwrap_or(false))
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<(), NoSession> {
+        // rmcp says so too when what has opened a session is done with that. What is not there is closed.
+        if !self.opens.load(Ordering::Relaxed) && self.with(id, |_| ()).is_ok() {
+            self.all.table().remove(id);
+        }
+        Ok(())
     }
 
     async fn create_stream(
         &self,
         id: &SessionId,
         message: ClientJsonRpcMessage,
-    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.own(id)?;
-        let JsonRpcMessage::Request(request) = &message else {
-            return Err(LocalSessionManagerError::SessionNotFound(id.clone()));
-        };
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
+        let none = || NoSession(id.clone());
+        let JsonRpcMessage::Request(request) = &message else { return Err(none()) };
         let request = request.id.clone();
-        if !self.all.begin(id, &request) {
-            // rmcp would lose the answer of the first.
-            let why = ErrorData::invalid_request("a request with this id is still in flight", None);
-            let refusal = ServerSseMessage::from_message(ServerJsonRpcMessage::error(why, Some(request)));
-            return Ok(Answering { stream: Box::pin(futures_util::stream::iter([refusal])), unanswered: None });
+        let begun = self.with(id, |entry| {
+            let peer = entry.peer.clone()?;
+            if entry.in_flight.contains_key(&request) {
+                return Some(Err("a request with this id is still in flight"));
+            }
+            let cancelled = entry.gone.child_token();
+            if entry.cancelled.contains(&request) {
+                cancelled.cancel();
+            }
+            entry.in_flight.insert(request.clone(), cancelled.clone());
+            Some(Ok((peer, cancelled)))
+        })?;
+        match begun.ok_or_else(none)? {
+            Ok((peer, cancelled)) => {
+                let unanswered = request::Unanswered::new(self.all.clone(), id.clone(), request, cancelled);
+                Ok(Either::Left(request::serve((self.serve)(&self.client), message, peer, unanswered)))
+            }
+            Err(why) => {
+                let refusal = ServerJsonRpcMessage::error(ErrorData::invalid_request(why, None), Some(request));
+                Ok(Either::Right(futures_util::stream::iter([ServerSseMessage::from_message(refusal)])))
+            }
         }
-        let unanswered = Unanswered { sessions: self.all.clone(), session: id.clone(), request: Some(request.clone()) };
-        let stream: Messages = Box::pin(self.all.inner.create_stream(id, message).await?);
-        if self.all.was_cancelled(id, &request) {
-            self.all.cancel(id, request, "the cancellation came first").await?;
-        }
-        Ok(Answering { stream, unanswered: Some(unanswered) })
     }
 
-    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
-        self.own(id)?;
-        if let JsonRpcMessage::Notification(notification) = &message
-            && let ClientNotification::CancelledNotification(cancelled) = &notification.notification
-            && let Some(request) = &cancelled.params.request_id
-        {
-            self.all.remember_cancelled(id, request);
-        }
-        self.all.inner.accept_message(id, message).await
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), NoSession> {
+        self.with(id, |entry| match &message {
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(request) = &cancelled.params.request_id
+                {
+                    entry.cancel(request);
+                }
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => entry.answer(message),
+            JsonRpcMessage::Request(_) => {}
+        })
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
-    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.own(id)?;
-        self.all.inner.create_standalone_stream(id).await
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
+        let newest = self.with(id, |entry| {
+            // A message goes to one stream alone (spec, transports), so an older one ends.
+            let newest = entry.gone.child_token();
+            if let Some(older) = entry.standing.replace(newest.clone()) {
+                older.cancel();
+            }
+            newest
+        })?;
+        Ok(standing::stream(self.all.clone(), id.clone(), self.client.offer.clone(), newest))
     }
 
     async fn resume(
         &self,
         id: &SessionId,
-        last_event_id: String,
-    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.own(id)?;
-        self.all.inner.resume(id, last_event_id).await
+        _: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
+        // What was sent is not kept, so there is nothing to begin with.
+        self.create_standalone_stream(id).await
     }
 }
 
-type Messages = Pin<Box<dyn Stream<Item = ServerSseMessage> + Send + Sync>>;
-
-/// The messages about a request, the last of which is its answer.
-struct Answering {
-    stream: Messages,
-    unanswered: Option<Unanswered>,
+/// What opens a session: the client's first message, and its answer. Then there is nothing left to do.
+pub struct Handshake {
+    message: Option<oneshot::Receiver<ClientJsonRpcMessage>>,
+    answer: Option<oneshot::Sender<ServerJsonRpcMessage>>,
 }
 
-impl Stream for Answering {
-    type Item = ServerSseMessage;
+impl Transport<RoleServer> for Handshake {
+    type Error = Infallible;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ServerSseMessage>> {
-        let message = ready!(self.stream.as_mut().poll_next(context));
-        if message.is_none()
-            && let Some(unanswered) = self.unanswered.take()
-        {
-            unanswered.answered();
+    fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
+        if let Some(answer) = self.answer.take() {
+            // The client has gone meanwhile.
+            let _ = answer.send(message);
         }
-        Poll::Ready(message)
+        std::future::ready(Ok(()))
     }
-}
 
-/// A request without an answer. Dropped, it is cancelled.
-struct Unanswered {
-    sessions: Arc<Sessions>,
-    session: SessionId,
-    request: Option<RequestId>,
-}
-
-impl Unanswered {
-    fn answered(mut self) {
-        if let Some(request) = self.request.take() {
-            self.sessions.end(&self.session, &request);
-        }
+    async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
+        let message = self.message.as_mut()?.await.ok();
+        self.message = None;
+        message
     }
-}
 
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        let Some(request) = self.request.take() else { return };
-        self.sessions.end(&self.session, &request);
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        let (sessions, session) = (self.sessions.clone(), self.session.clone());
-        tokio::spawn(async move {
-            // A session that has ended has cancelled all that was its.
-            let _ = sessions.cancel(&session, request, "the client has closed its stream").await;
-        });
+    async fn close(&mut self) -> Result<(), Infallible> {
+        Ok(())
     }
 }
