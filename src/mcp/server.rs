@@ -92,11 +92,11 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let unknown =
             || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {}", request.method), None);
-        Err(methods::misfit(&request.method).unwrap_or_else(unknown))
+        Err(methods::misfit(&request.method, context.protocol_version().as_ref()).unwrap_or_else(unknown))
     }
 
     // The older revisions: a notification to whoever has opened the session.

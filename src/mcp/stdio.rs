@@ -97,7 +97,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
             JsonRpcMessage::Request(request) => {
                 // A method that rmcp knows comes out as an unknown one when its parameters do not fit.
                 if let ClientRequest::CustomRequest(custom) = &request.request
-                    && let Some(misfit) = methods::misfit(&custom.method)
+                    && let Some(misfit) = methods::misfit(&custom.method, self.traffic.session().as_ref())
                 {
                     self.traffic.refuse(&id_text(&request.id), &misfit);
                     return None;

@@ -105,6 +105,12 @@ const EXCUSES: &[Excuse] = &[
         what: &["logging-set-level", "tools-call-with-logging"],
     },
     Excuse {
+        parts: &[Part::Fixture],
+        why: "A stream that breaks off cannot be taken up again, which a server may leave out: whoever closes it has \
+              cancelled the call, so that a statement ends with its client.",
+        what: &["server-sse-polling:server-sse-priming-event", "server-sse-polling:server-sse-retry-field"],
+    },
+    Excuse {
         parts: &[Part::Product, Part::Fixture],
         why: "An extension (io.modelcontextprotocol/tasks) that the product does not offer, and that no revision asks for.",
         what: &[

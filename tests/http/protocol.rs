@@ -127,8 +127,11 @@ async fn what_does_not_fit_is_told_with_the_codes_of_the_protocol() {
     headers[1].1 = "tools/list".to_owned();
     let mismatch = peer.ask((headers, message)).await;
     assert_eq!((mismatch.status, &mismatch.message()["error"]["code"]), (400, &json!(-32020)), "{mismatch:?}");
-    let unknown = peer.ask(request(2, "no/such", json!({}))).await;
-    assert_eq!((unknown.status, &unknown.message()["error"]["code"]), (404, &json!(-32601)), "{unknown:?}");
+    // Those that went with the sessions are unknown whatever their parameters are.
+    for method in ["no/such", "initialize", "logging/setLevel", "resources/subscribe"] {
+        let unknown = peer.ask(request(2, method, json!({}))).await;
+        assert_eq!((unknown.status, &unknown.message()["error"]["code"]), (404, &json!(-32601)), "{unknown:?}");
+    }
     let misfit = peer.ask(request(3, "tools/call", json!({"name": "async_query_execute", "arguments": 5}))).await;
     assert_eq!(misfit.message()["error"]["code"], -32602, "{misfit:?}");
     let (mut headers, message) = query(4, "select 1");

@@ -41,7 +41,8 @@ pub(super) fn serve<S: ServerHandler + Send + 'static>(
             sessions: unanswered.sessions.clone(),
             session: unanswered.session.clone(),
         };
-        let running = serve_directly_with_ct(service, transport, Some(peer), unanswered.cancelled.clone());
+        // A child, for rmcp cancels what it is given when the service has ended.
+        let running = serve_directly_with_ct(service, transport, Some(peer), unanswered.cancelled.child_token());
         tokio::spawn(async move { drop(running.waiting().await) });
     }
     Answering { messages, unanswered: Some(unanswered) }

@@ -10,8 +10,7 @@ use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
-use super::tool_call;
-use crate::mcp::calls;
+use crate::mcp::{calls, methods};
 use crate::postgres::encode::push_json_escaped;
 use crate::tools::{Answer, Rows};
 
@@ -86,7 +85,7 @@ impl Outgoing {
             self.plain(r#","structuredContent":"#);
             self.part(Part::Plain(structured));
         }
-        if tool_call::is_stateless(revision) {
+        if methods::is_stateless(revision) {
             self.plain(r#","resultType":"complete""#);
         }
         self.plain(if answer.is_error { r#","isError":true,"_meta":"# } else { r#","isError":false,"_meta":"# });

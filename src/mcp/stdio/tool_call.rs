@@ -14,6 +14,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::mcp::methods::is_stateless;
+
 /// A line that calls a tool.
 #[derive(Deserialize)]
 pub(super) struct ToolCall {
@@ -72,12 +74,6 @@ impl ToolCall {
             (_, _, session) => session.cloned(),
         }
     }
-}
-
-/// Whether a revision has no sessions, and results that say of what type they are.
-pub(super) fn is_stateless(revision: &ProtocolVersion) -> bool {
-    // They are dates, written so that texts are in their order.
-    revision.as_str() >= ProtocolVersion::V_2026_07_28.as_str()
 }
 
 /// A struct from an object: serde would also take its members from an array, in their order.
