@@ -168,6 +168,14 @@ fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
+/// The library that has logged this: of its records the tag is the path of a module.
+fn library<'a>(record: &'a Record<'_>) -> Option<&'a str> {
+    record.tag().split("::").next().filter(|library| !library.is_empty())
+}
+
+/// Libraries of whose events only warnings and errors are logged.
+const CHATTER: [&str; 2] = ["rmcp", "tracing"];
+
 /// Lets through what is at or above a level that may change.
 struct AtLevel<D> {
     drain: D,
@@ -179,7 +187,9 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        if self.is_enabled(record.level()) { self.drain.log(record, values) } else { Ok(()) }
+        // rmcp tells of each request that it begins and ends; what is worth a line of that has one of ours.
+        let is_chatter = record.level() > Level::Warning && CHATTER.contains(&library(record).unwrap_or_default());
+        if !is_chatter && self.is_enabled(record.level()) { self.drain.log(record, values) } else { Ok(()) }
     }
 
     fn is_enabled(&self, level: Level) -> bool {
@@ -202,8 +212,6 @@ impl<D: Drain> Drain for InContext<D> {
         facts.facts.reverse();
         // Of two with one name the nearer one holds: the record's own before its logger's.
         let _ = values.serialize(record, &mut facts);
-        // Of a library's record the tag is the path of its module.
-        let library = record.tag().split("::").next().filter(|library| !library.is_empty());
         // Written last first.
         let kv = slog::b!(
             "context" => slog::Serde(facts.object()),
@@ -211,7 +219,7 @@ impl<D: Drain> Drain for InContext<D> {
             "function" => facts.function.as_str(),
             "module" => record.module(),
             "message" => record.msg(),
-            "logger" => library.unwrap_or(&facts.logger),
+            "logger" => library(record).unwrap_or(&facts.logger),
             "level" => record.level().as_str(),
             "timestamp" => timestamp(),
         );

@@ -146,6 +146,19 @@ impl Daemon {
         daemon
     }
 
+    /// When nothing has happened for as long as it takes to let go what only requests need.
+    fn resting_kib(&self) -> f64 {
+        let mut known = f64::INFINITY;
+        loop {
+            thread::sleep(Duration::from_secs(2));
+            let now = self.resident_kib();
+            if now >= known {
+                return now;
+            }
+            known = now;
+        }
+    }
+
     fn resident_kib(&self) -> f64 {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.0.id())).unwrap_or_default();
         statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).map_or(f64::NAN, |pages| pages * 4.0)
@@ -277,7 +290,7 @@ fn memory(folder: &Path, address: &str) {
         for _ in 0..50 {
             Client::open(address, way).call(&case);
         }
-        let before = daemon.resident_kib();
+        let before = daemon.resting_kib();
         let clients: Vec<(Client, Option<Connection>)> = (0..IDLE)
             .map(|_| {
                 let mut client = Client::open(address, way);
@@ -292,7 +305,7 @@ fn memory(folder: &Path, address: &str) {
                 (client, standing)
             })
             .collect();
-        let each = (daemon.resident_kib() - before) / IDLE as f64;
+        let each = (daemon.resting_kib() - before) / IDLE as f64;
         let what = if stands { "http, session and its stream" } else { way.name() };
         let outcome = if each <= IDLE_KIB_MAX {
             "reached".to_owned()

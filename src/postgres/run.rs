@@ -394,17 +394,22 @@ impl Run<'_> {
         row.map_err(|error| self.wrong(&error, "", Phase::End))
     }
 
-    /// The same error, with what may have been meant by a table that is not there.
+    /// The same error, with what may have been meant by a table or a column that is not there.
     async fn with_hint(&self, error: QueryError, sql: &str) -> QueryError {
         let QueryError::Rejected(mut rejection) = error else { return error };
-        if rejection.sqlstate == SqlState::UNDEFINED_TABLE.code()
+        let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
+        if (is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code())
             && rejection.hint.is_none()
             && let Some(position) = &rejection.position
             && self.rollback().await.is_ok()
         {
             // A hint that cannot be had is no second error.
             let client = self.connection.client();
-            rejection.hint = nearest::hint(client, sql, position.character).await.ok().flatten();
+            let hint = match is_column {
+                true => nearest::column_hint(client, sql, position.character).await,
+                false => nearest::table_hint(client, sql, position.character).await,
+            };
+            rejection.hint = hint.ok().flatten();
         }
         QueryError::Rejected(rejection)
     }

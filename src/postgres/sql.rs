@@ -150,13 +150,28 @@ pub fn name_at(sql: &str, character: usize) -> Option<String> {
     loop {
         name = match tokens.next() {
             Some(Token::Word(word)) => Some(word.to_lowercase()),
-            Some(Token::Quoted(text)) => Some(text.trim_matches('"').replace("\"\"", "\"")),
+            Some(Token::Quoted(text)) => Some(unquoted(text)),
             _ => return name,
         };
         if tokens.next() != Some(Token::Symbol(".")) {
             return name;
         }
     }
+}
+
+/// Every word of `sql` that may be a name, as PostgreSQL reads it: keywords too, and no literals.
+pub fn names(sql: &str) -> Vec<String> {
+    let name = |token| match token {
+        Token::Word(word) => Some(word.to_lowercase()),
+        Token::Quoted(text) => Some(unquoted(text)),
+        Token::Literal | Token::Symbol(_) => None,
+    };
+    Tokens::new(sql).filter_map(name).collect()
+}
+
+/// A quoted identifier without its quotes.
+fn unquoted(text: &str) -> String {
+    text.trim_matches('"').replace("\"\"", "\"")
 }
 
 /// `sql` without comments, with one space for any white space and `?` for every literal, cut at `chars_max`

@@ -234,7 +234,7 @@ pub const KEYS: &[Key] = &[
         "MCP_SESSION_TIMEOUT",
         Kind::Seconds(1.0, WAIT_MAX_S),
         "3600",
-        "Seconds after which such a session ends from which nothing comes",
+        "Seconds after which such a session ends from which nothing comes and that waits for nothing",
     ),
     key(
         "MCP_DRAIN_TIMEOUT",

@@ -276,7 +276,8 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
     world
         .prepare(
             "create schema sales; create table sales.orders (id int primary key, n int not null check (n > 0)); \
-             create table customers (id int); create table \"Mixed Case\" (id int)",
+             create table customers (id int); create table \"Mixed Case\" (id int, \"A b\" int); \
+             create table tickets (customer_identification_number int)",
         )
         .await;
     for (sql, phase, hint) in [
@@ -286,6 +287,19 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
         ("select * from mixedcase", Phase::Parse, "Perhaps you meant \"Mixed Case\"."),
         ("select idd from customers", Phase::Parse, "Perhaps you meant to reference the column \"customers.id\"."),
         ("select * from nothing_like_it", Phase::Parse, ""),
+        // Too far for PostgreSQL, or near to nothing.
+        (
+            "select customer_identifi_number from tickets",
+            Phase::Parse,
+            "Perhaps you meant tickets.customer_identification_number.",
+        ),
+        ("select o.price from sales.orders o", Phase::Parse, "orders has id, n."),
+        (
+            "select price from \"Mixed Case\" x, customers",
+            Phase::Parse,
+            "customers has id. \"Mixed Case\" has id, \"A b\".",
+        ),
+        ("select price from generate_series(1, 2) n", Phase::Parse, ""),
         ("select 1 / (id - id) from generate_series(1, 2) id", Phase::Execute, ""),
     ] {
         let Err(QueryError::Rejected(single)) = world.query(sql).await else { panic!("{sql}") };

@@ -84,7 +84,8 @@ WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sample }) => violations.push([violatedDirective, blockedURI, sample]));
 window.shifts = [];
-new PerformanceObserver((list) => list.getEntries().forEach((shift) => shifts.push(shift.value))).observe({ type: "layout-shift" });
+const unasked = (list) => list.getEntries().filter((shift) => !shift.hadRecentInput);
+new PerformanceObserver((list) => unasked(list).forEach((shift) => shifts.push(shift.value))).observe({ type: "layout-shift" });
 """
 
 
