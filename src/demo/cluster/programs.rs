@@ -1,0 +1,102 @@
+//! PostgreSQL's programs: where they are, and one of them run to its end.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::error::{ClusterError, at, last_lines};
+
+/// Folders that hold one PostgreSQL per version: the folder, and what stands before the version.
+const INSTALLED_IN: [(&str, &str); 5] = [
+    ("/usr/lib/postgresql", ""), // Debian
+    ("/usr", "pgsql-"),          // the RPMs of postgresql.org
+    ("/opt/homebrew/opt", "postgresql@"),
+    ("/usr/local/opt", "postgresql@"),
+    ("/Applications/Postgres.app/Contents/Versions", ""),
+];
+
+/// The folder of PostgreSQL's programs. `PG_BIN_DIR`, if set, is the only one looked in.
+pub(super) fn binaries() -> Result<PathBuf, ClusterError> {
+    let looked_in = match env::var_os("PG_BIN_DIR") {
+        Some(folder) => vec![PathBuf::from(folder)],
+        None => {
+            let mut folders: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
+            if let Ok(output) = run(bindir_question(), "pg_config") {
+                folders.push(String::from_utf8_lossy(&output.stdout).trim_end().into());
+            }
+            folders.extend(INSTALLED_IN.iter().flat_map(|(parent, prefix)| newest_first(parent.as_ref(), prefix)));
+            folders
+        }
+    };
+    first_with_a_server(looked_in)
+}
+
+fn bindir_question() -> Command {
+    let mut command = Command::new("pg_config");
+    command.arg("--bindir");
+    command
+}
+
+/// A link to `initdb` alone, as in /usr/local/bin, is followed: `initdb` looks for `postgres` beside
+/// its real self.
+fn first_with_a_server(looked_in: Vec<PathBuf>) -> Result<PathBuf, ClusterError> {
+    let real = |folder: &PathBuf| Some(fs::canonicalize(folder.join("initdb")).ok()?.parent()?.to_owned());
+    match looked_in.iter().filter_map(real).find(|folder| folder.join("postgres").is_file()) {
+        Some(folder) => Ok(folder),
+        None => Err(ClusterError::NotInstalled { looked_in }),
+    }
+}
+
+/// The `bin` folders of `parent`'s folders that are called `prefix` and a version.
+fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let version = |name: OsString| -> Option<Vec<u32>> {
+        let version = name.to_str()?.strip_prefix(prefix)?;
+        version.split('.').map(|part| part.parse().ok()).collect()
+    };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((version(entry.file_name())?, entry.path().join("bin"))))
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, folder)| folder).collect()
+}
+
+pub(super) fn run(mut command: Command, program: &'static str) -> Result<Output, ClusterError> {
+    let output = command.stdin(Stdio::null()).output().map_err(at("run a program"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(ClusterError::Failed { program, status: output.status, said: last_lines(&String::from_utf8_lossy(&said)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_versions_the_newest_is_tried_first() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["pg@9.6", "pg@15", "pg@16", "pg@16.2", "pg@", "pg@old", "16"] {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        let found = newest_first(parent.path(), "pg@");
+        let expected = ["pg@16.2", "pg@16", "pg@15", "pg@9.6"];
+        assert_eq!(found, expected.map(|name| parent.path().join(name).join("bin")));
+        assert_eq!(newest_first(&parent.path().join("absent"), ""), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_missing_server_is_reported_with_the_way_to_install_it() {
+        let empty = tempfile::tempdir().unwrap();
+        let error = first_with_a_server(vec![empty.path().into()]).unwrap_err().to_string();
+        for needed in ["apt-get install postgresql", "brew install postgresql", "PG_BIN_DIR"] {
+            assert!(error.contains(needed), "{error}");
+        }
+        assert!(error.contains(&empty.path().display().to_string()), "{error}");
+    }
+}
