@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::bytes::{Buf, Bytes};
+use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
@@ -33,8 +33,9 @@ const IDLE: Duration = Duration::from_secs(75);
 /// The head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
-/// How long nothing may happen on a connection before its buffers are let go.
-const RESTS_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing may happen on a connection before its buffers are let go: an agent's next request comes after seconds,
+/// and making them anew takes microseconds.
+const RESTS_AFTER: Duration = Duration::from_millis(100);
 
 /// How much of what comes on a resting connection is read before hyper has it, in bytes.
 const FIRST_BYTES: usize = 64;
@@ -95,8 +96,10 @@ where
         }
         let parts = Pin::into_inner(serving).into_parts();
         stream = parts.io.into_inner();
-        // Nothing, or the beginning of a request that came with the one before it.
-        stream.first = parts.read_buf;
+        // Nothing, or the beginning of a request that came with the one before it. Nothing would hold the whole buffer too.
+        if !parts.read_buf.is_empty() {
+            stream.first = parts.read_buf;
+        }
     }
 }
 
@@ -178,8 +181,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         if !self.first.is_empty() {
             self.activity.state().quiet_since = None;
             let bytes = self.first.len().min(into.remaining());
-            into.put_slice(&self.first[..bytes]);
-            self.first.advance(bytes);
+            into.put_slice(&self.first.split_to(bytes));
+            if self.first.is_empty() {
+                self.first = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = into.filled().len();

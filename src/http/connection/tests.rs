@@ -122,7 +122,7 @@ async fn a_resting_connection_ends_with_the_listener() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_rests_a_second_after_all_is_answered_and_written() {
+async fn a_connection_rests_a_while_after_all_is_answered_and_written() {
     let activity = Arc::<Activity>::default();
     let mut rests = pin!(activity.rests());
     let (first, second) = (activity.begin(), activity.begin());
@@ -134,7 +134,7 @@ async fn a_connection_rests_a_second_after_all_is_answered_and_written() {
     advance(RESTS_AFTER / 2).await;
     drop(activity.begin());
     advance(RESTS_AFTER / 2).await;
-    assert!(poll!(&mut rests).is_pending(), "half a second ago something was asked");
+    assert!(poll!(&mut rests).is_pending(), "half of that time ago something was asked");
     activity.state().is_stuck = true;
     advance(RESTS_AFTER).await;
     assert!(poll!(&mut rests).is_pending(), "not all is written");
