@@ -34,6 +34,7 @@ const ROUNDS: usize = 3000;
 const WARM_UP: usize = 300;
 const STARTS: usize = 20;
 const CANCELS: usize = 50;
+const PAGES: usize = 50;
 
 fn main() {
     let cluster = PrivateCluster::start().unwrap();
@@ -60,6 +61,36 @@ fn main() {
     )
     .unwrap();
     actix_rt::System::new().block_on(cancel(&cluster, folder.path()));
+    first_page(folder.path());
+}
+
+/// How long the first page of a statement takes that has no end to speak of, beside one that has a thousand rows, in
+/// turns; and how much memory the process has had more than when it did nothing.
+fn first_page(folder: &Path) {
+    let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
+    host.initialize();
+    let rows = |of: &str| format!("select n, md5(n::text), now() from (select {of}) n (n)");
+    let statements = [("1,000 rows", 1_000), ("10,000,000 rows", 10_000_000)]
+        .map(|(name, count)| (name, rows(&format!("generate_series(1, {count})"))));
+    host.ask("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": "select 1"}}));
+    let at_rest = host.status_kib("VmRSS").unwrap_or_default();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..PAGES {
+        for ((_, sql), times) in statements.iter().zip(&mut times) {
+            let began = Instant::now();
+            let answer = host.ask("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": sql}}));
+            times.push(began.elapsed());
+            assert!(answer["structuredContent"]["row_count"].as_u64().unwrap() > 500, "{answer}");
+        }
+    }
+    let peak = host.status_kib("VmHWM").unwrap_or_default();
+    say(&format!("\nThe first page of a statement, median and worst of {PAGES}:"));
+    for ((name, _), times) in statements.iter().zip(&mut times) {
+        times.sort_unstable();
+        let (median, worst) = (times[PAGES / 2], times[PAGES - 1]);
+        say(&format!("  {name:72} {:7.1} ms {:7.1} ms", micros(median) / 1e3, micros(worst) / 1e3));
+    }
+    say(&format!("  memory at the peak beyond rest: {:.1} MiB", (peak.saturating_sub(at_rest)) as f64 / 1024.0));
 }
 
 /// How long after `notifications/cancelled` the backend is idle or gone, seen by another connection that asks without
