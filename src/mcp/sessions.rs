@@ -53,7 +53,8 @@ struct Entry {
     peer: Option<InitializeRequestParams>,
     /// Cancelled with a request, or with the session.
     in_flight: HashMap<RequestId, CancellationToken>,
-    /// What was cancelled last. A cancellation comes by another connection than its request and may be quicker.
+    /// What was cancelled last and was not there. A cancellation comes by another connection than its request and may be
+    /// quicker.
     cancelled: VecDeque<RequestId>,
     /// Requests to the client, by an id that no other of the session has, with their own id and who waits for the answer.
     asked: HashMap<RequestId, (RequestId, Reply)>,
@@ -134,10 +135,12 @@ impl Entry {
 
     /// The client has said that a request is cancelled.
     fn cancel(&mut self, request: &RequestId) {
-        self.cancelled.truncate(CANCELLED_MAX - 1);
-        self.cancelled.push_front(request.clone());
-        if let Some(running) = self.in_flight.get(request) {
-            running.cancel();
+        match self.in_flight.get(request) {
+            Some(running) => running.cancel(),
+            None => {
+                self.cancelled.truncate(CANCELLED_MAX - 1);
+                self.cancelled.push_front(request.clone());
+            }
         }
     }
 

@@ -21,7 +21,7 @@ const RELATIONS: &str = "SELECT n.nspname::pg_catalog.text, c.relname::pg_catalo
                          AND n.nspname !~ '^pg_' ORDER BY 3 DESC, 2 LIMIT $1";
 
 /// The columns of the relations that a statement may name: by name, in the search path or by their schema's name.
-const COLUMNS: &str = "SELECT c.relname::pg_catalog.text, a.attname::pg_catalog.text \
+const COLUMNS: &str = "SELECT c.oid, c.relname::pg_catalog.text, a.attname::pg_catalog.text \
                        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
                        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                        WHERE c.relname = ANY ($1) AND (pg_catalog.pg_table_is_visible(c.oid) OR n.nspname = ANY ($1)) \
@@ -36,18 +36,20 @@ pub(super) async fn column_hint(client: &Client, sql: &str, character: usize) ->
     let Some(wanted) = sql::name_at(sql, character) else { return Ok(None) };
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&sql::names(sql), Type::NAME_ARRAY), (&NAMES_MAX, Type::INT8)];
     let rows = client.query_typed(COLUMNS, &parameters).await?;
-    let (mut near, mut all) = (Vec::new(), Vec::<(String, Vec<String>)>::new());
+    let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
     for row in &rows {
-        let (relation, name): (String, String) = (quoted(row.try_get::<_, &str>(0)?), row.try_get(1)?);
+        let (oid, relation, name): (u32, &str, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let relation = quoted(relation);
         if let Some(wrong_letters) = distance(&wanted, &name) {
             near.push((wrong_letters, format!("{relation}.{}", quoted(&name))));
         }
-        match all.last_mut().filter(|(last, _)| *last == relation) {
-            Some((_, columns)) => columns.push(quoted(&name)),
-            None => all.push((relation, vec![quoted(&name)])),
+        // There can be several of one name, in schemas that are named.
+        match all.last_mut().filter(|(last, ..)| *last == oid) {
+            Some((.., columns)) => columns.push(quoted(&name)),
+            None => all.push((oid, relation, vec![quoted(&name)])),
         }
     }
-    let has = |(relation, mut columns): (String, Vec<String>)| {
+    let has = |(_, relation, mut columns): (u32, String, Vec<String>)| {
         let more = if columns.len() > COLUMNS_TOLD_MAX { ", …" } else { "" };
         columns.truncate(COLUMNS_TOLD_MAX);
         format!("{relation} has {}{more}.", columns.join(", "))

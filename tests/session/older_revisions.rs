@@ -168,6 +168,9 @@ async fn a_request_ends_with_its_stream_its_cancellation_and_its_session() {
     world.of(&client).accept_message(&session, message(cancelled)).await.unwrap();
     begun.cancelled().await;
     assert_eq!(next(&mut waiting).await, None);
+    drop(waiting);
+    let answer = next(&mut world.call(&client, &session, 1, "quick").await).await.unwrap();
+    assert_eq!(text(&answer), "quick", "the id of what was cancelled is free");
     // One that is cancelled before it comes never begins.
     let cancelled = json!({"method": "notifications/cancelled", "params": {"requestId": 2}});
     world.of(&client).accept_message(&session, message(cancelled)).await.unwrap();
