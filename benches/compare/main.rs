@@ -3,7 +3,8 @@
 //! `raw` is the floor of the database, `echo` that of the pipes, `yardstick` the least that an MCP server can do.
 //! Ours sends the rows twice, as text and as `structuredContent`: its answers have about twice the bytes.
 //! Only ratios of one run say anything; a p99 of less than 100 calls is the worst of them, and processor time comes in
-//! ticks of 10 ms. It takes 3 to 5 minutes; `cargo bench --bench compare -- --quick` is a short version for iterating.
+//! ticks of 10 ms. It takes 3 to 5 minutes; for iterating, `cargo bench --bench compare -- --quick` is a short version, and
+//! `-- "select 1"` runs the cases whose name has that in it, and nothing else.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
@@ -42,17 +43,22 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some(SERVE_ECHO) => echo::serve(),
         Some(SERVE_YARDSTICK) => yardstick::serve(&arguments[1]),
-        _ => compare(arguments.iter().any(|argument| argument == "--quick")),
+        _ => {
+            // Cargo says `--bench`.
+            let only = arguments.iter().find(|argument| !argument.starts_with("--"));
+            compare(arguments.iter().any(|argument| argument == "--quick"), only.map(String::as_str));
+        }
     }
 }
 
-fn compare(quick: bool) {
+fn compare(quick: bool, only: Option<&str>) {
     let began = Instant::now();
     // The tables stay in memory, and nothing tidies them up meanwhile.
     let cluster = Options::new().setting("shared_buffers", "128MB").setting("autovacuum", "off").start().unwrap();
     let raw = Raw::start(&cluster.url());
     let place = Place::new(cluster.url());
-    let cases = Case::all(quick);
+    let mut cases = Case::all(quick);
+    cases.retain(|case| only.is_none_or(|only| case.name.contains(only)));
     let mut targets = Targets::default();
     for case in &cases {
         let mut bench = Bench::new(&place, &raw, case);
@@ -67,17 +73,24 @@ fn compare(quick: bool) {
         drop(bench);
         place.complaints().iter().take(COMPLAINTS_MAX).for_each(|line| say(&format!("  ours has logged: {line}")));
     }
-    report::starts(&fresh::starts(&place, if quick { 5 } else { 20 }), &mut targets);
+    if only.is_none() {
+        fresh(&place, &raw, &cases, quick, &mut targets);
+    }
+    targets.say();
+    say(&format!("\nAll of it took {:.0} s.", began.elapsed().as_secs_f64()));
+}
+
+/// What is measured of processes that have just started.
+fn fresh(place: &Place, raw: &Raw, cases: &[Case], quick: bool, targets: &mut Targets) {
+    report::starts(&fresh::starts(place, if quick { 5 } else { 20 }), targets);
     let count = if quick { 1 } else { 3 };
     let large = cases.iter().filter(|case| case.rows >= 10_000);
     let rows = large.flat_map(|case| {
-        let of = |server| fresh::memory(&place, &raw, case, &cases[0], server, count);
+        let of = |server| fresh::memory(place, raw, case, &cases[0], server, count);
         [Server::Yardstick, Server::Ours].map(of)
     });
-    report::memory(&rows.collect::<Vec<_>>(), count, &mut targets);
+    report::memory(&rows.collect::<Vec<_>>(), count, targets);
     let program = place.program_bytes() as f64 / 1e6;
     say(&format!("\nThe program: {program:.1} MB"));
     targets.at_most("the program", Some(program), 15.0, "MB");
-    targets.say();
-    say(&format!("\nAll of it took {:.0} s.", began.elapsed().as_secs_f64()));
 }

@@ -366,6 +366,7 @@ fn within_the_call<T>(
 /// and closes it.
 fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
     match error {
+        Some(QueryError::Unavailable { .. }) => lease.cut_off(),
         Some(error) if error.is_lost_connection() => lease.lost(),
         Some(QueryError::Rejected(rejection)) if is_primary_no_more(&lease, left, &rejection.sqlstate) => {
             lease.astray()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rmcp::ServiceExt;
 use slog::Logger;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_BUG, LAST_WORDS, System, this_program};
@@ -22,7 +23,7 @@ use crate::mcp::stdio::{Stdio, Traffic};
 use crate::settings::{Inputs, Loaded};
 
 /// How long calls in flight may go on when the client's input has ended: a pipe that ends after its last request
-/// (`printf … | mcp-server-postgres`) gets its answer, and a statement that runs on is cancelled.
+/// (`printf … | mcp-server-postgres`) gets its answer, and what has run for longer is cancelled at once.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Serve one client on stdin and stdout until it has gone.
@@ -82,9 +83,11 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
 
 /// Let what is nearly done be done, then cancel the rest, in bounded time.
 async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, grace: Duration) {
+    let input_ended = Instant::now();
+    traffic.end(input_ended.checked_sub(grace).unwrap_or(input_ended));
     let _ = tokio::time::timeout(grace, traffic.quiet()).await;
     ending.cancel();
-    traffic.end();
+    traffic.end(Instant::now());
     let last_words = async {
         // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
         traffic.quiet().await;

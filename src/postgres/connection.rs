@@ -13,13 +13,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
-use futures_util::future::join;
+use futures_util::future::join3;
 use self_cell::{MutBorrow, self_cell};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{BorrowToSql, Type};
-use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
+use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
 use super::encode::Codec;
+use super::history::{History, Past};
 use super::page::ColumnInfo;
 use crate::guard::{Cleared, Questions};
 use crate::settings::AccessMode;
@@ -34,15 +35,27 @@ const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
 const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
                      EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)";
 
+/// Has a backend look, while a statement runs, whether we are still there: one that cannot be cancelled ends when its
+/// connection is closed.
+pub(super) const WATCH_US: &str = "; SET client_connection_check_interval = '1s'";
+
+/// The same where PostgreSQL knows that: not before 14, and not on every system.
+const TRY_TO_WATCH_US: &str = "\
+SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 140000 \
+THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END IS NOT NULL";
+
 /// One connection to PostgreSQL.
 pub struct Connection {
     /// How long it took to open it, everything included; whoever opens it says so.
     pub opened_in: Duration,
+    /// Whether its backend looks whether we are still there.
+    pub(super) watches_us: bool,
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
     /// The guard's questions to the catalogs, once they were needed.
     questions: OnceCell<Questions>,
+    history: Arc<History>,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
 }
@@ -59,29 +72,8 @@ pub struct Prepared {
     pub types: Vec<Type>,
     /// What reads those.
     pub codecs: Arc<[Codec]>,
-    /// How much it gave when it was last read to its end; nothing is known before.
-    pub last: Mutex<Option<Size>>,
-}
-
-/// The size of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Its rows.
-    pub rows: usize,
-    /// Their bytes, as JSON.
-    pub bytes: usize,
-}
-
-impl Prepared {
-    /// How much it gave when it was last read to its end.
-    pub fn last_size(&self) -> Option<Size> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Remember how much it gave; `None` that nothing is known any more.
-    pub fn has_given(&self, size: Option<Size>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = size;
-    }
+    /// How it went when it ran before, on whatever connection.
+    pub past: Arc<Past>,
 }
 
 self_cell!(
@@ -129,24 +121,31 @@ fn lent(parts: &Parts) -> &Transaction<'_> {
 }
 
 impl Connection {
-    /// A connection of a client that has just connected; `session` is what it is told first.
+    /// A connection of a client that has just connected; `session` is what it is told first, `history` what is known of
+    /// statements.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn open(client: ClientWrapper, session: &str) -> Result<Self, Error> {
+    pub(super) async fn open(client: ClientWrapper, session: &str, history: Arc<History>) -> Result<Self, Error> {
         let mut parts = Parts::new(MutBorrow::new(client), |client| {
             let client: &mut Client = client.borrow_mut();
             Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
         });
         poll_fn(|context| parts.with_dependent_mut(|_, lender| lender.poll_open(context))).await?;
         let client = lent(&parts).client();
-        let (told, check) = join(client.batch_execute(&format!("ROLLBACK; {session}")), client.prepare(CHECK)).await;
+        let told = format!("ROLLBACK; {session}");
+        let watch = client.simple_query(TRY_TO_WATCH_US);
+        let (told, watches_us, check) = join3(client.batch_execute(&told), watch, client.prepare(CHECK)).await;
         told?;
+        let says_so =
+            |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));
         Ok(Self {
             opened_in: Duration::ZERO,
+            watches_us: watches_us.is_ok_and(|messages| messages.iter().any(says_so)),
             check: check?,
             questions: OnceCell::new(),
             parts,
+            history,
             prepared: Mutex::default(),
         })
     }
@@ -242,12 +241,19 @@ impl Connection {
         Some(prepared)
     }
 
+    /// How a statement went when it ran before.
+    pub fn past(&self, sql: &Arc<str>) -> Arc<Past> {
+        self.history.of(sql)
+    }
+
     /// Keep a statement for when its text comes again.
     pub fn keep(&self, prepared: Arc<Prepared>) {
         if prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
             return;
         }
         let mut all = self.all_prepared();
+        // Calls that share the connection may have prepared it at once.
+        all.retain(|kept| *kept.sql != *prepared.sql);
         if all.len() == PREPARED_MAX {
             all.pop_front();
         }

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
@@ -15,21 +15,32 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Connection;
 use super::error::causes;
+use super::history::History;
 use crate::log::{debug, info, warn};
 use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
+
+/// How long nothing may come on a connection before the other side is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What makes the pool's connections.
 pub(super) struct Manager {
     driver: deadpool_postgres::Manager,
     /// What every connection is told first.
     session: Arc<str>,
+    history: Arc<History>,
 }
 
 impl Manager {
-    pub(super) fn new(settings: &PostgresSettings, tls: MakeRustlsConnect, session: Arc<str>, log: &Logger) -> Self {
+    pub(super) fn new(
+        settings: &PostgresSettings,
+        tls: MakeRustlsConnect,
+        session: Arc<str>,
+        history: Arc<History>,
+        log: &Logger,
+    ) -> Self {
         let dialling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let dial = Dial { tls, log: log.clone() };
-        Self { driver: deadpool_postgres::Manager::from_connect(config(settings), dial, dialling), session }
+        Self { driver: deadpool_postgres::Manager::from_connect(config(settings), dial, dialling), session, history }
     }
 }
 
@@ -39,7 +50,8 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
         let began = Instant::now();
-        let mut connection = Connection::open(managed::Manager::create(&self.driver).await?, &self.session).await?;
+        let client = managed::Manager::create(&self.driver).await?;
+        let mut connection = Connection::open(client, &self.session, self.history.clone()).await?;
         connection.opened_in = began.elapsed();
         Ok(connection)
     }
@@ -61,13 +73,19 @@ fn config(settings: &PostgresSettings) -> Config {
         .dbname(&settings.database)
         .user(&settings.user)
         .application_name(&settings.application_name)
-        .connect_timeout(settings.connect_timeout)
+        // What was sent and is not even acknowledged for so long went nowhere.
+        .tcp_user_timeout(settings.connect_timeout)
+        .keepalives_idle(KEEPALIVE)
         .ssl_mode(ssl_mode(settings))
         .target_session_attrs(match settings.target_session_attrs {
             TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
+    if settings.hosts.len() > 1 {
+        // Of one host the pool sees to it, and says which clock it was.
+        config.connect_timeout(settings.connect_timeout);
+    }
     if let Some(password) = &settings.password {
         config.password(password.expose());
     }

@@ -9,7 +9,12 @@
 //! a cancellation that arrives late must never hit the next statement. In both the pool's place stays taken until the
 //! backend is idle or gone, so there are never more backends than the pool is large. Who may take a place is decided
 //! before the pool is asked, in `turns`, so nobody waits in the pool.
+//!
+//! Calls that have a turn together share the connection: their statements are sent without waiting for each other, each
+//! a transaction of its own that leaves nothing. When one of them is dropped the cancellation may hit another one's
+//! statement. Then the connection is spoilt, and whoever fails on it runs again on one of its own.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,30 +23,40 @@ use deadpool::Runtime;
 use deadpool::managed::{self, PoolError, TimeoutType};
 use futures_util::future::join;
 use slog::Logger;
+use tokio::sync::OnceCell;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::connection::Connection;
+use super::connection::{Connection, WATCH_US};
 use super::dial::Manager;
 use super::error::{Clock, Phase, QueryError, causes};
 use super::health::Health;
+use super::history::History;
+use super::page::Limits;
 use super::role::{self, Finding};
 use super::run::Place;
 use super::tls;
-use super::turns::{Full, Turn, Turns};
+pub use super::turns::Waiting;
+use super::turns::{self, Full, Turns};
 use crate::log::{info, warn};
 use crate::settings::{AccessMode, PostgresSettings};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with other commands.
-const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES";
+const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
+                     SELECT pg_catalog.setseed(pg_catalog.date_part('microseconds', pg_catalog.clock_timestamp()) / 6e7)";
 
 /// How long the cleaning may take before what it waits for is cancelled.
 const CLEAN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a cancelled backend may take to become idle before its connection is closed over its head.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long a backend is given before it is cancelled once more, at first: the request may have come before its
+/// statement, or have hit another one's on the same connection.
+const CANCEL_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long a cancelled backend may take to become idle before its connection is closed over its head, which it then
+/// notices by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// The connections made from one set of settings.
 pub struct Generation {
@@ -52,7 +67,9 @@ pub struct Generation {
     /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
     pub access: AccessMode,
     pub(super) pool: Pool,
-    pub(super) turns: Arc<Turns>,
+    pub(super) turns: Arc<Turns<Held>>,
+    /// What is known of its statements.
+    history: Arc<History>,
     /// By what name this server waits for its own turns; no client has it.
     pub(super) ourselves: Arc<str>,
     pub(super) health: Arc<Health>,
@@ -72,6 +89,8 @@ pub struct Generation {
 type Pool = managed::Pool<Manager>;
 
 type Object = managed::Object<Manager>;
+
+type Turn = turns::Turn<Held>;
 
 /// How a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +135,11 @@ impl Generation {
         )
         .into();
         let log = log.new(slog::o!("generation" => number));
-        let pool = Pool::builder(Manager::new(&settings, tls.clone(), session.clone(), &log))
+        let history = Arc::<History>::default();
+        let pool = Pool::builder(Manager::new(&settings, tls.clone(), session.clone(), history.clone(), &log))
             .max_size(settings.pool_size)
-            .create_timeout(Some(settings.connect_timeout))
+            // Of several hosts each has its time, which the driver sees to.
+            .create_timeout(Some(settings.connect_timeout * settings.hosts.len().max(1) as u32))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
@@ -129,6 +150,7 @@ impl Generation {
             access,
             pool,
             turns: Turns::new(settings.pool_size),
+            history,
             ourselves: "".into(),
             health,
             settings,
@@ -142,23 +164,28 @@ impl Generation {
         })
     }
 
-    /// A connection for one call of that client, when it is its turn.
+    /// A connection for one call of that client, when it is its turn; perhaps with other calls, if it waits for that.
     ///
     /// # Errors
     /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
     /// Which it may be that has died in the pool unseen: the first statement on it tells.
-    pub async fn lease(self: &Arc<Self>, client: &Arc<str>, waiting_max: usize) -> Result<Lease, QueryError> {
+    pub async fn lease(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        waiting_max: usize,
+        how: Waiting,
+    ) -> Result<Lease, QueryError> {
         let turn = match self.turns.take_free() {
             Some(turn) => turn,
-            None => self.turn(client, waiting_max).await?,
+            None => self.turn(client, waiting_max, how).await?,
         };
-        match self.pool.get().await {
+        // Of calls that share it, one asks the pool and the others wait for that.
+        match turn.place.connection.get_or_try_init(|| self.pool.get()).await {
             Ok(connection) => {
-                if Object::metrics(&connection).recycle_count == 0 {
+                if Object::metrics(connection).recycle_count == 0 {
                     self.health.opened();
                 }
-                let held = Some(Held { connection, turn });
-                Ok(Lease { held, ending: self.endings.token(), generation: self.clone() })
+                Ok(Lease { turn: Some(turn), ending: self.endings.token(), generation: self.clone() })
             }
             Err(error) => {
                 let error = self.why_no_lease(&error);
@@ -168,13 +195,19 @@ impl Generation {
         }
     }
 
-    async fn turn(&self, client: &Arc<str>, waiting_max: usize) -> Result<Turn, QueryError> {
+    async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Arc<Turn>, QueryError> {
         let after = self.settings.pool_wait_timeout;
-        match tokio::time::timeout(after, self.turns.take(client, waiting_max)).await {
+        match tokio::time::timeout(after, self.turns.take(client, waiting_max, how)).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(Full)) => Err(QueryError::Busy { waiting_max }),
             Err(_) => Err(QueryError::TimedOut { clock: Clock::PoolWait, after }),
         }
+    }
+
+    /// Whether a statement that leaves nothing may share a connection, if its answer may hold so much: it went quickly
+    /// before.
+    pub fn is_quick(&self, sql: &str, limits: Limits) -> bool {
+        self.history.is_quick(sql, limits)
     }
 
     /// Open connections until there are `count` (at least one), so that the first calls need not.
@@ -183,7 +216,7 @@ impl Generation {
     /// Why the first of them could not be opened.
     pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
         let _others_wait = self.health.one_at_a_time().await;
-        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX));
+        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX, Waiting::Alone));
         let opened = futures_util::future::join_all(leases).await;
         let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
         for lease in opened.into_iter().flatten() {
@@ -206,7 +239,7 @@ impl Generation {
         if !anew && let Some(findings) = &*known() {
             return Ok(findings.clone());
         }
-        let lease = self.lease(&self.ourselves, usize::MAX).await?;
+        let lease = self.lease(&self.ourselves, usize::MAX, Waiting::Alone).await?;
         let asked = role::findings(lease.connection().client(), self.access);
         let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
         let found =
@@ -233,6 +266,12 @@ impl Generation {
     /// Where this generation connects to, for the log and never for a model.
     pub fn target(&self) -> Arc<str> {
         self.target.clone()
+    }
+
+    /// Throw the idle connections away.
+    fn distrust(&self, why: &str) {
+        let idle = self.pool.retain(|_, _| false).removed.len();
+        warn!(self.log, "idle connections thrown away"; "why" => why, "idle" => idle);
     }
 
     fn why_no_lease(&self, error: &PoolError<tokio_postgres::Error>) -> QueryError {
@@ -275,57 +314,88 @@ pub enum Left {
     Transaction,
     /// Its only transaction was rolled back.
     WhatRollbackLeaves,
-    /// It committed, or ran without a transaction.
+    /// Anything, in a transaction that has failed or is not wanted.
     Anything,
+    /// Anything, and no transaction: it has committed, or ran without one.
+    Committed,
     /// A transaction that is to be committed, and what one leaves.
     Uncommitted,
 }
 
 impl Left {
-    /// What a call leaves in that mode.
+    /// What a call leaves in that mode, if it fails.
     pub fn by(access: AccessMode) -> Self {
         match access {
             AccessMode::ReadOnly => Self::WhatRollbackLeaves,
             AccessMode::ReadWrite => Self::Anything,
         }
     }
+
+    /// The same, if it has done what it was to do.
+    pub fn by_success(access: AccessMode) -> Self {
+        match access {
+            AccessMode::ReadOnly => Self::WhatRollbackLeaves,
+            AccessMode::ReadWrite => Self::Committed,
+        }
+    }
 }
 
-/// One connection, for one call.
+/// One connection, for one call; or one call's part of it.
 pub struct Lease {
     /// Present until the lease ends.
-    held: Option<Held>,
+    turn: Option<Arc<Turn>>,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
     generation: Arc<Generation>,
 }
 
-/// A connection and its place in the pool. Dropped, the connection is back before the place is given away.
-struct Held {
-    connection: Object,
-    turn: Turn,
+/// What a turn gives: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is spoilt.
+#[derive(Default)]
+pub(super) struct Held {
+    connection: OnceCell<Object>,
+    is_spoilt: AtomicBool,
 }
 
 impl Held {
-    /// Close the connection.
-    fn throw_away(self) {
-        let Self { connection, turn } = self;
-        drop(Object::take(connection));
-        drop(turn);
+    fn connection(&self) -> &Object {
+        #[allow(clippy::expect_used)]
+        self.connection.get().expect("a lease is made when its connection is there")
+    }
+
+    /// It is not to be used again.
+    fn spoil(&self) {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_spoilt.load(Ordering::Relaxed) {
+            self.connection.take().map(Object::take);
+        }
     }
 }
 
 impl Lease {
     /// The connection.
     pub fn connection(&self) -> &Connection {
-        // The option is emptied only by the methods that consume the lease, and by `drop`.
-        #[allow(clippy::expect_used)]
-        &self.held.as_ref().expect("a lease that has not ended has its connection").connection
+        self.turn().place.connection()
     }
 
-    /// How long it took to open the connection, if that was done for this lease.
+    fn turn(&self) -> &Turn {
+        // The option is emptied only by the methods that consume the lease, and by `drop`.
+        #[allow(clippy::expect_used)]
+        self.turn.as_ref().expect("a lease that has not ended has its turn")
+    }
+
+    /// Whether other calls have the connection too.
+    pub fn is_shared(&self) -> bool {
+        self.turn().calls > 1
+    }
+
+    /// How long it took to open the connection, if that was done for this lease, or for those that share it.
     pub fn opened_in(&self) -> Option<Duration> {
-        let connection = &self.held.as_ref()?.connection;
+        let connection = self.turn().place.connection();
         Object::metrics(connection).recycled.is_none().then_some(connection.opened_in)
     }
 
@@ -340,10 +410,10 @@ impl Lease {
         &self.generation
     }
 
-    /// The call is over and no statement runs: clean the connection of what may be left on it and put it back. Nobody
-    /// waits for that.
+    /// The call is over and no statement of it runs: clean the connection of what may be left on it and put it back.
+    /// Nobody waits for that.
     pub fn settle(mut self, left: Left) {
-        let Some(held) = self.held.take() else { return };
+        let Some(turn) = self.turn.take() else { return };
         let generation = self.generation.clone();
         if left == Left::Nothing {
             generation.health.answered();
@@ -354,7 +424,8 @@ impl Lease {
                 // The runtime comes back to this when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let cleaning = clean(&held.connection, left, &generation.session);
+            let connection = turn.place.connection();
+            let cleaning = clean(connection, left, &generation.session);
             let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
                 Ok(Ok(true)) => {
                     generation.health.answered();
@@ -364,20 +435,20 @@ impl Lease {
                 Ok(Err(error)) => causes(&error),
                 // A fetch whose rows nobody wants any more is still under way.
                 Err(_) => {
-                    cancel(held, &generation).await;
+                    cancel(turn, &generation).await;
                     return;
                 }
             };
-            if !held.connection.client().is_closed() {
+            if !connection.client().is_closed() {
                 warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
-            held.throw_away();
+            turn.place.spoil();
         });
     }
 
     /// Nothing was sent: put the connection back as it is.
     pub(super) fn unused(mut self) {
-        drop(self.held.take());
+        drop(self.turn.take());
     }
 
     /// The connection was lost under its call: it is thrown away, and whether the others are of use is to be asked.
@@ -385,22 +456,31 @@ impl Lease {
         self.generation.health.doubt();
     }
 
+    /// The connection was lost, and its backend has not said why: what lies between us and it may be cut. Neither it nor
+    /// those that are idle are used again.
+    pub fn cut_off(self) {
+        self.generation.distrust("a connection was lost without a word");
+        self.lost();
+    }
+
     /// What this connection leads to is not what was asked for any more: neither it nor those that are idle are used again.
     pub fn astray(self) {
-        let idle = self.generation.pool.retain(|_, _| false).removed.len();
-        warn!(self.generation.log, "no primary any more, connections thrown away"; "idle" => idle);
+        self.generation.distrust("no primary any more");
         self.lost();
     }
 }
 
 /// Undo what a call may have left; whether all is undone.
 async fn clean(connection: &Connection, left: Left, session: &str) -> Result<bool, tokio_postgres::Error> {
+    let watch = if connection.watches_us { WATCH_US } else { "" };
     let end = match left {
         Left::Nothing => return Ok(true),
         Left::Transaction => return connection.client().batch_execute("ROLLBACK").await.map(|()| true),
         Left::WhatRollbackLeaves => "ROLLBACK".to_owned(),
-        Left::Anything => format!("ROLLBACK; {CLEAN}; {session}"),
-        Left::Uncommitted => format!("COMMIT; {CLEAN}; {session}"),
+        Left::Anything => format!("ROLLBACK; {CLEAN}; {session}{watch}"),
+        // A ROLLBACK with nothing to roll back would be a warning in PostgreSQL's log, for each call.
+        Left::Committed => format!("{CLEAN}; {session}{watch}"),
+        Left::Uncommitted => format!("COMMIT; {CLEAN}; {session}{watch}"),
     };
     // Joined, they are sent without waiting for each other.
     let (ended, is_clean) = join(connection.client().batch_execute(&end), connection.check()).await;
@@ -409,30 +489,43 @@ async fn clean(connection: &Connection, left: Left, session: &str) -> Result<boo
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(held) = self.held.take() else { return };
+        let Some(turn) = self.turn.take() else { return };
+        turn.place.spoil();
         // Without a runtime the process ends before this call could: closing the connection is all there is to do.
-        if tokio::runtime::Handle::try_current().is_err() || held.connection.client().is_closed() {
+        if tokio::runtime::Handle::try_current().is_err() || turn.place.connection().client().is_closed() {
             self.generation.health.doubt();
-            held.throw_away();
             return;
         }
         let generation = self.generation.clone();
-        self.ending.task_tracker().spawn(async move { cancel(held, &generation).await });
+        self.ending.task_tracker().spawn(async move { cancel(turn, &generation).await });
     }
 }
 
-/// Cancel what runs on a connection, wait until its backend is idle, and throw it away.
-async fn cancel(held: Held, generation: &Generation) {
+/// Cancel what runs on a connection and wait until its backend is idle. It is not used again.
+async fn cancel(turn: Arc<Turn>, generation: &Generation) {
+    turn.place.spoil();
     let began = Instant::now();
-    let client = held.connection.client();
+    let client = turn.place.connection().client();
+    let token = client.cancel_token();
+    // Answered once what was sent before it has ended, by an error or not: then the backend is idle.
+    let mut idle = pin!(client.batch_execute("ROLLBACK"));
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
-        if let Err(error) = client.cancel_token().cancel_query(generation.tls.clone()).await {
-            warn!(generation.log, "cancel request failed"; "why" => causes(&error));
+        let mut pause = CANCEL_AGAIN;
+        loop {
+            if let Err(error) = token.cancel_query(generation.tls.clone()).await {
+                warn!(generation.log, "cancel request failed"; "why" => causes(&error));
+            }
+            if tokio::time::timeout(pause, &mut idle).await.is_ok() {
+                return;
+            }
+            pause *= 2;
         }
-        // Answered once the cancelled statement has ended, by an error or not: then the backend is idle.
-        let _ = client.batch_execute("ROLLBACK").await;
     });
     let in_time = cancelled.await.is_ok();
-    info!(generation.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
-    held.throw_away();
+    if !in_time {
+        // What lies between us and it may be cut, and then those that are idle are no better.
+        generation.distrust("a backend cannot be cancelled");
+    }
+    info!(generation.log, "statement cancelled";
+        "idle" => in_time, "ms" => began.elapsed().as_millis() as u64, "calls" => turn.calls);
 }

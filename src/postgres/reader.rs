@@ -12,9 +12,10 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use tokio_postgres::{Error, Portal, Row, RowStream};
 
-use super::connection::{Connection, Prepared, Size};
+use super::connection::{Connection, Prepared};
 use super::error::{Phase, QueryError};
 use super::foreign;
+use super::history::Size;
 use super::page::Page;
 use super::run::{Marks, Outcome, Reading};
 use super::sql::Operation;
@@ -138,7 +139,8 @@ impl Reader {
         }
         let shown = page.finish();
         let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && foreign.is_empty();
-        self.prepared.has_given(is_whole.then_some(Size { rows: shown.rows, bytes: shown.json.len() }));
+        let size = Size { rows: shown.rows, bytes: shown.json.len() };
+        self.prepared.past.remember(is_whole.then_some(size), marks.alone_since.map(|since| since.elapsed()));
         let counts =
             self.operation.changes_rows() || (self.operation.as_str() == "WITH" && self.prepared.types.is_empty());
         // Of RETURNING the tag counts the rows of its last fetch alone.

@@ -7,7 +7,8 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use futures_util::future::join;
@@ -48,9 +49,6 @@ pub struct Outcome {
     pub rows_affected: Option<u64>,
 }
 
-/// A statement that gave more rows than this is never run to its end at once.
-const QUICK_ROWS_MAX: usize = 1000;
-
 /// How a statement is to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -63,16 +61,26 @@ pub struct Reading {
 }
 
 /// How far a statement has come, for whoever may run it once more, and for whoever waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Marks {
     /// What whoever waits is told.
     pub progress: Progress,
-    /// Its transaction has begun.
+    /// Its transaction has begun; or it may have, where it has none of its own.
     pub begun: Cell<bool>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
     /// Writing its rows into the answer.
     pub encoding: Sampled,
+    /// When it was begun, if nothing else is on its connection.
+    pub alone_since: Option<Instant>,
+}
+
+impl Marks {
+    /// Nothing has come of it yet.
+    pub fn new(progress: Progress, is_shared: bool) -> Self {
+        let (begun, rows_came, encoding) = Default::default();
+        Self { progress, begun, rows_came, encoding, alone_since: (!is_shared).then(Instant::now) }
+    }
 }
 
 /// What was read of a statement.
@@ -96,7 +104,7 @@ pub struct Answer {
 /// Where a statement runs.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// On this connection, on which nothing else runs.
+    /// On this connection, on which nothing else runs, unless it is shared.
     pub connection: &'a Connection,
     /// In this mode.
     pub access: AccessMode,
@@ -113,6 +121,9 @@ pub enum Way {
     Held,
     /// As [`Way::Held`], but to its end at once if it gave little before: that saves a round trip.
     Quick,
+    /// To its end at once, on a connection that others use too: only what was cleared before, and leaves nothing. Whatever
+    /// error it ends in, it may run again.
+    Shared,
 }
 
 /// Run `statement` in a transaction of its own. In read-write mode that is committed, unless it has written nothing so
@@ -130,15 +141,22 @@ pub async fn query(
     let Place { connection, access, target, .. } = place;
     let run = Run { connection, target };
     let result = async {
-        let limits = (way == Way::Quick && access == AccessMode::ReadOnly).then_some(reading.limits);
-        let (mut reader, left) = run.begin(statement, place, limits, marks).await?;
+        let (mut reader, left) = match (way, statement.cleared()) {
+            (Way::Shared, Some(cleared)) => (run.share(cleared, marks).await?, Left::Nothing),
+            _ => {
+                let limits = (way == Way::Quick && access == AccessMode::ReadOnly).then_some(reading.limits);
+                run.begin(statement, place, limits, marks).await?
+            }
+        };
         let (outcome, has_more) = run.page(&mut reader, access, reading, marks).await?;
         if reader.has_outgrown() {
             return Ok(Read::Outgrown);
         }
+        let left = if access == AccessMode::ReadWrite { Left::Committed } else { left };
         Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some(reader), left })))
     };
     match result.await {
+        Err(error) if way == Way::Shared => Err(error),
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))
@@ -149,7 +167,7 @@ pub async fn query(
             run.rollback().await?;
             let alone = async { run.alone(statement.clear(connection, target).await?, reading).await };
             let outcome = Box::pin(alone).await?;
-            Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by(access) })))
+            Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by_success(access) })))
         }
         Err(error) => Err(Box::pin(run.with_hint(error, statement.sql())).await),
         read => read,
@@ -236,12 +254,7 @@ impl Run<'_> {
             marks.begun.set(true);
             Ok::<_, QueryError>(())
         };
-        let is_small = |prepared: &Prepared| {
-            let within = quick_within.map(|limits| (limits.rows_max.min(QUICK_ROWS_MAX), limits.bytes_max / 2));
-            prepared
-                .last_size()
-                .is_some_and(|size| within.is_some_and(|(rows, bytes)| size.rows <= rows && size.bytes <= bytes))
-        };
+        let is_small = |prepared: &Prepared| quick_within.is_some_and(|limits| prepared.past.is_small(limits));
         let left = |cleared: Cleared<'_>| match cleared.leaves_nothing() {
             true => Left::Transaction,
             false => Left::by(place.access),
@@ -252,6 +265,8 @@ impl Run<'_> {
         let (cleared, opened) = match (kept, statement.cleared()) {
             (Some(prepared), Some(cleared)) if is_small(&prepared) => {
                 if cleared.leaves_nothing() && place.default_read_only {
+                    // Nothing is answered before it runs.
+                    marks.begun.set(true);
                     match self.stream(prepared, cleared).await {
                         Ok(reader) => return Ok((reader, Left::Nothing)),
                         Err(error) => (cleared, Err(error)),
@@ -287,6 +302,17 @@ impl Run<'_> {
             }
             opened => Ok((opened?, left(cleared))),
         }
+    }
+
+    /// Run a statement to its end beside others.
+    async fn share(&self, cleared: Cleared<'_>, marks: &Marks) -> Result<Reader, QueryError> {
+        let sql = &cleared.statement().sql;
+        let prepared = match self.connection.prepared(sql) {
+            Some(prepared) => prepared,
+            None => Box::pin(self.prepare(sql)).await?,
+        };
+        marks.begun.set(true);
+        self.stream(prepared, cleared).await.inspect_err(|_| self.connection.forget(sql))
     }
 
     /// Have PostgreSQL and the guard read a statement, at once if that may be.
@@ -329,7 +355,7 @@ impl Run<'_> {
         let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
         let codecs = types.iter().map(Codec::of).collect();
         let prepared =
-            Arc::new(Prepared { sql: sql.clone(), statement, columns, types, codecs, last: Mutex::default() });
+            Arc::new(Prepared { sql: sql.clone(), statement, columns, types, codecs, past: self.connection.past(sql) });
         if !changes {
             self.connection.keep(prepared.clone());
         }

@@ -6,57 +6,84 @@
 //!
 //! A turn is held until its place in the pool is free again, which is later than the end of its call where the
 //! connection has to be cleaned or its statement to be cancelled. So nobody ever waits in the pool itself.
+//!
+//! Where more wait than there are places, calls that may share one have a turn together. Nobody is passed for that: they
+//! are those that are next, one after the other.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// The turns of one pool.
-pub(super) struct Turns {
+/// So many calls have a turn together, at most.
+const TOGETHER_MAX: usize = 4;
+
+/// The turns of one pool; a `P` is what the calls of one turn have of it.
+pub(super) struct Turns<P: Default> {
     places: usize,
-    line: Mutex<Line>,
+    line: Mutex<Line<P>>,
 }
 
-/// The right to one place in the pool. Its drop passes it on to whoever is next.
-pub(super) struct Turn(Arc<Turns>);
+/// The right to one place in the pool, of a call or of several together. When the last of them drops it, it is passed on
+/// to whoever is next.
+pub(super) struct Turn<P: Default> {
+    /// Dropped before the turn is passed on.
+    pub(super) place: P,
+    /// How many calls it was given to.
+    pub(super) calls: usize,
+    _next: PassedOn<P>,
+}
+
+struct PassedOn<P: Default>(Arc<Turns<P>>);
+
+/// How a call waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// For a turn of its own.
+    Alone,
+    /// For a turn of its own, or one that it shares with others that wait so.
+    OrTogether,
+    /// For a turn of its own, before the other calls of its client, however full the line is: it has had one already.
+    Again,
+}
 
 /// There is no room in the line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
 /// Those who wait. While there are any, no turn is free.
-struct Line {
+struct Line<P: Default> {
     free: usize,
     /// The clients that wait, the next one first; each is here once and has a call that waits.
-    clients: VecDeque<Client>,
+    clients: VecDeque<Client<P>>,
     /// Of all of them.
     waiting: usize,
-    next_number: u64,
+    next_number: i64,
 }
 
-struct Client {
+struct Client<P: Default> {
     name: Arc<str>,
     /// The first come first, so their numbers ascend.
-    calls: VecDeque<Waiter>,
+    calls: VecDeque<Waiter<P>>,
 }
 
-struct Waiter {
-    number: u64,
-    turn: oneshot::Sender<Turn>,
+struct Waiter<P: Default> {
+    number: i64,
+    how: Waiting,
+    turn: oneshot::Sender<Arc<Turn<P>>>,
 }
 
-impl Turns {
+impl<P: Default> Turns<P> {
     pub(super) fn new(places: usize) -> Arc<Self> {
         let line = Line { free: places, clients: VecDeque::new(), waiting: 0, next_number: 0 };
         Arc::new(Self { places, line: Mutex::new(line) })
     }
 
     /// A turn, if one is free: then nobody waits for it.
-    pub(super) fn take_free(self: &Arc<Self>) -> Option<Turn> {
+    pub(super) fn take_free(self: &Arc<Self>) -> Option<Arc<Turn<P>>> {
         let mut line = self.line();
         line.free = line.free.checked_sub(1)?;
-        Some(Turn(self.clone()))
+        Some(self.turn(1))
     }
 
     /// A turn for a call of that client, when it comes. Dropped before that, the call has left the line.
@@ -64,11 +91,17 @@ impl Turns {
     /// # Errors
     /// `waiting_max` calls wait already, and this client has the most of them, or would have; or it had them by the time
     /// that a client with fewer asked, and this was the newest of its calls.
-    pub(super) async fn take(self: &Arc<Self>, client: &Arc<str>, waiting_max: usize) -> Result<Turn, Full> {
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        waiting_max: usize,
+        how: Waiting,
+    ) -> Result<Arc<Turn<P>>, Full> {
         if let Some(turn) = self.take_free() {
             return Ok(turn);
         }
-        let (number, turn) = self.line().enter(client, waiting_max)?;
+        let (tell, turn) = oneshot::channel();
+        let number = self.line().enter(client, waiting_max, how, tell)?;
         let mut standing = Standing { turns: self, client, number: Some(number), turn };
         let turn = (&mut standing.turn).await;
         standing.number = None;
@@ -86,33 +119,41 @@ impl Turns {
         self.places - self.line().free
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn turn(self: &Arc<Self>, calls: usize) -> Arc<Turn<P>> {
+        Arc::new(Turn { place: P::default(), calls, _next: PassedOn(self.clone()) })
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<P>> {
         // Nothing panics while it is held.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn {
+impl<P: Default> Drop for PassedOn<P> {
     fn drop(&mut self) {
-        let next = self.0.line().next();
-        if let Some(next) = next {
-            // If that one has left in this very moment, the turn comes back and is dropped, so the one after it is next.
-            let _ = next.send(Self(self.0.clone()));
+        let next = self.0.line().next(self.0.places);
+        if next.is_empty() {
+            return;
+        }
+        let turn = self.0.turn(next.len());
+        for waiter in next {
+            // If all of them have left in this very moment, the turn is dropped here, so those after them are next.
+            let _ = waiter.turn.send(turn.clone());
         }
     }
 }
 
 /// A call's place in the line, which it leaves whichever way it goes. A turn that was given and not taken is dropped
 /// with `turn`, and so passed on.
-struct Standing<'a> {
-    turns: &'a Turns,
+struct Standing<'a, P: Default> {
+    turns: &'a Turns<P>,
     client: &'a Arc<str>,
     /// None when it has left.
-    number: Option<u64>,
-    turn: oneshot::Receiver<Turn>,
+    number: Option<i64>,
+    turn: oneshot::Receiver<Arc<Turn<P>>>,
 }
 
-impl Drop for Standing<'_> {
+impl<P: Default> Drop for Standing<'_, P> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.turns.line().leave(self.client, number);
@@ -120,21 +161,39 @@ impl Drop for Standing<'_> {
     }
 }
 
-impl Line {
-    fn enter(&mut self, name: &Arc<str>, waiting_max: usize) -> Result<(u64, oneshot::Receiver<Turn>), Full> {
-        if self.waiting >= waiting_max {
+impl<P: Default> Line<P> {
+    /// The number of a call that waits now, by which it may leave.
+    fn enter(
+        &mut self,
+        name: &Arc<str>,
+        waiting_max: usize,
+        how: Waiting,
+        turn: oneshot::Sender<Arc<Turn<P>>>,
+    ) -> Result<i64, Full> {
+        if self.waiting >= waiting_max && how != Waiting::Again {
             self.make_room(name)?;
         }
-        let number = self.next_number;
-        self.next_number += 1;
-        let (tell, turn) = oneshot::channel();
-        let waiter = Waiter { number, turn: tell };
-        match self.clients.iter_mut().find(|client| client.name == *name) {
-            Some(client) => client.calls.push_back(waiter),
-            None => self.clients.push_back(Client { name: name.clone(), calls: [waiter].into() }),
+        let at = match self.clients.iter().position(|client| client.name == *name) {
+            Some(at) => at,
+            None => {
+                self.clients.push_back(Client { name: name.clone(), calls: VecDeque::new() });
+                self.clients.len() - 1
+            }
+        };
+        let calls = &mut self.clients[at].calls;
+        let number = match (how, calls.front()) {
+            (Waiting::Again, Some(first)) => first.number - 1,
+            _ => self.next_number,
+        };
+        let waiter = Waiter { number, how, turn };
+        if number == self.next_number {
+            self.next_number += 1;
+            calls.push_back(waiter);
+        } else {
+            calls.push_front(waiter);
         }
         self.waiting += 1;
-        Ok((number, turn))
+        Ok(number)
     }
 
     /// The line is full: whoever has the most in it gives up its newest, so that nobody is kept out by another's many.
@@ -149,7 +208,7 @@ impl Line {
         Ok(())
     }
 
-    fn leave(&mut self, name: &Arc<str>, number: u64) {
+    fn leave(&mut self, name: &Arc<str>, number: i64) {
         let Some(at) = self.clients.iter().position(|client| client.name == *name) else { return };
         let calls = &mut self.clients[at].calls;
         let Ok(place) = calls.binary_search_by_key(&number, |waiter| waiter.number) else { return };
@@ -160,18 +219,36 @@ impl Line {
         }
     }
 
-    /// Who has the turn that has become free.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let Some(mut client) = self.clients.pop_front() else {
+    /// Who has the turn that has become free: whoever is next, with those behind that may share it as well. As many as
+    /// there is for each place, so that those who wait are spread over all.
+    fn next(&mut self, places: usize) -> Vec<Waiter<P>> {
+        let together = self.waiting.div_ceil(places).min(TOGETHER_MAX);
+        let Some(first) = self.next_if(|_| true) else {
             self.free += 1;
-            return None;
+            return Vec::new();
         };
+        let is_together = first.how == Waiting::OrTogether;
+        let mut next = vec![first];
+        while is_together
+            && next.len() < together
+            && let Some(waiter) = self.next_if(|waiter| waiter.how == Waiting::OrTogether)
+        {
+            next.push(waiter);
+        }
+        next
+    }
+
+    fn next_if(&mut self, is_wanted: impl FnOnce(&Waiter<P>) -> bool) -> Option<Waiter<P>> {
+        if !is_wanted(self.clients.front()?.calls.front()?) {
+            return None;
+        }
+        let mut client = self.clients.pop_front()?;
         let waiter = client.calls.pop_front()?;
         self.waiting -= 1;
         if !client.calls.is_empty() {
             self.clients.push_back(client);
         }
-        Some(waiter.turn)
+        Some(waiter)
     }
 }
 

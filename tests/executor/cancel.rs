@@ -29,6 +29,18 @@ async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
 }
 
 #[actix_rt::test]
+async fn a_statement_that_will_not_be_cancelled_ends_with_its_connection() {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let deaf = "begin loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop; end";
+    world.prepare(&format!("create function mischief() returns int language plpgsql as '{deaf}'")).await;
+    let call = actix_rt::spawn(world.ask("select mischief()", json!([])));
+    world.until_asleep(1).await;
+    call.abort();
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+    until("its backend is gone", async || world.backends("active").await == 0).await;
+}
+
+#[actix_rt::test]
 async fn a_dropped_batch_stops_and_leaves_nothing() {
     let mut world = World::read_write().await;
     world.prepare("create table t (n int)").await;
@@ -100,16 +112,30 @@ async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
     assert_eq!(world.rows("select 3").await, "[[3]]");
 }
 
+/// Takes a while.
+const LONG: &str = "select count(*) from generate_series(1, 10000)";
+
 #[actix_rt::test]
 async fn a_cancellation_never_hits_the_next_statement_in_thousands_of_races() {
-    const LANES: u64 = 4;
-    const ROUNDS: u64 = 750;
     // As many connections as calls at a time: what is freed by one lane is taken by the next call at once.
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = LANES as usize).await;
-    let ask = || actix_rt::spawn(world.ask("select count(*) from generate_series(1, 2000)", json!([])));
-    let race = async |lane: u64| {
+    race(4, 4, 750, ("select 1", "[[1]]")).await;
+}
+
+#[actix_rt::test]
+async fn a_cancellation_never_hits_for_good_who_shares_the_connection_in_thousands_of_races() {
+    // As long as what is dropped, or it would have its answer before a cancellation can come.
+    let world = race(8, 1, 250, (LONG, "[[10000]]")).await;
+    let shared = world.log.of("statement cancelled").iter().filter(|line| !line.contains("calls=1")).count();
+    assert!(shared > 20, "a race of calls that are alone shows nothing: {shared} were not");
+}
+
+/// In so many lanes calls are dropped at any moment, and those after them have their answers.
+async fn race(lanes: u64, connections: usize, rounds: u64, (next, expected): (&str, &str)) -> World {
+    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = connections).await;
+    let ask = || actix_rt::spawn(world.ask(LONG, json!([])));
+    let lane = async |lane: u64| {
         let mut turns = 0;
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             if round % 10 == 0 {
                 // What a call takes now in turns of the runtime, whatever else the machine does: no clock is as fine.
                 let call = ask();
@@ -121,17 +147,18 @@ async fn a_cancellation_never_hits_the_next_statement_in_thousands_of_races() {
             }
             let call = ask();
             // From before it is sent to after it has answered.
-            for _ in 0..turns * ((round * LANES + lane) % 100) / 70 {
+            for _ in 0..turns * ((round * lanes + lane) % 100) / 70 {
                 tokio::task::yield_now().await;
             }
             call.abort();
-            assert_eq!(world.rows("select 1").await, "[[1]]", "lane {lane}, round {round}");
+            assert_eq!(world.rows(next).await, expected, "lane {lane}, round {round}");
         }
     };
-    join_all((0..LANES).map(race)).await;
-    assert!(world.backends("%").await <= LANES as i64);
+    join_all((0..lanes).map(lane)).await;
+    assert!(world.backends("%").await <= connections as i64);
     let told = world.log.of("statement cancelled").len();
     assert!(told > 100, "a race that nearly always ends the same way shows nothing: {told} were cancelled");
+    world
 }
 
 #[actix_rt::test]

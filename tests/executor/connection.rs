@@ -34,6 +34,7 @@ async fn nothing_of_a_call_is_there_in_the_next() {
             "[[0]]",
         ),
         ("do 'begin execute ''listen news''; end'", "select count(*) from pg_listening_channels()", "[[0]]"),
+        ("select setseed(0.42)", "select random() = 0.742944875302392", "[[false]]"),
         ("select nextval('s')", "select pg_sequence_last_value('s'::regclass)", "[[1]]"),
     ] {
         world.query(leave).await.unwrap_or_else(|error| panic!("{leave}: {error}"));
@@ -44,6 +45,11 @@ async fn nothing_of_a_call_is_there_in_the_next() {
     world.query("select nextval('s')").await.unwrap();
     assert!(world.refusal("select currval('s')").await.contains("currval of sequence \"s\" is not yet defined"));
     assert_eq!(world.rows("select pg_backend_pid()").await, backend, "and the connection is still the same");
+    assert_eq!(
+        world.log.of("notice from PostgreSQL; severity=WARNING").len(),
+        0,
+        "nothing is undone that is not there"
+    );
 }
 
 #[actix_rt::test]

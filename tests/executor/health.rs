@@ -155,7 +155,8 @@ async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
     let error = world.batch(&[(refuse, json!([])), ("insert into t values (1)", json!([]))]).await.unwrap_err().error;
     assert_eq!(error.sqlstate(), Some("25006"), "{error}");
     until("they are gone", async || world.backends("%").await == 0).await;
-    assert!(world.log.of("no primary any more, connections thrown away")[0].contains("idle=2"));
+    let told = &world.log.of("idle connections thrown away")[0];
+    assert!(told.contains("idle=2") && told.contains("no primary any more"), "{told}");
     world.prepare("alter database postgres reset default_transaction_read_only").await;
     world.query("insert into t values (1)").await.unwrap();
 }

@@ -42,6 +42,7 @@ mod health;
 mod reload;
 mod role;
 mod tls;
+mod together;
 mod values;
 
 use common::heard::{Lines, heard};

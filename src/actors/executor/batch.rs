@@ -11,7 +11,7 @@ use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Left;
+use crate::postgres::pool::{Left, Waiting};
 use crate::postgres::run::{self, Marks, Outcome};
 
 impl Handler<Batch> for Executor {
@@ -29,15 +29,16 @@ impl Handler<Batch> for Executor {
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks { progress: call.progress(), ..Marks::default() };
+            let marks = Marks::new(call.progress(), false);
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(guard.review(statement, access).await.map_err(|error| (Some(at), error))?);
                 }
+                let mut how = Waiting::Alone;
                 loop {
-                    let lease = call.lease(&generation, waiting_max).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, how).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
                     // The first statement has waited for that.
@@ -64,11 +65,12 @@ impl Handler<Batch> for Executor {
                     );
                     let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, Left::by(access), error);
+                    settle(lease, if error.is_none() { Left::by_success(access) } else { Left::by(access) }, error);
                     if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
                         return result;
                     }
                     queue.again();
+                    how = Waiting::Again;
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

@@ -16,7 +16,7 @@ use super::Executor;
 use crate::caller::Caller;
 use crate::log::info;
 use crate::postgres::error::QueryError;
-use crate::postgres::pool::{Generation, Lease};
+use crate::postgres::pool::{Generation, Lease, Waiting};
 use crate::postgres::sql::{Operation, normalised};
 use crate::progress::Progress;
 
@@ -166,9 +166,14 @@ impl InFlight {
     }
 
     /// A connection for it.
-    pub(super) async fn lease(&self, generation: &Arc<Generation>, waiting_max: usize) -> Result<Lease, QueryError> {
+    pub(super) async fn lease(
+        &self,
+        generation: &Arc<Generation>,
+        waiting_max: usize,
+        how: Waiting,
+    ) -> Result<Lease, QueryError> {
         self.seat.phase.set(CallPhase::Waiting);
-        let lease = generation.lease(&self.seat.client, waiting_max).await?;
+        let lease = generation.lease(&self.seat.client, waiting_max, how).await?;
         self.seat.phase.set(CallPhase::Running);
         Ok(lease)
     }

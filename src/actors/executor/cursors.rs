@@ -213,7 +213,7 @@ impl Taken {
         let Self { open, place } = self;
         place.ended.set(Ended::Read);
         drop(open.reader);
-        settle(open.lease, Left::by(open.access), None);
+        settle(open.lease, Left::by_success(open.access), None);
     }
 
     /// Its statement has failed.

@@ -1,15 +1,20 @@
 //! One statement, and the pages after its first.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 
 use super::cursors::Open;
 use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
-use crate::log::warn;
+use crate::log::{info, warn};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Left;
+use crate::postgres::pool::{Left, Waiting};
 use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
 use crate::settings::AccessMode;
+
+/// How long a statement may take on a connection that it shares. It was quick before: it, or another there, is not now.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Handler<Query> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
@@ -25,15 +30,26 @@ impl Handler<Query> for Executor {
             let work = async {
                 allows(role_check, &generation).await?;
                 let statement = guard.review(query.statement, access).await?;
+                let limits = query.reading.limits;
                 let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
+                let may_share = access == AccessMode::ReadOnly
+                    && generation.access == AccessMode::ReadOnly
+                    && statement.leaves_nothing()
+                    && generation.is_quick(statement.sql(), limits);
+                let mut how = if may_share { Waiting::OrTogether } else { Waiting::Alone };
                 loop {
-                    let lease = call.lease(&generation, waiting_max).await?;
+                    let lease = call.lease(&generation, waiting_max, how).await?;
+                    how = Waiting::Again;
                     running.executing(lease.opened_in());
                     let target = generation.target();
-                    let marks = Marks { progress: call.progress(), ..Marks::default() };
+                    let is_shared = lease.is_shared();
+                    let marks = Marks::new(call.progress(), is_shared);
                     let place = lease.place(access, &target);
-                    let work = run::query(place, &statement, query.reading, way, &marks);
-                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let way_now = if is_shared { Way::Shared } else { way };
+                    let work = run::query(place, &statement, query.reading, way_now, &marks);
+                    let time = generation.settings.command_timeout;
+                    let time = if is_shared { time.min(PATIENCE) } else { time };
+                    let result = within(Clock::Command, time, work).await;
                     running.encoded(&marks);
                     let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
@@ -44,12 +60,24 @@ impl Handler<Query> for Executor {
                             way = Way::Held;
                             continue;
                         }
+                        // Its own, or another one's: a connection of its own tells.
+                        Err(error) if is_shared => {
+                            if error.is_lost_connection() {
+                                (way, may_run_again) = (Way::Held, false);
+                            }
+                            settle(lease, Left::Nothing, Some(&error));
+                            running.again();
+                            info!(running.log, "run again on a connection of its own"; "why" => error.to_string());
+                            continue;
+                        }
                         Err(error) => error,
                     };
                     settle(lease, Left::by(access), Some(&error));
                     if !error.is_lost_connection() {
                         return Err(error);
                     }
+                    // Which says whether it has begun.
+                    way = Way::Held;
                     if marks.begun.get() {
                         // Of a read nothing is lost but its time; but it may be what the server dies of.
                         if !may_run_again || marks.rows_came.get() {
@@ -98,7 +126,7 @@ impl Handler<Fetch> for Executor {
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks { progress: call.progress(), ..Marks::default() };
+            let marks = Marks::new(call.progress(), false);
             let place = open.lease.place(open.access, &target);
             let work = run::more(place, &mut open.reader, reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);

@@ -11,6 +11,7 @@ use slog::Logger;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing::Outgoing;
@@ -44,7 +45,8 @@ struct TrafficState {
 /// Who works on a request.
 enum Work {
     Rmcp,
-    Ours(AbortHandle),
+    /// Since then.
+    Ours(AbortHandle, Instant),
 }
 
 impl Traffic {
@@ -67,24 +69,25 @@ impl Traffic {
     /// It is this task that works on the request, if it has not answered already.
     pub(super) fn is_ours(&self, id: &RequestId, task: AbortHandle) {
         if let Some(work) = self.state().in_flight.get_mut(id) {
-            *work = Work::Ours(task);
+            *work = Work::Ours(task, Instant::now());
         }
     }
 
     /// The client has cancelled a request: it gets no answer, so its id is free again.
     pub(super) fn cancel(&self, id: &RequestId) {
-        if let Some(Work::Ours(task)) = self.state().in_flight.remove(id) {
+        if let Some(Work::Ours(task, _)) = self.state().in_flight.remove(id) {
             task.abort();
         }
         self.moved.notify_waiters();
     }
 
-    /// The process ends: what we still work on is cancelled, and says so.
-    pub fn end(&self) {
+    /// The process ends: what we have worked on since before `before` is cancelled, and says so.
+    pub fn end(&self, before: Instant) {
         let mut state = self.state();
-        let ours: Vec<_> = state.in_flight.extract_if(|_, work| matches!(work, Work::Ours(_))).collect();
+        let is_meant = |work: &mut Work| matches!(work, Work::Ours(_, since) if *since <= before);
+        let ours: Vec<_> = state.in_flight.extract_if(|_, work| is_meant(work)).collect();
         for (id, work) in ours {
-            if let Work::Ours(task) = work {
+            if let Work::Ours(task, _) = work {
                 task.abort();
             }
             state.out.error(&id_text(&id), &calls::ending());

@@ -3,14 +3,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::*;
+use super::{Arc, Full, Waiting};
+
+type Turns = super::Turns<()>;
+
+type Turn = Arc<super::Turn<()>>;
 
 type Asking = Pin<Box<dyn Future<Output = Result<Turn, Full>>>>;
 
 /// A call that asks for a turn, and has its place in the line when this returns.
 fn ask(turns: &Arc<Turns>, client: &str, waiting_max: usize) -> Asking {
+    wait(turns, client, waiting_max, Waiting::Alone)
+}
+
+fn wait(turns: &Arc<Turns>, client: &str, waiting_max: usize, how: Waiting) -> Asking {
     let (turns, client) = (turns.clone(), Arc::from(client));
-    let mut asking: Asking = Box::pin(async move { turns.take(&client, waiting_max).await });
+    let mut asking: Asking = Box::pin(async move { turns.take(&client, waiting_max, how).await });
     if let Poll::Ready(known) = poll(&mut asking) {
         asking = Box::pin(std::future::ready(known));
     }
@@ -135,6 +143,90 @@ fn when_the_line_is_full_the_newest_of_the_client_with_the_most_is_sent_away() {
         assert_eq!(gone.join(" "), refused, "{come}");
         assert_eq!(order(first, calls), go, "{come}");
     }
+}
+
+#[test]
+fn calls_that_may_share_a_place_and_are_next_have_a_turn_together() {
+    use Waiting::{Alone, OrTogether};
+    for (places, come, go) in [
+        // As many as there are for each place.
+        (1, "a1 a2 a3", "a1+a2+a3"),
+        (2, "a1 a2 a3", "a1+a2 a3"),
+        (3, "a1 a2 a3", "a1 a2 a3"),
+        (1, "a1 a2 a3 a4 a5 a6", "a1+a2+a3+a4 a5+a6"),
+        // In the order of their turns, and nobody is passed.
+        (1, "a1 a2 b1 c1", "a1+b1+c1+a2"),
+        (1, "a1 A2 a3", "a1 A2 a3"),
+        (1, "A1 a2 a3 B1", "A1 B1 a2+a3"),
+    ] {
+        let turns = Turns::new(places);
+        let mut held: Vec<_> = (0..places).map(|_| turns.take_free().unwrap()).collect();
+        let mut calls: Vec<_> = come
+            .split(' ')
+            .map(|call| {
+                let how = if call.starts_with(char::is_uppercase) { Alone } else { OrTogether };
+                (call.to_owned(), wait(&turns, &call[..1].to_lowercase(), 100, how))
+            })
+            .collect();
+        let mut order: Vec<String> = Vec::new();
+        while !calls.is_empty() {
+            held.remove(0);
+            let told = told(&mut calls);
+            let mut turn = None;
+            // In the order in which they have come, which within a turn is not that of the circle.
+            let mut together = Vec::new();
+            for (name, result) in told {
+                let result = result.unwrap();
+                assert!(turn.as_ref().is_none_or(|turn| Arc::ptr_eq(turn, &result)), "{come}: one turn");
+                together.push(name);
+                turn = Some(result);
+            }
+            let turn = turn.unwrap();
+            assert_eq!(turn.calls, together.len(), "{come}");
+            assert_eq!(Arc::strong_count(&turn), 1);
+            order.push(together.join("+"));
+            held.push(turn);
+        }
+        let sorted = |turns: &str| -> Vec<Vec<String>> {
+            let sorted = |turn: &str| {
+                let mut calls: Vec<_> = turn.split('+').map(str::to_owned).collect();
+                calls.sort();
+                calls
+            };
+            turns.split(' ').map(sorted).collect()
+        };
+        assert_eq!(sorted(&order.join(" ")), sorted(go), "{come}");
+        drop(held);
+        assert_eq!((turns.waiting(), turns.taken()), (0, 0), "{come}");
+    }
+}
+
+#[test]
+fn a_turn_of_several_is_passed_on_by_the_last_of_them_and_by_none_that_did_not_take_it() {
+    let turns = Turns::new(1);
+    let first = turns.take_free().unwrap();
+    let mut calls: Vec<_> =
+        ["a1", "a2", "a3"].map(|call| (call.to_owned(), wait(&turns, "a", 100, Waiting::OrTogether))).into();
+    drop(first);
+    drop(calls.remove(1));
+    let mut next = ask_all(&turns, "b1", 100);
+    let mut held = told(&mut calls);
+    assert_eq!(held.len(), 2);
+    drop(held.remove(0));
+    assert!(told(&mut next).is_empty());
+    drop(held);
+    assert_eq!(told(&mut next).len(), 1);
+}
+
+#[test]
+fn a_call_that_has_had_a_turn_is_the_next_of_its_client_however_full_the_line_is() {
+    let turns = Turns::new(1);
+    let first = turns.take_free().unwrap();
+    let mut calls = ask_all(&turns, "a1 a2 b1", 3);
+    for again in ["a8", "a9"] {
+        calls.push((again.to_owned(), wait(&turns, "a", 3, Waiting::Again)));
+    }
+    assert_eq!(order(first, calls), "a9 b1 a8 a1 a2");
 }
 
 #[test]

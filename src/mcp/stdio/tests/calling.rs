@@ -108,7 +108,7 @@ async fn at_the_end_of_the_process_what_runs_is_dropped_and_told_so() {
     client.asks(json!("of rmcp")).await;
     let mut call = client.calls(json!(1)).await;
     let traffic = client.transport.traffic();
-    traffic.end();
+    traffic.end(tokio::time::Instant::now());
     call.reply.closed().await;
     let error = client.answer().await;
     assert_eq!((&error["id"], &error["error"]["message"]), (&json!(1), &json!("the server is ending")));
