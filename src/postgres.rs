@@ -1,6 +1,6 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
-//! In the order of a request: [`sql`] (what kind of statement it is), `history` (how it went before), `turns` (whose turn
+//! In the order of a request: [`sql`] (what kind of statement it is), [`history`] (how it went before), `turns` (whose turn
 //! it is), [`pool`] (a lease on a [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the
 //! transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`encode`] (PostgreSQL → answer),
 //! `foreign` (what only it can show), [`sampled`] (how long that takes), [`error`] and `nearest` (what may have been
@@ -12,7 +12,7 @@ pub mod encode;
 pub mod error;
 mod foreign;
 pub mod health;
-mod history;
+pub mod history;
 mod nearest;
 pub mod page;
 pub mod params;

@@ -126,7 +126,7 @@ impl Connection {
     ///
     /// # Errors
     /// The driver's.
-    pub(super) async fn open(client: ClientWrapper, session: &str, history: Arc<History>) -> Result<Self, Error> {
+    pub async fn open(client: ClientWrapper, session: &str, history: Arc<History>) -> Result<Self, Error> {
         let mut parts = Parts::new(MutBorrow::new(client), |client| {
             let client: &mut Client = client.borrow_mut();
             Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))

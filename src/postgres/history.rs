@@ -21,7 +21,7 @@ const QUICK_MAX: Duration = Duration::from_millis(10);
 
 /// The statements that have run on the connections of a pool.
 #[derive(Default)]
-pub(super) struct History(Mutex<HashMap<Arc<str>, Arc<Past>>>);
+pub struct History(Mutex<HashMap<Arc<str>, Arc<Past>>>);
 
 /// How a statement went when it was last read to its end; nothing is known before.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub struct Size {
 
 impl History {
     /// What is known of a text, now and later.
-    pub(super) fn of(&self, sql: &Arc<str>) -> Arc<Past> {
+    pub fn of(&self, sql: &Arc<str>) -> Arc<Past> {
         let mut texts = self.texts();
         if let Some(past) = texts.get(sql) {
             return past.clone();
@@ -59,7 +59,7 @@ impl History {
     }
 
     /// Whether a text may share a connection, if its answer may hold so much.
-    pub(super) fn is_quick(&self, sql: &str, limits: Limits) -> bool {
+    pub fn is_quick(&self, sql: &str, limits: Limits) -> bool {
         self.texts().get(sql).is_some_and(|past| past.is_quick(limits))
     }
 
@@ -71,7 +71,7 @@ impl History {
 
 impl Past {
     /// Remember how much it gave, `None` if that is not known; and how long it took, if it was alone on its connection.
-    pub(super) fn remember(&self, size: Option<Size>, took: Option<Duration>) {
+    pub fn remember(&self, size: Option<Size>, took: Option<Duration>) {
         let mut known = self.known();
         known.last = size;
         if took.is_some() {
@@ -80,7 +80,7 @@ impl Past {
     }
 
     /// Whether it gave much less than its answer may hold now.
-    pub(super) fn is_small(&self, limits: Limits) -> bool {
+    pub fn is_small(&self, limits: Limits) -> bool {
         self.known().last.is_some_and(|size| size.is_small(limits))
     }
 
@@ -99,5 +99,68 @@ impl Past {
 impl Size {
     fn is_small(self, limits: Limits) -> bool {
         self.rows <= limits.rows_max.min(SMALL_ROWS_MAX) && self.bytes <= limits.bytes_max / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { rows_max: 100, bytes_max: 10_000 };
+
+    const SMALL: Option<Size> = Some(Size { rows: 1, bytes: 10 });
+
+    fn took(milliseconds: u64) -> Option<Duration> {
+        Some(Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn what_gave_much_less_than_there_is_room_for_is_small() {
+        for (rows, bytes, is_small) in
+            [(0, 0, true), (100, 5000, true), (101, 10, false), (1, 5001, false), (1001, 10, false)]
+        {
+            let past = Past::default();
+            assert!(!past.is_small(LIMITS), "nothing is known");
+            past.remember(Some(Size { rows, bytes }), None);
+            assert_eq!(past.is_small(LIMITS), is_small, "{rows} rows, {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_small_and_took_little_one_of_two_times_alone_is_quick() {
+        let history = History::default();
+        let sql: Arc<str> = "select 1".into();
+        assert!(!history.is_quick(&sql, LIMITS));
+        let past = history.of(&sql);
+        for (size, took, is_quick) in [
+            (SMALL, None, false),
+            (SMALL, took(1), true),
+            (SMALL, took(1000), true),
+            // Among others it may have waited for them.
+            (SMALL, None, true),
+            (SMALL, took(1000), false),
+            (SMALL, took(1), true),
+            (Some(Size { rows: 1, bytes: 20_000 }), took(1), false),
+            (None, took(1), false),
+        ] {
+            past.remember(size, took);
+            assert_eq!(
+                history.is_quick("select 1", Limits { bytes_max: 1 << 20, ..LIMITS }),
+                is_quick,
+                "{size:?} {took:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_that_are_prepared_nowhere_are_forgotten_when_there_are_many() {
+        let history = History::default();
+        let held = history.of(&"held".into());
+        held.remember(SMALL, took(1));
+        for number in 0..3 * TEXTS_MAX {
+            history.of(&format!("select {number}").into()).remember(SMALL, took(1));
+        }
+        assert!(history.texts().len() <= TEXTS_MAX);
+        assert!(history.is_quick("held", LIMITS));
     }
 }

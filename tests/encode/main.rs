@@ -32,6 +32,7 @@ use mcp_server_postgres::postgres::encode::{Codec, DecodeError};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Place, Read, Reading, Way};
+use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -96,7 +97,7 @@ impl Server {
         let cluster = PrivateCluster::start().unwrap();
         let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
         let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
-        Server { connection: Connection::open(client, PROMISED).await.unwrap(), _cluster: cluster }
+        Server { connection: Connection::open(client, PROMISED, Arc::default()).await.unwrap(), _cluster: cluster }
     }
 
     pub fn client(&self) -> &Client {
@@ -144,7 +145,7 @@ impl Server {
         let statement = guard.review(statement, AccessMode::ReadWrite).await?;
         let access = AccessMode::ReadOnly;
         let place = Place { connection: &self.connection, access, default_read_only: false, target: "test" };
-        let read = run::query(place, &statement, reading, Way::Held, &Marks::default()).await;
+        let read = run::query(place, &statement, reading, Way::Held, &Marks::new(Progress::default(), false)).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
             Read::Answer(answer) => answer.outcome,
