@@ -94,6 +94,14 @@ pub struct Fetch {
 #[rtype(result = "()")]
 pub struct CloseCursors;
 
+/// Closes a client's cursors: nobody else may read them on. Sent by its session when that ends.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct CloseCursorsOf {
+    /// Whose.
+    pub client: Arc<str>,
+}
+
 /// Runs statements in one transaction, all or nothing, and replies with what each did.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Vec<Outcome>>, BatchError>")]
@@ -316,6 +324,14 @@ impl Handler<CloseCursors> for Executor {
 
     fn handle(&mut self, _: CloseCursors, _: &mut Context<Self>) {
         self.cursors.close_all();
+    }
+}
+
+impl Handler<CloseCursorsOf> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, close: CloseCursorsOf, _: &mut Context<Self>) {
+        self.cursors.close_those_of(&close.client);
     }
 }
 

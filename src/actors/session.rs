@@ -14,7 +14,7 @@ use actix::prelude::*;
 use serde_json::{Map, Value};
 use slog::Logger;
 
-use super::executor::{ConfigChanged, Database};
+use super::executor::{CloseCursorsOf, ConfigChanged, Database};
 use super::metrics::{CallFinished, CallOutcome, SlowQueries, Summary};
 use super::wanted::WhileWanted;
 use crate::caller::Caller;
@@ -120,6 +120,12 @@ impl Session {
 
 impl Actor for Session {
     type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        for database in &*self.databases {
+            database.close_cursors.do_send(CloseCursorsOf { client: self.caller.name.clone() });
+        }
+    }
 }
 
 impl Handler<Call> for Session {

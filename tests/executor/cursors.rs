@@ -1,6 +1,6 @@
 //! Answers that are read on.
 
-use mcp_server_postgres::actors::executor::CloseCursors;
+use mcp_server_postgres::actors::executor::{CloseCursors, CloseCursorsOf};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::progress::Progress;
 
@@ -175,6 +175,25 @@ async fn a_cursor_outlives_a_reload() {
     world.change(|settings| settings.postgres.pool_size = 4).await;
     until("the pool is new", async || world.status().await.generation == 2).await;
     assert!(world.next(&cursor, 10).await.0.starts_with("[[11]"));
+}
+
+#[actix_rt::test]
+async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
+    let world = World::with(Options::new(), |settings| {
+        settings.postgres.pool_size = 4;
+        settings.limits.cursors_max = 3;
+    })
+    .await;
+    let mut cursors = Vec::new();
+    for name in ["goes", "stays", "goes"] {
+        let caller = Caller { name: name.into(), ..Caller::stdio() };
+        let answered = world.ask_as(caller, "select n from generate_series(1, 100000) n", json!([])).await;
+        cursors.push(answered.unwrap().unwrap().cursor.unwrap());
+    }
+    world.until_backends("idle in transaction", 3).await;
+    world.executor.send(CloseCursorsOf { client: "goes".into() }).await.unwrap();
+    world.until_backends("idle in transaction", 1).await;
+    assert_eq!(world.log.of("cursor closed; why=its client has gone").len(), 2);
 }
 
 #[actix_rt::test]

@@ -82,8 +82,8 @@ impl World {
         for &name in names {
             let (show, seen) = watch::channel(Shown { access: settings.access, findings: [].into() });
             shown.push(show);
-            let (query, fetch, batch) = (scripted().0, scripted().0, scripted().0);
-            databases.push(Database { name: name.into(), query, fetch, batch, shown: seen });
+            let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, shown: seen });
         }
         let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
         let ending = CancellationToken::new();

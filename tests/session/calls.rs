@@ -2,6 +2,7 @@
 
 use mcp_server_postgres::actors::metrics::CallOutcome;
 use mcp_server_postgres::actors::session::CallError;
+use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
@@ -157,4 +158,12 @@ async fn the_metrics_are_asked_for_the_clients_databases_alone() {
     let slow = world.call(SLOW, "{}");
     assert_eq!(*world.slow_lists.next().await.message.databases, [MAIN_DATABASE.into()]);
     assert!(answer_of(slow).await.is_error);
+}
+
+#[actix_rt::test]
+async fn a_session_that_ends_has_the_cursors_of_its_client_closed() {
+    let World { session, mut cursors_closed, .. } = World::new(settings());
+    drop(session);
+    let closed = cursors_closed.next().await;
+    assert_eq!(closed.message.client, Caller::stdio().name);
 }

@@ -32,7 +32,8 @@ impl World {
         for &name in names {
             let ((query, queries), (fetch, fetches)) = (scripted(), scripted());
             let (show, shown) = watch::channel(Shown { access: AccessMode::ReadOnly, findings: [].into() });
-            databases.push(Database { name: name.into(), query, fetch, batch: scripted().0, shown });
+            let (batch, close_cursors) = (scripted().0, scripted().0);
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, shown });
             neighbours.push((queries, fetches, show));
         }
         let databases: Arc<[Database]> = databases.into();

@@ -70,8 +70,8 @@ impl World {
     fn new() -> Self {
         let (tell, begun) = mpsc::unbounded_channel();
         let (show, shown) = watch::channel(Shown { access: AccessMode::ReadOnly, findings: [].into() });
-        let (query, fetch, batch) = (scripted().0, scripted().0, scripted().0);
-        let database = Database { name: "main".into(), query, fetch, batch, shown };
+        let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
+        let database = Database { name: "main".into(), query, fetch, batch, close_cursors, shown };
         let sessions = Arc::new(Sessions::new(IDLE));
         actix_rt::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
         Self { sessions, begun, tell, show, database }

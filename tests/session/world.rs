@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Answered, Batch, ConfigChanged, Database, Fetch, Query, Shown};
+use mcp_server_postgres::actors::executor::{
+    Answered, Batch, CloseCursorsOf, ConfigChanged, Database, Fetch, Query, Shown,
+};
 use mcp_server_postgres::actors::metrics::{CallFinished, SlowQueries, Summary};
 use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
 use mcp_server_postgres::caller::Caller;
@@ -32,6 +34,7 @@ pub struct World {
     pub queries: Script<Query>,
     pub fetches: Script<Fetch>,
     pub batches: Script<Batch>,
+    pub cursors_closed: Script<CloseCursorsOf>,
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
     pub finished: Script<CallFinished>,
@@ -45,11 +48,12 @@ impl World {
         let (query, queries) = scripted();
         let (fetch, fetches) = scripted();
         let (batch, batches) = scripted();
+        let (close_cursors, cursors_closed) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
         let (finished, finishes) = scripted();
         let (show, shown) = watch::channel(Shown { access: settings.access, findings: [].into() });
-        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, shown };
+        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, shown };
         let metrics = MetricsReach { summary, slow_queries, finished };
         let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &no_log()).start();
         Self {
@@ -57,6 +61,7 @@ impl World {
             queries,
             fetches,
             batches,
+            cursors_closed,
             summaries,
             slow_lists,
             finished: finishes,

@@ -148,6 +148,18 @@ impl Cursors {
         Ok(Taken { open, place })
     }
 
+    /// End those of that client, which has gone.
+    pub(super) fn close_those_of(&self, client: &str) {
+        let mut table = self.0.borrow_mut();
+        let (theirs, others) = table.waiting.drain(..).partition(|waiting| *waiting.open.owner == *client);
+        table.waiting = others;
+        let theirs: VecDeque<Waiting> = theirs;
+        for waiting in theirs {
+            debug!(table.log, "cursor closed"; "why" => "its client has gone");
+            waiting.open.close();
+        }
+    }
+
     /// End them all.
     pub(super) fn close_all(&self) {
         let mut table = self.0.borrow_mut();

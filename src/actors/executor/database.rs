@@ -6,7 +6,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 
 use super::cursors::OF_DATABASE;
-use super::{Batch, Executor, Fetch, Query};
+use super::{Batch, CloseCursorsOf, Executor, Fetch, Query};
 use crate::postgres::role::Finding;
 use crate::settings::AccessMode;
 
@@ -21,6 +21,8 @@ pub struct Database {
     pub fetch: Recipient<Fetch>,
     /// Its executor.
     pub batch: Recipient<Batch>,
+    /// Its executor.
+    pub close_cursors: Recipient<CloseCursorsOf>,
     /// What clients are told of it.
     pub shown: watch::Receiver<Shown>,
 }
@@ -44,8 +46,8 @@ impl Database {
     pub fn of(executor: Executor, start: impl FnOnce(Executor) -> Addr<Executor>) -> (Self, Addr<Executor>) {
         let (name, shown) = (executor.name.clone(), executor.shown());
         let executor = start(executor);
-        let (query, fetch, batch) =
-            (executor.clone().recipient(), executor.clone().recipient(), executor.clone().recipient());
-        (Self { name, query, fetch, batch, shown }, executor)
+        let (query, fetch) = (executor.clone().recipient(), executor.clone().recipient());
+        let (batch, close_cursors) = (executor.clone().recipient(), executor.clone().recipient());
+        (Self { name, query, fetch, batch, close_cursors, shown }, executor)
     }
 }
