@@ -16,7 +16,7 @@ use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
-use crate::postgres::sql::Operation;
+use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 use crate::units;
@@ -109,6 +109,12 @@ impl Reach {
     /// The database that the call is for.
     fn database(&self) -> &Database {
         &self.databases[self.at]
+    }
+
+    /// Whether the guard reads the call's statements: it has words of its own for what it does not let through.
+    fn is_read_only(&self) -> bool {
+        let shown = self.database().shown.borrow().access;
+        self.caller.access == AccessMode::ReadOnly || shown == AccessMode::ReadOnly
     }
 
     /// The names of those that the client may ask: of others it is told nothing.
@@ -237,18 +243,15 @@ fn parameters_schema() -> Value {
 }
 
 /// Why a statement cannot be sent at all, if it cannot.
-fn unfit(sql: &str) -> Option<QueryError> {
+fn unfit(sql: &str, transaction: Transaction) -> Option<QueryError> {
     let why = if sql.trim().is_empty() {
         "The query is empty: give one SQL statement.".to_owned()
     } else if sql.contains('\0') {
         "The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned()
+    } else if Operation::of(sql).as_str() == "EMPTY" {
+        "The query holds only comments: give one SQL statement.".to_owned()
     } else {
-        let operation = Operation::of(sql);
-        if operation.as_str() == "EMPTY" {
-            "The query holds only comments: give one SQL statement.".to_owned()
-        } else {
-            format!("{operation} is not accepted: {}.", operation.unfit()?)
-        }
+        sql::unfit(sql, transaction)?
     };
     Some(QueryError::Refused { why })
 }

@@ -8,6 +8,7 @@ use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
 use crate::postgres::page::Format;
 use crate::postgres::run::{Outcome, Reading, Statement};
+use crate::postgres::sql::Transaction;
 
 /// The most statements that a batch may have.
 const STATEMENTS_MAX: usize = 100;
@@ -98,7 +99,10 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
             queries.len()
         ));
     }
-    let wrong = queries.iter().enumerate().find_map(|(at, item)| Some((at + 1, super::unfit(&item.query)?)));
+    let wrong = queries
+        .iter()
+        .enumerate()
+        .find_map(|(at, item)| Some((at + 1, super::unfit(&item.query, Transaction::Shared)?)));
     if let Some((number, error)) = wrong {
         return Answer::failure(format!("Statement {number}: {} Nothing was run.", error.for_model()), &error);
     }

@@ -1,12 +1,16 @@
 //! Calls that are refused before anybody is asked: each is answered with what was wrong, where, and what is right.
 
+use mcp_server_postgres::settings::AccessMode;
 use mcp_server_postgres::tools::Answer;
 
-use crate::common::settings;
-use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of};
+use crate::common::{settings, settings_with};
+use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done};
 
 async fn each_is_refused(cases: &[(&str, &str, &str)]) {
-    let mut world = World::new(settings());
+    each_is_refused_by(World::new(settings()), cases).await;
+}
+
+async fn each_is_refused_by(mut world: World, cases: &[(&str, &str, &str)]) {
     for (tool, arguments, expected) in cases {
         let answer = answer_of(world.call(tool, arguments)).await;
         let kind = answer.failure.as_ref().map(|facts| facts["kind"].clone());
@@ -210,4 +214,34 @@ async fn statements_that_cannot_be_sent_are_refused_with_what_to_do_instead() {
         ),
     ])
     .await;
+}
+
+#[actix_rt::test]
+async fn what_would_be_gone_with_its_call_is_refused_where_writes_run_and_taken_in_a_batch() {
+    let set = "SET is not accepted: what it sets is gone when the call ends; put it into batch_query_execute in front of \
+               the statements that need it, or ask the operator for POSTGRES_OPTIONS (-c name=value), which holds for \
+               every call.";
+    let lock = "LOCK is not accepted: the lock is gone when the call ends; put it into batch_query_execute in front of the \
+                statements that need it.";
+    let read_write = || World::new(settings_with(|settings| settings.access = AccessMode::ReadWrite));
+    each_is_refused_by(
+        read_write(),
+        &[
+            (QUERY, r#"{"query":"set work_mem='1MB'"}"#, set),
+            (QUERY, r#"{"query":"-- a\nSET LOCAL x.y=1"}"#, set),
+            (QUERY, r#"{"query":"lock table pg_class"}"#, lock),
+        ],
+    )
+    .await;
+    let mut world = read_write();
+    let call = world.call(BATCH, r#"{"queries":[{"query":"set local work_mem='1MB'"},{"query":"lock table t"}]}"#);
+    let asked = world.batches.next().await;
+    assert_eq!(asked.message.statements.len(), 2);
+    asked.answer(Ok(answered(Vec::new())));
+    assert!(!answer_of(call).await.is_error);
+    // In read-only mode the guard has words of its own.
+    let mut world = World::new(settings());
+    let call = world.query("set work_mem='1MB'");
+    world.queries.next().await.answer(done());
+    assert!(!answer_of(call).await.is_error);
 }
