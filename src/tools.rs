@@ -205,9 +205,9 @@ impl Answer {
     pub fn outcome(&self) -> CallOutcome {
         match (self.is_error, &self.failure) {
             (false, _) => CallOutcome::Successful,
-            // Only what the client has sent is wrong without a fact of the database.
-            (true, None) => CallOutcome::InvalidArguments,
+            (true, None) => CallOutcome::Failed,
             (true, Some(facts)) => match facts["kind"].as_str() {
+                Some(failure::INVALID_ARGUMENTS) => CallOutcome::InvalidArguments,
                 Some("refused") => CallOutcome::Refused,
                 Some("busy") => CallOutcome::Busy,
                 Some("cancelled") => CallOutcome::Cancelled,
@@ -259,7 +259,7 @@ fn unfit(sql: &str, transaction: Transaction) -> Option<QueryError> {
 /// The refusal of the first of these counts that is 0.
 fn zero(counts: &[(&str, Option<Whole>)]) -> Option<Answer> {
     let (name, _) = counts.iter().find(|(_, count)| *count == Some(Whole(0)))?;
-    Some(Answer::error(format!("`{name}` is 0; it must be at least 1.")))
+    Some(Answer::misfit(format!("`{name}` is 0; it must be at least 1.")))
 }
 
 /// `1 row`, `2 rows`, `3 queries`.

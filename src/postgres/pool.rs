@@ -148,10 +148,24 @@ impl Generation {
     /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
     /// Which it may be that has died in the pool unseen: the first statement on it tells.
     pub async fn lease(self: &Arc<Self>, client: &Arc<str>, waiting_max: usize) -> Result<Lease, QueryError> {
+        self.lease_telling(client, waiting_max, || {}).await
+    }
+
+    /// The same. `connecting` is called when the wait is over; a connection may have to be opened then.
+    ///
+    /// # Errors
+    /// As of [`Self::lease`].
+    pub async fn lease_telling(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        waiting_max: usize,
+        connecting: impl FnOnce(),
+    ) -> Result<Lease, QueryError> {
         let turn = match self.turns.take_free() {
             Some(turn) => turn,
             None => self.turn(client, waiting_max).await?,
         };
+        connecting();
         match self.pool.get().await {
             Ok(connection) => {
                 if Object::metrics(&connection).recycle_count == 0 {
@@ -243,6 +257,7 @@ impl Generation {
             PoolError::Backend(error) => QueryError::of(error, "", Phase::Connect, &self.target()),
             other => QueryError::Unavailable {
                 why: format!("could not connect to PostgreSQL: {}", causes(other)),
+                phase: Phase::Connect,
                 target: self.target.to_string(),
                 outcome_unknown: false,
             },

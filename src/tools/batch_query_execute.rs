@@ -91,10 +91,10 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         return answer;
     }
     if queries.is_empty() {
-        return Answer::error("`queries` is empty: give at least one statement.");
+        return Answer::misfit("`queries` is empty: give at least one statement.");
     }
     if queries.len() > STATEMENTS_MAX {
-        return Answer::error(format!(
+        return Answer::misfit(format!(
             "`queries` has {} statements; a batch takes at most {STATEMENTS_MAX}.",
             queries.len()
         ));
@@ -104,7 +104,8 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
         .enumerate()
         .find_map(|(at, item)| Some((at + 1, super::unfit(&item.query, Transaction::Shared)?)));
     if let Some((number, error)) = wrong {
-        return Answer::failure(format!("Statement {number}: {} Nothing was run.", error.for_model()), &error);
+        let text = format!("Statement {number}: {} Nothing was run.", error.for_model());
+        return Answer::failure(text, &error).of_statement(number);
     }
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
@@ -124,9 +125,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
                 "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
                 error.for_model()
             );
-            let mut answer = Answer::failure(text, &error);
-            answer.failure.iter_mut().for_each(|facts| facts["statement"] = number.into());
-            answer
+            Answer::failure(text, &error).of_statement(number)
         }
         Ok(Err(BatchError { statement: None, error })) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),

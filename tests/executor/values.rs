@@ -315,6 +315,32 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
 }
 
 #[actix_rt::test]
+async fn a_rejection_of_what_a_function_runs_tells_where_in_that_it_is() {
+    let world = World::read_write().await;
+    world
+        .prepare(
+            "create table customers (id int); \
+             create function bad() returns int language plpgsql as 'begin return (select 1\n + no from customers); end'; \
+             create function worse() returns void language plpgsql as 'begin execute ''selekt 1''; end'",
+        )
+        .await;
+    for (sql, shown) in [
+        (
+            "select bad()",
+            "ERROR 42703: column \"no\" does not exist\nQUERY: LINE 2:  + no from customers)\n                  ^\n\
+             CONTEXT: PL/pgSQL function bad() line 1 at RETURN",
+        ),
+        (
+            "select worse()",
+            "ERROR 42601: syntax error at or near \"selekt\"\nQUERY: LINE 1: selekt 1\n               ^\n\
+             CONTEXT: PL/pgSQL function worse() line 1 at EXECUTE",
+        ),
+    ] {
+        assert_eq!(world.refusal(sql).await, shown);
+    }
+}
+
+#[actix_rt::test]
 async fn a_composite_that_was_altered_is_shown_as_it_is_now() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
     world.prepare("create table t (a int); insert into t values (1); create type e as enum ('x')").await;

@@ -13,8 +13,12 @@ async fn each_is_refused(cases: &[(&str, &str, &str)]) {
 async fn each_is_refused_by(mut world: World, cases: &[(&str, &str, &str)]) {
     for (tool, arguments, expected) in cases {
         let answer = answer_of(world.call(tool, arguments)).await;
-        let kind = answer.failure.as_ref().map(|facts| facts["kind"].clone());
-        assert!(kind.is_none_or(|kind| kind == "refused"), "{tool} {arguments}");
+        let facts = answer.failure.as_ref().unwrap();
+        assert!(facts["kind"] == "refused" || facts["kind"] == "invalid_arguments", "{tool} {arguments}: {facts}");
+        assert_eq!((&facts["phase"], &facts["retryable"]), (&"check".into(), &false.into()), "{tool} {arguments}");
+        // A refused statement of a batch is named.
+        let number = expected.strip_prefix("Statement ").map(|rest| rest[..1].parse().unwrap());
+        assert_eq!(facts["statement"].as_u64(), number, "{tool} {arguments}");
         assert_eq!(Answer { failure: None, ..answer }, Answer::error(*expected), "{tool} {arguments}");
         let silent = world.queries.is_silent() && world.batches.is_silent();
         assert!(silent && world.summaries.is_silent() && world.slow_lists.is_silent(), "{tool} {arguments}");
