@@ -293,13 +293,8 @@ fn limits_properties() -> Map<String, Value> {
     Map::from_iter([
         ("max_rows".to_owned(), limit("At most this many rows, within the server's limit.")),
         ("max_bytes".to_owned(), limit("At most this many bytes of rows, likewise.")),
-        ("timeout_ms".to_owned(), timeout_schema()),
+        ("timeout_ms".to_owned(), limit("Cancel the call after this long, waiting included.")),
     ])
-}
-
-/// The schema of `timeout_ms`.
-fn timeout_schema() -> Value {
-    json!({"type": "integer", "minimum": 1, "description": "Cancel the call after this long, waiting included."})
 }
 
 /// What to say of a limit that cut an answer, and how to go on.
@@ -317,13 +312,16 @@ fn cut_note(cut: Cut, cursor: Option<&Cursor>) -> String {
     format!("Truncated at {limit}: {GO_ON}, or for more; the operator's limit on that is {setting}.")
 }
 
-/// The same in a batch, whose statements share the usual limits.
+/// The same in a batch, whose statements share its limits: one may be left with less than the call has asked for.
 fn cut_note_of_batch(cut: Cut) -> String {
-    let (limit, setting) = match cut {
-        Cut::Rows(rows) => (counted(rows as u64, "row"), "MCP_MAX_ROWS"),
-        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "MCP_MAX_BYTES"),
+    let (limit, argument, setting) = match cut {
+        Cut::Rows(rows) => (counted(rows as u64, "row"), "max_rows", "MCP_MAX_ROWS_CEILING"),
+        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "max_bytes", "MCP_MAX_BYTES_CEILING"),
     };
-    format!("Truncated at {limit}: {GO_ON}; the operator's limit for all of a batch is {setting}.")
+    format!(
+        "Truncated at {limit}: {GO_ON}, or for a greater {argument}, which all of a batch shares; the operator's limit on \
+         that is {setting}."
+    )
 }
 
 const GO_ON: &str =
@@ -436,6 +434,13 @@ fn page_properties() -> Map<String, Value> {
 /// Those of them that are always there.
 fn required(properties: &Map<String, Value>) -> Vec<&String> {
     properties.keys().filter(|name| *name != CUT_CELLS).collect()
+}
+
+/// The same properties without what they mean: that is told once, by async_query_execute, for a list of tools is read in
+/// every session.
+fn told_elsewhere(mut properties: Map<String, Value>) -> Map<String, Value> {
+    properties.values_mut().filter_map(Value::as_object_mut).for_each(|schema| drop(schema.remove("description")));
+    properties
 }
 
 /// The schema of a value of that type, or null.

@@ -148,8 +148,14 @@ async fn a_batch_is_answered_statement_by_statement() {
     let mut world = World::new(settings());
     let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
     let notes = [
-        format!("2 rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_ROWS."),
-        format!("4096 bytes of rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_BYTES."),
+        format!(
+            "2 rows: {GO_ON}, or for a greater max_rows, which all of a batch shares; the operator's limit on that is \
+             MCP_MAX_ROWS_CEILING."
+        ),
+        format!(
+            "4096 bytes of rows: {GO_ON}, or for a greater max_bytes, which all of a batch shares; the operator's limit on \
+             that is MCP_MAX_BYTES_CEILING."
+        ),
     ];
     let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) =
         outcomes(notes).into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
@@ -171,6 +177,25 @@ async fn a_batch_is_answered_statement_by_statement() {
         &answer_of(call).await,
         "1 statement in one transaction\n\n1: 2 rows affected\n",
         r#"{"results":[{"columns":[],"rows":[],"row_count":0,"rows_affected":2,"truncated":false}],"duration_ms":1.5,"generation":3}"#,
+    );
+}
+
+#[actix_rt::test]
+async fn a_batch_in_json_has_each_statements_rows_where_its_text_wants_them() {
+    let mut world = World::new(settings());
+    let call = world.call(BATCH, r#"{"queries":[{"query":"select 1"},{"query":"select 2"}],"format":"json"}"#);
+    let in_json = |n: i32| {
+        let before = r#"{"columns":["n"],"rows":["#;
+        let page =
+            FinishedPage { text: format!("{before}]}}\n"), rows_in_text: Some(before.len()), ..page(&[n], None) };
+        Outcome { page, rows_affected: None }
+    };
+    world.batches.next().await.answer(Ok(answered(vec![in_json(1), in_json(2)])));
+    let answer = answer_of(call).await;
+    assert_eq!(
+        answer.whole_text(),
+        "2 statements in one transaction\n\n1: 1 row\n{\"columns\":[\"n\"],\"rows\":[[1]]}\n\n\
+         2: 1 row\n{\"columns\":[\"n\"],\"rows\":[[2]]}\n"
     );
 }
 

@@ -86,6 +86,14 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         (FETCH, r#"{"cursor":"x","max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
         (FETCH, "{}", "The arguments of fetch_rows do not fit: `cursor` is missing; it must be a string."),
         (BATCH, r#"{"queries":[],"timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
+        (BATCH, r#"{"queries":[],"max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
+        (BATCH, r#"{"queries":[],"max_bytes":0}"#, "`max_bytes` is 0; it must be at least 1."),
+        (
+            BATCH,
+            r#"{"queries":[{"query":"select 1"}],"format":"xml"}"#,
+            "The arguments of batch_query_execute do not fit: `format` is \"xml\"; it must be one of \"table\", \
+             \"json\", \"csv\", \"markdown\".",
+        ),
         (
             QUERY,
             r#"{"query":"select 1","format":"xml"}"#,
