@@ -16,7 +16,7 @@ use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
-use crate::postgres::sql::Operation;
+use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 use crate::units;
@@ -111,6 +111,12 @@ impl Reach {
         &self.databases[self.at]
     }
 
+    /// Whether the guard reads the call's statements: it has words of its own for what it does not let through.
+    fn is_read_only(&self) -> bool {
+        let shown = self.database().shown.borrow().access;
+        self.caller.access == AccessMode::ReadOnly || shown == AccessMode::ReadOnly
+    }
+
     /// The names of those that the client may ask: of others it is told nothing.
     fn names(&self) -> Arc<[Arc<str>]> {
         self.databases.iter().map(|database| database.name.clone()).collect()
@@ -199,9 +205,9 @@ impl Answer {
     pub fn outcome(&self) -> CallOutcome {
         match (self.is_error, &self.failure) {
             (false, _) => CallOutcome::Successful,
-            // Only what the client has sent is wrong without a fact of the database.
-            (true, None) => CallOutcome::InvalidArguments,
+            (true, None) => CallOutcome::Failed,
             (true, Some(facts)) => match facts["kind"].as_str() {
+                Some(failure::INVALID_ARGUMENTS) => CallOutcome::InvalidArguments,
                 Some("refused") => CallOutcome::Refused,
                 Some("busy") => CallOutcome::Busy,
                 Some("cancelled") => CallOutcome::Cancelled,
@@ -237,18 +243,15 @@ fn parameters_schema() -> Value {
 }
 
 /// Why a statement cannot be sent at all, if it cannot.
-fn unfit(sql: &str) -> Option<QueryError> {
+fn unfit(sql: &str, transaction: Transaction) -> Option<QueryError> {
     let why = if sql.trim().is_empty() {
         "The query is empty: give one SQL statement.".to_owned()
     } else if sql.contains('\0') {
         "The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned()
+    } else if Operation::of(sql).as_str() == "EMPTY" {
+        "The query holds only comments: give one SQL statement.".to_owned()
     } else {
-        let operation = Operation::of(sql);
-        if operation.as_str() == "EMPTY" {
-            "The query holds only comments: give one SQL statement.".to_owned()
-        } else {
-            format!("{operation} is not accepted: {}.", operation.unfit()?)
-        }
+        sql::unfit(sql, transaction)?
     };
     Some(QueryError::Refused { why })
 }
@@ -256,7 +259,7 @@ fn unfit(sql: &str) -> Option<QueryError> {
 /// The refusal of the first of these counts that is 0.
 fn zero(counts: &[(&str, Option<Whole>)]) -> Option<Answer> {
     let (name, _) = counts.iter().find(|(_, count)| *count == Some(Whole(0)))?;
-    Some(Answer::error(format!("`{name}` is 0; it must be at least 1.")))
+    Some(Answer::misfit(format!("`{name}` is 0; it must be at least 1.")))
 }
 
 /// `1 row`, `2 rows`, `3 queries`.
@@ -290,13 +293,8 @@ fn limits_properties() -> Map<String, Value> {
     Map::from_iter([
         ("max_rows".to_owned(), limit("At most this many rows, within the server's limit.")),
         ("max_bytes".to_owned(), limit("At most this many bytes of rows, likewise.")),
-        ("timeout_ms".to_owned(), timeout_schema()),
+        ("timeout_ms".to_owned(), limit("Cancel the call after this long, waiting included.")),
     ])
-}
-
-/// The schema of `timeout_ms`.
-fn timeout_schema() -> Value {
-    json!({"type": "integer", "minimum": 1, "description": "Cancel the call after this long, waiting included."})
 }
 
 /// What to say of a limit that cut an answer, and how to go on.
@@ -314,13 +312,16 @@ fn cut_note(cut: Cut, cursor: Option<&Cursor>) -> String {
     format!("Truncated at {limit}: {GO_ON}, or for more; the operator's limit on that is {setting}.")
 }
 
-/// The same in a batch, whose statements share the usual limits.
+/// The same in a batch, whose statements share its limits: one may be left with less than the call has asked for.
 fn cut_note_of_batch(cut: Cut) -> String {
-    let (limit, setting) = match cut {
-        Cut::Rows(rows) => (counted(rows as u64, "row"), "MCP_MAX_ROWS"),
-        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "MCP_MAX_BYTES"),
+    let (limit, argument, setting) = match cut {
+        Cut::Rows(rows) => (counted(rows as u64, "row"), "max_rows", "MCP_MAX_ROWS_CEILING"),
+        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "max_bytes", "MCP_MAX_BYTES_CEILING"),
     };
-    format!("Truncated at {limit}: {GO_ON}; the operator's limit for all of a batch is {setting}.")
+    format!(
+        "Truncated at {limit}: {GO_ON}, or for a greater {argument}, which all of a batch shares; the operator's limit on \
+         that is {setting}."
+    )
 }
 
 const GO_ON: &str =
@@ -433,6 +434,13 @@ fn page_properties() -> Map<String, Value> {
 /// Those of them that are always there.
 fn required(properties: &Map<String, Value>) -> Vec<&String> {
     properties.keys().filter(|name| *name != CUT_CELLS).collect()
+}
+
+/// The same properties without what they mean: that is told once, by async_query_execute, for a list of tools is read in
+/// every session.
+fn told_elsewhere(mut properties: Map<String, Value>) -> Map<String, Value> {
+    properties.values_mut().filter_map(Value::as_object_mut).for_each(|schema| drop(schema.remove("description")));
+    properties
 }
 
 /// The schema of a value of that type, or null.

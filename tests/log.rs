@@ -127,7 +127,8 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
     let (_show, shown) = tokio::sync::watch::channel(Shown { access: settings.access, findings: [].into() });
-    let database = Database { name: MAIN_DATABASE.into(), query, fetch: scripted().0, batch, shown };
+    let (fetch, close_cursors) = (scripted().0, scripted().0);
+    let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, shown };
     let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
     let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &world.log).start();
     let call = Call {

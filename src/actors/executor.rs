@@ -28,7 +28,7 @@ mod reload;
 mod running;
 mod status;
 
-use calls::Calls;
+use calls::{Calls, InFlight};
 use cursors::Cursors;
 use running::Running;
 use status::Trouble;
@@ -369,11 +369,14 @@ fn within<T>(
 
 /// `work` within the time that its call may take, if that says so.
 fn within_the_call<T>(
+    call: &InFlight,
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T, QueryError>>,
 ) -> impl Future<Output = Result<T, QueryError>> {
     match timeout {
-        Some(timeout) => within(Clock::Call, timeout, work).left_future(),
+        Some(after) => tokio::time::timeout(after, work)
+            .map(move |done| done.unwrap_or_else(|_| Err(call.out_of_time(after))))
+            .left_future(),
         None => work.right_future(),
     }
 }

@@ -114,7 +114,7 @@ impl Session {
 
     fn no_database(&self, why: &str) -> Answer {
         let names: Vec<&str> = self.databases.iter().map(|database| &*database.name).collect();
-        Answer::error(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
+        Answer::misfit(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
     }
 }
 

@@ -27,15 +27,13 @@ use super::holding::Holding;
 use crate::actors::reception::{Admit, Rules};
 use crate::log::{debug, warn};
 use crate::mcp::sessions::Sessions;
+use crate::postgres::error::BUSY_RETRY;
 
 /// The header that names a session of the revisions that have them.
 const SESSION_ID: &str = "mcp-session-id";
 
 /// The header that names the method of a request, from revision 2026-07-28 on.
 const METHOD: &str = "mcp-method";
-
-/// How long a busy client is told to wait, in seconds.
-const BUSY_RETRY_S: u64 = 1;
 
 /// Names of this machine that are always right in Host.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -337,7 +335,7 @@ impl IntoResponse for Refusal {
                 headers.insert(RETRY_AFTER, (after.as_secs_f64().ceil() as u64).max(1).into());
             }
             Self::Busy { .. } | Self::TooManySessions { .. } => {
-                headers.insert(RETRY_AFTER, BUSY_RETRY_S.into());
+                headers.insert(RETRY_AFTER, BUSY_RETRY.as_secs().into());
             }
             _ => {}
         }

@@ -43,10 +43,7 @@ impl Calls {
                     let why = format!("there is no tool {name:?}; there are {}", names.join(", "));
                     Err(ErrorData::invalid_params(why, None))
                 }
-                Ok(Err(CallError::Busy { in_flight_max })) => Ok(Answer::error(format!(
-                    "Busy: {in_flight_max} calls of this session are in flight already (MCP_MAX_IN_FLIGHT). \
-                     Try again when one of them is answered."
-                ))),
+                Ok(Err(CallError::Busy { in_flight_max })) => Ok(Answer::busy(in_flight_max)),
                 Err(_) => Err(ending()),
             }
         }

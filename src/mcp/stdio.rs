@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage,
-    ProgressNotification, ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorData, JsonRpcMessage, ProgressNotification,
+    ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
-use serde_json::Value;
 use slog::Logger;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -30,10 +29,12 @@ mod lines;
 mod outgoing;
 mod tool_call;
 mod traffic;
+mod unread;
 
 use lines::{Line, Lines};
 use tool_call::{Params, ToolCall};
 use traffic::id_text;
+use unread::fault;
 
 pub use traffic::Traffic;
 
@@ -181,11 +182,12 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Stdio<R> {
                         return Some(message);
                     }
                 }
-                Ok(Some(Line::TooLong)) => {
+                Ok(Some(Line::TooLong { head, tail })) => {
                     let bytes_max = self.lines.bytes_max;
                     warn!(self.log, "line refused: too long"; "bytes_max" => bytes_max);
                     let why = format!("a line is at most {bytes_max} bytes (MCP_MAX_LINE_BYTES)");
-                    self.traffic.refuse("null", &ErrorData::invalid_request(why, None));
+                    let id = unread::id_of_parts(&head, &tail).unwrap_or_else(|| "null".to_owned());
+                    self.traffic.refuse(&id, &ErrorData::invalid_request(why, None));
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -202,47 +204,6 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Stdio<R> {
         self.traffic.written().await;
         Ok(())
     }
-}
-
-/// What is wrong with a line that is no message: the id to answer to, as JSON, and the answer; no answer to what looks
-/// like a notification or a response.
-fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
-    let null = "null".to_owned();
-    let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        return (null, Some(ErrorData::new(ErrorCode::PARSE_ERROR, format!("the line is not JSON: {error}"), None)));
-    };
-    let refuse = |why: &str| Some(ErrorData::new(ErrorCode::INVALID_REQUEST, why.to_owned(), None));
-    let Value::Object(message) = value else {
-        let why = match value {
-            Value::Array(_) => {
-                "batches are not part of the protocol since revision 2025-06-18: send one message a line"
-            }
-            _ => "a message is a JSON object",
-        };
-        return (null, refuse(why));
-    };
-    let id = match message.get("id") {
-        Some(id @ Value::String(_)) => id.to_string(),
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-        Some(_) => return (null, refuse("`id` must be a string or an integer")),
-        None if message.contains_key("method") && message.get("jsonrpc").is_some_and(|version| version == "2.0") => {
-            return (null, None);
-        }
-        None => null,
-    };
-    let why = if message.get("jsonrpc").is_none_or(|version| version != "2.0") {
-        "`jsonrpc` must be \"2.0\""
-    } else if !message.contains_key("method") && (message.contains_key("result") || message.contains_key("error")) {
-        return (id, None);
-    } else if !message.get("method").is_some_and(Value::is_string) {
-        "`method` must be a string"
-    } else if message.get("params").is_some_and(|params| !params.is_object()) {
-        // JSON-RPC knows parameters by position; MCP does not.
-        return (id, Some(ErrorData::invalid_params("`params` must be an object", None)));
-    } else {
-        "the message is no JSON-RPC request that this server can read"
-    };
-    (id, refuse(why))
 }
 
 #[cfg(test)]

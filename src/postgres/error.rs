@@ -38,11 +38,16 @@ pub enum QueryError {
         after: Duration,
     },
     /// An operator of this server wanted it to end.
-    Cancelled,
+    Cancelled {
+        /// What was being done.
+        phase: Phase,
+    },
     /// PostgreSQL could not be reached, or the connection was lost under the statement.
     Unavailable {
         /// What was being done and why it failed, without host and user.
         why: String,
+        /// What was being done.
+        phase: Phase,
         /// Where it was tried, for the log.
         target: String,
         /// Whether the statement may have been done all the same (the connection was lost during COMMIT).
@@ -60,8 +65,15 @@ pub enum Clock {
     /// Running the statement.
     Command,
     /// The whole call, by its own wish.
-    Call,
+    Call {
+        /// What was being done when it ran out.
+        during: Phase,
+    },
 }
+
+/// After how long whoever was turned away may try again. Stated and not foreseen: most calls take far less, and to ask
+/// once a second does no harm.
+pub const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 impl Clock {
     /// What moves this clock.
@@ -70,7 +82,17 @@ impl Clock {
             Self::PoolWait => "POSTGRES_POOL_WAIT_TIMEOUT",
             Self::Connect => "POSTGRES_CONNECT_TIMEOUT",
             Self::Command => "POSTGRES_COMMAND_TIMEOUT",
-            Self::Call => "timeout_ms",
+            Self::Call { .. } => "timeout_ms",
+        }
+    }
+
+    /// What was being done when it ran out.
+    pub fn phase(self) -> Phase {
+        match self {
+            Self::PoolWait => Phase::Wait,
+            Self::Connect => Phase::Connect,
+            Self::Command => Phase::Execute,
+            Self::Call { during } => during,
         }
     }
 }
@@ -90,6 +112,8 @@ pub struct Rejection {
     pub hint: Option<String>,
     /// Where in the statement.
     pub position: Option<Position>,
+    /// Where in a statement that a function has run, or that was made from a text; `position` is none then.
+    pub internal_position: Option<Position>,
     /// Where in functions or values ("unnamed portal parameter $1 = …").
     pub context: Option<String>,
     /// The schema that the error is about, where PostgreSQL names one.
@@ -107,6 +131,8 @@ pub struct Rejection {
 /// The steps of a call, as an error tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Looking, ourselves, at what is asked; nothing of it has run.
+    Check,
     /// Waiting for a connection of the pool.
     Wait,
     /// Opening a connection.
@@ -129,6 +155,7 @@ impl Phase {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Check => "check",
             Self::Wait => "wait",
             Self::Connect => "connect",
             Self::Begin => "begin",
@@ -145,7 +172,7 @@ impl Phase {
         match self {
             Self::Wait | Self::Connect => "connect to PostgreSQL",
             Self::Begin => "begin a transaction",
-            Self::Parse | Self::Execute | Self::Fetch | Self::Encode => "run the statement",
+            Self::Check | Self::Parse | Self::Execute | Self::Fetch | Self::Encode => "run the statement",
             Self::End => "end the transaction",
         }
     }
@@ -191,10 +218,10 @@ impl Position {
 impl Rejection {
     /// PostgreSQL's error about `sql`.
     pub fn new(error: &DbError, sql: &str, phase: Phase) -> Self {
-        let position = match error.position() {
-            Some(ErrorPosition::Original(character)) => Position::of(sql, *character as usize),
-            // A place inside a function's body is none in the statement; its text is in the context.
-            Some(ErrorPosition::Internal { .. }) | None => None,
+        let (position, internal_position) = match error.position() {
+            Some(ErrorPosition::Original(character)) => (Position::of(sql, *character as usize), None),
+            Some(ErrorPosition::Internal { position, query }) => (None, Position::of(query, *position as usize)),
+            None => (None, None),
         };
         Self {
             sqlstate: error.code().code().to_owned(),
@@ -204,6 +231,7 @@ impl Rejection {
             detail: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
             position,
+            internal_position,
             context: error.where_().map(str::to_owned),
             schema: error.schema().map(str::to_owned),
             table: error.table().map(str::to_owned),
@@ -244,6 +272,7 @@ impl QueryError {
             Some(db) => Self::Rejected(Box::new(Rejection::new(db, sql, phase))),
             None => Self::Unavailable {
                 why: format!("could not {}: {}", phase.doing(), causes(error)),
+                phase,
                 target: target.to_owned(),
                 outcome_unknown: false,
             },
@@ -253,11 +282,16 @@ impl QueryError {
     /// The same error, of a step that may have been done all the same when its connection ended under it.
     pub fn unsure(self, target: &str) -> Self {
         match self {
-            Self::Unavailable { why, target, .. } => Self::Unavailable { why, target, outcome_unknown: true },
-            // The backend's last words: it was ended while it committed.
-            Self::Rejected(rejection) if matches!(&*rejection.severity, "FATAL" | "PANIC") => {
-                Self::Unavailable { why: rejection.to_string(), target: target.to_owned(), outcome_unknown: true }
+            Self::Unavailable { why, phase, target, .. } => {
+                Self::Unavailable { why, phase, target, outcome_unknown: true }
             }
+            // The backend's last words: it was ended while it committed.
+            Self::Rejected(rejection) if matches!(&*rejection.severity, "FATAL" | "PANIC") => Self::Unavailable {
+                why: rejection.to_string(),
+                phase: rejection.phase,
+                target: target.to_owned(),
+                outcome_unknown: true,
+            },
             other => other,
         }
     }
@@ -292,14 +326,26 @@ impl QueryError {
     /// Whether the same call may succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled => false,
+            Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } => false,
             Self::Busy { .. } => true,
-            Self::TimedOut { clock, .. } => matches!(clock, Clock::PoolWait | Clock::Connect),
+            Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
             // Connection exceptions, resources, serialization and deadlock, "cannot connect now".
             Self::Rejected(rejection) => {
                 ["08", "53", "40", "57P0"].iter().any(|class| rejection.sqlstate.starts_with(class))
             }
+        }
+    }
+
+    /// What was being done.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Refused { .. } => Phase::Check,
+            Self::Undecodable { .. } => Phase::Encode,
+            Self::Rejected(rejection) => rejection.phase,
+            Self::Busy { .. } => Phase::Wait,
+            Self::TimedOut { clock, .. } => clock.phase(),
+            Self::Cancelled { phase } | Self::Unavailable { phase, .. } => *phase,
         }
     }
 
@@ -310,16 +356,21 @@ impl QueryError {
             Self::Rejected(rejection) => rejection.to_string(),
             Self::Busy { waiting_max } => format!(
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \
-                 Try again in a moment with fewer calls at once."
+                 Try again in {BUSY_RETRY:?}, with fewer calls at once."
             ),
-            Self::Cancelled => "The call was cancelled by an operator of this server, in PostgreSQL too. \
-                                Do not repeat it as it was: narrow it, or ask the operator."
+            Self::Cancelled { phase: Phase::Wait | Phase::Connect } => {
+                "The call was cancelled by an operator of this server before it had a connection. \
+                 Do not repeat it as it was: ask the operator."
+                    .to_owned()
+            }
+            Self::Cancelled { .. } => "The call was cancelled by an operator of this server, in PostgreSQL too. \
+                                       Do not repeat it as it was: narrow it, or ask the operator."
                 .to_owned(),
             Self::TimedOut { clock, after } => {
                 let setting = clock.setting();
                 match clock {
                     Clock::PoolWait => format!(
-                        "No connection of the pool became free within {after:?} ({setting}). Try again in a moment \
+                        "No connection of the pool became free within {after:?} ({setting}). Try again in {BUSY_RETRY:?} \
                          with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE."
                     ),
                     Clock::Connect => format!(
@@ -330,7 +381,15 @@ impl QueryError {
                         "The statement did not finish within {after:?} ({setting}) and was cancelled in PostgreSQL. \
                          Narrow it (WHERE, LIMIT, an index)."
                     ),
-                    Clock::Call => format!(
+                    Clock::Call { during: Phase::Wait } => format!(
+                        "The call's {after:?} ({setting}) ran out while it waited for a connection, and it changed nothing. \
+                         Try again in {BUSY_RETRY:?} with fewer calls at once, or give it more time."
+                    ),
+                    Clock::Call { during: Phase::Connect } => format!(
+                        "The call's {after:?} ({setting}) ran out before the database had accepted a connection, and it \
+                         changed nothing. Give it more time, or try again later."
+                    ),
+                    Clock::Call { .. } => format!(
                         "The call did not finish within {after:?} (its {setting}) and was cancelled, in PostgreSQL too. \
                          Give it more time, or narrow it (WHERE, LIMIT, an index)."
                     ),
@@ -352,10 +411,12 @@ impl QueryError {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.severity, self.sqlstate, self.message)?;
-        if let Some(position) = &self.position {
-            let label = format!("LINE {}: ", position.line);
-            let indent = label.chars().count() + position.caret;
-            write!(f, "\n{label}{}\n{:indent$}^", position.text, "")?;
+        for (position, label) in [(&self.position, "LINE"), (&self.internal_position, "QUERY: LINE")] {
+            if let Some(position) = position {
+                let label = format!("{label} {}: ", position.line);
+                let indent = label.chars().count() + position.caret;
+                write!(f, "\n{label}{}\n{:indent$}^", position.text, "")?;
+            }
         }
         for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint), ("CONTEXT", &self.context)] {
             if let Some(text) = text {

@@ -1,10 +1,11 @@
 //! What may have been meant by a name that is not there: a table of that name in a schema that is not searched, or one
-//! that is written nearly so; a column that is written nearly so, or else the columns that there are. (What is nearest
-//! among columns PostgreSQL tells itself, where it is very near.)
+//! that is written nearly so, or else those that there are; and of columns likewise. (What is nearest among columns
+//! PostgreSQL tells itself, where it is very near.)
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
+use super::error::Rejection;
 use super::sql;
 
 /// Names that are looked at. A database that has more is not searched to its end.
@@ -31,9 +32,12 @@ const COLUMNS: &str = "SELECT c.oid, c.relname::pg_catalog.text, a.attname::pg_c
 /// Columns of a relation that are told where none is near.
 const COLUMNS_TOLD_MAX: usize = 20;
 
-/// A hint for a statement that was refused because the column at `character` (from 1) of `sql` does not exist.
-pub(super) async fn column_hint(client: &Client, sql: &str, character: usize) -> Result<Option<String>, Error> {
-    let Some(wanted) = sql::name_at(sql, character) else { return Ok(None) };
+/// Tables that are told where none is near.
+const TABLES_TOLD_MAX: usize = 10;
+
+/// A hint for `sql`, which was refused because a column does not exist.
+pub(super) async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
+    let Some(Wanted { name: wanted, .. }) = Wanted::of(sql, rejection) else { return Ok(None) };
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&sql::names(sql), Type::NAME_ARRAY), (&NAMES_MAX, Type::INT8)];
     let rows = client.query_typed(COLUMNS, &parameters).await?;
     let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
@@ -58,25 +62,68 @@ pub(super) async fn column_hint(client: &Client, sql: &str, character: usize) ->
     Ok(nearest(near).or_else(|| Some(there_are()).filter(|told| !told.is_empty())))
 }
 
-/// A hint for a statement that was refused because the table at `character` (from 1) of `sql` does not exist.
-pub(super) async fn table_hint(client: &Client, sql: &str, character: usize) -> Result<Option<String>, Error> {
-    let Some(wanted) = sql::name_at(sql, character) else { return Ok(None) };
+/// A hint for `sql`, which was refused because a table does not exist.
+pub(super) async fn table_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
+    let Some(wanted) = Wanted::of(sql, rejection) else { return Ok(None) };
     let rows = client.query_typed(RELATIONS, &[(&NAMES_MAX, Type::INT8)]).await?;
-    let mut near = Vec::new();
+    let (mut near, mut first) = (Vec::new(), Vec::new());
     for row in &rows {
         let (schema, name, visible): (String, String, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        if let Some(wrong_letters) = distance(&wanted, &name) {
+        let wrong_letters = distance(&wanted.name, &name);
+        if wrong_letters.is_some() || first.len() < TABLES_TOLD_MAX {
             let shown = if visible { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) };
-            near.push((wrong_letters, shown));
+            near.extend(wrong_letters.map(|wrong_letters| (wrong_letters, shown.clone())));
+            first.push(shown);
         }
     }
-    Ok(nearest(near))
+    first.truncate(TABLES_TOLD_MAX);
+    let there_are = || {
+        let more = if rows.len() > first.len() { ", …" } else { "" };
+        match first.is_empty() {
+            true => "There are no tables and views but PostgreSQL's own.".to_owned(),
+            false => format!("The tables and views are {}{more}.", first.join(", ")),
+        }
+    };
+    Ok(nearest(near).or_else(|| (!wanted.is_reference).then(there_are)))
 }
 
-/// How many letters of `wanted` are wrong, if it may be `name`.
+/// A name that is not there.
+struct Wanted {
+    name: String,
+    /// It is what a column was looked for in, and no table that the statement reads.
+    is_reference: bool,
+}
+
+impl Wanted {
+    /// The name at the error's place in the statement; or, where it has none (CREATE INDEX, ALTER and DROP), the first
+    /// that its message has in quotes.
+    fn of(sql: &str, rejection: &Rejection) -> Option<Self> {
+        let at = rejection.position.as_ref().and_then(|position| sql::name_at(sql, position.character));
+        let told = rejection.message.split('"').nth(1);
+        match (at, told) {
+            // Of `o.id` the message has the `o`; that of a column without a table names the column alone.
+            (Some(at), Some(told)) if !told.ends_with(&at) => Some(Self { name: told.to_owned(), is_reference: true }),
+            (Some(name), _) => Some(Self { name, is_reference: false }),
+            (None, told) => Some(Self { name: told?.rsplit('.').next()?.to_owned(), is_reference: false }),
+        }
+    }
+}
+
+/// The shortest beginning of a name that may stand for it, in letters.
+const BEGINNING_MIN: usize = 3;
+
+/// How far off a beginning is, whatever it leaves out, in wrong letters.
+const BEGINNING_DISTANCE: usize = 2;
+
+/// How many letters of `wanted` are wrong, if it may be `name`: at most half of them are, or one begins with the other.
 fn distance(wanted: &str, name: &str) -> Option<usize> {
-    let wrong_letters = strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
-    (wrong_letters * 3 <= wanted.chars().count()).then_some(wrong_letters)
+    let (wanted, name) = (wanted.to_lowercase(), name.to_lowercase());
+    let wrong_letters = strsim::damerau_levenshtein(&wanted, &name);
+    let begins = |whole: &str, part: &str| whole.starts_with(part) && part.chars().count() >= BEGINNING_MIN;
+    if begins(&name, &wanted) || begins(&wanted, &name) {
+        return Some(wrong_letters.min(BEGINNING_DISTANCE));
+    }
+    (wrong_letters * 2 <= wanted.chars().count()).then_some(wrong_letters)
 }
 
 fn nearest(mut near: Vec<(usize, String)>) -> Option<String> {

@@ -175,10 +175,25 @@ impl Generation {
         waiting_max: usize,
         how: Waiting,
     ) -> Result<Lease, QueryError> {
+        self.lease_telling(client, waiting_max, how, || {}).await
+    }
+
+    /// The same. `connecting` is called when the wait is over; a connection may have to be opened then.
+    ///
+    /// # Errors
+    /// As of [`Self::lease`].
+    pub async fn lease_telling(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        waiting_max: usize,
+        how: Waiting,
+        connecting: impl FnOnce(),
+    ) -> Result<Lease, QueryError> {
         let turn = match self.turns.take_free() {
             Some(turn) => turn,
             None => self.turn(client, waiting_max, how).await?,
         };
+        connecting();
         // Of calls that share it, one asks the pool and the others wait for that.
         match turn.place.connection.get_or_try_init(|| self.pool.get()).await {
             Ok(connection) => {
@@ -282,6 +297,7 @@ impl Generation {
             PoolError::Backend(error) => QueryError::of(error, "", Phase::Connect, &self.target()),
             other => QueryError::Unavailable {
                 why: format!("could not connect to PostgreSQL: {}", causes(other)),
+                phase: Phase::Connect,
                 target: self.target.to_string(),
                 outcome_unknown: false,
             },

@@ -426,14 +426,15 @@ impl Run<'_> {
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         if (is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code())
             && rejection.hint.is_none()
-            && let Some(position) = &rejection.position
+            // In a function it is another statement that names it.
+            && (rejection.position.is_some() || rejection.context.is_none())
             && self.rollback().await.is_ok()
         {
             // A hint that cannot be had is no second error.
             let client = self.connection.client();
             let hint = match is_column {
-                true => nearest::column_hint(client, sql, position.character).await,
-                false => nearest::table_hint(client, sql, position.character).await,
+                true => nearest::column_hint(client, sql, &rejection).await,
+                false => nearest::table_hint(client, sql, &rejection).await,
             };
             rejection.hint = hint.ok().flatten();
         }

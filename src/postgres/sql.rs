@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+mod unfit;
+
+pub use unfit::{Transaction, unfit};
+
 /// What kind of statement a text begins, by its first keyword in upper case (`SELECT`, `WITH`, `CREATE` …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Operation(&'static str);
@@ -43,27 +47,6 @@ impl Operation {
     /// Whether the number in PostgreSQL's command tag counts rows that were changed.
     pub fn changes_rows(self) -> bool {
         matches!(self.0, "INSERT" | "UPDATE" | "DELETE" | "MERGE")
-    }
-
-    /// Why this statement cannot be sent through a tool, if it cannot: it would act on a connection that the next
-    /// call shares, or wait for data that nobody sends.
-    pub fn unfit(self) -> Option<&'static str> {
-        match self.0 {
-            "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => Some(
-                "every call is a transaction of its own; to run several statements in one transaction, \
-                 all or nothing, give them to batch_query_execute without BEGIN and COMMIT",
-            ),
-            "PREPARE" | "EXECUTE" | "DEALLOCATE" => Some(
-                "a prepared statement would stay behind on a shared connection; \
-                 run the statement itself and give its values in `parameters`",
-            ),
-            "COPY" => Some(
-                "COPY streams data that a tool call can neither send nor receive; \
-                 read with SELECT, write with INSERT",
-            ),
-            "LISTEN" | "UNLISTEN" => Some("a call ends before a notification could arrive"),
-            _ => None,
-        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Map<String,
     T::deserialize(&given).map_err(|error| {
         // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
         let why = in_object(&(tool.input)(), &given, "").unwrap_or_else(|| error.to_string());
-        Answer::error(format!("The arguments of {} do not fit: {why}.", tool.name))
+        Answer::misfit(format!("The arguments of {} do not fit: {why}.", tool.name))
     })
 }
 

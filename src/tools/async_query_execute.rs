@@ -7,6 +7,7 @@ use super::arguments::{Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Rows, Tool};
 use crate::actors::executor::{Answered, Query};
 use crate::postgres::run::{Outcome, Reading, Statement};
+use crate::postgres::sql::Transaction;
 
 pub(super) const TOOL: Tool = Tool {
     name: "async_query_execute",
@@ -80,7 +81,9 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
     ]) {
         return answer;
     }
-    if let Some(error) = super::unfit(&arguments.query) {
+    // In read-only mode a batch takes no more than a query: the guard says what is accepted.
+    let transaction = if reach.is_read_only() { Transaction::Shared } else { Transaction::Own };
+    if let Some(error) = super::unfit(&arguments.query, transaction) {
         return Answer::failure(error.for_model(), &error);
     }
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);

@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Parameters, Whole, arguments};
-use super::{Answer, Defaults, Reach, Tool};
+use super::{Answer, Defaults, FormatArgument, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
-use crate::postgres::page::Format;
 use crate::postgres::run::{Outcome, Reading, Statement};
+use crate::postgres::sql::Transaction;
 
 /// The most statements that a batch may have.
 const STATEMENTS_MAX: usize = 100;
@@ -28,7 +28,11 @@ pub(super) const TOOL: Tool = Tool {
 #[serde(deny_unknown_fields)]
 struct Arguments {
     queries: Vec<Item>,
+    max_rows: Option<Whole>,
+    max_bytes: Option<Whole>,
     timeout_ms: Option<Whole>,
+    #[serde(default)]
+    format: FormatArgument,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,32 +44,32 @@ struct Item {
 }
 
 fn input() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "queries": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": STATEMENTS_MAX,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "query": {"type": "string", "description": "One SQL statement."},
-                        "parameters": super::parameters_schema(),
-                    },
-                    "required": ["query"],
-                    "additionalProperties": false,
-                },
+    let queries = json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": STATEMENTS_MAX,
+        "items": {
+            "type": "object",
+            "properties": {
+                "query": {"type": "string", "description": "One SQL statement."},
+                "parameters": super::parameters_schema(),
             },
-            "timeout_ms": super::timeout_schema(),
+            "required": ["query"],
+            "additionalProperties": false,
         },
-        "required": ["queries"],
-        "additionalProperties": false,
-    })
+    });
+    let mut properties = Map::from_iter([("queries".to_owned(), queries)]);
+    properties.extend(super::told_elsewhere(super::limits_properties()));
+    for limit in ["max_rows", "max_bytes"] {
+        properties[limit]["description"] = json!("For all answers together.");
+    }
+    properties
+        .insert("format".to_owned(), json!({"type": "string", "enum": FormatArgument::NAMES, "default": "table"}));
+    json!({"type": "object", "properties": properties, "required": ["queries"], "additionalProperties": false})
 }
 
 fn output() -> Value {
-    let properties = super::page_properties();
+    let properties = super::told_elsewhere(super::page_properties());
     json!({
         "type": "object",
         "properties": {
@@ -82,29 +86,33 @@ fn output() -> Value {
 }
 
 async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
-    let Arguments { queries, timeout_ms } = match arguments(&TOOL, given) {
+    let Arguments { queries, max_rows, max_bytes, timeout_ms, format } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::zero(&[("timeout_ms", timeout_ms)]) {
+    if let Some(answer) = super::zero(&[("max_rows", max_rows), ("max_bytes", max_bytes), ("timeout_ms", timeout_ms)]) {
         return answer;
     }
     if queries.is_empty() {
-        return Answer::error("`queries` is empty: give at least one statement.");
+        return Answer::misfit("`queries` is empty: give at least one statement.");
     }
     if queries.len() > STATEMENTS_MAX {
-        return Answer::error(format!(
+        return Answer::misfit(format!(
             "`queries` has {} statements; a batch takes at most {STATEMENTS_MAX}.",
             queries.len()
         ));
     }
-    let wrong = queries.iter().enumerate().find_map(|(at, item)| Some((at + 1, super::unfit(&item.query)?)));
+    let wrong = queries
+        .iter()
+        .enumerate()
+        .find_map(|(at, item)| Some((at + 1, super::unfit(&item.query, Transaction::Shared)?)));
     if let Some((number, error)) = wrong {
-        return Answer::failure(format!("Statement {number}: {} Nothing was run.", error.for_model()), &error);
+        let text = format!("Statement {number}: {} Nothing was run.", error.for_model());
+        return Answer::failure(text, &error).of_statement(number);
     }
     let statements =
         queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
-    let reading = Reading { limits: defaults.limits, format: Format::Table, cell_offset: 0 };
+    let reading = Reading { limits: defaults.limits(max_rows, max_bytes), format: format.into(), cell_offset: 0 };
     let batch = Batch {
         tool: TOOL.name,
         caller: reach.caller.clone(),
@@ -120,9 +128,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> An
                 "Statement {number} failed, and the whole batch was rolled back: nothing was changed.\n{}",
                 error.for_model()
             );
-            let mut answer = Answer::failure(text, &error);
-            answer.failure.iter_mut().for_each(|facts| facts["statement"] = number.into());
-            answer
+            Answer::failure(text, &error).of_statement(number)
         }
         Ok(Err(BatchError { statement: None, error })) => Answer::failure(error.for_model(), &error),
         Err(error) => super::gone(&error),
@@ -137,7 +143,7 @@ fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
         text.push_str(&format!("\n{}: {}\n", at + 1, super::headline(&outcome)));
         let Outcome { page, rows_affected } = outcome;
         if !page.columns.is_empty() {
-            text.push_str(&page.text);
+            text.push_str(&page.whole_text());
         }
         text.push_str(&super::cut_cells_note(&page, super::READ_ON_ELSEWHERE));
         if let Some(cut) = page.cut {

@@ -3,49 +3,33 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::postgres::error::{Clock, Phase, QueryError};
+use super::Answer;
+use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
 
-/// `kind` (`rejected`, `refused`, `undecodable`, `busy`, `cancelled`, `timed_out`, `unavailable`; or `ending` alone, with
-/// no error of the database: the server is ending), `phase` (`wait`, `connect`, `begin`, `parse`,
-/// `execute`, `fetch`, `encode`, `end`), `retryable` (whether the same call may succeed later), and of a rejection the fields of
-/// PostgreSQL's error that it has. What is unknown is absent.
+/// What of an error the README's table of failures lists. What is unknown is absent.
 pub(super) fn facts(error: &QueryError) -> Value {
     let mut facts = Map::new();
+    facts.insert("kind".to_owned(), json!(kind(error)));
+    facts.insert("phase".to_owned(), json!(error.phase().as_str()));
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
             facts.insert(name.to_owned(), value);
         }
     };
     match error {
-        QueryError::Refused { .. } => put("kind", json!("refused")),
-        QueryError::Undecodable { .. } => {
-            put("kind", json!("undecodable"));
-            put("phase", json!(Phase::Encode.as_str()));
+        QueryError::Refused { .. } | QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
+        QueryError::Busy { waiting_max } => {
+            busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }
-        QueryError::Busy { .. } => {
-            put("kind", json!("busy"));
-            put("phase", json!(Phase::Wait.as_str()));
-        }
-        QueryError::Cancelled => put("kind", json!("cancelled")),
         QueryError::TimedOut { clock, after } => {
-            put("kind", json!("timed_out"));
-            let phase = match clock {
-                Clock::PoolWait => Some(Phase::Wait),
-                Clock::Connect => Some(Phase::Connect),
-                Clock::Command => Some(Phase::Execute),
-                Clock::Call => None,
-            };
-            put("phase", json!(phase.map(Phase::as_str)));
             put("clock", json!(clock.setting()));
             put("after_ms", json!(after.as_millis() as u64));
+            if clock.phase() == Phase::Wait {
+                put(RETRY_AFTER, retry_after());
+            }
         }
-        QueryError::Unavailable { outcome_unknown, .. } => {
-            put("kind", json!("unavailable"));
-            put("outcome_unknown", json!(outcome_unknown));
-        }
+        QueryError::Unavailable { outcome_unknown, .. } => put("outcome_unknown", json!(outcome_unknown)),
         QueryError::Rejected(rejection) => {
-            put("kind", json!("rejected"));
-            put("phase", json!(rejection.phase.as_str()));
             put("sqlstate", json!(rejection.sqlstate));
             put("severity", json!(rejection.severity));
             put("message", json!(rejection.message));
@@ -60,12 +44,69 @@ pub(super) fn facts(error: &QueryError) -> Value {
             ] {
                 put(name, json!(value));
             }
-            if let Some(position) = &rejection.position {
-                let place = json!({"character": position.character, "line": position.line, "column": position.column});
-                put("position", place);
-            }
+            put("position", json!(rejection.position.as_ref().map(place)));
+            put("internal_position", json!(rejection.internal_position.as_ref().map(place)));
         }
     }
     put("retryable", json!(error.is_retryable()));
     Value::Object(facts)
+}
+
+fn kind(error: &QueryError) -> &'static str {
+    match error {
+        QueryError::Refused { .. } => "refused",
+        QueryError::Undecodable { .. } => "undecodable",
+        QueryError::Rejected(_) => "rejected",
+        QueryError::Busy { .. } => "busy",
+        QueryError::TimedOut { .. } => "timed_out",
+        QueryError::Cancelled { .. } => "cancelled",
+        QueryError::Unavailable { .. } => "unavailable",
+    }
+}
+
+const RETRY_AFTER: &str = "retry_after_ms";
+
+fn retry_after() -> Value {
+    json!(BUSY_RETRY.as_millis() as u64)
+}
+
+/// Of a limit that has bitten: its setting, what that is, and when to try again.
+fn busy(limit: &str, value: usize) -> [(&'static str, Value); 3] {
+    [("limit", json!(limit)), ("limit_value", json!(value)), (RETRY_AFTER, retry_after())]
+}
+
+/// `text` is the line of the statement, or a part of it, and `caret` is where in it the place is, in characters from 0.
+fn place(position: &Position) -> Value {
+    let Position { character, line, column, text, caret } = position;
+    json!({"character": character, "line": line, "column": column, "text": text, "caret": caret})
+}
+
+/// The kind of a failure that is in the arguments alone.
+pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
+
+impl Answer {
+    /// The answer to arguments that do not fit.
+    pub(crate) fn misfit(text: impl Into<String>) -> Self {
+        let facts = json!({"kind": INVALID_ARGUMENTS, "phase": Phase::Check.as_str(), "retryable": false});
+        Self { failure: Some(Box::new(facts)), ..Self::error(text) }
+    }
+
+    /// The failure is of that statement of a batch, from 1.
+    pub(super) fn of_statement(mut self, number: usize) -> Self {
+        self.failure.iter_mut().for_each(|facts| facts["statement"] = number.into());
+        self
+    }
+
+    /// The answer of a session that has as many calls in flight as it may.
+    pub fn busy(in_flight_max: usize) -> Self {
+        let limit = "MCP_MAX_IN_FLIGHT";
+        let text = format!(
+            "Busy: {in_flight_max} calls of this session are in flight already ({limit}). \
+             Try again in {BUSY_RETRY:?}, or when one of them is answered."
+        );
+        let mut facts = json!({"kind": "busy", "phase": Phase::Wait.as_str()});
+        busy(limit, in_flight_max).into_iter().for_each(|(name, value)| facts[name] = value);
+        facts["retryable"] = json!(true);
+        Self { failure: Some(Box::new(facts)), ..Self::error(text) }
+    }
 }

@@ -32,9 +32,7 @@ struct Arguments {
 fn input() -> Value {
     let mut properties = Map::new();
     properties.insert("cursor".to_owned(), json!({"type": "string"}));
-    properties.extend(super::limits_properties());
-    // What they mean is told once, by async_query_execute: a list of tools is read in every session.
-    properties.values_mut().filter_map(Value::as_object_mut).for_each(|schema| drop(schema.remove("description")));
+    properties.extend(super::told_elsewhere(super::limits_properties()));
     let formats = json!({"type": "string", "enum": FormatArgument::NAMES, "description": "By default as before."});
     properties.insert("format".to_owned(), formats);
     json!({"type": "object", "properties": properties, "required": ["cursor"], "additionalProperties": false})

@@ -83,11 +83,11 @@ async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
     let threshold = match arguments.threshold_ms.map(|ms| Duration::try_from_secs_f64(ms / 1000.0)) {
         None => None,
         Some(Ok(threshold)) => Some(threshold),
-        Some(Err(_)) => return Answer::error("`threshold_ms` must be a number of milliseconds, 0 or more."),
+        Some(Err(_)) => return Answer::misfit("`threshold_ms` must be a number of milliseconds, 0 or more."),
     };
     let limit = arguments.limit.map_or(LIMIT.0, |Whole(limit)| limit);
     if !(1..=LIMIT.1).contains(&limit) {
-        return Answer::error(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
+        return Answer::misfit(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
     }
     match reach.metrics.slow_queries.send(SlowQueries { threshold, limit, databases: reach.names() }).await {
         Ok(list) => answer(&list),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mcp_server_postgres::postgres::error::Clock;
+use mcp_server_postgres::postgres::error::{Clock, Phase};
 
 use super::*;
 
@@ -41,6 +41,19 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
     world.executor = start(&settings).0;
     let text = world.refusal("select 1").await;
     assert!(text.contains("200ms (POSTGRES_CONNECT_TIMEOUT)"), "{text}");
+    // The call's own clock says as much.
+    let statement = statement("select 1", json!([]));
+    let after = Duration::from_millis(50);
+    let query = Query {
+        tool: "a test",
+        caller: Caller::stdio(),
+        statement,
+        reading: world.reading,
+        timeout: Some(after),
+        progress: Progress::default(),
+    };
+    let error = world.executor.send(query).await.unwrap().unwrap_err();
+    assert_eq!(error, QueryError::TimedOut { clock: Clock::Call { during: Phase::Connect }, after });
 }
 
 #[actix_rt::test]

@@ -2,6 +2,7 @@
 
 use mcp_server_postgres::actors::executor::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
 use mcp_server_postgres::actors::metrics::Verdict;
+use mcp_server_postgres::postgres::error::Phase;
 
 use super::*;
 
@@ -74,10 +75,12 @@ async fn a_cancelled_call_tells_its_client_who_wanted_that_and_stops_in_postgres
     until("it waits", async || world.status().await.waiting == 1).await;
     let [alice, bob] = [0, 1].map(async |at: usize| world.calls().await[at].id);
     let (alice, bob) = (alice.await, bob.await);
-    for (id, call, sql) in [(bob, waiting, "select 2"), (alice, running, "select pg_sleep(60)")] {
+    for (id, call, sql, phase) in
+        [(bob, waiting, "select 2", Phase::Wait), (alice, running, "select pg_sleep(60)", Phase::Execute)]
+    {
         assert!(world.cancel(id).await);
         let error = call.await.unwrap().unwrap().unwrap_err();
-        assert_eq!(error, QueryError::Cancelled);
+        assert_eq!(error, QueryError::Cancelled { phase });
         assert!(error.for_model().contains("cancelled by an operator") && !error.is_retryable());
         let event = world.finished.next().await.message;
         assert_eq!((&*event.sql, event.verdict), (sql, Verdict::Cancelled));
@@ -100,7 +103,7 @@ async fn a_batch_is_one_call_at_its_current_statement_and_cancelled_whole() {
     assert!(world.cancel(calls[0].id).await);
     assert_eq!(
         batch.await.unwrap().unwrap().unwrap_err(),
-        BatchError { statement: None, error: QueryError::Cancelled }
+        BatchError { statement: None, error: QueryError::Cancelled { phase: Phase::Execute } }
     );
     world.until_backends("active", 0).await;
     for verdict in [Verdict::Done, Verdict::Cancelled] {
@@ -121,7 +124,7 @@ async fn a_cancelled_fetch_closes_its_cursor() {
     let calls = world.calls().await;
     assert_eq!((calls.len(), calls[0].phase), (1, CallPhase::Running));
     assert!(world.cancel(calls[0].id).await);
-    assert_eq!(fetch.await.unwrap().unwrap().unwrap_err(), QueryError::Cancelled);
+    assert_eq!(fetch.await.unwrap().unwrap().unwrap_err(), QueryError::Cancelled { phase: Phase::Fetch });
     assert!(world.no_next(&cursor).await.contains("was cancelled"));
     world.until_backends("active", 0).await;
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use mcp_server_postgres::actors::metrics::Verdict;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::postgres::error::Clock;
+use mcp_server_postgres::postgres::error::{Clock, Phase};
 use mcp_server_postgres::progress::Progress;
 
 use super::*;
@@ -173,7 +173,8 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
         timeout: Some(timeout),
         progress: Progress::default(),
     };
-    let expected = QueryError::TimedOut { clock: Clock::Call, after: timeout };
+    let ran_out = |during| QueryError::TimedOut { clock: Clock::Call { during }, after: timeout };
+    let expected = ran_out(Phase::Execute);
     let error = world.executor.send(query("select pg_sleep(60)")).await.unwrap().unwrap_err();
     assert_eq!(error, expected);
     assert!(error.for_model().contains("timeout_ms"), "{}", error.for_model());
@@ -183,7 +184,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     // Waiting for a connection is a part of it.
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
-    assert_eq!(world.executor.send(query("select 2")).await.unwrap(), Err(expected.clone()));
+    assert_eq!(world.executor.send(query("select 2")).await.unwrap(), Err(ran_out(Phase::Wait)));
     first.abort();
     world.until_backends("active", 0).await;
 

@@ -277,7 +277,9 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
         .prepare(
             "create schema sales; create table sales.orders (id int primary key, n int not null check (n > 0)); \
              create table customers (id int); create table \"Mixed Case\" (id int, \"A b\" int); \
-             create table tickets (customer_identification_number int)",
+             create table tickets (customer_identification_number int); \
+             create function bad() returns int language plpgsql as 'begin return (select idx from custmers); end'; \
+             create function worse() returns void language plpgsql as 'begin drop table custmers; end'",
         )
         .await;
     for (sql, phase, hint) in [
@@ -286,7 +288,26 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
         ("select 1,\n * from public . orders o", Phase::Parse, "Perhaps you meant sales.orders."),
         ("select * from mixedcase", Phase::Parse, "Perhaps you meant \"Mixed Case\"."),
         ("select idd from customers", Phase::Parse, "Perhaps you meant to reference the column \"customers.id\"."),
-        ("select * from nothing_like_it", Phase::Parse, ""),
+        ("select * from cust", Phase::Parse, "Perhaps you meant customers."),
+        ("select * from ordr", Phase::Parse, "Perhaps you meant sales.orders."),
+        (
+            "select * from nothing_like_it",
+            Phase::Parse,
+            "The tables and views are \"Mixed Case\", customers, tickets, sales.orders.",
+        ),
+        // PostgreSQL gives no position.
+        ("drop table custmers", Phase::Execute, "Perhaps you meant customers."),
+        ("drop table sales.ordrs", Phase::Execute, "Perhaps you meant sales.orders."),
+        ("alter table custmers add x int", Phase::Execute, "Perhaps you meant customers."),
+        ("alter table customers drop column ids", Phase::Execute, "Perhaps you meant customers.id."),
+        ("create index on customers (idx)", Phase::Execute, "Perhaps you meant customers.id."),
+        ("alter table customers drop column price", Phase::Execute, "customers has id."),
+        // A table that is there and that the statement does not read.
+        ("select customer.id from tickets", Phase::Parse, "Perhaps you meant customers."),
+        ("select xyz.id from tickets", Phase::Parse, ""),
+        // The names of a function's statements are not those of the caller's.
+        ("select bad()", Phase::Execute, ""),
+        ("select worse()", Phase::Execute, ""),
         // Too far for PostgreSQL, or near to nothing.
         (
             "select customer_identifi_number from tickets",
@@ -312,6 +333,32 @@ async fn a_rejection_tells_where_it_is_and_what_may_have_been_meant() {
     };
     let names = [&rejection.schema, &rejection.table, &rejection.constraint].map(|name| name.as_deref().unwrap());
     assert_eq!(names, ["sales", "orders", "orders_n_check"]);
+}
+
+#[actix_rt::test]
+async fn a_rejection_of_what_a_function_runs_tells_where_in_that_it_is() {
+    let world = World::read_write().await;
+    world
+        .prepare(
+            "create table customers (id int); \
+             create function bad() returns int language plpgsql as 'begin return (select 1\n + no from customers); end'; \
+             create function worse() returns void language plpgsql as 'begin execute ''selekt 1''; end'",
+        )
+        .await;
+    for (sql, shown) in [
+        (
+            "select bad()",
+            "ERROR 42703: column \"no\" does not exist\nQUERY: LINE 2:  + no from customers)\n                  ^\n\
+             CONTEXT: PL/pgSQL function bad() line 1 at RETURN",
+        ),
+        (
+            "select worse()",
+            "ERROR 42601: syntax error at or near \"selekt\"\nQUERY: LINE 1: selekt 1\n               ^\n\
+             CONTEXT: PL/pgSQL function worse() line 1 at EXECUTE",
+        ),
+    ] {
+        assert_eq!(world.refusal(sql).await, shown);
+    }
 }
 
 #[actix_rt::test]

@@ -148,8 +148,14 @@ async fn a_batch_is_answered_statement_by_statement() {
     let mut world = World::new(settings());
     let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
     let notes = [
-        format!("2 rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_ROWS."),
-        format!("4096 bytes of rows: {GO_ON}; the operator's limit for all of a batch is MCP_MAX_BYTES."),
+        format!(
+            "2 rows: {GO_ON}, or for a greater max_rows, which all of a batch shares; the operator's limit on that is \
+             MCP_MAX_ROWS_CEILING."
+        ),
+        format!(
+            "4096 bytes of rows: {GO_ON}, or for a greater max_bytes, which all of a batch shares; the operator's limit on \
+             that is MCP_MAX_BYTES_CEILING."
+        ),
     ];
     let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) =
         outcomes(notes).into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
@@ -171,6 +177,25 @@ async fn a_batch_is_answered_statement_by_statement() {
         &answer_of(call).await,
         "1 statement in one transaction\n\n1: 2 rows affected\n",
         r#"{"results":[{"columns":[],"rows":[],"row_count":0,"rows_affected":2,"truncated":false}],"duration_ms":1.5,"generation":3}"#,
+    );
+}
+
+#[actix_rt::test]
+async fn a_batch_in_json_has_each_statements_rows_where_its_text_wants_them() {
+    let mut world = World::new(settings());
+    let call = world.call(BATCH, r#"{"queries":[{"query":"select 1"},{"query":"select 2"}],"format":"json"}"#);
+    let in_json = |n: i32| {
+        let before = r#"{"columns":["n"],"rows":["#;
+        let page =
+            FinishedPage { text: format!("{before}]}}\n"), rows_in_text: Some(before.len()), ..page(&[n], None) };
+        Outcome { page, rows_affected: None }
+    };
+    world.batches.next().await.answer(Ok(answered(vec![in_json(1), in_json(2)])));
+    let answer = answer_of(call).await;
+    assert_eq!(
+        answer.whole_text(),
+        "2 statements in one transaction\n\n1: 1 row\n{\"columns\":[\"n\"],\"rows\":[[1]]}\n\n\
+         2: 1 row\n{\"columns\":[\"n\"],\"rows\":[[2]]}\n"
     );
 }
 
@@ -254,6 +279,7 @@ fn rejection() -> Rejection {
         message: "column \"nme\" does not exist".to_owned(),
         detail: None,
         hint: Some("Perhaps you meant \"name\".".to_owned()),
+        internal_position: None,
         position: Some(Position { character: 8, line: 1, column: 8, text: "select nme from t".to_owned(), caret: 7 }),
         context: None,
         schema: None,
@@ -269,6 +295,7 @@ fn errors() -> Vec<(QueryError, &'static str)> {
     let timed_out = |clock, ms| QueryError::TimedOut { clock, after: Duration::from_millis(ms) };
     let unavailable = |outcome_unknown| QueryError::Unavailable {
         why: "could not connect: connection refused".to_owned(),
+        phase: Phase::Connect,
         target: "clerk@db.internal:5432/shop".to_owned(),
         outcome_unknown,
     };
@@ -298,7 +325,7 @@ fn errors() -> Vec<(QueryError, &'static str)> {
         ),
         (
             timed_out(Clock::PoolWait, 5000),
-            "No connection of the pool became free within 5s (POSTGRES_POOL_WAIT_TIMEOUT). Try again in a moment with \
+            "No connection of the pool became free within 5s (POSTGRES_POOL_WAIT_TIMEOUT). Try again in 1s with \
              fewer calls at once; the operator can raise POSTGRES_POOL_SIZE.",
         ),
         (
@@ -343,7 +370,7 @@ async fn a_failure_is_told_to_programs_member_by_member() {
     for (error, facts) in [
         (
             QueryError::Rejected(Box::new(rejection())),
-            r#"{"kind":"rejected","phase":"parse","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","hint":"Perhaps you meant \"name\".","position":{"character":8,"line":1,"column":8},"retryable":false}"#,
+            r#"{"kind":"rejected","phase":"parse","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","hint":"Perhaps you meant \"name\".","position":{"character":8,"line":1,"column":8,"text":"select nme from t","caret":7},"retryable":false}"#,
         ),
         (
             QueryError::Rejected(Box::new(Rejection {
@@ -361,16 +388,53 @@ async fn a_failure_is_told_to_programs_member_by_member() {
             r#"{"kind":"rejected","phase":"end","sqlstate":"40001","severity":"ERROR","message":"could not serialize access","schema":"public","table":"t","column":"n","constraint":"c","retryable":true}"#,
         ),
         (
-            QueryError::Unavailable { why: "refused".to_owned(), target: "secret".to_owned(), outcome_unknown: false },
-            r#"{"kind":"unavailable","outcome_unknown":false,"retryable":true}"#,
+            QueryError::Rejected(Box::new(Rejection {
+                hint: None,
+                position: None,
+                internal_position: Some(Position {
+                    character: 9,
+                    line: 2,
+                    column: 3,
+                    text: "nme".to_owned(),
+                    caret: 2,
+                }),
+                context: Some("PL/pgSQL function f() line 1".to_owned()),
+                phase: Phase::Fetch,
+                ..rejection()
+            })),
+            r#"{"kind":"rejected","phase":"fetch","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","context":"PL/pgSQL function f() line 1","internal_position":{"character":9,"line":2,"column":3,"text":"nme","caret":2},"retryable":false}"#,
         ),
-        (QueryError::Busy { waiting_max: 9 }, r#"{"kind":"busy","phase":"wait","retryable":true}"#),
+        (
+            QueryError::Unavailable {
+                why: "refused".to_owned(),
+                phase: Phase::Connect,
+                target: "secret".to_owned(),
+                outcome_unknown: false,
+            },
+            r#"{"kind":"unavailable","phase":"connect","outcome_unknown":false,"retryable":true}"#,
+        ),
+        (
+            QueryError::Busy { waiting_max: 9 },
+            r#"{"kind":"busy","phase":"wait","limit":"MCP_MAX_WAITING","limit_value":9,"retry_after_ms":1000,"retryable":true}"#,
+        ),
         (
             timed_out(Clock::PoolWait),
-            r#"{"kind":"timed_out","phase":"wait","clock":"POSTGRES_POOL_WAIT_TIMEOUT","after_ms":2500,"retryable":true}"#,
+            r#"{"kind":"timed_out","phase":"wait","clock":"POSTGRES_POOL_WAIT_TIMEOUT","after_ms":2500,"retry_after_ms":1000,"retryable":true}"#,
         ),
-        (timed_out(Clock::Call), r#"{"kind":"timed_out","clock":"timeout_ms","after_ms":2500,"retryable":false}"#),
-        (QueryError::Refused { why: "no".to_owned() }, r#"{"kind":"refused","retryable":false}"#),
+        (
+            timed_out(Clock::Call { during: Phase::Wait }),
+            r#"{"kind":"timed_out","phase":"wait","clock":"timeout_ms","after_ms":2500,"retry_after_ms":1000,"retryable":true}"#,
+        ),
+        (
+            timed_out(Clock::Call { during: Phase::Connect }),
+            r#"{"kind":"timed_out","phase":"connect","clock":"timeout_ms","after_ms":2500,"retryable":true}"#,
+        ),
+        (
+            timed_out(Clock::Call { during: Phase::Execute }),
+            r#"{"kind":"timed_out","phase":"execute","clock":"timeout_ms","after_ms":2500,"retryable":false}"#,
+        ),
+        (QueryError::Cancelled { phase: Phase::Fetch }, r#"{"kind":"cancelled","phase":"fetch","retryable":false}"#),
+        (QueryError::Refused { why: "no".to_owned() }, r#"{"kind":"refused","phase":"check","retryable":false}"#),
         (
             QueryError::Undecodable { why: "no".to_owned() },
             r#"{"kind":"undecodable","phase":"encode","retryable":false}"#,

@@ -103,6 +103,13 @@ async fn a_call_may_ask_for_fewer_rows_and_bytes_and_for_more_up_to_the_operator
         assert_eq!((limits.rows_max, limits.bytes_max), (rows_max, bytes_max), "{arguments}");
         asked.answer(done());
         assert!(!answer_of(call).await.is_error);
+        // All statements of a batch together.
+        let call = world.call(BATCH, &format!(r#"{{"queries":[{{"query":"select 1"}}]{arguments}}}"#));
+        let asked = world.batches.next().await;
+        let limits = asked.message.reading.limits;
+        assert_eq!((limits.rows_max, limits.bytes_max), (rows_max, bytes_max), "{arguments}");
+        asked.answer(Ok(answered(Vec::new())));
+        assert!(!answer_of(call).await.is_error);
     }
 }
 
@@ -153,6 +160,11 @@ async fn the_text_is_laid_out_as_the_call_asks() {
         let asked = world.queries.next().await;
         assert_eq!(asked.message.reading.format, expected, "{format}");
         asked.answer(done());
+        assert!(!answer_of(call).await.is_error);
+        let call = world.call(BATCH, &format!(r#"{{"queries":[{{"query":"select 1"}}]{format}}}"#));
+        let asked = world.batches.next().await;
+        assert_eq!(asked.message.reading.format, expected, "{format}");
+        asked.answer(Ok(answered(Vec::new())));
         assert!(!answer_of(call).await.is_error);
     }
 }

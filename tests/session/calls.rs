@@ -3,7 +3,7 @@
 use mcp_server_postgres::actors::metrics::CallOutcome;
 use mcp_server_postgres::actors::session::CallError;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::error::{Phase, QueryError};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
 
@@ -108,7 +108,8 @@ async fn told(world: &mut World) -> (&'static str, CallOutcome) {
 async fn every_way_out_of_a_call_is_told_to_the_metrics_once() {
     let mut world = World::new(settings_with(|settings| settings.limits.in_flight_max = 1));
     let refusal = QueryError::Refused { why: "Not accepted.".to_owned() };
-    let unavailable = QueryError::Unavailable { why: String::new(), target: String::new(), outcome_unknown: false };
+    let (why, target) = Default::default();
+    let unavailable = QueryError::Unavailable { why, phase: Phase::Connect, target, outcome_unknown: false };
     for (reply, outcome) in [
         (done(), CallOutcome::Successful),
         (Err(refusal), CallOutcome::Refused),

@@ -1,16 +1,24 @@
 //! Calls that are refused before anybody is asked: each is answered with what was wrong, where, and what is right.
 
+use mcp_server_postgres::settings::AccessMode;
 use mcp_server_postgres::tools::Answer;
 
-use crate::common::settings;
-use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of};
+use crate::common::{settings, settings_with};
+use crate::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done};
 
 async fn each_is_refused(cases: &[(&str, &str, &str)]) {
-    let mut world = World::new(settings());
+    each_is_refused_by(World::new(settings()), cases).await;
+}
+
+async fn each_is_refused_by(mut world: World, cases: &[(&str, &str, &str)]) {
     for (tool, arguments, expected) in cases {
         let answer = answer_of(world.call(tool, arguments)).await;
-        let kind = answer.failure.as_ref().map(|facts| facts["kind"].clone());
-        assert!(kind.is_none_or(|kind| kind == "refused"), "{tool} {arguments}");
+        let facts = answer.failure.as_ref().unwrap();
+        assert!(facts["kind"] == "refused" || facts["kind"] == "invalid_arguments", "{tool} {arguments}: {facts}");
+        assert_eq!((&facts["phase"], &facts["retryable"]), (&"check".into(), &false.into()), "{tool} {arguments}");
+        // A refused statement of a batch is named.
+        let number = expected.strip_prefix("Statement ").map(|rest| rest[..1].parse().unwrap());
+        assert_eq!(facts["statement"].as_u64(), number, "{tool} {arguments}");
         assert_eq!(Answer { failure: None, ..answer }, Answer::error(*expected), "{tool} {arguments}");
         let silent = world.queries.is_silent() && world.batches.is_silent();
         assert!(silent && world.summaries.is_silent() && world.slow_lists.is_silent(), "{tool} {arguments}");
@@ -78,6 +86,14 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         (FETCH, r#"{"cursor":"x","max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
         (FETCH, "{}", "The arguments of fetch_rows do not fit: `cursor` is missing; it must be a string."),
         (BATCH, r#"{"queries":[],"timeout_ms":0}"#, "`timeout_ms` is 0; it must be at least 1."),
+        (BATCH, r#"{"queries":[],"max_rows":0}"#, "`max_rows` is 0; it must be at least 1."),
+        (BATCH, r#"{"queries":[],"max_bytes":0}"#, "`max_bytes` is 0; it must be at least 1."),
+        (
+            BATCH,
+            r#"{"queries":[{"query":"select 1"}],"format":"xml"}"#,
+            "The arguments of batch_query_execute do not fit: `format` is \"xml\"; it must be one of \"table\", \
+             \"json\", \"csv\", \"markdown\".",
+        ),
         (
             QUERY,
             r#"{"query":"select 1","format":"xml"}"#,
@@ -210,4 +226,34 @@ async fn statements_that_cannot_be_sent_are_refused_with_what_to_do_instead() {
         ),
     ])
     .await;
+}
+
+#[actix_rt::test]
+async fn what_would_be_gone_with_its_call_is_refused_where_writes_run_and_taken_in_a_batch() {
+    let set = "SET is not accepted: what it sets is gone when the call ends; put it into batch_query_execute in front of \
+               the statements that need it, or ask the operator for POSTGRES_OPTIONS (-c name=value), which holds for \
+               every call.";
+    let lock = "LOCK is not accepted: the lock is gone when the call ends; put it into batch_query_execute in front of the \
+                statements that need it.";
+    let read_write = || World::new(settings_with(|settings| settings.access = AccessMode::ReadWrite));
+    each_is_refused_by(
+        read_write(),
+        &[
+            (QUERY, r#"{"query":"set work_mem='1MB'"}"#, set),
+            (QUERY, r#"{"query":"-- a\nSET LOCAL x.y=1"}"#, set),
+            (QUERY, r#"{"query":"lock table pg_class"}"#, lock),
+        ],
+    )
+    .await;
+    let mut world = read_write();
+    let call = world.call(BATCH, r#"{"queries":[{"query":"set local work_mem='1MB'"},{"query":"lock table t"}]}"#);
+    let asked = world.batches.next().await;
+    assert_eq!(asked.message.statements.len(), 2);
+    asked.answer(Ok(answered(Vec::new())));
+    assert!(!answer_of(call).await.is_error);
+    // In read-only mode the guard has words of its own.
+    let mut world = World::new(settings());
+    let call = world.query("set work_mem='1MB'");
+    world.queries.next().await.answer(done());
+    assert!(!answer_of(call).await.is_error);
 }

@@ -75,10 +75,14 @@ impl Handler<Batch> for Executor {
                 }
             };
             let work = match batch.timeout {
-                Some(timeout) => batch_within(Clock::Call, timeout, work).left_future(),
+                Some(after) => {
+                    let call = &call;
+                    let out_of_time = move |_| Err((None, call.out_of_time(after)));
+                    tokio::time::timeout(after, work).map(move |done| done.unwrap_or_else(out_of_time)).left_future()
+                }
                 None => work.right_future(),
             };
-            let result = call.unless_cancelled(work).await.unwrap_or(Err((None, QueryError::Cancelled)));
+            let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
             if let Err((_, error)) = &result {
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };

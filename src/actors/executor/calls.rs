@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use super::Executor;
 use crate::caller::Caller;
 use crate::log::info;
-use crate::postgres::error::QueryError;
+use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::pool::{Generation, Lease, Waiting};
 use crate::postgres::sql::{Operation, normalised};
 use crate::progress::Progress;
@@ -91,7 +91,10 @@ impl Handler<CallsInFlight> for Executor {
                 tool: seat.tool,
                 operation: Operation::of(&sql).as_str(),
                 sql: normalised(&sql, SQL_CHARS_MAX),
-                phase: seat.phase.get(),
+                phase: match seat.phase.get() {
+                    Phase::Wait | Phase::Connect => CallPhase::Waiting,
+                    _ => CallPhase::Running,
+                },
                 elapsed: seat.began.elapsed(),
                 rows,
                 bytes,
@@ -124,7 +127,7 @@ struct Seat {
     tool: &'static str,
     sql: RefCell<Arc<str>>,
     began: Instant,
-    phase: Cell<CallPhase>,
+    phase: Cell<Phase>,
     progress: Progress,
     cancelled: Cell<bool>,
     /// Who is to look whether it is cancelled.
@@ -142,7 +145,7 @@ impl Calls {
             tool,
             sql: RefCell::new(sql.clone()),
             began: Instant::now(),
-            phase: Cell::new(CallPhase::Waiting),
+            phase: Cell::new(Phase::Wait),
             progress: progress.clone().or_counted(),
             cancelled: Cell::default(),
             waker: Cell::default(),
@@ -172,15 +175,26 @@ impl InFlight {
         waiting_max: usize,
         how: Waiting,
     ) -> Result<Lease, QueryError> {
-        self.seat.phase.set(CallPhase::Waiting);
-        let lease = generation.lease(&self.seat.client, waiting_max, how).await?;
-        self.seat.phase.set(CallPhase::Running);
+        self.seat.phase.set(Phase::Wait);
+        let connecting = || self.seat.phase.set(Phase::Connect);
+        let lease = generation.lease_telling(&self.seat.client, waiting_max, how, connecting).await?;
+        self.seat.phase.set(Phase::Execute);
         Ok(lease)
     }
 
-    /// It has a connection from before.
-    pub(super) fn runs(&self) {
-        self.seat.phase.set(CallPhase::Running);
+    /// It has a connection from before, and reads on.
+    pub(super) fn fetches(&self) {
+        self.seat.phase.set(Phase::Fetch);
+    }
+
+    /// Its own time has run out.
+    pub(super) fn out_of_time(&self, after: Duration) -> QueryError {
+        QueryError::TimedOut { clock: Clock::Call { during: self.seat.phase.get() }, after }
+    }
+
+    /// An operator wanted it to end.
+    pub(super) fn cancelled(&self) -> QueryError {
+        QueryError::Cancelled { phase: self.seat.phase.get() }
     }
 
     /// It has come to this statement.

@@ -90,8 +90,8 @@ impl Handler<Query> for Executor {
                     warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
             };
-            let work = call.unless_cancelled(within_the_call(query.timeout, work));
-            let result = work.await.unwrap_or(Err(QueryError::Cancelled));
+            let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
+            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             running.end(result.as_ref().map(|(answer, _)| &answer.outcome));
             let (Answer { outcome, rest, left }, lease) = result?;
             let mut answered = running.answered(outcome);
@@ -120,7 +120,7 @@ impl Handler<Fetch> for Executor {
         WhileWanted::new(async move {
             let (mut taken, mut running, call) = taken?;
             running.executing(None);
-            call.runs();
+            call.fetches();
             let open = &mut taken.open;
             let generation = open.lease.generation().clone();
             let target = generation.target();
@@ -130,8 +130,8 @@ impl Handler<Fetch> for Executor {
             let place = open.lease.place(open.access, &target);
             let work = run::more(place, &mut open.reader, reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
-            let work = call.unless_cancelled(within_the_call(fetch.timeout, work));
-            let result = work.await.unwrap_or(Err(QueryError::Cancelled));
+            let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
+            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             running.encoded(&marks);
             running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
@@ -145,7 +145,7 @@ impl Handler<Fetch> for Executor {
                     Ok(answered)
                 }
                 // Its drop cancels the statement.
-                Err(QueryError::Cancelled) => Err(QueryError::Cancelled),
+                Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
                     taken.fail(&error);
                     Err(error)

@@ -44,7 +44,7 @@ impl Running {
     }
 
     pub(super) fn end(&mut self, result: Result<&Outcome, &QueryError>) {
-        if result == Err(&QueryError::Cancelled) {
+        if matches!(result, Err(QueryError::Cancelled { .. })) {
             // As when nobody wants it any more: its drop says so.
             return;
         }

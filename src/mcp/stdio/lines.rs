@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio_util::bytes::BytesMut;
+use tokio_util::bytes::{Buf as _, BytesMut};
 
 /// The lines of a stream, each at most `bytes_max` long.
 pub(super) struct Lines<R> {
@@ -12,18 +12,25 @@ pub(super) struct Lines<R> {
     pub(super) buffer: BytesMut,
     /// How much of the buffer holds no end of a line.
     searched: usize,
-    /// The rest of a line that was too long is still coming.
-    skipping: bool,
+    /// How a line begins that is too long, and whose rest is still coming.
+    too_long: Option<BytesMut>,
 }
 
 pub(super) enum Line {
     Whole(BytesMut),
-    TooLong,
+    /// How it begins and how it ends; no more of it is kept.
+    TooLong {
+        head: BytesMut,
+        tail: BytesMut,
+    },
 }
+
+/// How much of either end of a line that is too long is kept, in bytes: clients write an id first or last.
+pub(super) const END_BYTES: usize = 256;
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(input: R, bytes_max: usize) -> Self {
-        Self { input, bytes_max, buffer: BytesMut::with_capacity(8192), searched: 0, skipping: false }
+        Self { input, bytes_max, buffer: BytesMut::with_capacity(8192), searched: 0, too_long: None }
     }
 
     /// The next line, or `None` at the end. May be dropped and called again: nothing read is lost.
@@ -33,29 +40,37 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 let mut line = self.buffer.split_to(self.searched + at + 1);
                 line.truncate(line.len() - 1);
                 self.searched = 0;
-                if std::mem::take(&mut self.skipping) {
-                    continue;
-                }
-                return Ok(Some(if line.len() > self.bytes_max { Line::TooLong } else { Line::Whole(line) }));
+                return Ok(Some(self.ended(line)));
+            }
+            if self.too_long.is_none() && self.buffer.len() > self.bytes_max {
+                self.too_long = Some(head(&self.buffer));
+            }
+            if self.too_long.is_some() {
+                self.buffer.advance(self.buffer.len().saturating_sub(END_BYTES));
             }
             self.searched = self.buffer.len();
-            if self.skipping {
-                self.buffer.clear();
-                self.searched = 0;
-            } else if self.buffer.len() > self.bytes_max {
-                self.buffer.clear();
-                self.searched = 0;
-                self.skipping = true;
-                return Ok(Some(Line::TooLong));
-            }
             self.buffer.reserve(8192);
             if self.input.read_buf(&mut self.buffer).await? == 0 {
                 // The last line need not have an end.
                 let line = self.buffer.split();
                 self.searched = 0;
-                let lost = std::mem::take(&mut self.skipping) || line.is_empty();
-                return Ok((!lost).then_some(Line::Whole(line)));
+                let is_none = self.too_long.is_none() && line.is_empty();
+                return Ok((!is_none).then(|| self.ended(line)));
             }
         }
     }
+
+    /// The line whose last part that is.
+    fn ended(&mut self, line: BytesMut) -> Line {
+        let head = match self.too_long.take() {
+            Some(head) => head,
+            None if line.len() > self.bytes_max => head(&line),
+            None => return Line::Whole(line),
+        };
+        Line::TooLong { head, tail: line[line.len().saturating_sub(END_BYTES)..].into() }
+    }
+}
+
+fn head(line: &[u8]) -> BytesMut {
+    line[..line.len().min(END_BYTES)].into()
 }

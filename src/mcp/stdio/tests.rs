@@ -1,6 +1,7 @@
 //! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client is answered.
 
 mod calling;
+mod unreadable;
 mod writing;
 
 use std::pin::pin;
@@ -9,7 +10,7 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use futures_util::{FutureExt, poll};
 use rmcp::model::ServerResult;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::sync::mpsc;
 
@@ -201,57 +202,6 @@ async fn check(what: &str, line: &[u8], becomes: &Becomes) {
 }
 
 #[actix_rt::test]
-async fn a_line_that_is_no_json_is_a_parse_error_to_no_id() {
-    let deep = "[".repeat(150);
-    for (what, line) in [
-        ("words", &b"hello"[..]),
-        ("half a message", b"{\"jsonrpc\":\"2.0\",\"id\":7"),
-        ("two messages", b"{} {}"),
-        ("no UTF-8", b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"p\xffng\"}"),
-        ("a NUL", b"\0"),
-        ("a byte order mark", b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}"),
-        ("half of a surrogate pair", b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"\\ud800\"}"),
-        ("deeper than anything is", deep.as_bytes()),
-    ] {
-        check(what, line, &Refused(Value::Null, -32700, "the line is not JSON: ")).await;
-    }
-}
-
-#[actix_rt::test]
-async fn json_that_is_no_message_is_an_invalid_request_to_its_id() {
-    for (line, id, words) in [
-        ("7", json!(null), "a message is a JSON object"),
-        ("\"ping\"", json!(null), "a message is a JSON object"),
-        ("null", json!(null), "a message is a JSON object"),
-        ("{}", json!(null), "`jsonrpc` must be \"2.0\""),
-        (r#"{"id":7,"method":"ping"}"#, json!(7), "`jsonrpc` must be \"2.0\""),
-        (r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#, json!("a"), "`jsonrpc` must be \"2.0\""),
-        (r#"{"jsonrpc":2.0,"id":7,"method":"ping"}"#, json!(7), "`jsonrpc` must be \"2.0\""),
-        (r#"{"jsonrpc":"2.0"}"#, json!(null), "`method` must be a string"),
-        (r#"{"jsonrpc":"2.0","id":7}"#, json!(7), "`method` must be a string"),
-        (r#"{"jsonrpc":"2.0","id":-7,"method":["ping"]}"#, json!(-7), "`method` must be a string"),
-        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
-        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
-        (r#"{"jsonrpc":"2.0","id":[7],"method":"ping"}"#, json!(null), "`id` must be a string or an integer"),
-        // Nobody but we can answer these: rmcp has no such ids and no such messages.
-        (r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"ping"}"#, json!(u64::MAX), "no JSON-RPC request"),
-        (r#"{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}"#, json!(7), "no JSON-RPC request"),
-        // An id comes back as it was, whatever has to be escaped in it.
-        (r#"{"jsonrpc":"2.0","id":"a\"\\\nb"}"#, json!("a\"\\\nb"), "`method` must be a string"),
-    ] {
-        check(line, line.as_bytes(), &Refused(id, -32600, words)).await;
-    }
-}
-
-#[actix_rt::test]
-async fn a_batch_is_refused_as_a_whole() {
-    for line in ["[]", "[1,2]", r#"[{"jsonrpc":"2.0","id":7,"method":"ping"}]"#] {
-        let words = "batches are not part of the protocol since revision 2025-06-18";
-        check(line, line.as_bytes(), &Refused(Value::Null, -32600, words)).await;
-    }
-}
-
-#[actix_rt::test]
 async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is_not_unknown() {
     for line in [
         r#"{"jsonrpc":"2.0","id":7,"method":"initialize"}"#,
@@ -312,41 +262,6 @@ async fn what_is_a_message_reaches_rmcp_and_a_blank_line_nobody() {
     ] {
         check(line, line.as_bytes(), &becomes).await;
     }
-}
-
-#[actix_rt::test]
-async fn a_line_that_is_too_long_is_refused_and_the_next_one_is_read() {
-    let long = |bytes: usize| {
-        let rest = ping(&json!("")).len() - 1;
-        ping(&json!("x".repeat(bytes - rest))).trim_end().to_owned()
-    };
-    let words = "a line is at most 200 bytes (MCP_MAX_LINE_BYTES)";
-    for (what, line, becomes) in [
-        ("as long as may be", long(LINE_BYTES_MAX), Received),
-        ("one byte longer", long(LINE_BYTES_MAX + 1), Refused(Value::Null, -32600, words)),
-        ("longer than what is read at once", long(100_000), Refused(Value::Null, -32600, words)),
-        ("no JSON either", "x".repeat(100_000), Refused(Value::Null, -32600, words)),
-        ("blank", " ".repeat(100_000), Refused(Value::Null, -32600, words)),
-    ] {
-        check(what, line.as_bytes(), &becomes).await;
-    }
-}
-
-#[actix_rt::test]
-async fn a_line_that_is_too_long_is_refused_before_its_end_and_once() {
-    let mut client = Client::new();
-    client.send("x".repeat(LINE_BYTES_MAX + 1)).await;
-    assert!(client.receives_nothing().await);
-    assert_eq!(client.answer().await["error"]["code"], -32600);
-    for _ in 0..10 {
-        client.send("x".repeat(100_000)).await;
-        assert!(client.receives_nothing().await);
-        // It is thrown away as it comes.
-        assert!(client.transport.lines.buffer.len() <= LINE_BYTES_MAX);
-    }
-    client.send(format!("\n{}", ping(&json!(1)))).await;
-    assert_eq!(client.received().await.unwrap()["id"], 1);
-    assert_eq!(client.ended().await, (vec![], vec![]));
 }
 
 #[actix_rt::test]

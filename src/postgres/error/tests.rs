@@ -90,10 +90,18 @@ async fn a_rejection_is_what_psql_would_show_and_its_sqlstate() {
              CONTEXT: PL/pgSQL function f() line 1\nat RAISE",
         ),
         (
-            "a place in a function's body is none in the statement",
+            "a place in a statement of a function",
             "select f()",
-            &[('C', "42601"), ('M', "syntax error"), ('p', "3"), ('q', "se lect")],
-            "ERROR 42601: syntax error",
+            &[
+                ('C', "42601"),
+                ('M', "syntax error"),
+                ('H', "No."),
+                ('p', "13"),
+                ('q', "select 1,\n  frm t"),
+                ('W', "PL/pgSQL function f() line 1"),
+            ],
+            "ERROR 42601: syntax error\nQUERY: LINE 2:   frm t\n                 ^\nHINT: No.\n\
+             CONTEXT: PL/pgSQL function f() line 1",
         ),
         ("a place out of the statement", "é", &[('M', "no"), ('P', "9")], "ERROR XX000: no\nLINE 1: é\n         ^"),
     ] {
@@ -140,7 +148,8 @@ async fn a_lost_connection_is_unavailable_and_only_the_log_hears_where() {
          Nothing was changed by this call; it can be tried again."
     );
     assert_eq!(error.to_string(), "db.example.org:5432: could not run the statement: connection closed");
-    assert_eq!(error.sqlstate(), None);
+    assert_eq!((error.sqlstate(), error.phase()), (None, Phase::Execute));
+    assert_eq!(error.unsure("").phase(), Phase::Execute);
 }
 
 #[test]
@@ -148,6 +157,7 @@ fn every_other_error_says_what_to_do() {
     let timed_out = |clock| QueryError::TimedOut { clock, after: Duration::from_millis(1500) };
     let unavailable = |outcome_unknown| QueryError::Unavailable {
         why: "it is down".to_owned(),
+        phase: Phase::Connect,
         target: "alice@db.example.org:5432".to_owned(),
         outcome_unknown,
     };
@@ -158,7 +168,7 @@ fn every_other_error_says_what_to_do() {
             timed_out(Clock::PoolWait),
             true,
             "No connection of the pool became free within 1.5s (POSTGRES_POOL_WAIT_TIMEOUT). \
-             Try again in a moment with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE.",
+             Try again in 1s with fewer calls at once; the operator can raise POSTGRES_POOL_SIZE.",
         ),
         (
             timed_out(Clock::Connect),
@@ -173,7 +183,19 @@ fn every_other_error_says_what_to_do() {
              Narrow it (WHERE, LIMIT, an index).",
         ),
         (
-            timed_out(Clock::Call),
+            timed_out(Clock::Call { during: Phase::Wait }),
+            true,
+            "The call's 1.5s (timeout_ms) ran out while it waited for a connection, and it changed nothing. \
+             Try again in 1s with fewer calls at once, or give it more time.",
+        ),
+        (
+            timed_out(Clock::Call { during: Phase::Connect }),
+            true,
+            "The call's 1.5s (timeout_ms) ran out before the database had accepted a connection, and it changed nothing. \
+             Give it more time, or try again later.",
+        ),
+        (
+            timed_out(Clock::Call { during: Phase::Execute }),
             false,
             "The call did not finish within 1.5s (its timeout_ms) and was cancelled, in PostgreSQL too. \
              Give it more time, or narrow it (WHERE, LIMIT, an index).",
@@ -182,10 +204,16 @@ fn every_other_error_says_what_to_do() {
             QueryError::Busy { waiting_max: 9 },
             true,
             "Busy: 9 calls are waiting for a connection already (MCP_MAX_WAITING). \
-             Try again in a moment with fewer calls at once.",
+             Try again in 1s, with fewer calls at once.",
         ),
         (
-            QueryError::Cancelled,
+            QueryError::Cancelled { phase: Phase::Wait },
+            false,
+            "The call was cancelled by an operator of this server before it had a connection. \
+             Do not repeat it as it was: ask the operator.",
+        ),
+        (
+            QueryError::Cancelled { phase: Phase::Fetch },
             false,
             "The call was cancelled by an operator of this server, in PostgreSQL too. \
              Do not repeat it as it was: narrow it, or ask the operator.",

@@ -15,13 +15,14 @@ fn health() -> Health {
 fn unreachable() -> QueryError {
     QueryError::Unavailable {
         why: "could not connect to PostgreSQL: db.example does not resolve".to_owned(),
+        phase: Phase::Connect,
         target: "clerk@db.example:5432/shop".to_owned(),
         outcome_unknown: false,
     }
 }
 
 fn rejected(sqlstate: &str) -> QueryError {
-    let (detail, hint, position, context, schema, table, column, constraint) = Default::default();
+    let (detail, hint, position, internal_position, context, schema, table, column, constraint) = Default::default();
     QueryError::Rejected(Box::new(Rejection {
         sqlstate: sqlstate.to_owned(),
         severity: "FATAL".to_owned(),
@@ -29,6 +30,7 @@ fn rejected(sqlstate: &str) -> QueryError {
         detail,
         hint,
         position,
+        internal_position,
         context,
         schema,
         table,

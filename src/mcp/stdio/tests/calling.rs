@@ -80,7 +80,15 @@ async fn a_call_that_cannot_be_made_is_an_error_of_the_protocol_and_a_busy_sessi
     asked.reply.send(Err(CallError::Busy { in_flight_max: 3 })).unwrap();
     let result = &client.answer().await["result"];
     assert_eq!(result["isError"], true);
-    assert!(result["content"][0]["text"].as_str().unwrap().contains("MCP_MAX_IN_FLIGHT"), "{result}");
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("MCP_MAX_IN_FLIGHT") && text.contains("Try again in 1s"), "{text}");
+    assert_eq!(
+        result["_meta"]["mcp-server-postgres/failure"],
+        json!({
+            "kind": "busy", "phase": "wait", "limit": "MCP_MAX_IN_FLIGHT", "limit_value": 3, "retry_after_ms": 1000,
+            "retryable": true,
+        })
+    );
     // The session is lost to a bug.
     drop(client.calls(json!(1)).await);
     assert_eq!(client.answer().await["error"]["message"], "the server is ending");

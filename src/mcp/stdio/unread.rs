@@ -1,0 +1,195 @@
+//! Lines that cannot be read as a message: whose they are, and what is wrong with them.
+//!
+//! A client waits for the answer to its request until its own clock runs out, so an error goes to the request's id
+//! wherever that is certain; and to none where it is not, for another request's would be worse.
+
+use std::fmt;
+
+use rmcp::model::{ErrorCode, ErrorData};
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What is wrong with a line that is no message: the id to answer to, as JSON, and the answer; no answer to what looks
+/// like a notification or a response.
+pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
+    let null = "null".to_owned();
+    let refuse = |why: &str| Some(ErrorData::new(ErrorCode::INVALID_REQUEST, why.to_owned(), None));
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+        let head = Head::of(line);
+        let id = head.request().unwrap_or(null);
+        let answer = if serde_json::from_slice::<Value>(&with_surrogates_replaced(line)).is_ok() {
+            refuse(&format!(
+                "a string has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half), \
+                 which is no character and cannot be sent to PostgreSQL: {error}"
+            ))
+        } else if head.is_whole && std::str::from_utf8(line).is_ok() {
+            refuse(&format!("the line cannot be read: {error}"))
+        } else {
+            Some(ErrorData::new(ErrorCode::PARSE_ERROR, format!("the line is not JSON: {error}"), None))
+        };
+        return (id, answer);
+    };
+    let Value::Object(message) = value else {
+        let why = match value {
+            Value::Array(_) => {
+                "batches are not part of the protocol since revision 2025-06-18: send one message a line"
+            }
+            _ => "a message is a JSON object",
+        };
+        return (null, refuse(why));
+    };
+    let id = match message.get("id") {
+        Some(id @ Value::String(_)) => id.to_string(),
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+        Some(_) => return (null, refuse("`id` must be a string or an integer")),
+        None if message.contains_key("method") && message.get("jsonrpc").is_some_and(|version| version == "2.0") => {
+            return (null, None);
+        }
+        None => null,
+    };
+    let why = if message.get("jsonrpc").is_none_or(|version| version != "2.0") {
+        "`jsonrpc` must be \"2.0\""
+    } else if !message.contains_key("method") && (message.contains_key("result") || message.contains_key("error")) {
+        return (id, None);
+    } else if !message.get("method").is_some_and(Value::is_string) {
+        "`method` must be a string"
+    } else if message.get("params").is_some_and(|params| !params.is_object()) {
+        // JSON-RPC knows parameters by position; MCP does not.
+        return (id, Some(ErrorData::invalid_params("`params` must be an object", None)));
+    } else {
+        "the message is no JSON-RPC request that this server can read"
+    };
+    (id, refuse(why))
+}
+
+/// The id, as JSON, of the request that begins and ends so, and whose middle is not there.
+pub(super) fn id_of_parts(head: &[u8], tail: &[u8]) -> Option<String> {
+    let head = Head::of(head);
+    match (&head.id, id_at_end(tail)) {
+        (Id::Missing, Some(id)) => head.has_method.then_some(id),
+        (Id::Is(id), Some(other)) if *id != other => None,
+        _ => head.request(),
+    }
+}
+
+/// What the members of a message say, from its beginning on and as far as they can be read.
+#[derive(Default)]
+struct Head {
+    id: Id,
+    has_method: bool,
+    /// It was read to its end.
+    is_whole: bool,
+}
+
+#[derive(Default)]
+enum Id {
+    #[default]
+    Missing,
+    Is(String),
+    /// None that a request has, or there are two.
+    Wrong,
+}
+
+impl Head {
+    fn of(text: &[u8]) -> Self {
+        let mut head = Self::default();
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let read = reader.deserialize_map(Members(&mut head));
+        head.is_whole = read.and_then(|()| reader.end()).is_ok();
+        head
+    }
+
+    /// The id, if it is a request's: a response's is of our own counting.
+    fn request(&self) -> Option<String> {
+        match &self.id {
+            Id::Is(id) if self.has_method => Some(id.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads members into a head, which keeps them though an error follows.
+struct Members<'a>(&'a mut Head);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let head = self.0;
+        let mut name = members.next_key::<String>()?;
+        while let Some(member) = name {
+            match member.as_str() {
+                "id" => {
+                    let id = members.next_value::<&RawValue>()?;
+                    // A number is whole only when something follows it.
+                    name = members.next_key()?;
+                    head.id = match (&head.id, id_text(id.get())) {
+                        (Id::Missing, Some(id)) => Id::Is(id),
+                        _ => Id::Wrong,
+                    };
+                }
+                other => {
+                    head.has_method |= other == "method";
+                    members.next_value::<IgnoredAny>()?;
+                    name = members.next_key()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An id as it is written, if it may be one.
+fn id_text(json: &str) -> Option<String> {
+    match serde_json::from_str(json).ok()? {
+        id @ Value::String(_) => Some(id.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The id of a line that ends with `"id":7}`. The last brace closes the message itself, so the member before it is the
+/// message's; and no part of a string, for that would end with a quote, and have a backslash before each quote in it.
+fn id_at_end(tail: &[u8]) -> Option<String> {
+    let text = tail.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
+    let begin = match text.strip_suffix(b"\"") {
+        // Plain ids alone: one with a quote or a backslash in it could begin elsewhere.
+        Some(inner) => inner.iter().rposition(|&byte| byte == b'"' || byte == b'\\').filter(|&at| inner[at] == b'"')?,
+        None => text.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'-')? + 1,
+    };
+    let (before, id) = text.split_at(begin);
+    let before = before.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"id\"")?.trim_ascii_end();
+    if !before.ends_with(b",") {
+        return None;
+    }
+    id_text(std::str::from_utf8(id).ok()?)
+}
+
+/// `line` with U+FFFD in the place of each escape that is one half of a surrogate pair without its other half.
+fn with_surrogates_replaced(line: &[u8]) -> Vec<u8> {
+    let unit = |at: usize| {
+        let digits = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut replaced = line.to_vec();
+    let mut at = 0;
+    while at < line.len() {
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                replaced[at..at + 6].copy_from_slice(b"\\ufffd");
+                6
+            }
+            // What follows a backslash is no escape of its own.
+            _ if line[at] == b'\\' => 2,
+            _ => 1,
+        };
+    }
+    replaced
+}

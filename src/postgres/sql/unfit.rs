@@ -1,0 +1,110 @@
+//! Statements that no tool sends, or not the tool that was called, and what to do instead.
+//!
+//! It spares a model an answer that says "Done." of what is gone with the call. It guards nothing.
+
+use super::{Token, Tokens};
+
+/// In whose transaction a statement is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transaction {
+    /// One of its own.
+    Own,
+    /// One with others.
+    Shared,
+}
+
+/// Why `sql` cannot be run there, if it cannot: a sentence that names the statement and what to do instead.
+pub fn unfit(sql: &str, transaction: Transaction) -> Option<String> {
+    let words = first_words(sql);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (statement, why) = unfit_anywhere(&words).or_else(|| match transaction {
+        Transaction::Own => gone_with_its_call(&words),
+        Transaction::Shared => None,
+    })?;
+    Some(format!("{statement} is not accepted: {why}."))
+}
+
+/// What would act on a connection that the next call shares, or wait for data that nobody sends.
+fn unfit_anywhere<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
+    const TWO_PHASES: &str = "no transaction is prepared through this server, for nobody would be sure to end it; every call \
+                              commits by itself. Several statements of one transaction go to batch_query_execute, and \
+                              what others have prepared is ended by whoever prepared it";
+    Some(match *words {
+        ["PREPARE", "TRANSACTION", ..] => ("PREPARE TRANSACTION", TWO_PHASES),
+        ["COMMIT", "PREPARED", ..] => ("COMMIT PREPARED", TWO_PHASES),
+        ["ROLLBACK", "PREPARED", ..] => ("ROLLBACK PREPARED", TWO_PHASES),
+        [word @ ("BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE"), ..] => (
+            word,
+            "every call is a transaction of its own; to run several statements in one transaction, \
+             all or nothing, give them to batch_query_execute without BEGIN and COMMIT",
+        ),
+        [word @ ("PREPARE" | "EXECUTE" | "DEALLOCATE"), ..] => (
+            word,
+            "a prepared statement would stay behind on a shared connection; \
+             run the statement itself and give its values in `parameters`",
+        ),
+        ["COPY", ..] => (
+            "COPY",
+            "COPY streams data that a tool call can neither send nor receive; \
+             read with SELECT, write with INSERT",
+        ),
+        [word @ ("LISTEN" | "UNLISTEN"), ..] => (word, "a call ends before a notification could arrive"),
+        _ => return None,
+    })
+}
+
+/// What does something for the statements after it, and there are none: the connection is clean again when a call ends.
+fn gone_with_its_call<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
+    let (statement, rest) = words.split_first()?;
+    let why = match *statement {
+        "SET" => {
+            "what it sets is gone when the call ends; put it into batch_query_execute in front of the statements that \
+             need it, or ask the operator for POSTGRES_OPTIONS (-c name=value), which holds for every call"
+        }
+        "RESET" => {
+            "every call has the settings of a new connection; what is to be reset between statements goes to \
+             batch_query_execute with them"
+        }
+        "DISCARD" => "there is nothing to discard, for every call has a connection on which no other has left anything",
+        "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => {
+            "a cursor is gone when the call ends; run its query itself, of which fetch_rows gives one page after another, \
+             or put all statements of the cursor into one batch_query_execute"
+        }
+        "LOCK" => {
+            "the lock is gone when the call ends; put it into batch_query_execute in front of the statements that need it"
+        }
+        "LOAD" => {
+            "the next call may have another connection, without that library; put it into batch_query_execute in front of \
+             the statements that need it, or ask the operator for POSTGRES_OPTIONS (-c session_preload_libraries=name)"
+        }
+        "CREATE" if makes_something_temporary(rest) => {
+            return Some((
+                "CREATE TEMPORARY",
+                "what is temporary is gone when the call ends; put it into batch_query_execute in front of the statements \
+                 that need it, or make it without TEMPORARY",
+            ));
+        }
+        _ => return None,
+    };
+    Some((statement, why))
+}
+
+/// `[OR REPLACE] [GLOBAL | LOCAL] TEMP …`
+fn makes_something_temporary(words: &[&str]) -> bool {
+    let words = words.strip_prefix(&["OR", "REPLACE"]).unwrap_or(words);
+    let words = words.strip_prefix(&["GLOBAL"]).or_else(|| words.strip_prefix(&["LOCAL"])).unwrap_or(words);
+    matches!(words.first(), Some(&("TEMP" | "TEMPORARY")))
+}
+
+/// As many words as tell the statements above apart.
+const WORDS_MAX: usize = 5;
+
+/// The words that `sql` begins with, in upper case.
+fn first_words(sql: &str) -> Vec<String> {
+    let tokens = Tokens::new(sql).skip_while(|token| matches!(token, Token::Symbol("(" | ";")));
+    let words = tokens.map_while(|token| match token {
+        Token::Word(word) => Some(word.to_ascii_uppercase()),
+        _ => None,
+    });
+    words.take(WORDS_MAX).collect()
+}
