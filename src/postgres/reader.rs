@@ -120,7 +120,7 @@ impl Reader {
             while !page.is_cut() && self.gather(connection, &page).await.map_err(wrong)? {
                 marks.rows_came.set(true);
                 let rows = self.ahead.make_contiguous();
-                let shown = foreign::texts(connection.client(), rows, &self.prepared.types, &foreign).await;
+                let shown = foreign::shown(connection.client(), rows, &self.prepared, &foreign).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     marks.progress.rows(1, row.raw_size_bytes());

@@ -15,7 +15,6 @@ use futures_util::future::join;
 use serde_json::Value;
 use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{Kind, Type};
 
 use super::connection::{Connection, Prepared};
 use super::encode::Codec;
@@ -343,8 +342,7 @@ impl Run<'_> {
         let mut statement = client.prepare(sql).await.map_err(unclear)?;
         let columns = statement.columns().iter().map(ColumnInfo::of).collect();
         let mut changes = false;
-        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(has_fields) {
-            // The driver would remember the fields for as long as the connection lives, and ALTER TABLE changes them.
+        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(foreign::has_fields) {
             client.clear_type_cache();
             changes = true;
         }
@@ -461,14 +459,5 @@ impl Run<'_> {
 
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
         QueryError::of(error, sql, phase, self.target)
-    }
-}
-
-/// Whether a composite type is in this one.
-fn has_fields(ty: &Type) -> bool {
-    match ty.kind() {
-        Kind::Composite(_) => true,
-        Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),
-        _ => false,
     }
 }
