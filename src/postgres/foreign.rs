@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::slice;
 
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Column, Error, Row, Statement};
@@ -129,6 +130,9 @@ pub(super) async fn shown(
 /// The text of a value of the type that `$1` is given, by its output function.
 const AS_TEXT: &str = "SELECT pg_catalog.concat($1)";
 
+/// How many parts of a value PostgreSQL is asked about at a time.
+const PARTS_AT_ONCE: usize = 128;
+
 /// The types that the values of an anonymous column have named so far.
 struct Named<'a> {
     client: &'a Client,
@@ -168,7 +172,9 @@ impl<'a> Named<'a> {
                 false => self.client.query_one(&named.cast, &[&AsItCame(raw)]).await?.try_get::<_, Option<String>>(0),
             }
         });
-        let mut texts = try_join_all(casts).await?.into_iter();
+        // One value may have any number of parts.
+        let texts: Vec<_> = stream::iter(casts).buffered(PARTS_AT_ONCE).try_collect().await?;
+        let mut texts = texts.into_iter();
         let mut out = Vec::new();
         let written = self.codec.write_text_with(raw, &mut out, |oid, part, out| match texts.next().flatten() {
             Some(text) => {
