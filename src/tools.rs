@@ -30,6 +30,7 @@ mod fetch_rows;
 mod performance_summary;
 mod slow_queries;
 
+pub use arguments::Given;
 use arguments::Whole;
 
 /// Every tool, in the order in which a client is told of them.
@@ -63,7 +64,7 @@ pub struct Tool {
     /// The JSON Schema of [`Answer::structured`].
     pub output: fn() -> Value,
     /// Do it. An answer always comes; a failure is an answer with `is_error`.
-    pub call: fn(Reach, Defaults, Map<String, Value>) -> Work,
+    pub call: fn(Reach, Defaults, Given) -> Work,
 }
 
 /// A call under way; dropping it cancels the call.

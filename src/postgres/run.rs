@@ -35,7 +35,7 @@ use crate::settings::AccessMode;
 pub struct Statement {
     /// Its text.
     pub sql: Arc<str>,
-    /// The values of `$1 … $n`.
+    /// The values of `$1 … $n`; a client's as [`params::written`] makes them.
     pub parameters: Vec<Value>,
 }
 

@@ -1,9 +1,9 @@
 //! `batch_query_execute`: several statements in one transaction, all or nothing.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::arguments::{Parameters, Whole, arguments};
+use super::arguments::{Given, Parameters, Whole, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
 use crate::postgres::page::Format;
@@ -81,7 +81,7 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
     let Arguments { queries, timeout_ms } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
