@@ -230,6 +230,7 @@ async fn a_text_of_a_megabyte_is_read_to_its_end_piece_by_piece() {
         let cut = json!({
             "row": 0,
             "column": "doc",
+            "column_index": 0,
             "offset": read.len(),
             "bytes": structured["rows"][0][0].as_str().unwrap().len(),
             "length": whole.len(),
