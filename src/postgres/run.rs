@@ -449,10 +449,21 @@ impl Run<'_> {
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
         let (columns, codecs) = (prepared.columns.clone(), prepared.codecs.clone());
         let mut page = Page::new(columns, codecs, reading.format, reading.limits, reading.cell_offset);
+        let foreign = page.foreign_columns();
+        let mut held = Vec::new();
         let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
         let mut rows = pin!(rows.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {
+            if !foreign.is_empty() {
+                // Nothing else can be asked while rows are on their way; but what runs alone has one at most, CALL's.
+                held.push(row);
+                continue;
+            }
             page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
+        }
+        let shown = foreign::shown(self.connection.client(), &held, &prepared, &foreign).await.map_err(wrong)?;
+        for (row, shown) in held.iter().zip(&shown) {
+            page.push(row, shown).map_err(|error| QueryError::undecodable(&error))?;
         }
         Ok(Outcome { page: page.finish(), rows_affected: None })
     }
