@@ -227,6 +227,11 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::UNDEFINED_FUNCTION if error.message().starts_with("no binary output function") => {
             "PostgreSQL cannot send this type as it is: cast that column to text (column::text)."
         }
+        // A database in SQL_ASCII holds any bytes, and answers are UTF-8.
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
+            "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
+             convert_to(column, 'SQL_ASCII') shows them as bytea."
+        }
         SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
         SqlState::QUERY_CANCELED => {
             "The statement ran longer than POSTGRES_COMMAND_TIMEOUT, or somebody cancelled it: \

@@ -376,3 +376,17 @@ async fn many_rows_with_values_that_only_postgresql_can_show_are_all_shown_in_th
         "{rows}"
     );
 }
+
+#[actix_rt::test]
+async fn bytes_that_are_no_utf_8_can_be_read_as_the_hint_says() {
+    let world = World::with(Options::new(), |settings| settings.postgres.database = "bytes".to_owned()).await;
+    world.prepare("create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0").await;
+    let url = world.cluster.url();
+    let made = connect(&format!("{}/bytes", url.strip_suffix("/postgres").unwrap())).await;
+    made.batch_execute("create table t as select E'gr\\xfc\\xdf'::text as word").await.unwrap();
+    let error = world.refusal("select word from t").await;
+    let hint = "convert_to(column, 'SQL_ASCII')";
+    assert!(error.starts_with("ERROR 22021") && error.contains(hint), "{error}");
+    let sql = format!("select {} from t", hint.replace("column", "word"));
+    assert_eq!(world.rows(&sql).await, r#"[["\\x6772fcdf"]]"#);
+}
