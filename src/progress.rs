@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a call has done so far. Clones count together; the default one counts nothing, for a call whose client does
 /// not ask.
@@ -15,6 +15,7 @@ struct Counts {
     bytes: AtomicU64,
     statements: AtomicU64,
     statements_all: AtomicU64,
+    lasting: AtomicBool,
 }
 
 impl Progress {
@@ -43,6 +44,18 @@ impl Progress {
                 count.store(count.load(Ordering::Relaxed) + more as u64, Ordering::Relaxed);
             }
         }
+    }
+
+    /// What it has changed is being made to last: from now on nobody can say that it was not.
+    pub fn makes_last(&self) {
+        if let Some(counts) = &self.0 {
+            counts.lasting.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that is so.
+    pub fn may_last(&self) -> bool {
+        self.0.as_ref().is_some_and(|counts| counts.lasting.load(Ordering::Relaxed))
     }
 
     /// The next of so many statements begins.

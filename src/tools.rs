@@ -30,6 +30,7 @@ mod fetch_rows;
 mod performance_summary;
 mod slow_queries;
 
+pub use arguments::Given;
 use arguments::Whole;
 
 /// Every tool, in the order in which a client is told of them.
@@ -63,7 +64,7 @@ pub struct Tool {
     /// The JSON Schema of [`Answer::structured`].
     pub output: fn() -> Value,
     /// Do it. An answer always comes; a failure is an answer with `is_error`.
-    pub call: fn(Reach, Defaults, Map<String, Value>) -> Work,
+    pub call: fn(Reach, Defaults, Given) -> Work,
 }
 
 /// A call under way; dropping it cancels the call.
@@ -338,6 +339,11 @@ fn cut_cells_note(page: &FinishedPage, read_on: &str) -> String {
     let mut note = String::new();
     for cell in page.cut_cells.iter().take(CUT_CELLS_NAMED_MAX) {
         let name = &page.columns[cell.column].name;
+        // A name need not be one column's alone.
+        let name = match page.columns.iter().filter(|column| column.name == *name).count() {
+            1 => name.clone(),
+            _ => format!("{name} (column {})", cell.column + 1),
+        };
         let (row, offset, end, length) = (cell.row + 1, cell.offset, cell.end(), cell.length);
         note.push_str(&if cell.is_last_piece() {
             format!("Cell {name} of row {row} is shown from byte {offset} to its end at {length}.\n")
@@ -377,6 +383,7 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
             json!({
                 "row": cell.row,
                 "column": page.columns[cell.column].name,
+                "column_index": cell.column,
                 "offset": cell.offset,
                 "bytes": cell.bytes,
                 "length": cell.length,
@@ -421,7 +428,7 @@ fn page_properties() -> Map<String, Value> {
         "truncated": {"type": "boolean"},
         CUT_CELLS: {
             "type": "array",
-            "description": "Cells shown in part, as a string: row (from 0), column, offset, bytes shown, full length.",
+            "description": "Cells shown in part, as a string: row (from 0), column, column_index (from 0), offset, bytes shown, full length.",
             "items": {"type": "object"},
         },
     });

@@ -17,6 +17,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{LogSettings, MAIN_DATABASE};
+use mcp_server_postgres::tools::Given;
 use serde_json::{Value, json};
 use slog::{Level, Logger, o};
 use tempfile::TempDir;
@@ -131,11 +132,8 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, shown };
     let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
     let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &world.log).start();
-    let call = Call {
-        tool: "performance_summary".to_owned(),
-        arguments: serde_json::Map::new(),
-        progress: Progress::default(),
-    };
+    let call =
+        Call { tool: "performance_summary".to_owned(), arguments: Given::default(), progress: Progress::default() };
     assert!(session.send(call).await.unwrap().is_err());
     let [lines] = world.end(["server.log"]);
     let line = &lines[0];

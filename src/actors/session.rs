@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use serde_json::{Map, Value};
 use slog::Logger;
 
 use super::executor::{CloseCursorsOf, ConfigChanged, Database};
@@ -21,7 +20,7 @@ use crate::caller::Caller;
 use crate::log::{debug, warn};
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::tools::{self, Answer, Defaults, Reach, Tool, boundary};
+use crate::tools::{self, Answer, Defaults, Given, Reach, Tool, boundary};
 
 /// Calls a tool. Sent by the protocol's side for each request; dropping the reply cancels the call.
 #[derive(Debug, Clone, Message)]
@@ -30,7 +29,7 @@ pub struct Call {
     /// The tool's name.
     pub tool: String,
     /// Its arguments.
-    pub arguments: Map<String, Value>,
+    pub arguments: Given,
     /// How far it has come, for whoever waits.
     pub progress: Progress,
 }
@@ -97,15 +96,15 @@ impl Session {
     }
 
     /// Which database a call means; its name is taken out of the arguments.
-    fn database(&self, tool: &Tool, arguments: &mut Map<String, Value>) -> Result<usize, Answer> {
+    fn database(&self, tool: &Tool, arguments: &mut Given) -> Result<usize, Answer> {
         let named = if tool.names_database && self.databases.len() > 1 {
-            match arguments.remove("database") {
-                None | Some(Value::Null) => None,
-                Some(Value::String(name)) => Some(name),
-                Some(_) => return Err(self.no_database("`database` must be a string")),
+            match arguments.take("database").map(|raw| serde_json::from_str(raw.get())) {
+                None => None,
+                Some(Ok(name)) => name,
+                Some(Err(_)) => return Err(self.no_database("`database` must be a string")),
             }
         } else {
-            arguments.get("cursor").and_then(Value::as_str).and_then(Database::named_in).map(str::to_owned)
+            arguments.text("cursor").and_then(|cursor| Database::named_in(&cursor).map(str::to_owned))
         };
         let Some(named) = named else { return Ok(0) };
         let found = self.databases.iter().position(|database| *database.name == *named);

@@ -2,11 +2,11 @@
 
 use actix::Recipient;
 use rmcp::ErrorData;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::actors::session::{Call, CallError};
 use crate::progress::Progress;
-use crate::tools::{Answer, TOOLS};
+use crate::tools::{Answer, Given, TOOLS};
 
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
@@ -31,7 +31,7 @@ impl Calls {
     pub fn call(
         &self,
         tool: String,
-        arguments: Map<String, Value>,
+        arguments: Given,
         progress: Progress,
     ) -> impl Future<Output = Result<Answer, ErrorData>> + Send + use<> {
         let reply = self.0.send(Call { tool, arguments, progress });

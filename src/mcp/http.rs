@@ -3,15 +3,19 @@
 //! Revision 2026-07-28 has no sessions: a request is all there is, and a client that closes the answer's stream has
 //! cancelled it. The older revisions have sessions ([`super::sessions`]), on the same path.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
+use http_body_util::{BodyExt, Collected};
+use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use rmcp::ServerHandler;
+use rmcp::model::Extensions;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
@@ -19,6 +23,7 @@ use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
 use crate::http::client::Client;
 use crate::http::gate::Whose;
+use crate::tools::Given;
 
 /// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -57,6 +62,7 @@ where
     S: ServerHandler + Send + 'static,
 {
     async fn answer(self, request: Request) -> Response {
+        let request = with_body_at_hand(request).await;
         // The gate has put it there.
         let Some(client) = request.extensions().get::<Whose>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
@@ -82,6 +88,35 @@ where
         }
         response
     }
+}
+
+/// A request's body, until the arguments have been taken from it.
+#[derive(Clone)]
+struct AsItCame(Arc<Mutex<Option<Bytes>>>);
+
+/// The request, with its body among its extensions too. The gate has read it.
+async fn with_body_at_hand(request: Request) -> Request {
+    let (mut parts, body) = request.into_parts();
+    let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    parts.extensions.insert(AsItCame(Arc::new(Mutex::new(Some(bytes.clone())))));
+    Request::from_parts(parts, Body::from(bytes))
+}
+
+/// The arguments of a call as they were written, if it came by HTTP. rmcp has them as a tree of values, which keeps
+/// neither how a number is spelled nor a key that comes twice.
+pub(super) fn arguments(extensions: &Extensions) -> Option<Given> {
+    #[derive(Deserialize)]
+    struct Call {
+        params: Params,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        arguments: Given,
+    }
+    let AsItCame(body) = extensions.get::<Parts>()?.extensions.get()?;
+    let body = body.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let call: Call = serde_json::from_slice(&body).ok()?;
+    Some(call.params.arguments)
 }
 
 /// Our own server for a client.

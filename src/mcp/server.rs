@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::calls::{self, Calls};
 use super::offer::Offer;
-use super::{encoded, methods, progress};
+use super::{encoded, http, methods, progress};
 use crate::settings::AccessMode;
 use crate::tools::{Answer, TOOLS, Tool};
 
@@ -73,7 +73,9 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let token = context.meta.get_progress_token();
         let counted = progress::counted_for(token.as_ref());
-        let reply = self.calls.call(request.name.into_owned(), request.arguments.unwrap_or_default(), counted.clone());
+        let arguments = http::arguments(&context.extensions);
+        let arguments = arguments.unwrap_or_else(|| request.arguments.unwrap_or_default().into());
+        let reply = self.calls.call(request.name.into_owned(), arguments, counted.clone());
         let tell = |told| {
             // A client that has gone is seen by the transport.
             context.peer.notify_progress(told).map(drop)

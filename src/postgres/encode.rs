@@ -10,6 +10,7 @@
 //! What a PostgreSQL before version 16 would send of a `"char"` that is no ASCII is no UTF-8: it is shown as later
 //! versions do, in octal.
 
+mod anonymous;
 mod civil;
 mod float;
 mod geometry;
@@ -31,6 +32,7 @@ use std::fmt;
 
 use tokio_postgres::types::Type;
 
+pub use anonymous::Part;
 pub use json::{push_json_escaped, write_json_string};
 use rule::Rule;
 pub(super) use rule::delimiter;
@@ -57,9 +59,38 @@ impl Codec {
     /// server can show them.
     ///
     /// An anonymous `record` names the types of its fields in each value, not in the column: it is native, and
-    /// a value with a field that is not (or not built into PostgreSQL) is an error when it is written.
+    /// a value with a field that is not (or not built into PostgreSQL) is an error when it is written, but for
+    /// [`Codec::write_text_with`].
     pub fn is_native(&self) -> bool {
         !matches!(self.0, Rule::Foreign)
+    }
+
+    /// Whether each value names the types of its parts, and may have foreign ones: `record`, `record[]`, `anyarray`.
+    pub fn is_anonymous(&self) -> bool {
+        anonymous::is_anonymous(&self.0)
+    }
+
+    /// The parts of such a value that are not native, or not built into PostgreSQL.
+    pub fn foreign_parts<'a>(&self, raw: &'a [u8]) -> Result<Vec<Part<'a>>, DecodeError> {
+        let mut found = Vec::new();
+        anonymous::foreign_parts(&self.0, raw, NESTING_MAX, &mut found)?;
+        Ok(found)
+    }
+
+    /// Appends the text of such a value; `foreign` appends those of these parts, in their order.
+    pub fn write_text_with(
+        &self,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+        mut foreign: impl FnMut(u32, &[u8], &mut Vec<u8>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        undo_on_error(out, |out| anonymous::text(&self.0, raw, out, NESTING_MAX, &mut foreign))
+    }
+
+    /// What reads an `anyarray` value whose elements are of this type; `None` where they are not native, or where it is
+    /// no `anyarray`.
+    pub fn of_elements(&self, element: &Type) -> Option<Codec> {
+        matches!(self.0, Rule::AnyArray).then(|| Codec(Rule::of_array(element))).filter(Codec::is_native)
     }
 
     /// Appends the text that psql would show. Bytes that are not UTF-8 stay as they came (`SQL_ASCII`).

@@ -255,6 +255,11 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::UNDEFINED_FUNCTION if error.message().starts_with("no binary output function") => {
             "PostgreSQL cannot send this type as it is: cast that column to text (column::text)."
         }
+        // A database in SQL_ASCII holds any bytes, and answers are UTF-8.
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
+            "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
+             convert_to(column, 'SQL_ASCII') shows them as bytea."
+        }
         SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
         SqlState::QUERY_CANCELED => {
             "The statement ran longer than POSTGRES_COMMAND_TIMEOUT, or somebody cancelled it: \
@@ -294,6 +299,17 @@ impl QueryError {
             },
             other => other,
         }
+    }
+
+    /// The same error, of a call whose changes were being made to last when a clock or an operator ended it: the
+    /// cancellation may have come too late.
+    pub fn too_late(self, target: &str) -> Self {
+        let why = match self {
+            Self::TimedOut { clock, after } => format!("the {after:?} of {} ran out", clock.setting()),
+            Self::Cancelled { .. } => "an operator of this server cancelled the call".to_owned(),
+            other => return other,
+        };
+        Self::Unavailable { why, phase: Phase::End, target: target.to_owned(), outcome_unknown: true }
     }
 
     /// The SQLSTATE, where PostgreSQL gave one.
@@ -401,7 +417,7 @@ impl QueryError {
                 )
             }
             Self::Unavailable { why, outcome_unknown: true, .. } => format!(
-                "The connection was lost while changes were being made to last: {why}. \
+                "The call was ended while its changes were being made to last: {why}. \
                  Whether they were made is unknown: look before doing it again."
             ),
         }

@@ -3,12 +3,20 @@
 //! A value that has a binary form comes in that form and goes back as it came, to be cast to text: whatever its
 //! statement was. A type that has none (`aclitem`, some extensions' types) cannot come at all (manual, page CREATE
 //! TYPE: a send function is optional), so its column is cast in the statement, as a subquery of ours.
+//!
+//! The values of an anonymous column (`record`, `record[]`, `anyarray`) name the types of their parts, and PostgreSQL
+//! takes none of them back. So it is asked what those types are, and for the texts of the parts that only it can show.
+
+use std::collections::BTreeMap;
+use std::slice;
 
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Column, Error, Row};
+use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Column, Error, Row, Statement};
 
+use super::connection::Prepared;
 use super::encode::Codec;
 use super::error::QueryError;
 use super::page::wire;
@@ -74,16 +82,34 @@ pub(super) fn no_cast(columns: &[Column]) -> QueryError {
     }
 }
 
-/// The texts of the `foreign` columns of `rows`, by column.
-pub(super) async fn texts(
+/// How a value is shown that its column's codec alone cannot show.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// As this text; `None` is NULL.
+    Text(Option<String>),
+    /// As what this codec reads from it.
+    By(Codec),
+}
+
+/// How the values of the `foreign` columns of `rows` are shown, by column. What is not there is shown by its codec.
+pub(super) async fn shown(
     client: &Client,
     rows: &[Row],
-    types: &[Type],
+    prepared: &Prepared,
     foreign: &[usize],
-) -> Result<Vec<Vec<(usize, Option<String>)>>, Error> {
-    let mut shown = vec![Vec::with_capacity(foreign.len()); rows.len()];
+) -> Result<Vec<Vec<(usize, Shown)>>, Error> {
+    let mut shown: Vec<_> = rows.iter().map(|_| Vec::with_capacity(foreign.len())).collect();
     for &column in foreign {
-        let cast = client.prepare_typed("SELECT pg_catalog.concat($1)", &[types[column].clone()]).await?;
+        if prepared.codecs[column].is_anonymous() {
+            let mut named = Named::new(client, &prepared.codecs[column]);
+            for (row, shown) in rows.iter().zip(&mut shown) {
+                if let Some(raw) = wire(row, column) {
+                    shown.extend(named.shown(raw).await?.map(|value| (column, value)));
+                }
+            }
+            continue;
+        }
+        let cast = client.prepare_typed(AS_TEXT, &[prepared.types[column].clone()]).await?;
         let casts = rows.iter().map(|row| {
             let cast = &cast;
             async move {
@@ -94,11 +120,101 @@ pub(super) async fn texts(
             }
         });
         // Joined, they are sent without waiting for each other: one round trip for all of them.
-        for (row, text) in shown.iter_mut().zip(try_join_all(casts).await?) {
-            row.push((column, text));
+        for (shown, text) in shown.iter_mut().zip(try_join_all(casts).await?) {
+            shown.push((column, Shown::Text(text)));
         }
     }
     Ok(shown)
+}
+
+/// The text of a value of the type that `$1` is given, by its output function.
+const AS_TEXT: &str = "SELECT pg_catalog.concat($1)";
+
+/// How many parts of a value PostgreSQL is asked about at a time.
+const PARTS_AT_ONCE: usize = 128;
+
+/// The types that the values of an anonymous column have named so far.
+struct Named<'a> {
+    client: &'a Client,
+    codec: &'a Codec,
+    types: BTreeMap<u32, NamedType>,
+}
+
+struct NamedType {
+    type_: Type,
+    codec: Codec,
+    cast: Statement,
+}
+
+impl<'a> Named<'a> {
+    fn new(client: &'a Client, codec: &'a Codec) -> Self {
+        Self { client, codec, types: BTreeMap::new() }
+    }
+
+    /// How a value is shown; `None` where its codec alone can show it, or where nothing can.
+    async fn shown(&mut self, raw: &[u8]) -> Result<Option<Shown>, Error> {
+        // Bytes that are no value of their type are told of by whoever writes them.
+        let parts = self.codec.foreign_parts(raw).unwrap_or_default();
+        for (oid, _) in &parts {
+            if !self.types.contains_key(oid) {
+                let named = self.ask(*oid).await?;
+                self.types.insert(*oid, named);
+            }
+        }
+        let Some((oid, _)) = parts.first() else { return Ok(None) };
+        if let Some(codec) = self.codec.of_elements(&self.types[oid].type_) {
+            return Ok(Some(Shown::By(codec)));
+        }
+        let casts = parts.iter().map(|(oid, raw)| async {
+            let named = &self.types[oid];
+            match named.codec.is_native() {
+                true => Ok(None),
+                false => self.client.query_one(&named.cast, &[&AsItCame(raw)]).await?.try_get::<_, Option<String>>(0),
+            }
+        });
+        // One value may have any number of parts.
+        let texts: Vec<_> = stream::iter(casts).buffered(PARTS_AT_ONCE).try_collect().await?;
+        let mut texts = texts.into_iter();
+        let mut out = Vec::new();
+        let written = self.codec.write_text_with(raw, &mut out, |oid, part, out| match texts.next().flatten() {
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(())
+            }
+            None => self.types[&oid].codec.write_text(part, out),
+        });
+        // As above.
+        Ok(written.ok().map(|()| Shown::Text(Some(String::from_utf8_lossy(&out).into_owned()))))
+    }
+
+    /// What PostgreSQL says of the type with that OID: the driver asks for it as for any parameter's.
+    async fn ask(&self, oid: u32) -> Result<NamedType, Error> {
+        let unknown = |oid| Type::new(String::new(), oid, Kind::Simple, String::new());
+        let mut cast = self.client.prepare_typed(AS_TEXT, &[unknown(oid)]).await?;
+        let type_ = cast.params()[0].clone();
+        let codec = Codec::of(&type_);
+        if has_fields(&type_) {
+            // As of a column with fields.
+            self.client.clear_type_cache();
+        }
+        if let Kind::Domain(base) = type_.kind()
+            && !codec.is_native()
+        {
+            // The same bytes, and no check of the domain runs.
+            cast = self.client.prepare_typed(AS_TEXT, slice::from_ref(base)).await?;
+        }
+        Ok(NamedType { type_, codec, cast })
+    }
+}
+
+/// Whether a composite type is in this one. The driver would remember its fields for as long as the connection lives,
+/// and ALTER TABLE changes them.
+pub(super) fn has_fields(ty: &Type) -> bool {
+    match ty.kind() {
+        Kind::Composite(_) => true,
+        Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),
+        _ => false,
+    }
 }
 
 /// A value in PostgreSQL's own binary form.

@@ -13,6 +13,7 @@ use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Column, Row};
 
 use super::encode::{Codec, DecodeError, write_json_string};
+use super::foreign::Shown;
 use super::params;
 use cell::{Cells, Shares};
 use layout::Layout;
@@ -161,9 +162,10 @@ impl Page {
         }
     }
 
-    /// Which columns hold values that only PostgreSQL itself can show.
+    /// Which columns hold values, or may hold some, that only PostgreSQL itself can show.
     pub fn foreign_columns(&self) -> Vec<usize> {
-        (0..self.codecs.len()).filter(|&column| !self.codecs[column].is_native()).collect()
+        let may_be_foreign = |codec: &Codec| !codec.is_native() || codec.is_anonymous();
+        (0..self.codecs.len()).filter(|&column| may_be_foreign(&self.codecs[column])).collect()
     }
 
     /// How many more rows there is room for.
@@ -182,11 +184,11 @@ impl Page {
         self.cut.is_some()
     }
 
-    /// Add a row, or cut the answer before it. `shown` are the texts of the foreign columns, by column.
+    /// Add a row, or cut the answer before it. `shown` says how values of the foreign columns are shown, by column.
     ///
     /// # Errors
     /// The value that could not be read.
-    pub fn push(&mut self, row: &Row, shown: &[(usize, Option<String>)]) -> Result<(), DecodeError> {
+    pub(super) fn push(&mut self, row: &Row, shown: &[(usize, Shown)]) -> Result<(), DecodeError> {
         if self.cut.is_some() {
             return Ok(());
         }

@@ -16,11 +16,13 @@
 //! own type has JSON arrays: `jsonb`, `int2vector`, a domain over an array. So what an answer shows goes back, but for
 //! what JSON does not tell apart: a JSON string (it is taken for JSON text), the JSON value null, and arrays of more
 //! dimensions whose elements have arrays of their own. As PostgreSQL's text, in a string, these go back as well.
+//! "Its JSON" is what the client wrote, if the value is one that [`written`] has made.
 
 use std::error::Error;
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
@@ -54,6 +56,31 @@ impl ToSql for Parameter {
     }
 
     to_sql_checked!();
+}
+
+/// A value as a client wrote it. What is made of other values, or is a number, is a number that holds its text, which
+/// serde_json's `arbitrary_precision` allows: a tree would keep neither a key that comes twice nor how `1e5` is spelled.
+pub fn written(raw: &RawValue) -> Value {
+    let text = raw.get();
+    match text.as_bytes() {
+        [b'"' | b'n' | b't' | b'f', ..] => serde_json::from_str(text).unwrap_or_default(),
+        // Between the parts a line break is a blank like another, and the log has a line for each event.
+        _ => Value::Number(Number::from_string_unchecked(text.replace(['\n', '\r'], " "))),
+    }
+}
+
+/// The parts of a value that is written like that; of an object only that it is one.
+fn parts(value: &Value) -> Option<Value> {
+    let Value::Number(number) = value else { return None };
+    let text = number.as_str();
+    match text.as_bytes().first()? {
+        b'[' => {
+            let items: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
+            Some(items.iter().map(|item| written(item)).collect())
+        }
+        b'{' => Some(Value::Object(Map::new())),
+        _ => None,
+    }
 }
 
 /// The parameters for a statement whose `$1 … $n` have `types`.
@@ -109,7 +136,8 @@ pub fn name(ty: &Type) -> String {
 /// The text of `value` as a `ty`; `None` is NULL. The error completes "PostgreSQL wants X, and …".
 fn text(value: &Value, ty: &Type) -> Result<Option<String>, String> {
     let base = base(ty);
-    Ok(Some(match (value, base.kind()) {
+    let parts = if is_json(base) { None } else { parts(value) };
+    Ok(Some(match (parts.as_ref().unwrap_or(value), base.kind()) {
         (Value::Null, _) => return Ok(None),
         (Value::String(text), _) => {
             if text.contains('\0') {
@@ -139,9 +167,10 @@ fn array(items: &[Value], element: &Type, depth: usize) -> Result<String, String
         if at > 0 {
             out.push(separator);
         }
-        match item {
+        let parts = if has_arrays { None } else { parts(item) };
+        match parts.as_ref().unwrap_or(item) {
             Value::Array(inner) if !has_arrays => out.push_str(&array(inner, element, depth + 1)?),
-            item => match element_text(item, element, at)? {
+            _ => match element_text(item, element, at)? {
                 None => out.push_str("NULL"),
                 Some(text) => {
                     let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");

@@ -24,8 +24,10 @@ use super::sql::Operation;
 /// when each row is large.
 const FIRST_FETCH_ROWS: usize = 128;
 
-/// How many rows are held at a time while PostgreSQL is asked for what only it can show.
-const FOREIGN_ROWS: usize = 128;
+/// How many rows are held at a time while PostgreSQL is asked for what only it can show, and how large they may be; one
+/// is, whatever its size.
+const FOREIGN_ROWS_MAX: usize = 128;
+const FOREIGN_BYTES_MAX: usize = 1 << 20;
 
 /// How long the rest of a fetch may take, and how large it may be, to be kept.
 const AT_ONCE: Duration = Duration::from_millis(20);
@@ -45,6 +47,8 @@ pub struct Reader {
     /// The fetch that brings more.
     fetch: Option<Pin<Box<RowStream>>>,
     rows_read: u64,
+    /// The largest of them, in bytes.
+    row_bytes_max: usize,
     /// The row count of the command's tag, once it has ended.
     ended: Option<u64>,
 }
@@ -62,7 +66,7 @@ impl Reader {
 
     fn with(prepared: Arc<Prepared>, portal: Option<Portal>, fetch: Option<Pin<Box<RowStream>>>) -> Self {
         let operation = Operation::of(&prepared.sql);
-        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch, rows_read: 0, ended: None }
+        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch, rows_read: 0, row_bytes_max: 0, ended: None }
     }
 
     /// The statement's text.
@@ -119,8 +123,9 @@ impl Reader {
         } else {
             while !page.is_cut() && self.gather(connection, &page).await.map_err(wrong)? {
                 marks.rows_came.set(true);
-                let rows = self.ahead.make_contiguous();
-                let shown = foreign::texts(connection.client(), rows, &self.prepared.types, &foreign).await;
+                let group = self.foreign_group();
+                let rows = &self.ahead.make_contiguous()[..group];
+                let shown = foreign::shown(connection.client(), rows, &self.prepared, &foreign).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     marks.progress.rows(1, row.raw_size_bytes());
@@ -205,7 +210,7 @@ impl Reader {
                 // One row more than there is room for shows whether there is more.
                 page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
             };
-            let rows = if page.foreign_columns().is_empty() { rows } else { rows.min(FOREIGN_ROWS) };
+            let rows = if page.foreign_columns().is_empty() { rows } else { rows.min(self.foreign_fetch_rows()) };
             self.fetch = Some(Box::pin(connection.fetch(portal, rows).await?));
         }
         Ok(self.fetch.is_some())
@@ -216,11 +221,30 @@ impl Reader {
         let Some(fetch) = &mut self.fetch else { return Ok(None) };
         if let Some(row) = fetch.try_next().await? {
             self.rows_read += 1;
+            self.row_bytes_max = self.row_bytes_max.max(row.raw_size_bytes());
             return Ok(Some(row));
         }
         self.ended = fetch.rows_affected();
         self.fetch = None;
         Ok(None)
+    }
+
+    /// How many rows a fetch brings at most that is held whole. No more than have come before it: nothing is known of the
+    /// size of the next.
+    fn foreign_fetch_rows(&self) -> usize {
+        let fitting = FOREIGN_BYTES_MAX / self.row_bytes_max.max(1);
+        let so_far = usize::try_from(self.rows_read).unwrap_or(usize::MAX);
+        so_far.min(fitting).clamp(1, FOREIGN_ROWS_MAX)
+    }
+
+    /// How many of the rows ahead PostgreSQL is asked about together: it is sent their values, and sends their texts.
+    fn foreign_group(&self) -> usize {
+        let mut bytes = 0;
+        let fitting = self.ahead.iter().take_while(|row| {
+            bytes += row.raw_size_bytes();
+            bytes <= FOREIGN_BYTES_MAX
+        });
+        fitting.count().clamp(1, self.ahead.len().max(1))
     }
 
     /// Have the rows of a whole fetch ahead, if there are any. Nothing else can be asked on a connection while rows

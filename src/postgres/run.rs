@@ -15,7 +15,6 @@ use futures_util::future::join;
 use serde_json::Value;
 use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{Kind, Type};
 
 use super::connection::{Connection, Prepared};
 use super::encode::Codec;
@@ -36,7 +35,7 @@ use crate::settings::AccessMode;
 pub struct Statement {
     /// Its text.
     pub sql: Arc<str>,
-    /// The values of `$1 … $n`.
+    /// The values of `$1 … $n`; a client's as [`params::written`] makes them.
     pub parameters: Vec<Value>,
 }
 
@@ -165,6 +164,8 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.rollback().await?;
+            // It may commit by itself, whenever it likes.
+            marks.progress.makes_last();
             let alone = async { run.alone(statement.clear(connection, target).await?, reading).await };
             let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by_success(access) })))
@@ -225,7 +226,7 @@ pub async fn batch(
         outcomes.push(outcome);
     }
     if access == AccessMode::ReadWrite {
-        run.commit().await.map_err(|error| (None, error))?;
+        run.commit(marks).await.map_err(|error| (None, error))?;
     }
     Ok(outcomes)
 }
@@ -343,8 +344,7 @@ impl Run<'_> {
         let mut statement = client.prepare(sql).await.map_err(unclear)?;
         let columns = statement.columns().iter().map(ColumnInfo::of).collect();
         let mut changes = false;
-        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(has_fields) {
-            // The driver would remember the fields for as long as the connection lives, and ALTER TABLE changes them.
+        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(foreign::has_fields) {
             client.clear_type_cache();
             changes = true;
         }
@@ -396,13 +396,14 @@ impl Run<'_> {
             has_more = has_more && reader.rest_of_fetch(self.target).await? && !self.has_written().await?;
             if !has_more {
                 reader.abandon();
-                self.commit().await?;
+                self.commit(marks).await?;
             }
         }
         Ok((outcome, has_more))
     }
 
-    async fn commit(&self) -> Result<(), QueryError> {
+    async fn commit(&self, marks: &Marks) -> Result<(), QueryError> {
+        marks.progress.makes_last();
         let ended = self.connection.client().batch_execute("COMMIT").await;
         ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.target))
     }
@@ -452,24 +453,26 @@ impl Run<'_> {
         let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
         let (columns, codecs) = (prepared.columns.clone(), prepared.codecs.clone());
         let mut page = Page::new(columns, codecs, reading.format, reading.limits, reading.cell_offset);
+        let foreign = page.foreign_columns();
+        let mut held = Vec::new();
         let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
         let mut rows = pin!(rows.map_err(wrong)?);
         while let Some(row) = rows.try_next().await.map_err(wrong)? {
+            if !foreign.is_empty() {
+                // Nothing else can be asked while rows are on their way; but what runs alone has one at most, CALL's.
+                held.push(row);
+                continue;
+            }
             page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
+        }
+        let shown = foreign::shown(self.connection.client(), &held, &prepared, &foreign).await.map_err(wrong)?;
+        for (row, shown) in held.iter().zip(&shown) {
+            page.push(row, shown).map_err(|error| QueryError::undecodable(&error))?;
         }
         Ok(Outcome { page: page.finish(), rows_affected: None })
     }
 
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
         QueryError::of(error, sql, phase, self.target)
-    }
-}
-
-/// Whether a composite type is in this one.
-fn has_fields(ty: &Type) -> bool {
-    match ty.kind() {
-        Kind::Composite(_) => true,
-        Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),
-        _ => false,
     }
 }

@@ -1,30 +1,102 @@
 //! A tool's arguments from what the client sent. What does not fit is said in the words of the tool's own schema:
 //! what was given, where, and what would be right.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error};
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Number, Value};
 
 use super::{Answer, Tool};
+use crate::postgres::params;
 
 /// How long a text may be to be shown where it does not fit, in characters.
 const SHOWN_CHARS_MAX: usize = 40;
+
+/// What a client gives a tool: members of an object, each as it was written. A tree of values keeps neither how a number
+/// is spelled nor a key that comes twice.
+#[derive(Debug, Clone, Default)]
+pub struct Given(Vec<(String, Box<RawValue>)>);
+
+impl Given {
+    /// The member of that name, which is taken out.
+    pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// The member of that name, if it is a text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// A name that is there twice.
+    fn repeated(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+    }
+
+    /// As values; `None` if there is one that no value can hold.
+    pub(crate) fn tree(&self) -> Option<Map<String, Value>> {
+        self.0.iter().map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?))).collect()
+    }
+}
+
+impl From<Map<String, Value>> for Given {
+    fn from(members: Map<String, Value>) -> Self {
+        // A value is always written: its keys are texts.
+        Self(members.iter().filter_map(|(name, value)| Some((name.clone(), to_raw_value(value).ok()?))).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Given(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
 
 /// The arguments of `tool`.
 ///
 /// # Errors
 /// The answer that names the argument and what would be right.
-pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Map<String, Value>) -> Result<T, Answer> {
-    if given.values().any(Value::is_null) {
+pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Given) -> Result<T, Answer> {
+    let is_null = |raw: &RawValue| raw.get() == "null";
+    if given.0.iter().any(|(_, raw)| is_null(raw)) {
         let schema = (tool.input)();
         let is_required =
             |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
         // A null is how many clients write an argument that they do not give.
-        given.retain(|name, value| !value.is_null() || is_required(name));
+        given.0.retain(|(name, raw)| !is_null(raw) || is_required(name));
     }
-    T::deserialize(&given).map_err(|error| {
+    let members = given.0.iter().map(|(name, raw)| (name.as_str(), &**raw));
+    T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members)).map_err(|error| {
         // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
-        let why = in_object(&(tool.input)(), &given, "").unwrap_or_else(|| error.to_string());
+        let misfit = given.tree().and_then(|tree| in_object(&(tool.input)(), &tree, ""));
+        let why = misfit.unwrap_or_else(|| {
+            // The place is one in a part of what the client has sent.
+            let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+            why.strip_suffix(&place).unwrap_or(&why).to_owned()
+        });
         Answer::misfit(format!("The arguments of {} do not fit: {why}.", tool.name))
     })
 }
@@ -35,11 +107,21 @@ pub(super) struct Parameters(pub Vec<Value>);
 
 impl<'de> Deserialize<'de> for Parameters {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By way of a value: an untagged enum would take a number that keeps its digits for an object.
-        match Value::deserialize(deserializer)? {
-            Value::Array(values) => Ok(Self(values)),
-            Value::Null => Ok(Self::default()),
-            Value::Object(values) => Ok(Self(values.into_iter().map(|(_, value)| value).collect())),
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        match raw.get().as_bytes().first() {
+            Some(b'[') => {
+                let values: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+                Ok(Self(values.iter().map(|raw| params::written(raw)).collect()))
+            }
+            Some(b'{') => {
+                let values: Given = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+                if let Some(name) = values.repeated() {
+                    let why = format!("`parameters` has {name:?} twice; each value must have a name of its own");
+                    return Err(D::Error::custom(why));
+                }
+                Ok(Self(values.0.iter().map(|(_, raw)| params::written(raw)).collect()))
+            }
+            Some(b'n') => Ok(Self::default()),
             _ => Err(D::Error::custom("`parameters` must be an array or an object")),
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Parameters, Whole, arguments};
+use super::arguments::{Given, Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Rows, Tool};
 use crate::actors::executor::{Answered, Query};
 use crate::postgres::run::{Outcome, Reading, Statement};
@@ -69,7 +69,7 @@ fn output() -> Value {
     json!({"type": "object", "required": super::required(&properties), "properties": properties})
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,

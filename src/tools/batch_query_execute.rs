@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Parameters, Whole, arguments};
+use super::arguments::{Given, Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
 use crate::postgres::run::{Outcome, Reading, Statement};
@@ -85,7 +85,7 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
     let Arguments { queries, max_rows, max_bytes, timeout_ms, format } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Whole, arguments};
+use super::arguments::{Given, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Tool, async_query_execute};
 use crate::actors::executor::Fetch;
 
@@ -51,7 +51,7 @@ fn output() -> Value {
     schema
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,

@@ -1,9 +1,9 @@
 //! `performance_summary`: how this server's statements have gone.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::arguments::arguments;
+use super::arguments::{Given, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{PerformanceSummary, Summary};
 use crate::units::rfc3339;
@@ -42,7 +42,7 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, given: Given) -> Answer {
     if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
         return answer;
     }

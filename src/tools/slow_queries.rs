@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::arguments::{Whole, arguments};
+use super::arguments::{Given, Whole, arguments};
 use super::{Answer, Defaults, Reach, Tool};
 use crate::actors::metrics::{SlowList, SlowQueries};
 use crate::units::rfc3339;
@@ -75,7 +75,7 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, given: Map<String, Value>) -> Answer {
+async fn call(reach: Reach, given: Given) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,

@@ -185,7 +185,8 @@ fn agrees(json: &str, type_: &Type, text: Option<&str>) -> bool {
     let agrees = match serde_json::from_str(json) {
         Err(_) => false,
         Ok(Value::String(string)) if !is_own => text == Some(&string),
-        Ok(Value::Number(_)) if !is_own => text == Some(json),
+        // -0 would be an integer to some readers.
+        Ok(Value::Number(_)) if !is_own => text == Some(if json == "-0.0" { "-0" } else { json }),
         Ok(Value::Bool(truth)) if !is_own => text == Some(if truth { "t" } else { "f" }),
         Ok(_) => true,
     };

@@ -170,6 +170,20 @@ async fn in_read_write_mode_what_takes_no_transaction_runs_without_one() {
 }
 
 #[actix_rt::test]
+async fn what_a_procedure_that_commits_gives_out_is_shown_whatever_its_type() {
+    let world = World::read_write().await;
+    world.prepare("create type mood as enum ('ok'); create table t (n int)").await;
+    let body = "insert into t values (1); commit; a := 1.5; b := row(2, 'ok'::mood); c := 3;";
+    world
+        .prepare(&format!(
+            "create procedure p(out a money, out b record, out c int) language plpgsql as $$begin {body} end$$"
+        ))
+        .await;
+    assert_eq!(world.rows("call p(null, null, null)").await, r#"[["$1.50","(2,ok)",3]]"#);
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 1);
+}
+
+#[actix_rt::test]
 async fn a_change_of_the_mode_holds_from_the_next_call_on() {
     let mut world = World::new().await;
     world.prepare(MISCHIEF).await;

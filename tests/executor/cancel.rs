@@ -228,3 +228,36 @@ async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
     }
     assert_eq!(world.rows("select 3").await, "[[3]]");
 }
+
+#[actix_rt::test]
+async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
+    // A COMMIT that waits for a standby that never comes; what it has written is there when the wait is cancelled.
+    let options = Options::new().setting("synchronous_standby_names", "nobody");
+    let world = World::with(options, |settings| {
+        settings.access = AccessMode::ReadWrite;
+        settings.postgres.command_timeout = Duration::from_millis(300);
+    })
+    .await;
+    world.prepare("set synchronous_commit = local; create table t (n int)").await;
+    let query = Query {
+        tool: "a test",
+        caller: Caller::stdio(),
+        statement: statement("insert into t values (1)", json!([])),
+        reading: world.reading,
+        timeout: Some(Duration::from_millis(100)),
+        progress: Progress::default(),
+    };
+    let by_the_call = world.executor.send(query).await.unwrap().unwrap_err();
+    let by_the_command = world.query("insert into t values (1)").await.unwrap_err();
+    let of_a_batch = world.batch(&[("insert into t values (1)", json!([]))]).await.unwrap_err().error;
+    for (error, clock) in [
+        (by_the_call, "100ms of timeout_ms"),
+        (by_the_command, "300ms of POSTGRES_COMMAND_TIMEOUT"),
+        (of_a_batch, "300ms of POSTGRES_COMMAND_TIMEOUT"),
+    ] {
+        let text = error.for_model();
+        assert!(text.contains(clock) && text.contains("look before doing it again"), "{text}");
+        assert!(!error.is_retryable());
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from t").await, 3);
+}

@@ -371,3 +371,69 @@ async fn a_composite_that_was_altered_is_shown_as_it_is_now() {
     world.prepare("alter table t drop a; alter table t add c bool").await;
     assert_eq!(world.rows("select t, array[t] from t").await, r#"[["(two,)",["(two,)"]]]"#);
 }
+
+#[actix_rt::test]
+async fn of_large_rows_that_only_postgresql_can_show_few_are_read_past_the_cut() {
+    let mut world = World::read_write().await;
+    world.prepare("create type bigm as (m money, t text); create sequence seen").await;
+    // What a sequence has given stays given: it tells how many rows PostgreSQL has made.
+    let sql = |bytes: usize| {
+        format!("select row(1::money, repeat('x', {bytes}))::bigm, nextval('seen') from generate_series(1, 300)")
+    };
+    let seen = "select setval('seen', 1, false), last_value from (select last_value from seen) as given";
+    let record = "select row(1::money, repeat('x', 3000000)), nextval('seen') from generate_series(1, 300)";
+    for (sql, bytes_max, shown, read_max) in [
+        (sql(3_000_000), 100_000, 1, 2),
+        (record.to_owned(), 100_000, 1, 2),
+        (sql(300_000), 3_050_000, 10, 13),
+        (sql(10), 1_000_000, 300, 300),
+    ] {
+        world.reading.limits.bytes_max = bytes_max;
+        let page = world.query(&sql).await.unwrap().answer.page;
+        assert_eq!(page.rows, shown, "{sql}");
+        let read: i64 = world.observer.query_one(seen, &[]).await.unwrap().get(1);
+        assert!(read <= read_max, "{sql}: {read} rows were read for {shown}");
+    }
+}
+
+#[actix_rt::test]
+async fn many_rows_with_values_that_only_postgresql_can_show_are_all_shown_in_their_order() {
+    let mut world = World::new().await;
+    world.prepare("create type mood as enum ('sad', 'ok')").await;
+    world.reading.limits = Limits { rows_max: 2000, bytes_max: 10_000_000 };
+    // Small ones, large ones among them, and more parts in one value than are asked about at a time.
+    let sql = "select n, row(n::money, case when n % 2 = 0 then 'ok'::mood end), \
+               repeat('x', case when n % 100 = 0 then 400000 else n % 7 end)::text, n::money from generate_series(1, 1000) n";
+    let rows: Value = serde_json::from_str(&world.rows(sql).await).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 1000);
+    for (at, row) in rows.iter().enumerate() {
+        let n = at + 1;
+        let money = match n {
+            1000 => "$1,000.00".to_owned(),
+            n => format!("${n}.00"),
+        };
+        let quoted = if n == 1000 { format!("\"{money}\"") } else { money.clone() };
+        let mood = if n % 2 == 0 { "ok" } else { "" };
+        assert_eq!((&row[0], &row[1], &row[3]), (&json!(n), &json!(format!("({quoted},{mood})")), &json!(money)));
+    }
+    let rows = world.rows("select array(select row(n, n::money) from generate_series(1, 900) n)").await;
+    assert!(
+        rows.starts_with(r#"[["{\"(1,$1.00)\",\"(2,$2.00)\""#) && rows.ends_with(r#"\"(900,$900.00)\"}"]]"#),
+        "{rows}"
+    );
+}
+
+#[actix_rt::test]
+async fn bytes_that_are_no_utf_8_can_be_read_as_the_hint_says() {
+    let world = World::with(Options::new(), |settings| settings.postgres.database = "bytes".to_owned()).await;
+    world.prepare("create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0").await;
+    let url = world.cluster.url();
+    let made = connect(&format!("{}/bytes", url.strip_suffix("/postgres").unwrap())).await;
+    made.batch_execute("create table t as select E'gr\\xfc\\xdf'::text as word").await.unwrap();
+    let error = world.refusal("select word from t").await;
+    let hint = "convert_to(column, 'SQL_ASCII')";
+    assert!(error.starts_with("ERROR 22021") && error.contains(hint), "{error}");
+    let sql = format!("select {} from t", hint.replace("column", "word"));
+    assert_eq!(world.rows(&sql).await, r#"[["\\x6772fcdf"]]"#);
+}

@@ -74,7 +74,7 @@ impl Served {
     pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
         let arguments = json!({"query": sql, "parameters": parameters});
         let Value::Object(arguments) = arguments else { unreachable!() };
-        (tools::find("async_query_execute").unwrap().call)(self.reach.clone(), self.defaults, arguments).await
+        (tools::find("async_query_execute").unwrap().call)(self.reach.clone(), self.defaults, arguments.into()).await
     }
 
     /// The rows as compact JSON, or the failure's text.

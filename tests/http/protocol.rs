@@ -52,6 +52,30 @@ async fn both_kinds_of_client_are_served_on_one_path_with_their_values_as_they_a
 }
 
 #[actix_rt::test]
+async fn a_parameter_for_json_arrives_as_it_was_written() {
+    let cluster = PrivateCluster::start().unwrap();
+    let daemon = Daemon::on(&cluster, "").await;
+    let doc = r#"{"z":1.00, "a":12345678901234567890123,"a":1e5,"d":{"k":1,"k":2}}"#;
+    let mut modern = daemon.peer().await;
+    let mut older = daemon.peer().await;
+    let session = open_session(&mut older).await;
+    let sql = "select $1::json::text, $2::numeric";
+    for (peer, (mut headers, message)) in [(&mut modern, query(1, sql)), (&mut older, (session.clone(), call(1, sql)))]
+    {
+        let body = message
+            .to_string()
+            .replace(&format!(r#""query":"{sql}""#), &format!(r#""query":"{sql}","parameters":[{doc},1e5]"#));
+        headers.push(("content-type", "application/json".to_owned()));
+        headers.push(("accept", "application/json, text/event-stream".to_owned()));
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        peer.send("POST", "/mcp", &headers, body.as_bytes()).await;
+        let answer = peer.answer().await;
+        let rows = &answer.message()["result"]["structuredContent"]["rows"];
+        assert_eq!(*rows, json!([[doc, "100000"]]), "{}", answer.body);
+    }
+}
+
+#[actix_rt::test]
 async fn a_closed_connection_cancels_its_call_in_postgres_with_a_session_and_without() {
     let cluster = PrivateCluster::start().unwrap();
     let observer = observer(&cluster).await;

@@ -199,6 +199,22 @@ async fn a_batch_in_json_has_each_statements_rows_where_its_text_wants_them() {
     );
 }
 
+#[actix_rt::test]
+async fn of_two_columns_with_one_name_a_cut_cell_says_which_it_is_of() {
+    let cells = [0, 1].map(|column| CutCell { row: 0, column, offset: 0, bytes: 2, length: 9 });
+    let mut page = page_of_pieces(&cells);
+    page.columns = [0, 1].map(|_| ColumnInfo { name: "x".to_owned(), type_name: "text".to_owned() }).into();
+    let mut world = World::new(settings());
+    let call = world.query("select a as x, b as x from t");
+    world.queries.next().await.answer(Ok(answered(Outcome { page, rows_affected: None })));
+    let answer = answer_of(call).await;
+    for (number, index) in [(1, 0), (2, 1)] {
+        assert!(answer.text.contains(&format!("Cell x (column {number}) of row 1 is cut")), "{}", answer.text);
+        let structured = answer.structured.as_deref().unwrap();
+        assert!(structured.contains(&format!(r#"{{"row":0,"column":"x","column_index":{index},"#)), "{structured}");
+    }
+}
+
 /// A page with cells that are not shown whole, and its members for programs.
 fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
     let column = |name: &str| ColumnInfo { name: name.to_owned(), type_name: "text".to_owned() };
@@ -220,7 +236,7 @@ async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_
     let last = CutCell { row: 1, column: 1, offset: 8000, bytes: 77, length: 8077 };
     let cut_doc = "Cell doc of row 1 is cut: bytes 0 to 8000 of 123456. Read on with cell_offset 8000 \
                    (best with only that row and column).\n";
-    let listed_doc = r#"{"row":0,"column":"doc","offset":0,"bytes":8000,"length":123456}"#;
+    let listed_doc = r#"{"row":0,"column":"doc","column_index":0,"offset":0,"bytes":8000,"length":123456}"#;
     let mut world = World::new(settings());
     for (cells, note, listed, truncated) in [
         (&[first][..], cut_doc.to_owned(), listed_doc.to_owned(), true),
@@ -232,7 +248,7 @@ async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_
                  Cell say \"é\" of row 2 is shown from byte 8000 to its end at 8077.\n"
             ),
             format!(
-                r#"{listed_doc},{{"row":0,"column":"say \"é\"","offset":8000,"bytes":8000,"length":16001}},{{"row":1,"column":"say \"é\"","offset":8000,"bytes":77,"length":8077}}"#
+                r#"{listed_doc},{{"row":0,"column":"say \"é\"","column_index":1,"offset":8000,"bytes":8000,"length":16001}},{{"row":1,"column":"say \"é\"","column_index":1,"offset":8000,"bytes":77,"length":8077}}"#
             ),
             true,
         ),
@@ -240,7 +256,7 @@ async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_
         (
             &[last],
             "Cell say \"é\" of row 2 is shown from byte 8000 to its end at 8077.\n".to_owned(),
-            r#"{"row":1,"column":"say \"é\"","offset":8000,"bytes":77,"length":8077}"#.to_owned(),
+            r#"{"row":1,"column":"say \"é\"","column_index":1,"offset":8000,"bytes":77,"length":8077}"#.to_owned(),
             false,
         ),
         (
@@ -345,7 +361,7 @@ fn errors() -> Vec<(QueryError, &'static str)> {
         ),
         (
             unavailable(true),
-            "The connection was lost while changes were being made to last: could not connect: connection refused. \
+            "The call was ended while its changes were being made to last: could not connect: connection refused. \
              Whether they were made is unknown: look before doing it again.",
         ),
     ]

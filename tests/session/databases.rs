@@ -45,6 +45,7 @@ impl World {
 
     fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        let arguments = arguments.into();
         self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
     }
 

@@ -157,6 +157,28 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
              an object.",
         ),
         (
+            QUERY,
+            r#"{"query":"select $1","parameters":{"a":1,"b":2,"a":3}}"#,
+            "The arguments of async_query_execute do not fit: `parameters` has \"a\" twice; each value must have a name of \
+             its own.",
+        ),
+        (
+            BATCH,
+            r#"{"queries":[{"query":"select 1"},{"query":"select $1","parameters":{"a":1,"a":1}}]}"#,
+            "The arguments of batch_query_execute do not fit: `parameters` has \"a\" twice; each value must have a name of \
+             its own.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select 1","query":"select 2"}"#,
+            "The arguments of async_query_execute do not fit: duplicate field `query`.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select '\ud800'"}"#,
+            "The arguments of async_query_execute do not fit: unexpected end of hex escape.",
+        ),
+        (
             SUMMARY,
             r#"{"since":1}"#,
             "The arguments of performance_summary do not fit: `since` is unknown: this tool takes no arguments.",

@@ -194,6 +194,28 @@ async fn a_call_that_asks_is_told_of_its_progress_until_its_answer_and_no_longer
 }
 
 #[tokio::test]
+async fn a_parameter_for_json_arrives_as_it_was_written() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut server = Server::on(&cluster, "MCP_LOG_PARAMETERS=true").await;
+    let doc = r#"{"z":1.00, "a":12345678901234567890123,"a":1e5,"d":{"k":1,"k":2}}"#;
+    let call = |id: u32, tool: &str, arguments: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+        )
+    };
+    let query = format!(r#"{{"query":"select $1::json::text, $2::numeric","parameters":[{doc},1e5]}}"#);
+    server.say(&call(901, "async_query_execute", &query)).await;
+    let answer = server.hear().await;
+    assert_eq!(answer["result"]["structuredContent"]["rows"], json!([[doc, "100000"]]), "{answer}");
+    let logged = server.logged("query executed").await;
+    assert_eq!(logged["context"]["parameters"][0]["d"], json!({"k": 2}), "{logged}");
+
+    server.say(&call(902, "batch_query_execute", &format!(r#"{{"queries":[{query}]}}"#))).await;
+    let answer = server.hear().await;
+    assert_eq!(answer["result"]["structuredContent"]["results"][0]["rows"], json!([[doc, "100000"]]), "{answer}");
+}
+
+#[tokio::test]
 async fn a_text_of_a_megabyte_is_read_to_its_end_piece_by_piece() {
     let cluster = PrivateCluster::start().unwrap();
     let mut server = Server::on(&cluster, "").await;
@@ -208,6 +230,7 @@ async fn a_text_of_a_megabyte_is_read_to_its_end_piece_by_piece() {
         let cut = json!({
             "row": 0,
             "column": "doc",
+            "column_index": 0,
             "offset": read.len(),
             "bytes": structured["rows"][0][0].as_str().unwrap().len(),
             "length": whole.len(),

@@ -83,6 +83,7 @@ impl Handler<Batch> for Executor {
                 None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
+            let result = result.map_err(|(at, error)| (at, call.told(error, &generation.target())));
             if let Err((_, error)) = &result {
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };

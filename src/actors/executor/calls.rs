@@ -192,6 +192,11 @@ impl InFlight {
         QueryError::TimedOut { clock: Clock::Call { during: self.seat.phase.get() }, after }
     }
 
+    /// What its client is told of that error.
+    pub(super) fn told(&self, error: QueryError, target: &str) -> QueryError {
+        if self.seat.progress.may_last() { error.too_late(target) } else { error }
+    }
+
     /// An operator wanted it to end.
     pub(super) fn cancelled(&self) -> QueryError {
         QueryError::Cancelled { phase: self.seat.phase.get() }

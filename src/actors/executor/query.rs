@@ -92,6 +92,7 @@ impl Handler<Query> for Executor {
             };
             let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
+            let result = result.map_err(|error| call.told(error, &generation.target()));
             running.end(result.as_ref().map(|(answer, _)| &answer.outcome));
             let (Answer { outcome, rest, left }, lease) = result?;
             let mut answered = running.answered(outcome);
@@ -132,6 +133,7 @@ impl Handler<Fetch> for Executor {
             let work = within(Clock::Command, generation.settings.command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
+            let result = result.map_err(|error| call.told(error, &target));
             running.encoded(&marks);
             running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {

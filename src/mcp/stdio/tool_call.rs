@@ -12,9 +12,9 @@ use rmcp::model::{ProtocolVersion, RequestId, RequestMetaObject};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
 
 use crate::mcp::methods::is_stateless;
+use crate::tools::Given;
 
 /// A line that calls a tool.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ enum Method {
 pub(super) struct Params {
     pub(super) name: String,
     #[serde(default)]
-    pub(super) arguments: Option<Map<String, Value>>,
+    pub(super) arguments: Option<Given>,
     #[serde(default, rename = "_meta")]
     pub(super) meta: Option<RequestMetaObject>,
 }

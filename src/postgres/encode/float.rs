@@ -39,12 +39,20 @@ pub(super) fn write_f64(value: f64, out: &mut Vec<u8>) {
 
 /// JSON has no word for what is not finite: a string then.
 pub(super) fn write_f32_json(value: f32, out: &mut Vec<u8>) {
-    quoted_if(!value.is_finite(), out, |out| write_f32(value, out));
+    json_by(value.into(), out, |out| write_f32(value, out));
 }
 
 /// JSON has no word for what is not finite: a string then.
 pub(super) fn write_f64_json(value: f64, out: &mut Vec<u8>) {
-    quoted_if(!value.is_finite(), out, |out| write_f64(value, out));
+    json_by(value, out, |out| write_f64(value, out));
+}
+
+fn json_by(value: f64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    quoted_if(!value.is_finite(), out, write);
+    if value == 0.0 && value.is_sign_negative() {
+        // Readers with integers (Python's) take -0 for the integer 0.
+        out.extend_from_slice(b".0");
+    }
 }
 
 fn quoted_if(quoted: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -1,7 +1,5 @@
 //! Values made of values: arrays, records, ranges. Their text quotes its members; an array's JSON is an array.
 
-use tokio_postgres::types::Type;
-
 use super::DecodeError;
 use super::json;
 use super::quote::{Quoting, quote_tail};
@@ -30,12 +28,12 @@ struct Dimension {
 }
 
 impl<'a> Array<'a> {
-    fn read(item: &Item, raw: &'a [u8]) -> Result<Self, DecodeError> {
+    fn read(element_oid: u32, raw: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new("array", raw);
         let count = reader.count(8).ok().filter(|&count| count <= DIMENSIONS_MAX);
         let count = count.ok_or_else(|| reader.bad("it has too many dimensions"))?;
         let _has_nulls = reader.i32()?;
-        if reader.u32()? != item.oid {
+        if reader.u32()? != element_oid {
             return Err(reader.bad("its elements are of another type than the column's"));
         }
         let mut dimensions = [Dimension::default(); DIMENSIONS_MAX];
@@ -64,6 +62,18 @@ pub(super) fn element_oid(raw: &[u8]) -> Result<u32, DecodeError> {
     reader.u32()
 }
 
+/// The elements of an array that are not NULL.
+pub(super) fn elements(element_oid: u32, raw: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+    let mut array = Array::read(element_oid, raw)?;
+    let count = array.dimensions().iter().map(|dimension| dimension.length).product::<usize>();
+    let count = if array.dimensions().is_empty() { 0 } else { count };
+    let mut elements = Vec::new();
+    for _ in 0..count {
+        elements.extend(array.reader.value()?);
+    }
+    Ok(elements)
+}
+
 pub(super) fn array_text(
     item: &Item,
     delimiter: Delimiter,
@@ -71,7 +81,22 @@ pub(super) fn array_text(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<(), DecodeError> {
-    let Array { mut reader, dimensions } = Array::read(item, raw)?;
+    array_text_by(item.oid, delimiter, raw, out, depth, &mut |element, out, depth| item.rule.text(element, out, depth))
+}
+
+/// Writes the text of an element, in which so many levels may still nest.
+type WriteText<'w> = dyn FnMut(&[u8], &mut Vec<u8>, usize) -> Result<(), DecodeError> + 'w;
+
+/// The same with the elements' texts as `write` writes them.
+pub(super) fn array_text_by(
+    element_oid: u32,
+    delimiter: Delimiter,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+    depth: usize,
+    write: &mut WriteText<'_>,
+) -> Result<(), DecodeError> {
+    let Array { mut reader, dimensions } = Array::read(element_oid, raw)?;
     let dimensions = &dimensions.0[..dimensions.1];
     let depth = deeper(depth, &reader)?;
     if dimensions.iter().any(|dimension| dimension.lower != 1) {
@@ -93,7 +118,7 @@ pub(super) fn array_text(
         }
         Some(element) => {
             let start = out.len();
-            item.rule.text(element, out, depth)?;
+            write(element, out, depth)?;
             quote_tail(out, start, Quoting::Array(delimiter))
         }
     })?;
@@ -109,7 +134,7 @@ pub(super) fn array_json(
     depth: usize,
     delimiter: Option<Delimiter>,
 ) -> Result<(), DecodeError> {
-    let array = Array::read(item, raw)?;
+    let array = Array::read(item.oid, raw)?;
     if let Some(delimiter) = delimiter
         && array.dimensions().iter().any(|dimension| dimension.lower != 1)
     {
@@ -135,7 +160,7 @@ pub(super) fn array_json(
 
 /// int2vector and oidvector: the elements with a blank between them.
 pub(super) fn vector_text(item: &Item, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
-    let Array { mut reader, dimensions } = Array::read(item, raw)?;
+    let Array { mut reader, dimensions } = Array::read(item.oid, raw)?;
     let depth = deeper(depth, &reader)?;
     if dimensions.1 > 1 {
         return Err(reader.bad("a vector has one dimension"));
@@ -196,40 +221,25 @@ pub(super) fn composite_text(items: &[Item], raw: &[u8], out: &mut Vec<u8>, dept
         if reader.u32()? != item.oid {
             return Err(reader.bad("a field is of another type than declared"));
         }
-        write_field(n, &item.rule, reader.value()?, out, depth)?;
+        write_field(n, reader.value()?, out, |value, out| item.rule.text(value, out, depth))?;
     }
     out.push(b')');
     reader.finish()
 }
 
-/// As a composite, but only the value knows the fields' types: those that are built in can be looked up.
-pub(super) fn record_text(raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("record", raw);
-    let depth = deeper(depth, &reader)?;
-    let count = reader.count(8)?;
-    out.push(b'(');
-    for n in 0..count {
-        let type_ = Type::from_oid(reader.u32()?);
-        let rule = type_.as_ref().map_or(Rule::Foreign, Rule::of);
-        write_field(n, &rule, reader.value()?, out, depth)?;
-    }
-    out.push(b')');
-    reader.finish()
-}
-
-fn write_field(
+/// Writes field `n` of a row, its text by `write`.
+pub(super) fn write_field(
     n: usize,
-    rule: &Rule,
     value: Option<&[u8]>,
     out: &mut Vec<u8>,
-    depth: usize,
+    write: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     if n > 0 {
         out.push(b',');
     }
     let Some(value) = value else { return Ok(()) };
     let start = out.len();
-    rule.text(value, out, depth)?;
+    write(value, out)?;
     quote_tail(out, start, Quoting::Record)
 }
 
@@ -284,6 +294,6 @@ pub(super) fn multirange_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth
     reader.finish()
 }
 
-fn deeper(depth: usize, reader: &Reader<'_>) -> Result<usize, DecodeError> {
+pub(super) fn deeper(depth: usize, reader: &Reader<'_>) -> Result<usize, DecodeError> {
     depth.checked_sub(1).ok_or_else(|| reader.bad("values nest too deep"))
 }

@@ -4,8 +4,8 @@ use tokio_postgres::types::{Kind, Type};
 
 use super::wire::fixed;
 use super::{
-    DecodeError, NESTING_MAX, Text, civil, float, geometry, hstore, interval, json, nested, network, numeric, scalar,
-    tsquery, tsvector,
+    DecodeError, NESTING_MAX, Text, anonymous, civil, float, geometry, hstore, interval, json, nested, network,
+    numeric, scalar, tsquery, tsvector,
 };
 
 /// How many rules one codec may consist of. Composite types that contain each other twice, a few dozen levels
@@ -89,6 +89,14 @@ impl Rule {
         build(type_, NESTING_MAX, &mut budget)
     }
 
+    /// The rule of an array of these.
+    pub fn of_array(element: &Type) -> Rule {
+        match Rule::of(element) {
+            Rule::Foreign => Rule::Foreign,
+            rule => Rule::Array(Box::new(Item { oid: element.oid(), rule }), delimiter(element)),
+        }
+    }
+
     /// Appends the text. `depth` is how many levels may still nest.
     pub fn text(&self, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
         match self {
@@ -157,12 +165,8 @@ impl Rule {
             Rule::Void => fixed::<0>("void", raw).map(|_| ()),
             Rule::Vector(item) => nested::vector_text(item, raw, out, depth),
             Rule::Array(item, delimiter) => nested::array_text(item, *delimiter, raw, out, depth),
-            Rule::AnyArray => {
-                let (item, delimiter) = any_array(raw)?;
-                nested::array_text(&item, delimiter, raw, out, depth)
-            }
+            Rule::AnyArray | Rule::Record => anonymous::text(self, raw, out, depth, &mut |_, _, _| Err(FOREIGN)),
             Rule::Composite(items) => nested::composite_text(items, raw, out, depth),
-            Rule::Record => nested::record_text(raw, out, depth),
             Rule::Range(bound) => nested::range_text(bound, raw, out, depth),
             Rule::Multirange(bound) => nested::multirange_text(bound, raw, out, depth),
             Rule::Foreign => Err(FOREIGN),
@@ -212,7 +216,7 @@ impl Rule {
             Rule::Vector(item) => nested::array_json(item, raw, out, depth, None),
             Rule::Array(item, delimiter) => nested::array_json(item, raw, out, depth, Some(*delimiter)),
             Rule::AnyArray => {
-                let (item, delimiter) = any_array(raw)?;
+                let (item, delimiter) = anonymous::item(raw)?;
                 nested::array_json(&item, raw, out, depth, Some(delimiter))
             }
             _ => {
@@ -225,13 +229,6 @@ impl Rule {
             }
         }
     }
-}
-
-/// What an `anyarray` value holds. Types that are not built in are not known here.
-fn any_array(raw: &[u8]) -> Result<(Item, Delimiter), DecodeError> {
-    let oid = nested::element_oid(raw)?;
-    let type_ = Type::from_oid(oid).ok_or(FOREIGN)?;
-    Ok((Item { oid, rule: Rule::of(&type_) }, delimiter(&type_)))
 }
 
 const FOREIGN: DecodeError =

@@ -133,6 +133,7 @@ fn valid() -> Vec<(Type, Vec<u8>, &'static str)> {
         (Type::TEXT_ARRAY, array(&Type::TEXT, &[(1, 0)], &[value(b"null")]), "[0:0]={\"null\"}"),
         (Type::JSONB_ARRAY, array(&Type::JSONB, &[(1, 1)], &[value(b"\x01{}")]), "{\"{}\"}"),
         (Type::ANYARRAY, array(&Type::INT4, &[(2, 1)], &[number(1), number(2)]), "{1,2}"),
+        (Type::ANYARRAY, array(&own("mood", Kind::Simple), &[], &[]), "{}"),
         (Type::RECORD_ARRAY, array(&Type::RECORD, &[(1, 1)], &[value(&pair_raw)]), r#"{"(1,\"a b\")"}"#),
         (Type::RECORD, pair_raw.clone(), "(1,\"a b\")"),
         (pair(), pair_raw.clone(), "(1,\"a b\")"),
@@ -270,7 +271,11 @@ fn a_value_of_another_type_than_its_columns_is_refused() {
             array(&Type::OID, &[(1, 1)], &[value(&[0; 4])]),
             "its elements are of another type than the column's",
         ),
-        (Type::ANYARRAY, array(&own("mood", Kind::Simple), &[], &[]), "only the server can show values of this type"),
+        (
+            Type::ANYARRAY,
+            array(&own("mood", Kind::Simple), &[(1, 1)], &[value(b"ok")]),
+            "only the server can show values of this type",
+        ),
         (pair.clone(), record(&[(&Type::OID, &[0; 4])]), "a field is of another type than declared"),
         (pair.clone(), record(&[]), "it has another number of fields than its type"),
     ] {

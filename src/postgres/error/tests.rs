@@ -226,7 +226,7 @@ fn every_other_error_says_what_to_do() {
         (
             unavailable(true),
             false,
-            "The connection was lost while changes were being made to last: it is down. \
+            "The call was ended while its changes were being made to last: it is down. \
              Whether they were made is unknown: look before doing it again.",
         ),
     ] {

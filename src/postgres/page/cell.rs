@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::{CELL_BYTES_MIN, wire};
 use crate::postgres::encode::{Codec, DecodeError, Text, write_json_string};
+use crate::postgres::foreign::Shown;
 
 /// What a JSON string takes besides its characters.
 pub(super) const QUOTES_BYTES: usize = 2;
@@ -12,16 +13,18 @@ pub(super) const QUOTES_BYTES: usize = 2;
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a> {
     pub row: &'a Row,
-    /// The texts of the foreign columns, by column.
-    pub shown: &'a [(usize, Option<String>)],
+    /// How values of the foreign columns are shown, by column.
+    pub shown: &'a [(usize, Shown)],
 }
 
 impl<'a> Cells<'a> {
     pub fn value(&self, column: usize, codec: &'a Codec) -> Value<'a> {
-        match self.shown.iter().find(|(at, _)| *at == column) {
-            Some((_, text)) => text.as_deref().map_or(Value::Null, Value::Shown),
-            None => wire(self.row, column).map_or(Value::Null, |raw| Value::Wire(codec, raw)),
-        }
+        let codec = match self.shown.iter().find(|(at, _)| *at == column) {
+            Some((_, Shown::Text(text))) => return text.as_deref().map_or(Value::Null, Value::Shown),
+            Some((_, Shown::By(own))) => own,
+            None => codec,
+        };
+        wire(self.row, column).map_or(Value::Null, |raw| Value::Wire(codec, raw))
     }
 }
 

@@ -241,7 +241,7 @@ async fn a_column_that_only_postgresql_can_show_is_named_and_shown_by_its_text()
     ] {
         let mut page = page_of(&statement, format, ALL);
         assert_eq!(page.foreign_columns(), [1, 2]);
-        page.push(&rows[0], &[(1, Some("$1.00".to_owned())), (2, None)]).unwrap();
+        page.push(&rows[0], &[(1, Shown::Text(Some("$1.00".to_owned()))), (2, Shown::Text(None))]).unwrap();
         let page = page.finish();
         assert!(page.whole_text().ends_with(expected), "{format:?}: {}", page.whole_text());
         assert_eq!(page.json, "[1,\"$1.00\",null]", "{format:?}");

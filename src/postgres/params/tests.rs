@@ -1,8 +1,32 @@
 use super::*;
 
+/// As a tree of values and as it was written, which come to the same but for what a tree does not keep.
 fn converted(json: &str, ty: &Type) -> Result<Option<String>, String> {
     let value: Value = serde_json::from_str(json).expect("JSON");
-    text(&value, ty)
+    let from_tree = text(&value, ty);
+    let as_written = converted_as_written(json, ty);
+    let of_both = |text: &Result<Option<String>, String>| format!("{text:?}").to_lowercase().replace("e+", "e");
+    assert_eq!(of_both(&from_tree), of_both(&as_written), "{json} as {ty}");
+    from_tree
+}
+
+fn converted_as_written(json: &str, ty: &Type) -> Result<Option<String>, String> {
+    text(&written(serde_json::from_str::<&RawValue>(json).expect("JSON")), ty)
+}
+
+#[test]
+fn json_is_kept_as_it_was_written() {
+    let json = r#"{"z":1.00,"a":12345678901234567890123,"a":1e5,"d":{"k":1,"k":2},"half":"\ud800"}"#;
+    for ty in [Type::JSON, Type::JSONB, made("doc", Kind::Domain(Type::JSONB))] {
+        assert_eq!(converted_as_written(json, &ty), Ok(Some(json.to_owned())), "{ty}");
+        let escaped = json.replace('\\', "\\\\").replace('"', "\\\"");
+        let list = format!("[{json},null,[1e5],1E5]");
+        let wanted = format!(r#"{{"{escaped}",NULL,"[1e5]","1E5"}}"#);
+        assert_eq!(converted_as_written(&list, &array_of(ty)), Ok(Some(wanted)));
+    }
+    assert_eq!(converted_as_written("[\n1,\r\n{}]", &Type::JSON), Ok(Some("[ 1,  {}]".to_owned())));
+    assert_eq!(converted_as_written("1e5", &Type::NUMERIC), Ok(Some("1e5".to_owned())));
+    assert_eq!(converted_as_written("[[1e5],[-0]]", &Type::FLOAT8_ARRAY), Ok(Some(r#"{{"1e5"},{"-0"}}"#.to_owned())));
 }
 
 /// A type that is none of PostgreSQL's own.
