@@ -5,6 +5,7 @@
 //! bytes. hyper takes none back in the middle of an answer: what is left of a stream that had nothing to say is written
 //! here ([`answer`]).
 
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio_util::bytes::Bytes;
@@ -94,12 +95,7 @@ where
             }
             () = activity.rests() => {}
         }
-        activity.take_over();
-        let parts = Pin::into_inner(serving).into_parts();
-        stream = parts.io.into_inner();
-        // Nothing, or the beginning of a request that came with the one before it. A copy: any piece of the buffer, be it
-        // empty, would hold all of it.
-        stream.first = Bytes::copy_from_slice(&parts.read_buf);
+        stream = taken_from(serving, &activity);
         if let Some(rest) = activity.taken_over() {
             answer::write(&mut stream, rest).await.map_err(|error| error.to_string())?;
             if stopping.is_cancelled() {
@@ -107,6 +103,22 @@ where
             }
         }
     }
+}
+
+/// The stream of a connection that rests. Nothing of hyper's is left when this returns.
+fn taken_from<S, T>(serving: Pin<Box<http1::Connection<TokioIo<Watched<S>>, T>>>, activity: &Activity) -> Watched<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: HttpService<Incoming, ResBody = Answer>,
+    T::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    activity.take_over();
+    let parts = Pin::into_inner(serving).into_parts();
+    let mut stream = parts.io.into_inner();
+    // Nothing, or the beginning of a request that came with the one before it. A copy: any piece of the buffer, be it
+    // empty, holds all of it.
+    stream.first = Bytes::copy_from_slice(&parts.read_buf);
+    stream
 }
 
 #[cfg(test)]
