@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
@@ -99,7 +99,7 @@ where
         if let Some(rest) = activity.taken_over() {
             answer::write(&mut stream, rest).await.map_err(|error| error.to_string())?;
             if stopping.is_cancelled() {
-                return Ok(());
+                return stream.shutdown().await.map_err(|error| error.to_string());
             }
         }
     }

@@ -94,7 +94,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     // One piece at a time: what the client does not take is not made.
-    let mut piece = in_chunk(Bytes::new(), Bytes::new(), b"");
+    let nothing = || in_chunk(Bytes::new(), Bytes::new(), b"");
+    let mut piece = nothing();
     let mut is_last = false;
     poll_fn(|context| {
         notice_end(stream, context)?;
@@ -105,6 +106,8 @@ where
                 }
             }
             ready!(Pin::new(&mut *stream).poll_flush(context))?;
+            // What is written of it would hold all of its memory until the next comes.
+            piece = nothing();
             if is_last {
                 return Poll::Ready(Ok(()));
             }

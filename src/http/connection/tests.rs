@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use axum::routing::{get, post};
 use futures_util::poll;
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
