@@ -3,6 +3,7 @@
 //!
 //! Each client over HTTP is a thread with a connection of its own, each over stdio a call in flight of one host: the
 //! client's own work is in the figures, and more of it over HTTP. Only ratios of one run say anything.
+//! `cargo bench --bench http -- memory` measures the memory alone.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
@@ -83,8 +84,16 @@ fn main() {
         cluster.url()
     );
     fs::write(folder.path().join(".env"), env).unwrap();
-    let daemon = Daemon::start(folder.path(), &address);
-    let mut host = Host::start(&mut our_server(folder.path()), &folder.path().join("log"));
+    if !std::env::args().any(|argument| argument == "memory") {
+        calls(folder.path(), &address);
+    }
+    memory(folder.path(), &address);
+}
+
+/// How many calls a second there are, and what each takes.
+fn calls(folder: &Path, address: &str) {
+    let daemon = Daemon::start(folder, address);
+    let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
     let lookup = json!({"query": "select name, amount from item where id = $1", "parameters": [4711]});
     let cases = [
@@ -104,7 +113,7 @@ fn main() {
                     let before = processor_time(pid);
                     runs[at].extend(match way {
                         Way::Stdio => over_stdio(&mut host, case, clients),
-                        _ => over_http(&address, case, clients, way),
+                        _ => over_http(address, case, clients, way),
                     });
                     used[at] +=
                         processor_time(pid).zip(before).map_or(Duration::ZERO, |(after, before)| after - before);
@@ -128,8 +137,6 @@ fn main() {
             }
         }
     }
-    drop((daemon, host));
-    memory(folder.path(), &address);
 }
 
 struct Daemon(Child);

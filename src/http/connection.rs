@@ -1,31 +1,32 @@
-//! One connection: served by hyper while something comes, and no more than its socket while nothing does.
+//! One connection: served by hyper while something comes or goes, and no more than its socket while nothing does.
 //!
 //! hyper has two buffers of 8 KiB for as long as it serves a connection. Of a thousand agents most do nothing at any
-//! moment: a connection on which all is answered and nothing comes is taken from hyper after a while, and given to it
-//! again with its next bytes.
+//! moment: a connection on which nothing happens is taken from hyper after a while, and given to it again with its next
+//! bytes. hyper takes none back in the middle of an answer: what is left of a stream that had nothing to say is written
+//! here ([`answer`]).
 
-use std::io;
+use std::error::Error;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::gate::Connection;
-use super::holding::Holding;
+use activity::{Activity, Asked, Watched};
+use answer::Answer;
+
+mod activity;
+mod answer;
 
 /// How long a connection may be without a request, and a request's head may take.
 const IDLE: Duration = Duration::from_secs(75);
@@ -55,7 +56,7 @@ where
 {
     let connection = Arc::new(connection);
     let activity = Arc::<Activity>::default();
-    let mut stream = Watched { stream, first: Bytes::new(), activity: activity.clone() };
+    let mut stream = Watched::new(stream, activity.clone());
     loop {
         if stream.first.is_empty() {
             let mut first = [0; FIRST_BYTES];
@@ -71,11 +72,11 @@ where
         }
         let (router, connection, begun) = (router.clone(), connection.clone(), activity.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let in_flight = begun.begin();
-            let mut request = request.map(Body::new);
+            let (in_flight, stays_open) = (begun.begin(), answer::stays_open(&request));
+            let mut request = request.map(|body| Asked::body(body, begun.clone()));
             request.extensions_mut().insert(connection.clone());
             let response = router.clone().call(request);
-            async move { response.await.map(|response| response.map(|body| Holding::body(body, in_flight))) }
+            async move { response.await.map(|response| Answer::of(response, stays_open, in_flight)) }
         });
         // On the heap, so that a resting connection has no room for it.
         let mut serving = Box::pin(
@@ -94,142 +95,30 @@ where
             }
             () = activity.rests() => {}
         }
-        let parts = Pin::into_inner(serving).into_parts();
-        stream = parts.io.into_inner();
-        // Nothing, or the beginning of a request that came with the one before it. Nothing would hold the whole buffer too.
-        if !parts.read_buf.is_empty() {
-            stream.first = parts.read_buf;
-        }
-    }
-}
-
-/// What happens on a connection.
-#[derive(Default)]
-struct Activity {
-    state: Mutex<ActivityState>,
-    /// All is answered.
-    quiet: Notify,
-}
-
-#[derive(Default)]
-struct ActivityState {
-    /// Requests whose answer is not written.
-    in_flight: usize,
-    /// All is answered since then, and nothing has come.
-    quiet_since: Option<Instant>,
-    /// There is more to write than the socket takes.
-    is_stuck: bool,
-}
-
-impl Activity {
-    fn state(&self) -> MutexGuard<'_, ActivityState> {
-        // Nothing panics while it is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A request has come. It is in flight until what this gives is dropped.
-    fn begin(self: &Arc<Self>) -> InFlight {
-        let mut state = self.state();
-        state.in_flight += 1;
-        state.quiet_since = None;
-        InFlight(self.clone())
-    }
-
-    /// Wait until nothing has happened for a while.
-    async fn rests(&self) {
-        loop {
-            let since = self.state().quiet_since;
-            let Some(since) = since else {
-                self.quiet.notified().await;
-                continue;
-            };
-            tokio::time::sleep_until(since + RESTS_AFTER).await;
-            let mut state = self.state();
-            if state.quiet_since == Some(since) {
-                if !state.is_stuck {
-                    return;
-                }
-                // An answer is not taken; look again later.
-                state.quiet_since = Some(Instant::now());
+        stream = taken_from(serving, &activity);
+        if let Some(rest) = activity.taken_over() {
+            answer::write(&mut stream, rest).await.map_err(|error| error.to_string())?;
+            if stopping.is_cancelled() {
+                return stream.shutdown().await.map_err(|error| error.to_string());
             }
         }
     }
 }
 
-struct InFlight(Arc<Activity>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.in_flight -= 1;
-        if state.in_flight == 0 {
-            state.quiet_since = Some(Instant::now());
-            self.0.quiet.notify_one();
-        }
-    }
-}
-
-/// A stream whose `first` bytes have been read already, and that tells what happens on it.
-struct Watched<S> {
-    stream: S,
-    first: Bytes,
-    activity: Arc<Activity>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            self.activity.state().quiet_since = None;
-            let bytes = self.first.len().min(into.remaining());
-            into.put_slice(&self.first.split_to(bytes));
-            if self.first.is_empty() {
-                self.first = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        if into.filled().len() > before {
-            self.activity.state().quiet_since = None;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: Unpin> Watched<S> {
-    fn told<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.activity.state().is_stuck = written.is_pending();
-        written
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.told(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.told(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let written = Pin::new(&mut self.stream).poll_flush(context);
-        self.told(written)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+/// The stream of a connection that rests. Nothing of hyper's is left when this returns.
+fn taken_from<S, T>(serving: Pin<Box<http1::Connection<TokioIo<Watched<S>>, T>>>, activity: &Activity) -> Watched<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: HttpService<Incoming, ResBody = Answer>,
+    T::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    activity.take_over();
+    let parts = Pin::into_inner(serving).into_parts();
+    let mut stream = parts.io.into_inner();
+    // Nothing, or the beginning of a request that came with the one before it. A copy: any piece of the buffer, be it
+    // empty, holds all of it.
+    stream.first = Bytes::copy_from_slice(&parts.read_buf);
+    stream
 }
 
 #[cfg(test)]

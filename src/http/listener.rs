@@ -12,7 +12,7 @@ use slog::Logger;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_io_timeout::TimeoutStream;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -153,13 +153,15 @@ impl Serving {
 
     /// Serve a connection in a task of its own.
     fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, is_unix: bool, place: OwnedSemaphorePermit) {
-        let mut stream = TimeoutStream::new(stream);
+        let mut stream = TimeoutWriter::new(stream);
         // A client that does not take its answers has none in our memory for longer.
-        stream.set_write_timeout(Some(self.client_timeout()));
+        stream.set_timeout(Some(self.client_timeout()));
+        // Here, for what a task begins with it has room for until its end.
+        let stream = Box::pin(stream);
         let (router, stopping, log) = (self.router.clone(), self.stopping.clone(), self.log.clone());
         self.connections.spawn(async move {
             let _place = place;
-            let ended = connection::serve(Box::pin(stream), router, Connection::new(is_unix), stopping).await;
+            let ended = connection::serve(stream, router, Connection::new(is_unix), stopping).await;
             if let Err(why) = ended {
                 debug!(log, "connection ended"; "why" => why);
             }

@@ -43,7 +43,8 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::
 
 /// All sessions.
 pub struct Sessions {
-    table: Mutex<HashMap<SessionId, Entry>>,
+    /// In boxes, for up to half of a table's places are empty.
+    table: Mutex<HashMap<SessionId, Box<Entry>>>,
     idle: Duration,
 }
 
@@ -102,7 +103,7 @@ impl Sessions {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Box<Entry>>> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,7 +215,7 @@ where
         let ((tell, message), (answer, told)) = (oneshot::channel(), oneshot::channel());
         self.opens.store(true, Ordering::Relaxed);
         *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some((tell, told));
-        self.all.table().insert(id.clone(), Entry::new(self.client.clone()));
+        self.all.table().insert(id.clone(), Box::new(Entry::new(self.client.clone())));
         Ok((id, Handshake { message: Some(message), answer: Some(answer) }))
     }
 

@@ -135,6 +135,11 @@ impl Peer {
         }
     }
 
+    /// Wait until a stream says that it is there: nothing else has come on it for 15 s.
+    pub async fn keep_alive(&mut self) {
+        while !self.chunk().await.expect("the stream has ended").starts_with(b":") {}
+    }
+
     /// The next chunk of a body; none at its end.
     pub async fn chunk(&mut self) -> Option<Vec<u8>> {
         let end = loop {

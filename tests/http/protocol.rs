@@ -18,6 +18,14 @@ async fn open_session(peer: &mut Peer) -> Vec<(&'static str, String)> {
     headers
 }
 
+/// Have a stream stand for that session, on that connection.
+async fn stand(peer: &mut Peer, session: &[(&'static str, String)]) {
+    let headers = session.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers: Vec<_> = headers.chain([("Accept", "text/event-stream")]).collect();
+    peer.send("GET", "/mcp", &headers, b"").await;
+    peer.head().await;
+}
+
 fn call(id: u64, sql: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
            "params": {"name": "async_query_execute", "arguments": {"query": sql}}})
@@ -188,9 +196,7 @@ async fn who_listens_hears_of_a_changed_mode_until_the_end() {
     assert_eq!(accepted["method"], "notifications/subscriptions/acknowledged", "{accepted}");
     let mut older = daemon.peer().await;
     let session = open_session(&mut older).await;
-    let headers: Vec<_> = session.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    older.send("GET", "/mcp", &[&headers[..], &[("Accept", "text/event-stream")]].concat(), b"").await;
-    older.head().await;
+    stand(&mut older, &session).await;
     daemon.change_env(|env| env.replace("read-only", "read-write"));
     for peer in [&mut listener, &mut older] {
         assert_eq!(peer.event().await["method"], "notifications/tools/list_changed");
@@ -199,6 +205,42 @@ async fn who_listens_hears_of_a_changed_mode_until_the_end() {
     daemon.signal("TERM");
     listener.closed().await;
     older.closed().await;
+    assert!(daemon.ended().await.success());
+}
+
+#[actix_rt::test]
+async fn a_stream_that_has_been_silent_for_long_goes_on_and_ends_with_its_client_and_with_its_session() {
+    let cluster = PrivateCluster::start().unwrap();
+    let mut daemon = Daemon::on(&cluster, "MCP_ACCESS_MODE=read-only\nMCP_SESSION_TIMEOUT=1\n").await;
+    let (mut listener, mut goes, mut stays) = (daemon.peer().await, daemon.peer().await, daemon.peer().await);
+    listener.say(request(1, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}))).await;
+    listener.head().await;
+    let sessions = [open_session(&mut goes).await, open_session(&mut stays).await];
+    stand(&mut goes, &sessions[0]).await;
+    stand(&mut stays, &sessions[1]).await;
+    for peer in [&mut listener, &mut goes, &mut stays] {
+        peer.keep_alive().await;
+    }
+    daemon.change_env(|env| env.replace("read-only", "read-write"));
+    for peer in [&mut listener, &mut goes, &mut stays] {
+        assert_eq!(peer.event().await["method"], "notifications/tools/list_changed");
+    }
+    // What stands keeps a session alive, and does no more when its client has gone.
+    let mut other = daemon.peer().await;
+    let mut sessions_left = async || {
+        let status: Value = serde_json::from_str(&other.get("/status.json", &[]).await.body).unwrap();
+        status["server"]["sessions"].as_u64().unwrap()
+    };
+    assert_eq!(sessions_left().await, 2);
+    drop(goes);
+    until("the session has ended", async || sessions_left().await == 1).await;
+    let headers: Vec<_> = sessions[1].iter().map(|(name, value)| (*name, value.as_str())).collect();
+    other.send("DELETE", "/mcp", &headers, b"").await;
+    assert_eq!(other.answer().await.status, 204);
+    assert_eq!(stays.chunk().await, None);
+    assert_eq!(first(&stays.ask(query(2, "select 1")).await), 1);
+    daemon.signal("TERM");
+    listener.closed().await;
     assert!(daemon.ended().await.success());
 }
 

@@ -4,9 +4,9 @@ use std::pin::pin;
 
 use axum::routing::{get, post};
 use futures_util::poll;
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 
@@ -16,12 +16,18 @@ const LONG: Duration = Duration::from_secs(5);
 /// How large the answer of `/large` is.
 const LARGE_BYTES: usize = 1 << 20;
 
-fn connect(pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, JoinHandle<Result<(), String>>) {
+pub(super) type Serving = JoinHandle<Result<(), String>>;
+
+fn connect(pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
     let router = Router::new()
         .route("/", get(async || "quick"))
         .route("/echo", post(async |body: String| body))
         .route("/large", get(async || "x".repeat(LARGE_BYTES)))
         .route("/slow", get(async || sleep(LONG * 3).await));
+    connect_to(router, pipe_bytes, stopping)
+}
+
+pub(super) fn connect_to(router: Router, pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
     let (client, server) = duplex(pipe_bytes);
     (client, tokio::spawn(serve(server, router, Connection::new(true), stopping.clone())))
 }

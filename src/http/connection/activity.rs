@@ -1,0 +1,225 @@
+//! What happens on a connection, as its stream, its requests and its answers tell it: so it is known when it rests.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::bytes::Bytes;
+
+use super::RESTS_AFTER;
+
+/// What happens on a connection.
+#[derive(Default)]
+pub(super) struct Activity {
+    state: Mutex<State>,
+    /// Nothing happens any more.
+    quiet: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Requests whose answer is not written.
+    in_flight: usize,
+    /// The request has come to its end.
+    is_asked: bool,
+    /// All is answered since then, or the answer has nothing to say, and nothing has come.
+    pub(super) quiet_since: Option<Instant>,
+    /// There is more to write than the socket takes.
+    pub(super) is_stuck: bool,
+    /// An answer that is dropped is to be kept here.
+    takes_over: bool,
+    taken_over: Option<Body>,
+}
+
+impl Activity {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request has come. It is in flight until what this gives is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.is_asked = false;
+        state.quiet_since = None;
+        InFlight(self.clone())
+    }
+
+    /// Wait until nothing has happened for a while.
+    pub(super) async fn rests(&self) {
+        loop {
+            let since = self.state().quiet_since;
+            let Some(since) = since else {
+                self.quiet.notified().await;
+                continue;
+            };
+            tokio::time::sleep_until(since + RESTS_AFTER).await;
+            let mut state = self.state();
+            if state.quiet_since == Some(since) {
+                if !state.is_stuck {
+                    return;
+                }
+                // An answer is not taken; look again later.
+                state.quiet_since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// The answer that is under way, if there is one, is dropped next, and is kept.
+    pub(super) fn take_over(&self) {
+        self.state().takes_over = true;
+    }
+
+    /// What was under way.
+    pub(super) fn taken_over(&self) -> Option<Body> {
+        let mut state = self.state();
+        state.takes_over = false;
+        state.taken_over.take()
+    }
+}
+
+/// A request that is not answered.
+pub(super) struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    /// Its answer has said something.
+    pub(super) fn says(&self) {
+        self.0.state().quiet_since = None;
+    }
+
+    /// Its answer has nothing to say yet. While its request still comes, there is something to happen.
+    pub(super) fn is_silent(&self) {
+        let mut state = self.0.state();
+        if state.is_asked && state.quiet_since.is_none() {
+            state.quiet_since = Some(Instant::now());
+            self.0.quiet.notify_one();
+        }
+    }
+
+    /// Its answer is dropped before its end.
+    pub(super) fn leave(&self, answer: &mut Body) {
+        let mut state = self.0.state();
+        if state.takes_over {
+            state.taken_over = Some(std::mem::take(answer));
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.in_flight -= 1;
+        if state.in_flight == 0 {
+            state.quiet_since = Some(Instant::now());
+            self.0.quiet.notify_one();
+        }
+    }
+}
+
+/// A request's body, that tells when all of it has come.
+pub(super) struct Asked {
+    body: Incoming,
+    activity: Arc<Activity>,
+}
+
+impl Asked {
+    pub(super) fn body(body: Incoming, activity: Arc<Activity>) -> Body {
+        activity.state().is_asked = body.is_end_stream();
+        Body::new(Self { body, activity })
+    }
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() {
+            self.activity.state().is_asked = true;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose `first` bytes have been read already, and that tells what happens on it.
+pub(super) struct Watched<S> {
+    stream: S,
+    pub(super) first: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            self.activity.state().quiet_since = None;
+            let bytes = self.first.len().min(into.remaining());
+            into.put_slice(&self.first.split_to(bytes));
+            if self.first.is_empty() {
+                self.first = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+        if into.filled().len() > before {
+            self.activity.state().quiet_since = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, first: Bytes::new(), activity }
+    }
+
+    fn told<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.activity.state().is_stuck = written.is_pending();
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.told(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.told(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = Pin::new(&mut self.stream).poll_flush(context);
+        self.told(written)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
