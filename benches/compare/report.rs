@@ -99,21 +99,21 @@ pub fn in_flight(case: &Case, rows: &[Vec<InFlight>], targets: &mut Targets) {
     }
 }
 
-pub fn fairness(calls: usize, times: usize, apart: &[(&'static str, Vec<u64>)], pool: u64, targets: &mut Targets) {
+pub fn fairness(calls: usize, times: usize, apart: &[(&'static str, Vec<u64>)], out: u64, targets: &mut Targets) {
     say(&format!("\n{calls} × select 1 queued at once, {times} times: places between an answer and its turn"));
-    say(&format!("               median        p99        max   more than {pool} places (the pool's size)"));
+    say(&format!("               median        p99        max   more than {out} places (as many are out at once)"));
     for (name, apart) in apart {
         let (median, p99, max) = (apart[apart.len() / 2], apart[apart.len() * 99 / 100], apart[apart.len() - 1]);
-        let beyond = apart.len() - apart.partition_point(|&places| places <= pool);
+        let beyond = apart.len() - apart.partition_point(|&places| places <= out);
         say(&format!("  {name:9} {median:10} {p99:10} {max:10}   {beyond} of {}", apart.len()));
         if *name == "ours" {
             // That nobody is passed in the line is tested. Here the machine has its say: a backend that it lets wait holds
-            // one call up, while later ones are answered by the others.
+            // its calls up, while later ones are answered by the others.
             targets.at_most(
                 format!("{calls} queued calls: places apart, p99"),
                 Some(p99 as f64),
-                pool as f64,
-                "places (pool)",
+                out as f64,
+                "places (out at once)",
             );
         }
     }
