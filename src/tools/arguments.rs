@@ -40,6 +40,17 @@ impl Given {
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 
+    /// What is wrong with a member that has half of a surrogate pair: a string of JavaScript may, and JSON.stringify writes
+    /// it as an escape.
+    fn with_half_a_pair(&self) -> Option<String> {
+        let has_it = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).is_err_and(|error| half_a_pair(&error));
+        let (name, _) = self.0.iter().find(|(_, raw)| has_it(raw))?;
+        Some(format!(
+            "`{name}` has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half), which is no \
+             character"
+        ))
+    }
+
     /// As values; `None` if there is one that no value can hold.
     pub(crate) fn tree(&self) -> Option<Map<String, Value>> {
         self.0.iter().map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?))).collect()
@@ -91,7 +102,10 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Given) -> R
     let members = given.0.iter().map(|(name, raw)| (name.as_str(), &**raw));
     T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members)).map_err(|error| {
         // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
-        let misfit = given.tree().and_then(|tree| in_object(&(tool.input)(), &tree, ""));
+        let misfit = match given.tree() {
+            Some(tree) => in_object(&(tool.input)(), &tree, ""),
+            None => half_a_pair(&error).then(|| given.with_half_a_pair()).flatten(),
+        };
         let why = misfit.unwrap_or_else(|| {
             // The place is one in a part of what the client has sent.
             let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
@@ -99,6 +113,11 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Given) -> R
         });
         Answer::misfit(format!("The arguments of {} do not fit: {why}.", tool.name))
     })
+}
+
+/// Whether that is what could not be read: of what was taken as it was written, any other escape has been read before.
+fn half_a_pair(error: &serde_json::Error) -> bool {
+    error.to_string().contains("hex escape")
 }
 
 /// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.

@@ -11,7 +11,8 @@ async fn a_line_that_is_no_request_has_its_answer_and_the_session_lives() {
     let too_long = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":{{"x":"{}"}}}}"#, "x".repeat(200_000));
     for (line, id, code, part) in [
         ("this is no JSON", json!(null), -32700, "JSON"),
-        (r#"{"jsonrpc":"2.0","id":7,"method":"ping""#, json!(null), -32700, "JSON"),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping""#, json!(7), -32700, "JSON"),
+        (r#"{"method":"ping","params":{"a":"\ud800"},"jsonrpc":"2.0","id":7}"#, json!(7), -32600, "surrogate pair"),
         ("42", json!(null), -32600, "object"),
         (r#"{"id":7,"method":"ping"}"#, json!(7), -32600, "jsonrpc"),
         (r#"[{"jsonrpc":"2.0","id":7,"method":"ping"}]"#, json!(null), -32600, "batch"),
@@ -24,7 +25,7 @@ async fn a_line_that_is_no_request_has_its_answer_and_the_session_lives() {
             -32602,
             "there is no tool \"drop_everything\"; there are async_query_execute, ",
         ),
-        (too_long.as_str(), json!(null), -32600, "100000"),
+        (too_long.as_str(), json!(7), -32600, "100000"),
     ] {
         server.say(line).await;
         let answer = server.hear().await;
@@ -62,6 +63,7 @@ async fn arguments_that_do_not_fit_are_answered_for_the_model_to_mend() {
         (query, json!({"query": "select 1; select 2"}), &["42601", "batch_query_execute"]),
         (query, json!({"query": "begin"}), &["BEGIN is not accepted", "batch_query_execute"]),
         (query, json!({"query": "copy pg_class to stdout"}), &["COPY is not accepted", "SELECT"]),
+        (query, json!({"query": "set work_mem = '1MB'"}), &["SET is not accepted", "batch_query_execute"]),
         (query, json!({"query": "select 1", "max_rows": 0}), &["`max_rows`", "at least 1"]),
         ("batch_query_execute", json!({"queries": []}), &["`queries` is empty"]),
         ("batch_query_execute", json!({"queries": [{"query": ""}]}), &["Statement 1", "empty"]),
