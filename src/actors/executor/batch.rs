@@ -11,7 +11,8 @@ use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::{Left, Waiting};
+use crate::postgres::lease::Left;
+use crate::postgres::pool::Waiting;
 use crate::postgres::run::{self, Marks, Outcome};
 
 impl Handler<Batch> for Executor {

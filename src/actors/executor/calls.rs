@@ -16,7 +16,8 @@ use super::Executor;
 use crate::caller::Caller;
 use crate::log::info;
 use crate::postgres::error::{Clock, Phase, QueryError};
-use crate::postgres::pool::{Generation, Lease, Waiting};
+use crate::postgres::lease::Lease;
+use crate::postgres::pool::{Generation, Waiting};
 use crate::postgres::sql::{Operation, normalised};
 use crate::progress::Progress;
 

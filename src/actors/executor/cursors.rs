@@ -16,8 +16,8 @@ use super::{Cursor, settle};
 use crate::caller::Caller;
 use crate::log::debug;
 use crate::postgres::error::QueryError;
+use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
-use crate::postgres::pool::{Lease, Left};
 use crate::postgres::reader::Reader;
 use crate::settings::{AccessMode, MAIN_DATABASE};
 

@@ -9,7 +9,8 @@ use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::{Left, Waiting};
+use crate::postgres::lease::Left;
+use crate::postgres::pool::Waiting;
 use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
 use crate::settings::AccessMode;
 
