@@ -14,7 +14,7 @@ use crate::actors::session::MetricsReach;
 use crate::caller::Caller;
 use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::{Cut, FinishedPage, Format, Limits, Quoted};
+use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
 use crate::postgres::run::Outcome;
 use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
@@ -178,8 +178,6 @@ pub struct Rows {
     pub in_text: usize,
     /// Where in the structured part they are, in bytes.
     pub in_structured: Range<usize>,
-    /// Their beginning, as the text has it in its JSON.
-    pub quoted: Quoted,
 }
 
 impl Answer {

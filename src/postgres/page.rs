@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Column, Row};
 
-use super::encode::{Codec, DecodeError, push_json_escaped, write_json_string};
+use super::encode::{Codec, DecodeError, write_json_string};
 use super::foreign::Shown;
 use super::params;
 use cell::{Cells, Shares};
@@ -112,8 +112,6 @@ pub struct Page {
     cell_offset: usize,
     /// `[1,"a"],[2,"b"]`: the rows, without the brackets around them.
     json: Vec<u8>,
-    /// Its beginning, if the text is to show it: escaped while more rows are on their way.
-    quoted: Quoted,
     layout: Layout,
     /// The text of the cell being written.
     cell: Vec<u8>,
@@ -157,7 +155,6 @@ impl Page {
             limits,
             cell_offset,
             json: Vec::new(),
-            quoted: Quoted::default(),
             cell: Vec::new(),
             rows: 0,
             cut_cells: Vec::new(),
@@ -209,9 +206,6 @@ impl Page {
             self.write_row(cells, Some(&shares))?;
         }
         self.rows += 1;
-        if !self.layout.takes_cells() {
-            self.quoted.go_on(&self.json);
-        }
         Ok(())
     }
 
@@ -332,42 +326,14 @@ impl Page {
     /// The page as it goes into an answer.
     pub fn finish(self) -> FinishedPage {
         let (text, rows_in_text) = self.layout.finish(&self.columns);
-        let (json, quoted) = match String::from_utf8(self.json) {
-            Ok(json) => (json, self.quoted),
-            Err(error) => (into_string(error.into_bytes()), Quoted::default()),
-        };
         FinishedPage {
             text: into_string(text),
             columns: self.columns,
-            json,
-            quoted,
+            json: into_string(self.json),
             rows_in_text,
             rows: self.rows,
             cut_cells: self.cut_cells,
             cut: self.cut,
-        }
-    }
-}
-
-/// So much is escaped at a time, in bytes: small answers are, when they are written.
-const QUOTED_AT_A_TIME: usize = 32 << 10;
-
-/// The beginning of some JSON as the inside of a JSON string.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Quoted {
-    /// Escaped.
-    pub escaped: Vec<u8>,
-    /// How many bytes it is of the JSON.
-    pub bytes: usize,
-}
-
-impl Quoted {
-    /// Escape what has come to it, if that is enough.
-    fn go_on(&mut self, json: &[u8]) {
-        let more = &json[self.bytes..];
-        if more.len() >= QUOTED_AT_A_TIME {
-            push_json_escaped(more, &mut self.escaped);
-            self.bytes = json.len();
         }
     }
 }
@@ -384,8 +350,6 @@ pub struct FinishedPage {
     pub columns: Arc<[ColumnInfo]>,
     /// The rows as JSON arrays, separated by commas, without the brackets around them all.
     pub json: String,
-    /// The beginning of that, as a JSON string holds it.
-    pub quoted: Quoted,
     /// The rows in the format asked for.
     pub text: String,
     /// Where in the text the rows go, in bytes, if they stand there as JSON: they are not copied.

@@ -119,7 +119,6 @@ pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
         text.push('\n');
     }
     let has_columns = !page.columns.is_empty();
-    let quoted = std::mem::take(&mut page.quoted);
     let (mut structured, in_structured) = super::page_members(page, rows_affected);
     structured.push_str(&format!(
         r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
@@ -127,6 +126,6 @@ pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
         super::milliseconds(answered.took),
         answered.generation,
     ));
-    let rows = in_text.filter(|_| has_columns).map(|in_text| Rows { in_text, in_structured, quoted });
+    let rows = in_text.filter(|_| has_columns).map(|in_text| Rows { in_text, in_structured });
     Answer { rows, ..Answer::success(text, structured) }
 }

@@ -222,7 +222,6 @@ fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
         columns: [column("doc"), column("say \"é\"")].into(),
         json: r#"["ab","c"]"#.to_owned(),
         text: "ab… | c\n".to_owned(),
-        quoted: Default::default(),
         rows_in_text: None,
         rows: 1,
         cut_cells: cells.to_vec(),

@@ -105,7 +105,6 @@ pub fn page(rows: &[i32], cut: Option<Cut>) -> FinishedPage {
         columns: [ColumnInfo { name: "n".to_owned(), type_name: "integer".to_owned() }].into(),
         json: texts.iter().map(|text| format!("[{text}]")).collect::<Vec<_>>().join(","),
         text: format!("n\n-\n{}", texts.iter().map(|text| format!("{text}\n")).collect::<String>()),
-        quoted: Default::default(),
         rows_in_text: None,
         rows: rows.len(),
         cut_cells: Vec::new(),

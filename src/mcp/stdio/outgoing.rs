@@ -1,5 +1,5 @@
-//! Messages on their way out, as lines. Small ones are put together; the large parts of an answer stay where they are,
-//! and what of them is not escaped yet is escaped while it is written, so that an answer is in memory once.
+//! Messages on their way out, as lines. Small ones are put together; the large parts of an answer stay where they are
+//! and are escaped while they are written, so that an answer is in memory once.
 
 use std::collections::HashMap;
 use std::io;
@@ -73,10 +73,9 @@ impl Outgoing {
         self.plain(r#","result":{"content":[{"type":"text","text":""#);
         let (text, structured) = (Bytes::from(answer.text), answer.structured.map(Bytes::from));
         match (&structured, answer.rows) {
-            (Some(structured), Some(Rows { in_text, in_structured, quoted })) => {
+            (Some(structured), Some(Rows { in_text, in_structured })) => {
                 self.part(Part::Quoted(text.slice(..in_text)));
-                self.part(Part::Plain(quoted.escaped.into()));
-                self.part(Part::Quoted(structured.slice(in_structured.start + quoted.bytes..in_structured.end)));
+                self.part(Part::Quoted(structured.slice(in_structured)));
                 self.part(Part::Quoted(text.slice(in_text..)));
             }
             _ => self.part(Part::Quoted(text)),

@@ -260,20 +260,3 @@ async fn a_value_that_is_none_is_an_error_and_text_that_is_no_utf_8_is_made_some
         assert!(page.whole_text().contains("a\u{fffd}b"), "{format:?}: {}", page.whole_text());
     }
 }
-
-#[tokio::test]
-async fn of_many_rows_whose_json_is_the_text_the_beginning_is_escaped_already() {
-    let row = |n: usize| vec![text(&format!("{n} says \"é\\n\"\n"))];
-    for (rows, bytes_max, is_quoted) in [(10, 1 << 20, false), (5000, 1 << 20, true), (5000, 50_000, true)] {
-        let rows: Vec<_> = (0..rows).map(row).collect();
-        let limits = Limits { rows_max: 10_000, bytes_max };
-        let shown = page(Format::Json, limits, &[("t", Type::TEXT)], &rows).await;
-        let mut escaped = Vec::new();
-        push_json_escaped(shown.json[..shown.quoted.bytes].as_bytes(), &mut escaped);
-        assert_eq!(shown.quoted.escaped, escaped);
-        assert_eq!(shown.quoted.bytes > 0, is_quoted);
-        assert!(shown.json.len() - shown.quoted.bytes < QUOTED_AT_A_TIME + 100);
-        let other = page(Format::Csv, limits, &[("t", Type::TEXT)], &rows).await;
-        assert_eq!((&other.json, other.quoted), (&shown.json, Quoted::default()));
-    }
-}
