@@ -14,14 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool::managed::PoolError;
 use futures_util::future::join;
 use tokio::sync::OnceCell;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::{Connection, WATCH_US};
-use super::error::causes;
-use super::pool::{Generation, Object, Pool};
+use super::error::{QueryError, causes};
+use super::pool::{Generation, Object};
 use super::run::Place;
 use super::turns;
 use crate::log::{info, warn};
@@ -92,19 +91,28 @@ pub struct Lease {
 /// What a turn gives: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is spoilt.
 #[derive(Default)]
 pub(super) struct Held {
-    connection: OnceCell<Object>,
+    connection: OnceCell<Result<Object, QueryError>>,
     is_spoilt: AtomicBool,
 }
 
 impl Held {
-    /// Ask the pool, unless another call has.
-    pub(super) async fn connect(&self, pool: &Pool) -> Result<&Object, PoolError<tokio_postgres::Error>> {
-        self.connection.get_or_try_init(|| pool.get()).await
+    /// Connect, unless another call of the turn has; what came of that holds for all of them.
+    ///
+    /// # Errors
+    /// It could not be connected.
+    pub(super) async fn connect(
+        &self,
+        connecting: impl Future<Output = Result<Object, QueryError>>,
+    ) -> Result<(), QueryError> {
+        self.connection.get_or_init(|| connecting).await.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     fn connection(&self) -> &Object {
         #[allow(clippy::expect_used)]
-        self.connection.get().expect("a lease is made when its connection is there")
+        self.connection
+            .get()
+            .and_then(|connected| connected.as_ref().ok())
+            .expect("a lease is made of what is connected")
     }
 
     /// It is not to be used again.
@@ -116,7 +124,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_spoilt.load(Ordering::Relaxed) {
-            self.connection.take().map(Object::take);
+            self.connection.take().and_then(Result::ok).map(Object::take);
         }
     }
 }

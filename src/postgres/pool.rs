@@ -8,7 +8,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, PoolError, TimeoutType};
@@ -57,7 +56,7 @@ pub struct Generation {
     pub(super) log: Logger,
 }
 
-pub(super) type Pool = managed::Pool<Manager>;
+type Pool = managed::Pool<Manager>;
 
 pub(super) type Object = managed::Object<Manager>;
 
@@ -163,20 +162,21 @@ impl Generation {
             None => self.turn(client, waiting_max, how).await?,
         };
         connecting();
-        // Of calls that share it, one asks the pool and the others wait for that.
-        match turn.place.connect(&self.pool).await {
-            Ok(connection) => {
-                if Object::metrics(connection).recycle_count == 0 {
-                    self.health.opened();
-                }
-                Ok(Lease::new(turn, self.endings.token(), self.clone()))
-            }
-            Err(error) => {
-                let error = self.why_no_lease(&error);
-                self.health.has_not_opened(&error, &self.settings, self.pool.status().size);
-                Err(error)
-            }
+        turn.place.connect(self.connect()).await?;
+        Ok(Lease::new(turn, self.endings.token(), self.clone()))
+    }
+
+    async fn connect(&self) -> Result<Object, QueryError> {
+        let connected = self.pool.get().await;
+        match &connected {
+            Ok(connection) if Object::metrics(connection).recycle_count == 0 => self.health.opened(),
+            _ => {}
         }
+        connected.map_err(|error| {
+            let error = self.why_no_lease(&error);
+            self.health.has_not_opened(&error, &self.settings, self.pool.status().size);
+            error
+        })
     }
 
     async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Arc<Turn>, QueryError> {
