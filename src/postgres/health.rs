@@ -276,7 +276,7 @@ impl Generation {
         // Those that have died in the pool are found one by one.
         for _ in 0..=self.settings.pool_size {
             // Where every connection is at work nothing is found out by asking.
-            let Ok(lease) = self.lease(&self.ourselves, usize::MAX, Waiting::Alone).await else { return };
+            let Ok(lease) = self.lease(&self.ourselves, usize::MAX, Waiting::Ours).await else { return };
             let asked = lease.connection().client().batch_execute("");
             match tokio::time::timeout(ANSWER_MAX, asked).await {
                 Ok(Ok(())) => {

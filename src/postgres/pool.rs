@@ -167,16 +167,19 @@ impl Generation {
     }
 
     async fn connect(&self) -> Result<Object, QueryError> {
-        let connected = self.pool.get().await;
-        match &connected {
-            Ok(connection) if Object::metrics(connection).recycle_count == 0 => self.health.opened(),
-            _ => {}
+        match self.pool.get().await {
+            Ok(connection) => {
+                if Object::metrics(&connection).recycle_count == 0 {
+                    self.health.opened();
+                }
+                Ok(connection)
+            }
+            Err(error) => {
+                let error = self.why_no_lease(&error);
+                self.health.has_not_opened(&error, &self.settings, self.pool.status().size);
+                Err(error)
+            }
         }
-        connected.map_err(|error| {
-            let error = self.why_no_lease(&error);
-            self.health.has_not_opened(&error, &self.settings, self.pool.status().size);
-            error
-        })
     }
 
     async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Arc<Turn>, QueryError> {
@@ -200,7 +203,7 @@ impl Generation {
     /// Why the first of them could not be opened.
     pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
         let _others_wait = self.health.one_at_a_time().await;
-        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX, Waiting::Alone));
+        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX, Waiting::Ours));
         let opened = futures_util::future::join_all(leases).await;
         let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
         for lease in opened.into_iter().flatten() {
@@ -223,7 +226,7 @@ impl Generation {
         if !anew && let Some(findings) = &*known() {
             return Ok(findings.clone());
         }
-        let lease = self.lease(&self.ourselves, usize::MAX, Waiting::Alone).await?;
+        let lease = self.lease(&self.ourselves, usize::MAX, Waiting::Ours).await?;
         let asked = role::findings(lease.connection().client(), self.access);
         let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
         let found =

@@ -45,6 +45,8 @@ pub enum Waiting {
     OrTogether,
     /// For a turn of its own, before the other calls of its client, however full the line is: it has had one already.
     Again,
+    /// For a turn of its own, in nobody's count: it is this server's, and no client's call.
+    Ours,
 }
 
 /// There is no room in the line.
@@ -56,7 +58,7 @@ struct Line<P: Default> {
     free: usize,
     /// The clients that wait, the next one first; each is here once and has a call that waits.
     clients: VecDeque<Client<P>>,
-    /// Of all of them.
+    /// Calls of all of them, but for our own.
     waiting: usize,
     next_number: i64,
 }
@@ -170,7 +172,7 @@ impl<P: Default> Line<P> {
         how: Waiting,
         turn: oneshot::Sender<Arc<Turn<P>>>,
     ) -> Result<i64, Full> {
-        if self.waiting >= waiting_max && how != Waiting::Again {
+        if self.waiting >= waiting_max && !matches!(how, Waiting::Again | Waiting::Ours) {
             self.make_room(name)?;
         }
         let at = match self.clients.iter().position(|client| client.name == *name) {
@@ -192,14 +194,16 @@ impl<P: Default> Line<P> {
         } else {
             calls.push_front(waiter);
         }
-        self.waiting += 1;
+        self.waiting += usize::from(how != Waiting::Ours);
         Ok(number)
     }
 
     /// The line is full: whoever has the most in it gives up its newest, so that nobody is kept out by another's many.
     fn make_room(&mut self, name: &Arc<str>) -> Result<(), Full> {
         let own = self.clients.iter().find(|client| client.name == *name).map_or(0, |client| client.calls.len());
-        let longest = self.clients.iter_mut().max_by_key(|client| client.calls.len()).ok_or(Full)?;
+        let is_ours = |client: &Client<P>| client.calls.iter().any(|waiter| waiter.how == Waiting::Ours);
+        let clients = self.clients.iter_mut().filter(|client| !is_ours(client));
+        let longest = clients.max_by_key(|client| client.calls.len()).ok_or(Full)?;
         if longest.calls.len() <= own + 1 {
             return Err(Full);
         }
@@ -212,8 +216,8 @@ impl<P: Default> Line<P> {
         let Some(at) = self.clients.iter().position(|client| client.name == *name) else { return };
         let calls = &mut self.clients[at].calls;
         let Ok(place) = calls.binary_search_by_key(&number, |waiter| waiter.number) else { return };
-        calls.remove(place);
-        self.waiting -= 1;
+        let left = calls.remove(place);
+        self.waiting -= left.map_or(0, |waiter| usize::from(waiter.how != Waiting::Ours));
         if calls.is_empty() {
             self.clients.remove(at);
         }
@@ -244,7 +248,7 @@ impl<P: Default> Line<P> {
         }
         let mut client = self.clients.pop_front()?;
         let waiter = client.calls.pop_front()?;
-        self.waiting -= 1;
+        self.waiting -= usize::from(waiter.how != Waiting::Ours);
         if !client.calls.is_empty() {
             self.clients.push_back(client);
         }

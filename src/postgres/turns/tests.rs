@@ -230,6 +230,19 @@ fn a_call_that_has_had_a_turn_is_the_next_of_its_client_however_full_the_line_is
 }
 
 #[test]
+fn what_this_server_waits_for_itself_is_in_nobodys_count() {
+    let turns = Turns::new(1);
+    let first = turns.take_free().unwrap();
+    let mut calls: Vec<_> = ["_1", "_2", "_3"].map(|ours| (ours.to_owned(), wait(&turns, "", 1, Waiting::Ours))).into();
+    assert_eq!(turns.waiting(), 0);
+    calls.extend(ask_all(&turns, "a1 a2", 1));
+    assert_eq!(told(&mut calls)[0].1.as_ref().err(), Some(&Full), "the line is full of one call, and it is not ours");
+    assert_eq!(turns.waiting(), 1);
+    calls.remove(1);
+    assert_eq!(order(first, calls), "_1 a1 _3");
+}
+
+#[test]
 fn where_nobody_may_wait_a_turn_is_to_be_had_when_it_is_free() {
     let turns = Turns::new(1);
     let mut calls = ask_all(&turns, "a1 a2", 0);
