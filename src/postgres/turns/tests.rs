@@ -238,7 +238,7 @@ fn what_this_server_waits_for_itself_is_in_nobodys_count() {
     calls.extend(ask_all(&turns, "a1 a2", 1));
     assert_eq!(told(&mut calls)[0].1.as_ref().err(), Some(&Full), "the line is full of one call, and it is not ours");
     assert_eq!(turns.waiting(), 1);
-    calls.remove(1);
+    drop(calls.remove(1));
     assert_eq!(order(first, calls), "_1 a1 _3");
 }
 
