@@ -1,6 +1,6 @@
 //! The daemon's side of HTTP, in the order of a request: a connection is accepted ([`listener`]), shown a certificate
-//! ([`tls`]), its request let in or not ([`gate`]) on behalf of a [`client`], and brought to where its path leads
-//! ([`routes`]). [`token`] makes what is shown at the gate.
+//! ([`tls`]) and served for as long as something happens on it (`connection`), its request let in or not ([`gate`]) on
+//! behalf of a [`client`], and brought to where its path leads ([`routes`]). [`token`] makes what is shown at the gate.
 //!
 //! It knows no MCP: `/mcp` goes to [`crate::mcp::http`].
 

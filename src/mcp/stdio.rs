@@ -2,8 +2,8 @@
 //!
 //! rmcp's own would leave unanswered a line that is no JSON, one that is too long and the second of two requests with
 //! one id; it would take a known method with bad parameters for an unknown one, and build an answer's rows as a tree
-//! of values. Here each of these has its answer, calls of tools go to the session and back without rmcp (`tool_call`
-//! says which, and why), and rows go from their bytes to stdout as they are.
+//! of values. Here each of these has its answer (`unread` says to which id), calls of tools go to the session and back
+//! without rmcp (`tool_call` says which, and why), and rows go from their bytes to stdout as they are.
 //!
 //! Messages out are put into one buffer that a writer task empties: what comes while it writes goes out together in
 //! the next write. When a client does not read its answers, its requests are no longer read.

@@ -8,6 +8,7 @@ mod calls;
 #[path = "../common/mod.rs"]
 mod common;
 mod databases;
+mod failures;
 mod older_revisions;
 mod refusals;
 mod schema;
