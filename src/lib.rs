@@ -7,7 +7,7 @@
 //! - [`actors::session`]: one client, its calls in flight.
 //! - [`tools`]: a tool a file; a tool is its arguments.
 //! - [`actors::executor`]: one database, the pool and whatever runs on it.
-//! - [`guard`]: what may run in read-only mode, decided before it does.
+//! - [`guard`]: what may run in read-only mode, and what only reads in the other, decided before it does.
 //! - [`postgres`]: connections, transactions, parameters, and rows from their bytes to the answer.
 //! - [`actors::metrics`]: what ran, how long it took, what became of it.
 //!

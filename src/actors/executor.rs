@@ -388,9 +388,7 @@ fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
     match error {
         Some(QueryError::Unavailable { .. }) => lease.cut_off(),
         Some(error) if error.is_lost_connection() => lease.lost(),
-        Some(QueryError::Rejected(rejection)) if is_primary_no_more(&lease, left, &rejection.sqlstate) => {
-            lease.astray()
-        }
+        Some(error @ QueryError::Rejected(_)) if is_primary_no_more(&lease, left, error) => lease.astray(),
         // A connection exception, though the connection still speaks (a pooler's, for its own one).
         Some(QueryError::Rejected(rejection)) if rejection.sqlstate.starts_with("08") => lease.lost(),
         None | Some(QueryError::Rejected(_) | QueryError::Refused { .. } | QueryError::Undecodable { .. }) => {
@@ -402,9 +400,9 @@ fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
 
 /// Whether a server that was to take writes has refused one as a standby does (read_only_sql_transaction): after a
 /// failover, connections to the old primary would be refused for as long as they live.
-fn is_primary_no_more(lease: &Lease, left: Left, sqlstate: &str) -> bool {
-    sqlstate == "25006"
-        && left == Left::by(AccessMode::ReadWrite)
+fn is_primary_no_more(lease: &Lease, left: Left, error: &QueryError) -> bool {
+    error.needs_to_write()
+        && left.is_of_a_write()
         && lease.generation().settings.target_session_attrs == TargetSessionAttrs::ReadWrite
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::FutureExt as _;
 use futures_util::future::join3;
 use self_cell::{MutBorrow, self_cell};
 use tokio::sync::OnceCell;
@@ -168,6 +169,12 @@ impl Connection {
     /// The driver's client.
     pub fn client(&self) -> &Client {
         self.handle().client()
+    }
+
+    /// Send a text of ours and do not wait for what comes of it.
+    pub fn post(&self, text: &str) {
+        // It is sent when it is polled first. Whoever drops the rest has its answer thrown away as it comes.
+        let _ = self.client().batch_execute(text).now_or_never();
     }
 
     /// Begin a transaction. `default_read_only` says what it would be by itself.

@@ -332,6 +332,11 @@ impl QueryError {
         }
     }
 
+    /// Whether PostgreSQL has refused a write in a transaction that is READ ONLY, or on a standby.
+    pub fn needs_to_write(&self) -> bool {
+        self.sqlstate() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
+    }
+
     /// Of a value that cannot be shown.
     pub fn undecodable(error: &DecodeError) -> Self {
         Self::Undecodable {

@@ -23,6 +23,7 @@ use super::error::{QueryError, causes};
 use super::pool::{Generation, Object};
 use super::run::Place;
 use super::turns;
+use crate::guard::Clearance;
 use crate::log::{info, warn};
 use crate::settings::AccessMode;
 
@@ -46,36 +47,73 @@ pub(super) type Turn = turns::Turn<Held>;
 
 /// What a call may have left on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing, and no transaction.
+pub struct Left {
+    /// Its transaction.
+    pub transaction: Unended,
+    /// What outlives that.
+    pub session: Remains,
+}
+
+/// A transaction that is still open, or has failed, and how it is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unended {
+    /// There is none.
+    None,
+    /// It is not wanted, or has done nothing but read.
+    ToRollBack,
+    /// What it did has been answered.
+    ToCommit,
+}
+
+/// What is left when the transaction has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing.
     Nothing,
-    /// A transaction that has done nothing else.
-    Transaction,
-    /// Its only transaction was rolled back.
+    /// What a ROLLBACK does not undo.
     WhatRollbackLeaves,
-    /// Anything, in a transaction that has failed or is not wanted.
+    /// Anything.
     Anything,
-    /// Anything, and no transaction: it has committed, or ran without one.
-    Committed,
-    /// A transaction that is to be committed, and what one leaves.
-    Uncommitted,
 }
 
 impl Left {
-    /// What a call leaves in that mode, if it fails.
-    pub fn by(access: AccessMode) -> Self {
-        match access {
-            AccessMode::ReadOnly => Self::WhatRollbackLeaves,
-            AccessMode::ReadWrite => Self::Anything,
+    /// Nothing at all.
+    pub const NOTHING: Self = Self { transaction: Unended::None, session: Remains::Nothing };
+
+    /// What a statement leaves in a transaction that has begun for it, unless it is done and committed.
+    pub fn begun(clearance: Clearance) -> Self {
+        Self {
+            transaction: match clearance {
+                // What it did besides reading, such as NOTIFY, must last if it has been answered; and is nothing if not.
+                Clearance { access: AccessMode::ReadWrite, only_reads: true, .. } => Unended::ToCommit,
+                _ => Unended::ToRollBack,
+            },
+            session: match clearance {
+                Clearance { leaves_nothing: true, .. } => Remains::Nothing,
+                Clearance { access: AccessMode::ReadOnly, .. } => Remains::WhatRollbackLeaves,
+                Clearance { access: AccessMode::ReadWrite, .. } => Remains::Anything,
+            },
         }
     }
 
-    /// The same, if it has done what it was to do.
-    pub fn by_success(access: AccessMode) -> Self {
-        match access {
-            AccessMode::ReadOnly => Self::WhatRollbackLeaves,
-            AccessMode::ReadWrite => Self::Committed,
-        }
+    /// The same, when part of its rows has been answered and nobody wants the rest.
+    pub fn answered(clearance: Clearance) -> Self {
+        let transaction = match clearance.access {
+            AccessMode::ReadOnly => Unended::ToRollBack,
+            AccessMode::ReadWrite => Unended::ToCommit,
+        };
+        Self { transaction, ..Self::begun(clearance) }
+    }
+
+    /// The same, when its transaction has ended.
+    #[must_use]
+    pub fn ended(self) -> Self {
+        Self { transaction: Unended::None, ..self }
+    }
+
+    /// Whether it is what a statement leaves that may write.
+    pub fn is_of_a_write(self) -> bool {
+        self.session == Remains::Anything && self.transaction != Unended::ToCommit
     }
 }
 
@@ -172,7 +210,7 @@ impl Lease {
     pub fn settle(mut self, left: Left) {
         let Some(turn) = self.turn.take() else { return };
         let generation = self.generation.clone();
-        if left == Left::Nothing {
+        if left == Left::NOTHING {
             generation.health.answered();
             return;
         }
@@ -229,18 +267,22 @@ impl Lease {
 
 /// Undo what a call may have left; whether all is undone.
 async fn clean(connection: &Connection, left: Left, session: &str) -> Result<bool, tokio_postgres::Error> {
-    let watch = if connection.watches_us { WATCH_US } else { "" };
-    let end = match left {
-        Left::Nothing => return Ok(true),
-        Left::Transaction => return connection.client().batch_execute("ROLLBACK").await.map(|()| true),
-        Left::WhatRollbackLeaves => "ROLLBACK".to_owned(),
-        Left::Anything => format!("ROLLBACK; {CLEAN}; {session}{watch}"),
+    let end = match left.transaction {
         // A ROLLBACK with nothing to roll back would be a warning in PostgreSQL's log, for each call.
-        Left::Committed => format!("{CLEAN}; {session}{watch}"),
-        Left::Uncommitted => format!("COMMIT; {CLEAN}; {session}{watch}"),
+        Unended::None => "",
+        Unended::ToRollBack => "ROLLBACK; ",
+        Unended::ToCommit => "COMMIT; ",
+    };
+    let reset = match left.session {
+        Remains::Nothing => return connection.client().batch_execute(end).await.map(|()| true),
+        Remains::WhatRollbackLeaves => end.to_owned(),
+        Remains::Anything => {
+            let watch = if connection.watches_us { WATCH_US } else { "" };
+            format!("{end}{CLEAN}; {session}{watch}")
+        }
     };
     // Joined, they are sent without waiting for each other.
-    let (ended, is_clean) = join(connection.client().batch_execute(&end), connection.check()).await;
+    let (ended, is_clean) = join(connection.client().batch_execute(&reset), connection.check()).await;
     ended.and(is_clean)
 }
 

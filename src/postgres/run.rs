@@ -3,32 +3,31 @@
 //! A statement of the user goes by the extended protocol (manual, section 55.2.3) and no other way, which takes one
 //! statement and no more; the simple protocol (`simple_query`, `batch_execute`) carries only texts of our own.
 //! In read-only mode everything that the guard has cleared runs in a READ ONLY transaction that ends in ROLLBACK; or,
-//! where there is nothing to roll back, in the one that PostgreSQL makes of a statement by itself, READ ONLY too.
+//! where there is nothing to roll back, in the one that PostgreSQL makes of a statement by itself, READ ONLY too. In
+//! read-write mode the transaction ends in COMMIT, and is READ ONLY if the guard knows that the statement only reads.
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::TryStreamExt;
-use futures_util::future::join;
 use serde_json::Value;
-use tokio_postgres::Column;
 use tokio_postgres::error::SqlState;
 
-use super::connection::{Connection, Prepared};
-use super::encode::Codec;
+use super::connection::Connection;
 use super::error::{Phase, QueryError};
-use super::foreign;
-use super::lease::Left;
+use super::lease::{Left, Remains, Unended};
 use super::nearest;
-use super::page::{ColumnInfo, FinishedPage, Format, Limits, Page};
-use super::params;
+use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
 use super::sampled::Sampled;
-use crate::guard::{Cleared, Reviewed};
+use crate::guard::{Clearance, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
+
+mod alone;
+mod begin;
+mod prepare;
+mod transaction;
 
 /// One statement to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +65,10 @@ pub struct Marks {
     pub progress: Progress,
     /// Its transaction has begun; or it may have, where it has none of its own.
     pub begun: Cell<bool>,
+    /// It is known to read only, and may run once more.
+    pub only_reads: Cell<bool>,
+    /// What it leaves on its connection if it ends now.
+    pub left: Cell<Left>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
     /// Writing its rows into the answer.
@@ -77,8 +80,17 @@ pub struct Marks {
 impl Marks {
     /// Nothing has come of it yet.
     pub fn new(progress: Progress, is_shared: bool) -> Self {
-        let (begun, rows_came, encoding) = Default::default();
-        Self { progress, begun, rows_came, encoding, alone_since: (!is_shared).then(Instant::now) }
+        let (begun, only_reads, rows_came, encoding) = Default::default();
+        let (left, alone_since) = (Cell::new(Left::NOTHING), (!is_shared).then(Instant::now));
+        Self { progress, begun, only_reads, left, rows_came, encoding, alone_since }
+    }
+}
+
+impl Marks {
+    /// It runs as that, in a transaction.
+    fn runs_as(&self, clearance: Clearance) {
+        self.only_reads.set(clearance.only_reads);
+        self.left.set(Left::begun(clearance));
     }
 }
 
@@ -94,10 +106,8 @@ pub enum Read {
 pub struct Answer {
     /// Its answer, or the first page of it.
     pub outcome: Outcome,
-    /// What gives the rest. Its transaction is open then.
-    pub rest: Option<Reader>,
-    /// What it has left on its connection, if there is no rest.
-    pub left: Left,
+    /// What gives the rest, and as what. Its transaction is open then.
+    pub rest: Option<(Reader, Clearance)>,
 }
 
 /// Where a statement runs.
@@ -125,8 +135,8 @@ pub enum Way {
     Shared,
 }
 
-/// Run `statement` in a transaction of its own. In read-write mode that is committed, unless it has written nothing so
-/// far and there is more to read.
+/// Run `statement` in a transaction of its own. What writes is committed; but not a statement that has written nothing so
+/// far and has more to read.
 ///
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
@@ -137,38 +147,37 @@ pub async fn query(
     way: Way,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
-    let Place { connection, access, target, .. } = place;
-    let run = Run { connection, target };
+    let run = Run { place, marks };
     let result = async {
-        let (mut reader, left) = match (way, statement.cleared()) {
-            (Way::Shared, Some(cleared)) => (run.share(cleared, marks).await?, Left::Nothing),
+        let (mut reader, clearance) = match (way, statement.cleared()) {
+            (Way::Shared, Some(cleared)) => (run.share(cleared).await?, cleared.clearance()),
             _ => {
-                let limits = (way == Way::Quick && access == AccessMode::ReadOnly).then_some(reading.limits);
-                run.begin(statement, place, limits, marks).await?
+                let limits = (way == Way::Quick).then_some(reading.limits);
+                run.begin(statement, limits).await?
             }
         };
-        let (outcome, has_more) = run.page(&mut reader, access, reading, marks).await?;
+        let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
         if reader.has_outgrown() {
             return Ok(Read::Outgrown);
         }
-        let left = if access == AccessMode::ReadWrite { Left::Committed } else { left };
-        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some(reader), left })))
+        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some((reader, clearance)) })))
     };
     match result.await {
         Err(error) if way == Way::Shared => Err(error),
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))
-            if access == AccessMode::ReadWrite
+            if place.access == AccessMode::ReadWrite
                 && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
-            run.rollback().await?;
+            run.undo().await?;
             // It may commit by itself, whenever it likes.
             marks.progress.makes_last();
-            let alone = async { run.alone(statement.clear(connection, target).await?, reading).await };
+            marks.left.set(Left { transaction: Unended::None, session: Remains::Anything });
+            let alone = async { run.alone(statement.clear(place.connection, place.target).await?, reading).await };
             let outcome = Box::pin(alone).await?;
-            Ok(Read::Answer(Box::new(Answer { outcome, rest: None, left: Left::by_success(access) })))
+            Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
         }
         Err(error) => Err(Box::pin(run.with_hint(error, statement.sql())).await),
         read => read,
@@ -181,12 +190,12 @@ pub async fn query(
 /// See [`QueryError`]; the transaction is of no more use then.
 pub async fn more(
     place: Place<'_>,
-    reader: &mut Reader,
+    (reader, clearance): (&mut Reader, Clearance),
     reading: Reading,
     marks: &Marks,
 ) -> Result<(Outcome, bool), QueryError> {
-    let Place { connection, access, target, .. } = place;
-    Run { connection, target }.page(reader, access, reading, marks).await
+    marks.left.set(Left::begun(clearance));
+    Run { place, marks }.page(reader, clearance, reading).await
 }
 
 /// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
@@ -202,9 +211,9 @@ pub async fn batch(
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
-    let Place { connection, access, default_read_only, target } = place;
-    let run = Run { connection, target };
-    connection.begin(access, default_read_only).await.map_err(|error| (None, run.wrong(&error, "", Phase::Begin)))?;
+    let run = Run { place, marks };
+    marks.left.set(Left::NOTHING);
+    run.transaction(Clearance::of(place.access)).await.map_err(|error| (None, error))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
         marks.progress.statement_of(statements.len());
@@ -212,7 +221,7 @@ pub async fn batch(
         let result = async {
             let (prepared, cleared) = run.prepare_and_clear(statement, None).await?;
             let mut reader = run.open(prepared, cleared).await?;
-            reader.page(connection, reading, target, marks).await
+            reader.page(place.connection, reading, place.target, marks).await
         };
         let result = result.await;
         finished(&result);
@@ -225,200 +234,38 @@ pub async fn batch(
         limits.bytes_max = limits.bytes_max.saturating_sub(outcome.page.json.len()).max(1);
         outcomes.push(outcome);
     }
-    if access == AccessMode::ReadWrite {
-        run.commit(marks).await.map_err(|error| (None, error))?;
+    if place.access == AccessMode::ReadWrite {
+        run.commit().await.map_err(|error| (None, error))?;
     }
     Ok(outcomes)
 }
 
+/// One statement's run, or a batch's.
 struct Run<'a> {
-    connection: &'a Connection,
-    target: &'a str,
+    place: Place<'a>,
+    marks: &'a Marks,
 }
 
 impl Run<'_> {
-    /// Run `statement` in a transaction, to where its first row is; and what it will leave. In read-only mode nobody ends
-    /// the transaction: whoever cleans the connection rolls it back, and no answer waits for that.
-    async fn begin(
-        &self,
-        statement: &Reviewed,
-        place: Place<'_>,
-        quick_within: Option<Limits>,
-        marks: &Marks,
-    ) -> Result<(Reader, Left), QueryError> {
-        let sql = statement.sql();
-        let begin = async {
-            self.connection
-                .begin(place.access, place.default_read_only)
-                .await
-                .map_err(|error| self.wrong(&error, "", Phase::Begin))?;
-            marks.begun.set(true);
-            Ok::<_, QueryError>(())
-        };
-        let is_small = |prepared: &Prepared| quick_within.is_some_and(|limits| prepared.past.is_small(limits));
-        let left = |cleared: Cleared<'_>| match cleared.leaves_nothing() {
-            true => Left::Transaction,
-            false => Left::by(place.access),
-        };
-        let kept = self.connection.prepared(sql);
-        let was_kept = kept.is_some();
-        // Joined, they are sent without waiting for each other.
-        let (cleared, opened) = match (kept, statement.cleared()) {
-            (Some(prepared), Some(cleared)) if is_small(&prepared) => {
-                if cleared.leaves_nothing() && place.default_read_only {
-                    // Nothing is answered before it runs.
-                    marks.begun.set(true);
-                    match self.stream(prepared, cleared).await {
-                        Ok(reader) => return Ok((reader, Left::Nothing)),
-                        Err(error) => (cleared, Err(error)),
-                    }
-                } else {
-                    let (begun, opened) = join(begin, self.stream(prepared, cleared)).await;
-                    begun?;
-                    (cleared, opened)
-                }
-            }
-            (Some(prepared), Some(cleared)) => {
-                let (begun, opened) = join(begin, self.open(prepared, cleared)).await;
-                begun?;
-                (cleared, opened)
-            }
-            (kept, _) => {
-                // Boxed, as all that is seldom: the future of every call would have room for it, and is copied about.
-                let (begun, both) = join(begin, Box::pin(self.prepare_and_clear(statement, kept))).await;
-                begun?;
-                let (prepared, cleared) = both?;
-                (cleared, self.open(prepared, cleared).await)
-            }
-        };
-        match opened {
-            // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
-            Err(QueryError::Rejected(_)) if was_kept => {
-                self.connection.forget(sql);
-                self.rollback().await?;
-                let again = self.connection.begin(place.access, place.default_read_only).await;
-                again.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
-                let prepared = Box::pin(self.prepare(sql)).await?;
-                Ok((self.open(prepared, cleared).await?, left(cleared)))
-            }
-            opened => Ok((opened?, left(cleared))),
-        }
-    }
-
-    /// Run a statement to its end beside others.
-    async fn share(&self, cleared: Cleared<'_>, marks: &Marks) -> Result<Reader, QueryError> {
-        let sql = &cleared.statement().sql;
-        let prepared = match self.connection.prepared(sql) {
-            Some(prepared) => prepared,
-            None => Box::pin(self.prepare(sql)).await?,
-        };
-        marks.begun.set(true);
-        self.stream(prepared, cleared).await.inspect_err(|_| self.connection.forget(sql))
-    }
-
-    /// Have PostgreSQL and the guard read a statement, at once if that may be.
-    async fn prepare_and_clear<'s>(
-        &self,
-        statement: &'s Reviewed,
-        kept: Option<Arc<Prepared>>,
-    ) -> Result<(Arc<Prepared>, Cleared<'s>), QueryError> {
-        let prepare = async {
-            match kept {
-                Some(prepared) => Ok(prepared),
-                None => self.prepare(statement.sql()).await,
-            }
-        };
-        let clear = statement.clear(self.connection, self.target);
-        if statement.must_be_cleared_first() {
-            let cleared = clear.await?;
-            return Ok((prepare.await?, cleared));
-        }
-        let (prepared, cleared) = join(prepare, clear).await;
-        Ok((prepared?, cleared?))
-    }
-
-    /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.
-    async fn prepare(&self, sql: &Arc<str>) -> Result<Arc<Prepared>, QueryError> {
-        let client = self.connection.client();
-        let unclear = |error| self.wrong(&error, sql, Phase::Parse);
-        let mut statement = client.prepare(sql).await.map_err(unclear)?;
-        let columns = statement.columns().iter().map(ColumnInfo::of).collect();
-        let mut changes = false;
-        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(foreign::has_fields) {
-            client.clear_type_cache();
-            changes = true;
-        }
-        if let Some(cast) = foreign::cast(client, sql, statement.columns()).await.map_err(unclear)? {
-            statement = client.prepare(&cast).await.map_err(|_| foreign::no_cast(statement.columns()))?;
-            changes = true;
-        }
-        let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
-        let codecs = types.iter().map(Codec::of).collect();
-        let prepared =
-            Arc::new(Prepared { sql: sql.clone(), statement, columns, types, codecs, past: self.connection.past(sql) });
-        if !changes {
-            self.connection.keep(prepared.clone());
-        }
-        Ok(prepared)
-    }
-
-    /// Open a portal for a statement.
-    async fn open(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
-        let statement = cleared.statement();
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let portal = self.connection.bind(cleared, &prepared.statement, &parameters).await;
-        let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
-        Ok(Reader::new(prepared, portal))
-    }
-
-    /// Run a statement to its end.
-    async fn stream(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
-        let statement = cleared.statement();
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
-        let rows = rows.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
-        Ok(Reader::whole(prepared, rows))
-    }
-
-    /// A page, and whether there is more. In read-write mode the transaction is committed when there is not; or when it
-    /// has written, since what an answer tells must last.
+    /// A page, and whether there is more. What may write is committed when there is not; or when it has written, since what
+    /// an answer tells must last.
     async fn page(
         &self,
         reader: &mut Reader,
-        access: AccessMode,
+        clearance: Clearance,
         reading: Reading,
-        marks: &Marks,
     ) -> Result<(Outcome, bool), QueryError> {
-        let outcome = reader.page(self.connection, reading, self.target, marks).await?;
+        let outcome = reader.page(self.place.connection, reading, self.place.target, self.marks).await?;
         let mut has_more = outcome.page.cut.is_some() && reader.has_more();
-        if access == AccessMode::ReadWrite {
+        if !clearance.only_reads {
             // While rows are on their way nothing else can be asked on a connection.
-            has_more = has_more && reader.rest_of_fetch(self.target).await? && !self.has_written().await?;
+            has_more = has_more && reader.rest_of_fetch(self.place.target).await? && !self.has_written().await?;
             if !has_more {
                 reader.abandon();
-                self.commit(marks).await?;
+                self.commit().await?;
             }
         }
         Ok((outcome, has_more))
-    }
-
-    async fn commit(&self, marks: &Marks) -> Result<(), QueryError> {
-        marks.progress.makes_last();
-        let ended = self.connection.client().batch_execute("COMMIT").await;
-        ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.target))
-    }
-
-    async fn rollback(&self) -> Result<(), QueryError> {
-        let ended = self.connection.client().batch_execute("ROLLBACK").await;
-        ended.map_err(|error| self.wrong(&error, "", Phase::End))
-    }
-
-    /// Whether the transaction has changed anything.
-    async fn has_written(&self) -> Result<bool, QueryError> {
-        let sql = "SELECT pg_catalog.txid_current_if_assigned() IS NOT NULL";
-        let row = self.connection.client().query_typed(sql, &[]).await;
-        let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
-        row.map_err(|error| self.wrong(&error, "", Phase::End))
     }
 
     /// The same error, with what may have been meant by a table or a column that is not there.
@@ -429,10 +276,10 @@ impl Run<'_> {
             && rejection.hint.is_none()
             // In a function it is another statement that names it.
             && (rejection.position.is_some() || rejection.context.is_none())
-            && self.rollback().await.is_ok()
+            && self.undo().await.is_ok()
         {
             // A hint that cannot be had is no second error.
-            let client = self.connection.client();
+            let client = self.place.connection.client();
             let hint = match is_column {
                 true => nearest::column_hint(client, sql, &rejection).await,
                 false => nearest::table_hint(client, sql, &rejection).await,
@@ -442,37 +289,7 @@ impl Run<'_> {
         QueryError::Rejected(rejection)
     }
 
-    /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
-    async fn alone(&self, cleared: Cleared<'_>, reading: Reading) -> Result<Outcome, QueryError> {
-        let statement = cleared.statement();
-        let prepared = match self.connection.prepared(&statement.sql) {
-            Some(prepared) => prepared,
-            None => self.prepare(&statement.sql).await?,
-        };
-        let wrong = |error| self.wrong(&error, &statement.sql, Phase::Execute).unsure(self.target);
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
-        let (columns, codecs) = (prepared.columns.clone(), prepared.codecs.clone());
-        let mut page = Page::new(columns, codecs, reading.format, reading.limits, reading.cell_offset);
-        let foreign = page.foreign_columns();
-        let mut held = Vec::new();
-        let rows = self.connection.stream(cleared, &prepared.statement, &parameters).await;
-        let mut rows = pin!(rows.map_err(wrong)?);
-        while let Some(row) = rows.try_next().await.map_err(wrong)? {
-            if !foreign.is_empty() {
-                // Nothing else can be asked while rows are on their way; but what runs alone has one at most, CALL's.
-                held.push(row);
-                continue;
-            }
-            page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
-        }
-        let shown = foreign::shown(self.connection.client(), &held, &prepared, &foreign).await.map_err(wrong)?;
-        for (row, shown) in held.iter().zip(&shown) {
-            page.push(row, shown).map_err(|error| QueryError::undecodable(&error))?;
-        }
-        Ok(Outcome { page: page.finish(), rows_affected: None })
-    }
-
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
-        QueryError::of(error, sql, phase, self.target)
+        QueryError::of(error, sql, phase, self.place.target)
     }
 }

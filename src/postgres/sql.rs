@@ -39,6 +39,11 @@ impl Operation {
         matches!(self.0, "SELECT" | "WITH" | "VALUES" | "TABLE")
     }
 
+    /// Whether it can be a statement that only reads.
+    pub fn may_only_read(self) -> bool {
+        self.is_a_query() || matches!(self.0, "SHOW" | "EXPLAIN")
+    }
+
     /// The keyword.
     pub fn as_str(self) -> &'static str {
         self.0

@@ -39,6 +39,7 @@ mod cursors;
 mod fair;
 mod guard;
 mod health;
+mod reads;
 mod reload;
 mod role;
 mod tls;

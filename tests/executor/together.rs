@@ -9,9 +9,15 @@ type Call = JoinHandle<Result<Result<Answered<Outcome>, QueryError>, MailboxErro
 
 const LOOKUP: &str = "select name from t where n = $1";
 
+const MODES: [AccessMode; 2] = [AccessMode::ReadOnly, AccessMode::ReadWrite];
+
 /// One place, a table, and a lookup that is known as quick.
-async fn world() -> World {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+async fn world(access: AccessMode) -> World {
+    let mut world = World::with(Options::new(), |settings| {
+        settings.access = access;
+        settings.postgres.pool_size = 1;
+    })
+    .await;
     world.prepare("create table t as select n, 'name ' || n as name from generate_series(1, 1000) as n").await;
     // Whatever else the machine does.
     let mut was_quick = 0;
@@ -44,45 +50,49 @@ async fn answer(call: Call) -> String {
 
 #[actix_rt::test]
 async fn each_call_has_its_own_answer_or_its_own_error() {
-    let mut world = world().await;
-    let calls = looked_up(&world, &[3, 4, 5, 6, 7]).await;
-    for (key, call) in (3..).zip(calls) {
-        assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
+    for access in MODES {
+        let mut world = world(access).await;
+        let calls = looked_up(&world, &[3, 4, 5, 6, 7]).await;
+        for (key, call) in (3..).zip(calls) {
+            assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
+        }
+        while world.finished.next().await.message.sql.contains("lock") {}
+        assert_eq!(world.log.of("run again on a connection of its own").len(), 0);
+        // Whoever fails is told what a connection of its own says, the hint included.
+        world.prepare("alter table t rename name to names").await;
+        for call in looked_up(&world, &[3, 4]).await {
+            let error = call.await.unwrap().unwrap().unwrap_err().for_model();
+            assert!(error.contains("42703") && error.contains("names"), "{error}");
+        }
+        assert_eq!(world.log.of("run again on a connection of its own").len(), 2);
     }
-    while world.finished.next().await.message.sql.contains("lock") {}
-    assert_eq!(world.log.of("run again on a connection of its own").len(), 0);
-    // Whoever fails is told what a connection of its own says, the hint included.
-    world.prepare("alter table t rename name to names").await;
-    for call in looked_up(&world, &[3, 4]).await {
-        let error = call.await.unwrap().unwrap().unwrap_err().for_model();
-        assert!(error.contains("42703") && error.contains("names"), "{error}");
-    }
-    assert_eq!(world.log.of("run again on a connection of its own").len(), 2);
 }
 
 #[actix_rt::test]
 async fn a_statement_that_is_not_quick_any_more_holds_nobody_up() {
-    let mut world = world().await;
-    let holder = connect(&world.cluster.url()).await;
-    holder.batch_execute("begin; lock table t").await.unwrap();
-    let calls = looked_up(&world, &[3, 4, 5, 6]).await;
-    // All of them have left the line, for one connection; then each waits for one of its own.
-    until("they run again", async || world.log.of("run again on a connection of its own").len() == 4).await;
-    until("the others wait", async || world.status().await.waiting == 3).await;
-    assert!(world.backends("%").await <= 1);
-    holder.batch_execute("commit").await.unwrap();
-    for (key, call) in (3..).zip(calls) {
-        assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
-    }
-    for _ in 0..5 {
-        assert_eq!(world.finished.next().await.message.verdict, Verdict::Done);
+    for access in MODES {
+        let mut world = world(access).await;
+        let holder = connect(&world.cluster.url()).await;
+        holder.batch_execute("begin; lock table t").await.unwrap();
+        let calls = looked_up(&world, &[3, 4, 5, 6]).await;
+        // All of them have left the line, for one connection; then each waits for one of its own.
+        until("they run again", async || world.log.of("run again on a connection of its own").len() == 4).await;
+        until("the others wait", async || world.status().await.waiting == 3).await;
+        assert!(world.backends("%").await <= 1);
+        holder.batch_execute("commit").await.unwrap();
+        for (key, call) in (3..).zip(calls) {
+            assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
+        }
+        for _ in 0..5 {
+            assert_eq!(world.finished.next().await.message.verdict, Verdict::Done);
+        }
     }
 }
 
 #[actix_rt::test]
 async fn a_call_that_is_dropped_costs_the_others_no_more_than_a_second_run() {
-    for dropped in 0..4 {
-        let mut world = world().await;
+    for (access, dropped) in MODES.into_iter().flat_map(|access| (0..4).map(move |dropped| (access, dropped))) {
+        let mut world = world(access).await;
         let holder = connect(&world.cluster.url()).await;
         holder.batch_execute("begin; lock table t").await.unwrap();
         let mut calls = looked_up(&world, &[3, 4, 5, 6]).await;
@@ -107,15 +117,17 @@ async fn a_call_that_is_dropped_costs_the_others_no_more_than_a_second_run() {
 
 #[actix_rt::test]
 async fn a_backend_that_is_ended_under_them_costs_no_call() {
-    let world = world().await;
-    let holder = connect(&world.cluster.url()).await;
-    holder.batch_execute("begin; lock table t").await.unwrap();
-    let calls = looked_up(&world, &[3, 4, 5, 6]).await;
-    let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'test'";
-    // Between two of their connections there may be none.
-    until("a backend is ended", async || world.observed::<i64>(sql).await == 1).await;
-    holder.batch_execute("commit").await.unwrap();
-    for (key, call) in (3..).zip(calls) {
-        assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
+    for access in MODES {
+        let world = world(access).await;
+        let holder = connect(&world.cluster.url()).await;
+        holder.batch_execute("begin; lock table t").await.unwrap();
+        let calls = looked_up(&world, &[3, 4, 5, 6]).await;
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'test'";
+        // Between two of their connections there may be none.
+        until("a backend is ended", async || world.observed::<i64>(sql).await == 1).await;
+        holder.batch_execute("commit").await.unwrap();
+        for (key, call) in (3..).zip(calls) {
+            assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
+        }
     }
 }

@@ -11,9 +11,9 @@ use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::lease::Left;
 use crate::postgres::pool::Waiting;
 use crate::postgres::run::{self, Marks, Outcome};
+use crate::settings::AccessMode;
 
 impl Handler<Batch> for Executor {
     type Result = WhileWanted<Result<Answered<Vec<Outcome>>, BatchError>>;
@@ -35,7 +35,13 @@ impl Handler<Batch> for Executor {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
-                    statements.push(guard.review(statement, access).await.map_err(|error| (Some(at), error))?);
+                    statements.push(match access {
+                        AccessMode::ReadOnly => {
+                            guard.review(statement, access).await.map_err(|error| (Some(at), error))?
+                        }
+                        // One transaction for all: nothing is gained by what is known of one of them.
+                        AccessMode::ReadWrite => guard.unread(statement),
+                    });
                 }
                 let mut how = Waiting::Alone;
                 loop {
@@ -66,7 +72,7 @@ impl Handler<Batch> for Executor {
                     );
                     let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, if error.is_none() { Left::by_success(access) } else { Left::by(access) }, error);
+                    settle(lease, marks.left.get(), error);
                     if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
                         return result;
                     }

@@ -14,12 +14,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Cursor, settle};
 use crate::caller::Caller;
+use crate::guard::Clearance;
 use crate::log::debug;
 use crate::postgres::error::QueryError;
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
 use crate::postgres::reader::Reader;
-use crate::settings::{AccessMode, MAIN_DATABASE};
+use crate::settings::MAIN_DATABASE;
 
 /// What stands in a handle between the name of its database and the rest.
 pub(super) const OF_DATABASE: char = ':';
@@ -33,7 +34,7 @@ pub(super) struct Open {
     pub(super) owner: Arc<str>,
     pub(super) reader: Reader,
     pub(super) lease: Lease,
-    pub(super) access: AccessMode,
+    pub(super) clearance: Clearance,
     /// How its last page was laid out.
     pub(super) format: Format,
 }
@@ -42,12 +43,7 @@ impl Open {
     /// Nobody reads on.
     fn close(self) {
         drop(self.reader);
-        let left = match self.access {
-            AccessMode::ReadOnly => Left::WhatRollbackLeaves,
-            // What it did besides reading, such as NOTIFY, has been answered and must last.
-            AccessMode::ReadWrite => Left::Uncommitted,
-        };
-        self.lease.settle(left);
+        self.lease.settle(Left::answered(self.clearance));
     }
 
     fn lifetime(&self) -> Duration {
@@ -220,20 +216,20 @@ impl Taken {
         cursors.wait(handle, open)
     }
 
-    /// It is read to its end, and its transaction is over or has nothing to commit.
-    pub(super) fn finish(self) {
+    /// It is read to its end.
+    pub(super) fn finish(self, left: Left) {
         let Self { open, place } = self;
         place.ended.set(Ended::Read);
         drop(open.reader);
-        settle(open.lease, Left::by_success(open.access), None);
+        settle(open.lease, left, None);
     }
 
     /// Its statement has failed.
-    pub(super) fn fail(self, error: &QueryError) {
+    pub(super) fn fail(self, left: Left, error: &QueryError) {
         let Self { open, place } = self;
         place.ended.set(Ended::Failed);
         drop(open.reader);
-        settle(open.lease, Left::by(open.access), Some(error));
+        settle(open.lease, left, Some(error));
     }
 }
 

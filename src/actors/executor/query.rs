@@ -30,13 +30,10 @@ impl Handler<Query> for Executor {
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
-                let statement = guard.review(query.statement, access).await?;
+                let mut statement = guard.review(query.statement, access).await?;
                 let limits = query.reading.limits;
-                let (mut way, mut may_run_again) = (Way::Quick, access == AccessMode::ReadOnly);
-                let may_share = access == AccessMode::ReadOnly
-                    && generation.access == AccessMode::ReadOnly
-                    && statement.leaves_nothing()
-                    && generation.is_quick(statement.sql(), limits);
+                let (mut way, mut was_lost) = (Way::Quick, false);
+                let may_share = statement.leaves_nothing() && generation.is_quick(statement.sql(), limits);
                 let mut how = if may_share { Waiting::OrTogether } else { Waiting::Alone };
                 loop {
                     let lease = call.lease(&generation, waiting_max, how).await?;
@@ -53,7 +50,7 @@ impl Handler<Query> for Executor {
                     let result = within(Clock::Command, time, work).await;
                     running.encoded(&marks);
                     let error = match result {
-                        Ok(Read::Answer(answer)) => return Ok((*answer, lease)),
+                        Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
                         Ok(Read::Outgrown) => {
                             // Its drop cancels the statement.
                             drop(lease);
@@ -64,16 +61,23 @@ impl Handler<Query> for Executor {
                         // Its own, or another one's: a connection of its own tells.
                         Err(error) if is_shared => {
                             if error.is_lost_connection() {
-                                (way, may_run_again) = (Way::Held, false);
+                                (way, was_lost) = (Way::Held, true);
                             }
-                            settle(lease, Left::Nothing, Some(&error));
+                            settle(lease, Left::NOTHING, Some(&error));
                             running.again();
                             info!(running.log, "run again on a connection of its own"; "why" => error.to_string());
                             continue;
                         }
                         Err(error) => error,
                     };
-                    settle(lease, Left::by(access), Some(&error));
+                    settle(lease, marks.left.get(), Some(&error));
+                    if access == AccessMode::ReadWrite && marks.only_reads.get() && error.needs_to_write() {
+                        // A function that promises not to, or something that was made anew meanwhile.
+                        statement.writes();
+                        running.again();
+                        info!(running.log, "run again as what may write"; "why" => error.to_string());
+                        continue;
+                    }
                     if !error.is_lost_connection() {
                         return Err(error);
                     }
@@ -81,10 +85,10 @@ impl Handler<Query> for Executor {
                     way = Way::Held;
                     if marks.begun.get() {
                         // Of a read nothing is lost but its time; but it may be what the server dies of.
-                        if !may_run_again || marks.rows_came.get() {
+                        if was_lost || !marks.only_reads.get() || marks.rows_came.get() {
                             return Err(error);
                         }
-                        may_run_again = false;
+                        was_lost = true;
                     }
                     running.again();
                     running.event.retries += 1;
@@ -94,14 +98,14 @@ impl Handler<Query> for Executor {
             let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &generation.target()));
-            running.end(result.as_ref().map(|(answer, _)| &answer.outcome));
-            let (Answer { outcome, rest, left }, lease) = result?;
+            running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
+            let (Answer { outcome, rest }, lease, left) = result?;
             let mut answered = running.answered(outcome);
             match rest {
                 None => settle(lease, left, None),
-                Some(reader) => {
+                Some((reader, clearance)) => {
                     let (owner, format) = (query.caller.name, query.reading.format);
-                    answered.cursor = cursors.put(Open { owner, reader, lease, access, format })
+                    answered.cursor = cursors.put(Open { owner, reader, lease, clearance, format })
                 }
             }
             Ok(answered)
@@ -129,8 +133,8 @@ impl Handler<Fetch> for Executor {
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let marks = Marks::new(call.progress(), false);
-            let place = open.lease.place(open.access, &target);
-            let work = run::more(place, &mut open.reader, reading, &marks);
+            let place = open.lease.place(open.clearance.access, &target);
+            let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
@@ -143,14 +147,14 @@ impl Handler<Fetch> for Executor {
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {
-                        taken.finish();
+                        taken.finish(marks.left.get());
                     }
                     Ok(answered)
                 }
                 // Its drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
-                    taken.fail(&error);
+                    taken.fail(marks.left.get(), &error);
                     Err(error)
                 }
             }

@@ -1,0 +1,126 @@
+//! A statement on its way to its first row: in which transaction, from a portal or to its end at once.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::future::join;
+
+use super::super::connection::Prepared;
+use super::super::error::{Phase, QueryError};
+use super::super::page::Limits;
+use super::super::params;
+use super::super::reader::Reader;
+use super::Run;
+use crate::guard::{Clearance, Cleared, Reviewed};
+use crate::settings::AccessMode;
+
+impl Run<'_> {
+    /// Run `statement` in a transaction, to where its first row is. What only reads does not end it: whoever cleans the
+    /// connection does, and no answer waits for that.
+    pub(super) async fn begin(
+        &self,
+        statement: &Reviewed,
+        quick_within: Option<Limits>,
+    ) -> Result<(Reader, Clearance), QueryError> {
+        let sql = statement.sql();
+        let transaction = |clearance| self.transaction(clearance);
+        let is_small = |prepared: &Prepared| quick_within.is_some_and(|limits| prepared.past.is_small(limits));
+        let kept = self.place.connection.prepared(sql);
+        let was_kept = kept.is_some();
+        // Joined, they are sent without waiting for each other.
+        let (cleared, opened) = match (kept, statement.cleared()) {
+            (Some(prepared), Some(cleared)) if cleared.clearance().only_reads && is_small(&prepared) => {
+                if cleared.clearance().leaves_nothing {
+                    (cleared, self.pass(prepared, cleared).await)
+                } else {
+                    let (begun, opened) = join(transaction(cleared.clearance()), self.stream(prepared, cleared)).await;
+                    begun?;
+                    (cleared, opened)
+                }
+            }
+            (Some(prepared), Some(cleared)) => {
+                let (begun, opened) = join(transaction(cleared.clearance()), self.open(prepared, cleared)).await;
+                begun?;
+                (cleared, opened)
+            }
+            (kept, _) => {
+                // Boxed, as all that is seldom: the future of every call would have room for it, and is copied about.
+                let ready = Box::pin(self.prepare_and_clear(statement, kept));
+                let (begun, ready) = join(transaction(statement.expected()), ready).await;
+                begun?;
+                let (prepared, cleared) = ready?;
+                if cleared.clearance().only_reads == statement.expected().only_reads {
+                    self.marks.runs_as(cleared.clearance());
+                    (cleared, self.open(prepared, cleared).await)
+                } else {
+                    let (begun, opened) = join(transaction(cleared.clearance()), self.open(prepared, cleared)).await;
+                    begun?;
+                    (cleared, opened)
+                }
+            }
+        };
+        let clearance = cleared.clearance();
+        match opened {
+            // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
+            Err(QueryError::Rejected(_)) if was_kept => {
+                self.place.connection.forget(sql);
+                transaction(clearance).await?;
+                let prepared = Box::pin(self.prepare(sql)).await?;
+                Ok((self.open(prepared, cleared).await?, clearance))
+            }
+            opened => Ok((opened?, clearance)),
+        }
+    }
+
+    /// Run a statement to its end beside others.
+    pub(super) async fn share(&self, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        let sql = &cleared.statement().sql;
+        let prepared = match self.place.connection.prepared(sql) {
+            Some(prepared) => prepared,
+            None => Box::pin(self.prepare(sql)).await?,
+        };
+        self.pass(prepared, cleared).await.inspect_err(|_| self.place.connection.forget(sql))
+    }
+
+    /// Run a statement that leaves nothing to its end, in a READ ONLY transaction that ends with it.
+    async fn pass(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        // Nothing is answered before it runs.
+        self.marks.begun.set(true);
+        self.marks.only_reads.set(true);
+        let mut rows = pin!(self.stream(prepared, cleared));
+        if self.place.default_read_only {
+            return rows.await;
+        }
+        // All three are sent at once: nothing of those that share the connection comes between.
+        self.place.connection.post("BEGIN READ ONLY");
+        let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
+        self.place.connection.post(match self.place.access {
+            AccessMode::ReadOnly => "ROLLBACK",
+            AccessMode::ReadWrite => "COMMIT",
+        });
+        match sent {
+            Poll::Ready(rows) => rows,
+            Poll::Pending => rows.await,
+        }
+    }
+
+    /// Open a portal for a statement.
+    pub(super) async fn open(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        let statement = cleared.statement();
+        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let portal = self.place.connection.bind(cleared, &prepared.statement, &parameters).await;
+        let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        Ok(Reader::new(prepared, portal))
+    }
+
+    /// Run a statement to its end.
+    async fn stream(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+        let statement = cleared.statement();
+        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let rows = self.place.connection.stream(cleared, &prepared.statement, &parameters).await;
+        let rows = rows.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        Ok(Reader::whole(prepared, rows))
+    }
+}
