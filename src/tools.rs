@@ -14,7 +14,7 @@ use crate::actors::session::MetricsReach;
 use crate::caller::Caller;
 use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::{Cut, FinishedPage, Format, Limits};
+use crate::postgres::page::{Cut, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;
 use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
@@ -390,21 +390,23 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
             })
         })
         .collect();
-    let cut_cells = match cut_cells.is_empty() {
-        true => String::new(),
-        false => format!(r#","{CUT_CELLS}":{}"#, Value::from(cut_cells)),
-    };
+    let mut lists = String::new();
+    if !page.json_cells.is_empty() {
+        lists.push_str(&format!(r#","{JSON_CELLS}":{}"#, json!(page.json_cells)));
+    }
+    if !cut_cells.is_empty() {
+        lists.push_str(&format!(r#","{CUT_CELLS}":{}"#, Value::from(cut_cells)));
+    }
     let rows = before.len()..before.len() + page.json.len();
     let cut = page.is_truncated();
     let mut members = page.json;
     members.insert_str(0, &before);
     let affected = rows_affected.map_or("null".to_owned(), |count| count.to_string());
-    members
-        .push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}{cut_cells}"#, page.rows));
+    members.push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}{lists}"#, page.rows));
     (members, rows)
 }
 
-/// The one of those members that is not always there.
+/// One of the two members that are not always there.
 const CUT_CELLS: &str = "cut_cells";
 
 /// The schemas of those members.
@@ -426,6 +428,11 @@ fn page_properties() -> Map<String, Value> {
         "row_count": {"type": "integer"},
         "rows_affected": nullable("integer"),
         "truncated": {"type": "boolean"},
+        JSON_CELLS: {
+            "type": "array",
+            "description": "Cells, by row and column (from 0), that hold JSON: null is its own, not NULL; a string its text.",
+            "items": {"type": "array"},
+        },
         CUT_CELLS: {
             "type": "array",
             "description": "Cells shown in part, as a string: row (from 0), column, column_index (from 0), offset, bytes shown, full length.",
@@ -440,7 +447,7 @@ fn page_properties() -> Map<String, Value> {
 
 /// Those of them that are always there.
 fn required(properties: &Map<String, Value>) -> Vec<&String> {
-    properties.keys().filter(|name| *name != CUT_CELLS).collect()
+    properties.keys().filter(|name| *name != CUT_CELLS && *name != JSON_CELLS).collect()
 }
 
 /// The same properties without what they mean: that is told once, by async_query_execute, for a list of tools is read in

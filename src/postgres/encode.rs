@@ -118,12 +118,18 @@ impl Codec {
     ///
     /// `bool` becomes true or false; `int2`, `int4`, `oid`, `xid`, `cid`, finite floats, and `int8` within
     /// ±(2^53−1) numbers; `json` and `jsonb` themselves, digits and keys untouched; arrays nested arrays, unless
-    /// a lower bound is not 1. Anything else is a string of the text: `numeric`, larger `int8` and
+    /// a lower bound is not 1 or an element would not be itself. Anything else is a string of the text: `numeric`, larger `int8` and
     /// not-a-number among them, because a reader's double would change or refuse them; composites and ranges;
     /// and JSON that would cost some reader the whole answer, with more than 100 levels, half of a surrogate
     /// pair (`"\ud800"`), or a number beyond every double (`1e999`).
     pub fn write_json(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         undo_on_error(out, |out| self.0.json(raw, out, NESTING_MAX))
+    }
+
+    /// Whether that says which value it is. JSON's own null does not, beside NULL; nor does JSON as a string of its text,
+    /// beside JSON's strings.
+    pub fn is_itself(&self, raw: &[u8], written: &[u8]) -> bool {
+        self.0.is_itself(raw, written)
     }
 }
 

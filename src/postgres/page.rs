@@ -16,6 +16,7 @@ use super::encode::{Codec, DecodeError, write_json_string};
 use super::foreign::Shown;
 use super::params;
 use cell::{Cells, Shares};
+pub use layout::JSON_CELLS;
 use layout::Layout;
 
 /// How the text of an answer is laid out.
@@ -48,6 +49,9 @@ pub const CELL_BYTES_MIN: usize = 40;
 /// What the list of cut cells takes for each, about. It counts as bytes of rows: many rows of small pieces would
 /// otherwise make a list without a bound.
 const CUT_CELL_BYTES: usize = 128;
+
+/// The same of the list of cells that hold JSON.
+const JSON_CELL_BYTES: usize = 12;
 
 /// The limit that cut an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +120,7 @@ pub struct Page {
     /// The text of the cell being written.
     cell: Vec<u8>,
     rows: usize,
+    json_cells: Vec<[usize; 2]>,
     cut_cells: Vec<CutCell>,
     cut: Option<Cut>,
 }
@@ -157,6 +162,7 @@ impl Page {
             json: Vec::new(),
             cell: Vec::new(),
             rows: 0,
+            json_cells: Vec::new(),
             cut_cells: Vec::new(),
             cut: None,
         }
@@ -210,7 +216,7 @@ impl Page {
     }
 
     fn bytes_taken(&self) -> usize {
-        self.json.len() + self.cut_cells.len() * CUT_CELL_BYTES
+        self.json.len() + self.cut_cells.len() * CUT_CELL_BYTES + self.json_cells.len() * JSON_CELL_BYTES
     }
 
     fn bytes_left(&self) -> usize {
@@ -220,7 +226,8 @@ impl Page {
     /// Write a row; false where it does not fit, and nothing is written. With `shares` it is always written, and the
     /// cells are cut whose share is not enough.
     fn write_row(&mut self, cells: Cells<'_>, shares: Option<&Shares>) -> Result<bool, DecodeError> {
-        let (json_before, text_before, cut_before) = (self.json.len(), self.layout.len(), self.cut_cells.len());
+        let (json_before, text_before) = (self.json.len(), self.layout.len());
+        let (json_cells_before, cut_before) = (self.json_cells.len(), self.cut_cells.len());
         if self.rows > 0 {
             self.json.push(b',');
         }
@@ -244,6 +251,7 @@ impl Page {
         // What was tried and did not fit may have been large.
         self.json.shrink_to_fit();
         self.layout.truncate(text_before);
+        self.json_cells.truncate(json_cells_before);
         self.cut_cells.truncate(cut_before);
         Ok(false)
     }
@@ -264,6 +272,9 @@ impl Page {
                 value.write_json(&mut self.json)?;
                 if shares.is_none() && self.json.len() - before > room {
                     return Ok(false);
+                }
+                if !value.is_itself(&self.json[before..]) {
+                    self.json_cells.push([self.rows, column]);
                 }
                 if self.layout.takes_cells() {
                     self.cell.clear();
@@ -325,13 +336,14 @@ impl Page {
 
     /// The page as it goes into an answer.
     pub fn finish(self) -> FinishedPage {
-        let (text, rows_in_text) = self.layout.finish(&self.columns);
+        let (text, rows_in_text) = self.layout.finish(&self.columns, &self.json_cells);
         FinishedPage {
             text: into_string(text),
             columns: self.columns,
             json: into_string(self.json),
             rows_in_text,
             rows: self.rows,
+            json_cells: self.json_cells,
             cut_cells: self.cut_cells,
             cut: self.cut,
         }
@@ -356,6 +368,8 @@ pub struct FinishedPage {
     pub rows_in_text: Option<usize>,
     /// How many there are.
     pub rows: usize,
+    /// Row and column, from 0, of the cells that are to be read as JSON: null there is JSON's own, and a string JSON's text.
+    pub json_cells: Vec<[usize; 2]>,
     /// The cells that are not shown whole, in the order of rows and columns.
     pub cut_cells: Vec<CutCell>,
     /// The limit that cut the answer, if one did.

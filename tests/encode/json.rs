@@ -95,7 +95,10 @@ const SHAPES: &[(&str, &str)] = &[
     ("array[1.5::float8, 'NaN']", r#"[1.5,"NaN"]"#),
     ("array[1.10]", r#"["1.10"]"#),
     ("array['a', '', 'null', null, '\"']", r#"["a","","null",null,"\""]"#),
-    ("array['{\"a\":1}'::jsonb, 'null', null]", r#"[{"a": 1},null,null]"#),
+    ("array['{\"a\":1}'::jsonb, null]", r#"[{"a": 1},null]"#),
+    // with elements that would be taken for others
+    ("array['{\"a\":1}'::jsonb, 'null', null]", r#""{\"{\\\"a\\\": 1}\",\"null\",NULL}""#),
+    ("array[['1', null], ['[1e999]', '\"1e999\"']]::json[]", r#""{{1,NULL},{[1e999],\"\\\"1e999\\\"\"}}""#),
     ("array['((1,2),(3,4))'::box]", r#"["(3,4),(1,2)"]"#),
     ("array['\\x00'::bytea]", r#"["\\x00"]"#),
     ("'[0:1]={1,2}'::int4[]", r#""[0:1]={1,2}""#),

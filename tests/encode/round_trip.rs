@@ -23,10 +23,7 @@ const UNREADABLE: &[(&str, &[&str])] = &[
 /// Values whose JSON is that of another value too: why, and which. As a string of PostgreSQL's text they go back.
 const AMBIGUOUS: &[(&str, &[&str])] = &[
     ("a line break between its parts is a blank", &[r#"E'{\n\t"a":\r\n1}'::json"#]),
-    (
-        "the JSON null is SQL NULL",
-        &["'  null  '::json", "'null'::jsonb", r#"array['{"a": "b\\c"}'::jsonb, 'null', null]"#],
-    ),
+    ("the JSON null is SQL NULL", &["'  null  '::json", "'null'::jsonb"]),
     (
         "a string is taken for JSON text",
         &[

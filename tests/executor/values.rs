@@ -240,6 +240,30 @@ async fn a_type_that_postgresql_cannot_send_comes_as_its_text() {
 }
 
 #[actix_rt::test]
+async fn a_cell_that_is_to_be_read_as_json_is_listed() {
+    let mut world = World::new().await;
+    world.reading.format = Format::Json;
+    let sql = "select n, case v::text when '{}' then null else v end as v, v::text from \
+               (values (1, 'null'::json), (2, '{}'), (3, '[1e999]'), (4, '\"[1e999]\"'), (5, ' null '), (6, 'true')) t (n, v) \
+               order by n";
+    let page = world.query(sql).await.unwrap().answer.page;
+    assert_eq!(
+        page.json,
+        r#"[1,null,"null"],[2,null,"{}"],[3,"[1e999]","[1e999]"],[4,"[1e999]","\"[1e999]\""],[5, null ," null "],[6,true,"true"]"#
+    );
+    assert_eq!(page.json_cells, [[0, 1], [2, 1], [4, 1]], "the others are what they look like");
+    assert!(page.whole_text().ends_with("]],\"json_cells\":[[0,1],[2,1],[4,1]]}\n"), "{}", page.whole_text());
+    serde_json::from_str::<Value>(&page.whole_text()).unwrap();
+    let page =
+        world.query("select 1, '{}'::jsonb, null::jsonb, '\"null\"'::jsonb, 'null'::text").await.unwrap().answer.page;
+    assert_eq!((&*page.json, page.json_cells.len()), (r#"[1,{},null,"null","null"]"#, 0));
+    // The list is no way around the limit.
+    world.reading.limits.bytes_max = 1000;
+    let page = world.query("select 'null'::jsonb from generate_series(1, 1000)").await.unwrap().answer.page;
+    assert!(page.cut.is_some() && page.json_cells.len() == page.rows && page.rows < 60, "{page:?}");
+}
+
+#[actix_rt::test]
 async fn each_format_lays_out_what_would_break_it() {
     let mut world = World::new().await;
     let sql = r#"select 'a|b,"c"' as "x|y", e'two\r\nlines' as "x|y", null::text as none, '' as "empty", '\' as back"#;

@@ -215,6 +215,26 @@ async fn of_two_columns_with_one_name_a_cut_cell_says_which_it_is_of() {
     }
 }
 
+#[actix_rt::test]
+async fn a_cell_that_is_to_be_read_as_json_is_listed_for_programs() {
+    let mut world = World::new(settings());
+    let mut page = page(&[1, 2], None);
+    page.json_cells = vec![[0, 0], [1, 0]];
+    let outcome = Outcome { page, rows_affected: None };
+    let members = r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":false,"json_cells":[[0,0],[1,0]]"#;
+    let call = world.query("select n from t");
+    world.queries.next().await.answer(Ok(answered(outcome.clone())));
+    let structured = format!(r#"{{{members},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
+    assert_answers(QUERY, &answer_of(call).await, "2 rows\nn\n-\n1\n2\n", &structured);
+    let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
+    world.batches.next().await.answer(Ok(answered(vec![outcome])));
+    let answer = answer_of(call).await;
+    assert_eq!(
+        answer.structured.as_deref(),
+        Some(&*format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#))
+    );
+}
+
 /// A page with cells that are not shown whole, and its members for programs.
 fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
     let column = |name: &str| ColumnInfo { name: name.to_owned(), type_name: "text".to_owned() };
@@ -224,6 +244,7 @@ fn page_of_pieces(cells: &[CutCell]) -> FinishedPage {
         text: "ab… | c\n".to_owned(),
         rows_in_text: None,
         rows: 1,
+        json_cells: Vec::new(),
         cut_cells: cells.to_vec(),
         cut: None,
     }

@@ -107,6 +107,7 @@ pub fn page(rows: &[i32], cut: Option<Cut>) -> FinishedPage {
         text: format!("n\n-\n{}", texts.iter().map(|text| format!("{text}\n")).collect::<String>()),
         rows_in_text: None,
         rows: rows.len(),
+        json_cells: Vec::new(),
         cut_cells: Vec::new(),
         cut,
     }

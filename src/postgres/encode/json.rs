@@ -64,6 +64,12 @@ pub(super) fn embed(type_name: &'static str, raw: &[u8], out: &mut Vec<u8>) -> R
     Ok(())
 }
 
+/// Whether what [`embed`] has written of JSON says which value it is. JSON's own null looks like NULL, and a string of its
+/// text like JSON's string of that.
+pub(super) fn is_itself(raw: &[u8], written: &[u8]) -> bool {
+    raw.trim_ascii() != b"null" && (written.first() != Some(&b'"') || every_reader_takes(raw))
+}
+
 /// Whether JSON is without what PostgreSQL takes and serde_json, Go or Python do not: nesting without end, half of
 /// a surrogate pair, a number beyond every double.
 fn every_reader_takes(text: &[u8]) -> bool {

@@ -126,7 +126,8 @@ pub(super) fn array_text_by(
 }
 
 /// Nested JSON arrays. Without a delimiter the lower bounds do not matter; with one (of the text), an array that
-/// does not begin at 1 is a string of its text, for JSON cannot say where an array begins.
+/// does not begin at 1 is a string of its text, for JSON cannot say where an array begins; and so is one of JSON with an
+/// element that would be taken for another.
 pub(super) fn array_json(
     item: &Item,
     raw: &[u8],
@@ -135,26 +136,41 @@ pub(super) fn array_json(
     delimiter: Option<Delimiter>,
 ) -> Result<(), DecodeError> {
     let array = Array::read(item.oid, raw)?;
-    if let Some(delimiter) = delimiter
-        && array.dimensions().iter().any(|dimension| dimension.lower != 1)
-    {
+    let as_text = |delimiter, out: &mut Vec<u8>| {
         out.push(b'"');
         let start = out.len();
         array_text(item, delimiter, raw, out, depth)?;
         json::escape_tail(out, start);
         out.push(b'"');
-        return Ok(());
+        Ok(())
+    };
+    if let Some(delimiter) = delimiter
+        && array.dimensions().iter().any(|dimension| dimension.lower != 1)
+    {
+        return as_text(delimiter, out);
     }
     let Array { mut reader, dimensions } = array;
-    let depth = deeper(depth, &reader)?;
+    let inside = deeper(depth, &reader)?;
+    let (start, mut all_themselves) = (out.len(), true);
     let shape = Shape { open: b'[', between: b',', close: b']' };
     each_element(&dimensions.0[..dimensions.1], shape, &mut reader, out, &mut |element, out| match element {
         None => {
             out.extend_from_slice(b"null");
             Ok(())
         }
-        Some(element) => item.rule.json(element, out, depth),
+        Some(element) => {
+            let start = out.len();
+            item.rule.json(element, out, inside)?;
+            all_themselves &= item.rule.is_itself(element, &out[start..]);
+            Ok(())
+        }
     })?;
+    if let Some(delimiter) = delimiter
+        && !all_themselves
+    {
+        out.truncate(start);
+        return as_text(delimiter, out);
+    }
     reader.finish()
 }
 

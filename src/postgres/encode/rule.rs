@@ -184,6 +184,15 @@ impl Rule {
         })
     }
 
+    /// Whether the JSON that was written of a value says which it is.
+    pub fn is_itself(&self, raw: &[u8], written: &[u8]) -> bool {
+        match self {
+            Rule::Json => json::is_itself(raw, written),
+            Rule::Jsonb => versioned("jsonb", raw).is_ok_and(|text| json::is_itself(text, written)),
+            _ => true,
+        }
+    }
+
     /// Appends one JSON value. `depth` is how many levels may still nest.
     pub fn json(&self, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
         match self {

@@ -57,6 +57,14 @@ impl<'a> Value<'a> {
         Ok(())
     }
 
+    /// Whether the JSON that was written says which value it is.
+    pub fn is_itself(&self, written: &[u8]) -> bool {
+        match self {
+            Self::Wire(codec, raw) => codec.is_itself(raw, written),
+            Self::Null | Self::Shown(_) => true,
+        }
+    }
+
     /// False is NULL.
     pub fn write_text(&self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
         match self {

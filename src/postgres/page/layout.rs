@@ -6,6 +6,9 @@ use crate::postgres::encode::write_json_string;
 /// The rule under a header is no longer than this, in characters.
 const HEADER_RULE_MAX: usize = 80;
 
+/// What the list of cells that are to be read as JSON is called.
+pub const JSON_CELLS: &str = "json_cells";
+
 /// The text of an answer so far.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -117,7 +120,7 @@ impl Layout {
     }
 
     /// The whole text; or, where the rows stand in it as JSON, the text without them and where they go.
-    pub fn finish(mut self, columns: &[ColumnInfo]) -> (Vec<u8>, Option<usize>) {
+    pub fn finish(mut self, columns: &[ColumnInfo], json_cells: &[[usize; 2]]) -> (Vec<u8>, Option<usize>) {
         let mut rows_in_text = None;
         if self.format == Format::Json {
             self.text.extend_from_slice(b"{\"columns\":[");
@@ -129,7 +132,11 @@ impl Layout {
             }
             self.text.extend_from_slice(b"],\"rows\":[");
             rows_in_text = Some(self.text.len());
-            self.text.extend_from_slice(b"]}\n");
+            self.text.push(b']');
+            if !json_cells.is_empty() {
+                self.text.extend_from_slice(format!(",\"{JSON_CELLS}\":{}", serde_json::json!(json_cells)).as_bytes());
+            }
+            self.text.extend_from_slice(b"}\n");
         }
         (self.text, rows_in_text)
     }
