@@ -430,13 +430,11 @@ fn page_properties() -> Map<String, Value> {
         "truncated": {"type": "boolean"},
         JSON_CELLS: {
             "type": "array",
-            "description": "Cells, by row and column (from 0), that hold JSON: null is its own, not NULL; a string its text.",
-            "items": {"type": "array"},
+            "description": "[row, column] (from 0) of nulls that are JSON's, and strings that are JSON's text.",
         },
         CUT_CELLS: {
             "type": "array",
-            "description": "Cells shown in part, as a string: row (from 0), column, column_index (from 0), offset, bytes shown, full length.",
-            "items": {"type": "object"},
+            "description": "Cells shown in part: row, column, column_index (from 0), offset, bytes, full length.",
         },
     });
     match properties {

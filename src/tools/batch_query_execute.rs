@@ -61,7 +61,7 @@ fn input() -> Value {
     let mut properties = Map::from_iter([("queries".to_owned(), queries)]);
     properties.extend(super::told_elsewhere(super::limits_properties()));
     for limit in ["max_rows", "max_bytes"] {
-        properties[limit]["description"] = json!("For all answers together.");
+        properties[limit]["description"] = json!("For all together.");
     }
     properties
         .insert("format".to_owned(), json!({"type": "string", "enum": FormatArgument::NAMES, "default": "table"}));
@@ -75,7 +75,6 @@ fn output() -> Value {
         "properties": {
             "results": {
                 "type": "array",
-                "description": "One a statement, in their order.",
                 "items": {"type": "object", "required": super::required(&properties), "properties": properties},
             },
             "duration_ms": {"type": "number"},

@@ -38,7 +38,7 @@ fn input() -> Value {
             "threshold_ms": {
                 "type": "number",
                 "minimum": 0,
-                "description": "Only statements that ran at least this long; by default the server's slow-query threshold.",
+                "description": "Statements that ran at least this long; by default the server's slow-query threshold.",
             },
             "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT.1, "default": LIMIT.0},
         },
