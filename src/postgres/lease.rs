@@ -5,7 +5,7 @@
 //! that arrives late must never hit the next statement. In both the pool's place stays taken until the backend is idle or
 //! gone, so there are never more backends than the pool is large.
 //!
-//! Calls that have a turn together share the connection: their statements are sent without waiting for each other, each
+//! Calls that have a place together share its connection: their statements are sent without waiting for each other, each
 //! a transaction of its own that leaves nothing. When one of them is dropped the cancellation may hit another one's
 //! statement. Then the connection is spoilt, and whoever fails on it runs again on one of its own.
 
@@ -120,13 +120,15 @@ impl Left {
 /// One connection, for one call; or one call's part of it.
 pub struct Lease {
     /// Present until the lease ends.
-    turn: Option<Arc<Turn>>,
+    turn: Option<Turn>,
+    /// The connection was opened while it waited for that.
+    was_opened: bool,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
     generation: Arc<Generation>,
 }
 
-/// What a turn gives: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is spoilt.
+/// What calls have of a place: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is spoilt.
 #[derive(Default)]
 pub(super) struct Held {
     connection: OnceCell<Result<Object, QueryError>>,
@@ -134,15 +136,18 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Connect, unless another call of the turn has; what came of that holds for all of them.
+    /// Connect, unless another call that shares the place has; what came of that holds for all of them. Whether a
+    /// connection was opened meanwhile.
     ///
     /// # Errors
     /// It could not be connected.
     pub(super) async fn connect(
         &self,
         connecting: impl Future<Output = Result<Object, QueryError>>,
-    ) -> Result<(), QueryError> {
-        self.connection.get_or_init(|| connecting).await.as_ref().map(|_| ()).map_err(Clone::clone)
+    ) -> Result<bool, QueryError> {
+        let was_there = self.connection.initialized();
+        let connection = self.connection.get_or_init(|| connecting).await.as_ref().map_err(Clone::clone)?;
+        Ok(!was_there && Object::metrics(connection).recycled.is_none())
     }
 
     fn connection(&self) -> &Object {
@@ -168,13 +173,13 @@ impl Drop for Held {
 }
 
 impl Lease {
-    pub(super) fn new(turn: Arc<Turn>, ending: TaskTrackerToken, generation: Arc<Generation>) -> Self {
-        Self { turn: Some(turn), ending, generation }
+    pub(super) fn new(turn: Turn, was_opened: bool, ending: TaskTrackerToken, generation: Arc<Generation>) -> Self {
+        Self { turn: Some(turn), was_opened, ending, generation }
     }
 
     /// The connection.
     pub fn connection(&self) -> &Connection {
-        self.turn().place.connection()
+        self.turn().held().connection()
     }
 
     fn turn(&self) -> &Turn {
@@ -183,15 +188,14 @@ impl Lease {
         self.turn.as_ref().expect("a lease that has not ended has its turn")
     }
 
-    /// Whether other calls have the connection too.
+    /// Whether other calls may have the connection too.
     pub fn is_shared(&self) -> bool {
-        self.turn().calls > 1
+        self.turn().is_shared()
     }
 
     /// How long it took to open the connection, if that was done for this lease, or for those that share it.
     pub fn opened_in(&self) -> Option<Duration> {
-        let connection = self.turn().place.connection();
-        Object::metrics(connection).recycled.is_none().then_some(connection.opened_in)
+        self.was_opened.then(|| self.connection().opened_in)
     }
 
     /// The connection, as a place to run statements.
@@ -219,7 +223,7 @@ impl Lease {
                 // The runtime comes back to this when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let connection = turn.place.connection();
+            let connection = turn.held().connection();
             let cleaning = clean(connection, left, &generation.session);
             let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
                 Ok(Ok(true)) => {
@@ -237,7 +241,7 @@ impl Lease {
             if !connection.client().is_closed() {
                 warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
-            turn.place.spoil();
+            spoil(&turn);
         });
     }
 
@@ -289,9 +293,9 @@ async fn clean(connection: &Connection, left: Left, session: &str) -> Result<boo
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(turn) = self.turn.take() else { return };
-        turn.place.spoil();
+        spoil(&turn);
         // Without a runtime the process ends before this call could: closing the connection is all there is to do.
-        if tokio::runtime::Handle::try_current().is_err() || turn.place.connection().client().is_closed() {
+        if tokio::runtime::Handle::try_current().is_err() || turn.held().connection().client().is_closed() {
             self.generation.health.doubt();
             return;
         }
@@ -300,11 +304,17 @@ impl Drop for Lease {
     }
 }
 
+/// The connection is not to be used again, and nobody else comes to have it.
+fn spoil(turn: &Turn) {
+    turn.close();
+    turn.held().spoil();
+}
+
 /// Cancel what runs on a connection and wait until its backend is idle. It is not used again.
-async fn cancel(turn: Arc<Turn>, generation: &Generation) {
-    turn.place.spoil();
+async fn cancel(turn: Turn, generation: &Generation) {
+    spoil(&turn);
     let began = Instant::now();
-    let client = turn.place.connection().client();
+    let client = turn.held().connection().client();
     let token = client.cancel_token();
     // Answered once what was sent before it has ended, by an error or not: then the backend is idle.
     let mut idle = pin!(client.batch_execute("ROLLBACK"));
@@ -326,5 +336,5 @@ async fn cancel(turn: Arc<Turn>, generation: &Generation) {
         generation.distrust("a backend cannot be cancelled");
     }
     info!(generation.log, "statement cancelled";
-        "idle" => in_time, "ms" => began.elapsed().as_millis() as u64, "calls" => turn.calls);
+        "idle" => in_time, "ms" => began.elapsed().as_millis() as u64, "calls" => turn.calls());
 }

@@ -162,8 +162,9 @@ impl Generation {
             None => self.turn(client, waiting_max, how).await?,
         };
         connecting();
-        turn.place.connect(self.connect()).await?;
-        Ok(Lease::new(turn, self.endings.token(), self.clone()))
+        let connected = turn.held().connect(self.connect()).await;
+        let was_opened = connected.inspect_err(|_| turn.close())?;
+        Ok(Lease::new(turn, was_opened, self.endings.token(), self.clone()))
     }
 
     async fn connect(&self) -> Result<Object, QueryError> {
@@ -182,7 +183,7 @@ impl Generation {
         }
     }
 
-    async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Arc<Turn>, QueryError> {
+    async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Turn, QueryError> {
         let after = self.settings.pool_wait_timeout;
         match tokio::time::timeout(after, self.turns.take(client, waiting_max, how)).await {
             Ok(Ok(turn)) => Ok(turn),

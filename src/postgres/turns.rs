@@ -7,31 +7,34 @@
 //! A turn is held until its place in the pool is free again, which is later than the end of its call where the
 //! connection has to be cleaned or its statement to be cancelled. So nobody ever waits in the pool itself.
 //!
-//! Where more wait than there are places, calls that may share one have a turn together. Nobody is passed for that: they
-//! are those that are next, one after the other.
+//! Where more wait than there are places, calls that may share one have it together. Nobody is passed for that: they are
+//! those that are next, one after the other; and who comes when nobody waits may join them. A place that is shared stays
+//! so until all of them have left it, and a call that waits for one of its own keeps others from joining.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 
-/// So many calls have a turn together, at most.
+/// So many calls have a place together, at most.
 const TOGETHER_MAX: usize = 4;
 
-/// The turns of one pool; a `P` is what the calls of one turn have of it.
+/// The turns of one pool; a `P` is what calls have of a place.
 pub(super) struct Turns<P: Default> {
     places: usize,
     line: Mutex<Line<P>>,
 }
 
-/// The right to one place in the pool, of a call or of several together. When the last of them drops it, it is passed on
-/// to whoever is next.
-pub(super) struct Turn<P: Default> {
-    /// Dropped before the turn is passed on.
-    pub(super) place: P,
-    /// How many calls it was given to.
-    pub(super) calls: usize,
-    _next: PassedOn<P>,
+/// A call's right to a place in the pool. When the last call that has the place drops its own, the place is passed on to
+/// whoever is next.
+pub(super) struct Turn<P: Default>(Arc<Place<P>>);
+
+struct Place<P: Default> {
+    /// Dropped before the place is passed on.
+    held: P,
+    /// Others may have it too.
+    is_shared: bool,
+    turns: PassedOn<P>,
 }
 
 struct PassedOn<P: Default>(Arc<Turns<P>>);
@@ -39,13 +42,13 @@ struct PassedOn<P: Default>(Arc<Turns<P>>);
 /// How a call waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
-    /// For a turn of its own.
+    /// For a place of its own.
     Alone,
-    /// For a turn of its own, or one that it shares with others that wait so.
+    /// For a place of its own, or one that it shares with others that wait so.
     OrTogether,
-    /// For a turn of its own, before the other calls of its client, however full the line is: it has had one already.
+    /// For a place of its own, before the other calls of its client, however full the line is: it has had one already.
     Again,
-    /// For a turn of its own, in nobody's count: it is this server's, and no client's call.
+    /// For a place of its own, in nobody's count: it is this server's, and no client's call.
     Ours,
 }
 
@@ -53,14 +56,24 @@ pub enum Waiting {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Those who wait. While there are any, no turn is free.
+/// Those who wait. While there are any, no place is free.
 struct Line<P: Default> {
     free: usize,
+    /// The places that several may have, each for as long as anybody has it.
+    shared: Vec<Shared<P>>,
     /// The clients that wait, the next one first; each is here once and has a call that waits.
     clients: VecDeque<Client<P>>,
     /// Calls of all of them, but for our own.
     waiting: usize,
     next_number: i64,
+}
+
+struct Shared<P: Default> {
+    place: Weak<Place<P>>,
+    /// How many have it.
+    calls: usize,
+    /// Further ones may come to have it.
+    is_open: bool,
 }
 
 struct Client<P: Default> {
@@ -72,20 +85,20 @@ struct Client<P: Default> {
 struct Waiter<P: Default> {
     number: i64,
     how: Waiting,
-    turn: oneshot::Sender<Arc<Turn<P>>>,
+    turn: oneshot::Sender<Turn<P>>,
 }
 
 impl<P: Default> Turns<P> {
     pub(super) fn new(places: usize) -> Arc<Self> {
-        let line = Line { free: places, clients: VecDeque::new(), waiting: 0, next_number: 0 };
+        let line = Line { free: places, shared: Vec::new(), clients: VecDeque::new(), waiting: 0, next_number: 0 };
         Arc::new(Self { places, line: Mutex::new(line) })
     }
 
-    /// A turn, if one is free: then nobody waits for it.
-    pub(super) fn take_free(self: &Arc<Self>) -> Option<Arc<Turn<P>>> {
+    /// A turn, if a place is free: then nobody waits for it.
+    pub(super) fn take_free(self: &Arc<Self>) -> Option<Turn<P>> {
         let mut line = self.line();
         line.free = line.free.checked_sub(1)?;
-        Some(self.turn(1))
+        Some(Turn(self.place(false)))
     }
 
     /// A turn for a call of that client, when it comes. Dropped before that, the call has left the line.
@@ -98,9 +111,14 @@ impl<P: Default> Turns<P> {
         client: &Arc<str>,
         waiting_max: usize,
         how: Waiting,
-    ) -> Result<Arc<Turn<P>>, Full> {
+    ) -> Result<Turn<P>, Full> {
         if let Some(turn) = self.take_free() {
             return Ok(turn);
+        }
+        if how == Waiting::OrTogether
+            && let Some(place) = self.line().join()
+        {
+            return Ok(Turn(place));
         }
         let (tell, turn) = oneshot::channel();
         let number = self.line().enter(client, waiting_max, how, tell)?;
@@ -116,13 +134,13 @@ impl<P: Default> Turns<P> {
         self.line().waiting
     }
 
-    /// Turns that are not free.
+    /// Places that are not free.
     pub(super) fn taken(&self) -> usize {
         self.places - self.line().free
     }
 
-    fn turn(self: &Arc<Self>, calls: usize) -> Arc<Turn<P>> {
-        Arc::new(Turn { place: P::default(), calls, _next: PassedOn(self.clone()) })
+    fn place(self: &Arc<Self>, is_shared: bool) -> Arc<Place<P>> {
+        Arc::new(Place { held: P::default(), is_shared, turns: PassedOn(self.clone()) })
     }
 
     fn line(&self) -> MutexGuard<'_, Line<P>> {
@@ -131,16 +149,54 @@ impl<P: Default> Turns<P> {
     }
 }
 
-impl<P: Default> Drop for PassedOn<P> {
+impl<P: Default> Turn<P> {
+    /// What the calls that have the place have of it.
+    pub(super) fn held(&self) -> &P {
+        &self.0.held
+    }
+
+    /// Whether others may have the place too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.is_shared
+    }
+
+    /// How many have the place.
+    pub(super) fn calls(&self) -> usize {
+        self.0.turns.0.line().shared(&self.0).map_or(1, |shared| shared.calls)
+    }
+
+    /// Nobody else is to have the place, until it is passed on.
+    pub(super) fn close(&self) {
+        self.0.turns.0.line().shared(&self.0).into_iter().for_each(|shared| shared.is_open = false);
+    }
+}
+
+impl<P: Default> Drop for Turn<P> {
     fn drop(&mut self) {
-        let next = self.0.line().next(self.0.places);
-        if next.is_empty() {
+        if !self.0.is_shared {
             return;
         }
-        let turn = self.0.turn(next.len());
+        let turns = &self.0.turns.0;
+        let next = turns.line().left(&self.0, turns.places);
         for waiter in next {
-            // If all of them have left in this very moment, the turn is dropped here, so those after them are next.
-            let _ = waiter.turn.send(turn.clone());
+            // If it has left in this very moment, the turn is dropped here, and so passed on.
+            let _ = waiter.turn.send(Turn(self.0.clone()));
+        }
+    }
+}
+
+impl<P: Default> Drop for PassedOn<P> {
+    fn drop(&mut self) {
+        let mut line = self.0.line();
+        let next = line.next(self.0.places);
+        let Some(first) = next.first() else { return };
+        let place = self.0.place(first.how == Waiting::OrTogether);
+        if place.is_shared {
+            line.shared.push(Shared { place: Arc::downgrade(&place), calls: next.len(), is_open: true });
+        }
+        drop(line);
+        for waiter in next {
+            let _ = waiter.turn.send(Turn(place.clone()));
         }
     }
 }
@@ -152,7 +208,7 @@ struct Standing<'a, P: Default> {
     client: &'a Arc<str>,
     /// None when it has left.
     number: Option<i64>,
-    turn: oneshot::Receiver<Arc<Turn<P>>>,
+    turn: oneshot::Receiver<Turn<P>>,
 }
 
 impl<P: Default> Drop for Standing<'_, P> {
@@ -164,13 +220,58 @@ impl<P: Default> Drop for Standing<'_, P> {
 }
 
 impl<P: Default> Line<P> {
+    fn shared(&mut self, place: &Arc<Place<P>>) -> Option<&mut Shared<P>> {
+        self.shared.iter_mut().find(|shared| shared.place.as_ptr() == Arc::as_ptr(place))
+    }
+
+    /// A place that a call that has just come may have with others, if nobody waits: the one that the fewest have.
+    fn join(&mut self) -> Option<Arc<Place<P>>> {
+        if !self.clients.is_empty() {
+            return None;
+        }
+        let with_room = self.shared.iter_mut().filter(|shared| shared.is_open && shared.calls < TOGETHER_MAX);
+        let fewest = with_room.min_by_key(|shared| shared.calls)?;
+        // Who leaves a place says so before letting go of it.
+        let place = fewest.place.upgrade()?;
+        fewest.calls += 1;
+        Some(place)
+    }
+
+    /// A call has left a place that it shared; who has it in its stead.
+    fn left(&mut self, place: &Arc<Place<P>>, places: usize) -> Vec<Waiter<P>> {
+        let share = self.share(places);
+        let mut next = Vec::new();
+        let Some(shared) = self.shared(place) else { return next };
+        shared.calls -= 1;
+        let (others, is_open) = (shared.calls, shared.is_open);
+        if is_open {
+            self.more(share.saturating_sub(others), &mut next);
+        }
+        match (others + next.len(), self.shared(place)) {
+            (0, _) => self.shared.retain(|shared| shared.place.as_ptr() != Arc::as_ptr(place)),
+            (calls, shared) => shared.into_iter().for_each(|shared| shared.calls = calls),
+        }
+        next
+    }
+
+    /// How many each place would have if those that wait and those that share were spread over all.
+    fn share(&self, places: usize) -> usize {
+        let sharing: usize = self.shared.iter().map(|shared| shared.calls).sum();
+        (self.waiting + sharing).div_ceil(places).min(TOGETHER_MAX)
+    }
+
+    /// So many of those that are next, as far as they may share.
+    fn more(&mut self, count: usize, next: &mut Vec<Waiter<P>>) {
+        next.extend((0..count).map_while(|_| self.next_if(|waiter| waiter.how == Waiting::OrTogether)));
+    }
+
     /// The number of a call that waits now, by which it may leave.
     fn enter(
         &mut self,
         name: &Arc<str>,
         waiting_max: usize,
         how: Waiting,
-        turn: oneshot::Sender<Arc<Turn<P>>>,
+        turn: oneshot::Sender<Turn<P>>,
     ) -> Result<i64, Full> {
         if self.waiting >= waiting_max && !matches!(how, Waiting::Again | Waiting::Ours) {
             self.make_room(name)?;
@@ -223,21 +324,14 @@ impl<P: Default> Line<P> {
         }
     }
 
-    /// Who has the turn that has become free: whoever is next, with those behind that may share it as well. As many as
-    /// there is for each place, so that those who wait are spread over all.
+    /// Who has the place that has become free: whoever is next, with those behind that may share it as well.
     fn next(&mut self, places: usize) -> Vec<Waiter<P>> {
-        let together = self.waiting.div_ceil(places).min(TOGETHER_MAX);
-        let Some(first) = self.next_if(|_| true) else {
-            self.free += 1;
-            return Vec::new();
-        };
-        let is_together = first.how == Waiting::OrTogether;
-        let mut next = vec![first];
-        while is_together
-            && next.len() < together
-            && let Some(waiter) = self.next_if(|waiter| waiter.how == Waiting::OrTogether)
-        {
-            next.push(waiter);
+        let share = self.share(places);
+        let mut next = Vec::from_iter(self.next_if(|_| true));
+        match next.first().map(|first| first.how) {
+            None => self.free += 1,
+            Some(Waiting::OrTogether) => self.more(share.saturating_sub(1), &mut next),
+            Some(_) => {}
         }
         next
     }

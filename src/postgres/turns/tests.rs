@@ -1,13 +1,13 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::{Arc, Full, Waiting};
+use super::{Arc, Full, TOGETHER_MAX, Waiting};
 
 type Turns = super::Turns<()>;
 
-type Turn = Arc<super::Turn<()>>;
+type Turn = super::Turn<()>;
 
 type Asking = Pin<Box<dyn Future<Output = Result<Turn, Full>>>>;
 
@@ -145,74 +145,165 @@ fn when_the_line_is_full_the_newest_of_the_client_with_the_most_is_sent_away() {
     }
 }
 
+/// The same as [`ask_all`], where small letters may share a place.
+fn wait_all(turns: &Arc<Turns>, calls: &str) -> Vec<(String, Asking)> {
+    let how = |call: &str| if call.starts_with(char::is_uppercase) { Waiting::Alone } else { Waiting::OrTogether };
+    let wait = |call: &str| (call.to_owned(), wait(turns, &call[..1].to_lowercase(), 100, how(call)));
+    calls.split(' ').map(wait).collect()
+}
+
+/// Who has which place, in the order of their names: `a1+a2 b1`.
+fn places(held: &[(String, Turn)]) -> String {
+    let mut places: Vec<(*const (), Vec<&str>)> = Vec::new();
+    for (name, turn) in held {
+        let place = Arc::as_ptr(&turn.0).cast();
+        match places.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, names)) => names.push(name),
+            None => places.push((place, vec![name])),
+        }
+    }
+    let mut places: Vec<String> = places
+        .into_iter()
+        .map(|(_, mut names)| {
+            names.sort_unstable();
+            names.join("+")
+        })
+        .collect();
+    places.sort_unstable();
+    places.join(" ")
+}
+
+/// Those that have their turns by now have them.
+fn seat(calls: &mut Vec<(String, Asking)>, held: &mut Vec<(String, Turn)>) {
+    held.extend(told(calls).into_iter().map(|(name, turn)| (name, turn.unwrap())));
+}
+
+fn leave(held: &mut Vec<(String, Turn)>, name: &str) {
+    let before = held.len();
+    held.retain(|(held, _)| held != name);
+    assert_eq!(held.len(), before - 1, "{name}");
+}
+
 #[test]
-fn calls_that_may_share_a_place_and_are_next_have_a_turn_together() {
-    use Waiting::{Alone, OrTogether};
-    for (places, come, go) in [
+fn calls_that_may_share_a_place_and_are_next_have_it_together() {
+    for (count, come, then) in [
         // As many as there are for each place.
         (1, "a1 a2 a3", "a1+a2+a3"),
-        (2, "a1 a2 a3", "a1+a2 a3"),
-        (3, "a1 a2 a3", "a1 a2 a3"),
-        (1, "a1 a2 a3 a4 a5 a6", "a1+a2+a3+a4 a5+a6"),
+        (2, "a1 a2 a3", "a1+a2"),
+        (3, "a1 a2 a3", "a1"),
+        (1, "a1 a2 a3 a4 a5 a6", "a1+a2+a3+a4"),
         // In the order of their turns, and nobody is passed.
-        (1, "a1 a2 b1 c1", "a1+b1+c1+a2"),
-        (1, "a1 A2 a3", "a1 A2 a3"),
-        (1, "A1 a2 a3 B1", "A1 B1 a2+a3"),
+        (1, "a1 a2 b1 c1", "a1+a2+b1+c1"),
+        (1, "a1 a2 a3 a4 b1", "a1+a2+a3+b1"),
+        (1, "a1 A2 a3", "a1"),
+        (1, "A1 a2 a3 B1", "A1"),
     ] {
-        let turns = Turns::new(places);
-        let mut held: Vec<_> = (0..places).map(|_| turns.take_free().unwrap()).collect();
-        let mut calls: Vec<_> = come
-            .split(' ')
-            .map(|call| {
-                let how = if call.starts_with(char::is_uppercase) { Alone } else { OrTogether };
-                (call.to_owned(), wait(&turns, &call[..1].to_lowercase(), 100, how))
-            })
-            .collect();
-        let mut order: Vec<String> = Vec::new();
-        while !calls.is_empty() {
-            held.remove(0);
-            let told = told(&mut calls);
-            let mut turn = None;
-            // In the order in which they have come, which within a turn is not that of the circle.
-            let mut together = Vec::new();
-            for (name, result) in told {
-                let result = result.unwrap();
-                assert!(turn.as_ref().is_none_or(|turn| Arc::ptr_eq(turn, &result)), "{come}: one turn");
-                together.push(name);
-                turn = Some(result);
-            }
-            let turn = turn.unwrap();
-            assert_eq!(turn.calls, together.len(), "{come}");
-            assert_eq!(Arc::strong_count(&turn), 1);
-            order.push(together.join("+"));
-            held.push(turn);
-        }
-        let sorted = |turns: &str| -> Vec<Vec<String>> {
-            let sorted = |turn: &str| {
-                let mut calls: Vec<_> = turn.split('+').map(str::to_owned).collect();
-                calls.sort();
-                calls
-            };
-            turns.split(' ').map(sorted).collect()
-        };
-        assert_eq!(sorted(&order.join(" ")), sorted(go), "{come}");
-        drop(held);
-        assert_eq!((turns.waiting(), turns.taken()), (0, 0), "{come}");
+        let turns = Turns::new(count);
+        let mut first: Vec<_> = (0..count).map(|_| turns.take_free().unwrap()).collect();
+        let (mut calls, mut held) = (wait_all(&turns, come), Vec::new());
+        first.pop();
+        seat(&mut calls, &mut held);
+        assert_eq!(places(&held), then, "{count}: {come}");
+        assert!(held.iter().all(|(_, turn)| turn.calls() == held.len()), "{come}");
+        drop((first, held, calls));
+        assert_eq!((turns.waiting(), turns.taken(), turns.line().shared.len()), (0, 0, 0), "{come}");
     }
 }
 
 #[test]
-fn a_turn_of_several_is_passed_on_by_the_last_of_them_and_by_none_that_did_not_take_it() {
+fn whoever_leaves_a_shared_place_has_the_next_call_in_its_stead_if_that_may_share() {
     let turns = Turns::new(1);
     let first = turns.take_free().unwrap();
-    let mut calls: Vec<_> =
-        ["a1", "a2", "a3"].map(|call| (call.to_owned(), wait(&turns, "a", 100, Waiting::OrTogether))).into();
+    let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3 a4 a5 a6 A7 a8"), Vec::new());
+    drop(first);
+    for (left, then) in [
+        (None, "a1+a2+a3+a4"),
+        (Some("a2"), "a1+a3+a4+a5"),
+        (Some("a5"), "a1+a3+a4+a6"),
+        // The next wants a place of its own, and nobody passes it.
+        (Some("a1"), "a3+a4+a6"),
+        (Some("a3"), "a4+a6"),
+        (Some("a6"), "a4"),
+        (Some("a4"), "A7"),
+        (Some("A7"), "a8"),
+    ] {
+        left.into_iter().for_each(|name| leave(&mut held, name));
+        seat(&mut calls, &mut held);
+        assert_eq!(places(&held), then, "{left:?}");
+    }
+    // There are those again that may share: as many come as have left before.
+    calls = wait_all(&turns, "A9 b1 b2 b3");
+    let b4 = wait_all(&turns, "b4").remove(0);
+    leave(&mut held, "a8");
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "A9");
+    calls.push(b4);
+    leave(&mut held, "A9");
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "b1+b2+b3+b4");
+    drop(held);
+    assert_eq!((turns.waiting(), turns.taken(), turns.line().shared.len()), (0, 0, 0));
+}
+
+#[test]
+fn whoever_comes_when_nobody_waits_has_a_free_place_or_the_shared_one_that_the_fewest_have() {
+    let turns = Turns::new(3);
+    let mut first: Vec<_> = (0..3).map(|_| turns.take_free().unwrap()).collect();
+    let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3"), Vec::new());
+    first.truncate(1);
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a1 a2");
+    for (comes, then) in [
+        ("a4", "a1+a3 a2+a4"),
+        ("B1", "a1+a3 a2+a4"),
+        // B1 waits for a place of its own.
+        ("a5", "a1+a3 a2+a4"),
+    ] {
+        if comes == "a4" {
+            seat(&mut calls, &mut held);
+            assert_eq!(places(&held), "a1 a2", "a3 was in the line before, and waits for a place to be left");
+            leave(&mut held, "a1");
+            seat(&mut calls, &mut held);
+            calls.extend(wait_all(&turns, "a1"));
+            seat(&mut calls, &mut held);
+        }
+        calls.extend(wait_all(&turns, comes));
+        seat(&mut calls, &mut held);
+        assert_eq!(places(&held), then, "{comes}");
+    }
+    drop(first);
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "B1 a1+a3 a2+a4");
+}
+
+#[test]
+fn nobody_comes_to_a_place_that_is_closed() {
+    let turns = Turns::new(1);
+    let first = turns.take_free().unwrap();
+    let (mut calls, mut held) = (wait_all(&turns, "a1 a2"), Vec::new());
+    drop(first);
+    seat(&mut calls, &mut held);
+    held[0].1.close();
+    calls.extend(wait_all(&turns, "a3"));
+    leave(&mut held, "a2");
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a1");
+    leave(&mut held, "a1");
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a3");
+}
+
+#[test]
+fn a_shared_place_is_passed_on_by_the_last_that_has_it_and_by_none_that_did_not_take_it() {
+    let turns = Turns::new(1);
+    let first = turns.take_free().unwrap();
+    let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3"), Vec::new());
     drop(first);
     drop(calls.remove(1));
     let mut next = ask_all(&turns, "b1", 100);
-    let mut held = told(&mut calls);
-    assert_eq!(held.len(), 2);
-    drop(held.remove(0));
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a1+a3");
+    leave(&mut held, "a1");
     assert!(told(&mut next).is_empty());
     drop(held);
     assert_eq!(told(&mut next).len(), 1);
@@ -251,15 +342,18 @@ fn where_nobody_may_wait_a_turn_is_to_be_had_when_it_is_free() {
     assert_eq!(told[1].1.as_ref().err(), Some(&Full));
 }
 
-/// Whatever comes, leaves and ends: no turn is lost or made, none is free while somebody waits, a client's calls have
-/// their turns in their order, and no other client has two turns while one of it waits.
+/// Whatever comes, leaves and ends: no place is lost or made, none is free while somebody waits, a client's calls have
+/// their turns in their order, no other client has two turns while one of it waits, and only who may share does.
 #[test]
 fn whatever_happens_turns_stay_fair_and_none_is_lost() {
     for seed in 0..300 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (places, waiting_max) = (random.usize(1..4), random.usize(0..12));
-        let turns = Turns::new(places);
-        let (mut waiting, mut held): (Vec<(String, Asking)>, Vec<Turn>) = Default::default();
+        let (count, waiting_max, sharing) = (random.usize(1..4), random.usize(0..12), random.usize(0..6));
+        let turns = Turns::new(count);
+        let mut waiting: Vec<(String, Asking)> = Vec::new();
+        let mut held: Vec<(String, Turn)> = Vec::new();
+        // Those that want a place of their own.
+        let mut alone = HashSet::new();
         // For each client that waits: how many turns each other has had since it waits.
         let mut since: HashMap<String, HashMap<String, usize>> = HashMap::new();
         let mut last_number: HashMap<String, usize> = HashMap::new();
@@ -267,22 +361,35 @@ fn whatever_happens_turns_stay_fair_and_none_is_lost() {
             match random.usize(0..10) {
                 0..5 => {
                     let client = ["a", "a", "a", "b", "c"][random.usize(0..5)];
-                    waiting.push((format!("{client}{step}"), ask(&turns, client, waiting_max)));
+                    let how = if random.usize(0..5) < sharing { Waiting::OrTogether } else { Waiting::Alone };
+                    let name = format!("{client}{step}");
+                    alone.extend((how == Waiting::Alone).then_some(name.clone()));
+                    waiting.push((name, wait(&turns, client, waiting_max, how)));
                 }
                 5..7 if !waiting.is_empty() => drop(waiting.remove(random.usize(0..waiting.len()))),
                 _ if !held.is_empty() => drop(held.swap_remove(random.usize(0..held.len()))),
                 _ => {}
             }
+            // Those that have their turns at once have them in a circle, too: each client's first, then each one's second.
+            let mut rounds: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+            let mut turns_of: HashMap<String, usize> = HashMap::new();
             for (name, result) in told(&mut waiting) {
                 let (client, number) = (name[..1].to_owned(), name[1..].parse().unwrap());
                 let Ok(turn) = result else { continue };
-                held.push(turn);
                 assert!(last_number.insert(client.clone(), number).is_none_or(|last| last < number), "{seed}: {name}");
-                since.remove(&client);
+                held.push((name, turn));
+                let round = turns_of.entry(client.clone()).or_default();
+                *round += 1;
+                rounds.entry(*round).or_default().push(client);
+            }
+            for clients in rounds.values() {
+                since.retain(|client, _| !clients.contains(client));
                 for (other, had) in &mut since {
-                    let had = had.entry(client.clone()).or_default();
-                    *had += 1;
-                    assert!(*had <= 1, "{seed}: {client} had {had} turns while {other} waited");
+                    for client in clients {
+                        let had = had.entry(client.clone()).or_default();
+                        *had += 1;
+                        assert!(*had <= 1, "{seed}: {client} had {had} turns while {other} waited");
+                    }
                 }
             }
             let waits = |client: &str| waiting.iter().any(|(name, _)| name.starts_with(client));
@@ -290,11 +397,17 @@ fn whatever_happens_turns_stay_fair_and_none_is_lost() {
             for client in ["a", "b", "c"].into_iter().filter(|client| waits(client)) {
                 since.entry(client.to_owned()).or_default();
             }
-            assert!(held.len() <= places, "{seed}");
-            assert_eq!((turns.taken(), turns.waiting()), (held.len(), waiting.len()), "{seed}");
-            assert!(waiting.is_empty() || held.len() == places, "{seed}: a turn is free, and somebody waits");
+            let places = places(&held);
+            let places: Vec<Vec<&str>> = places.split_whitespace().map(|place| place.split('+').collect()).collect();
+            assert_eq!((turns.taken(), turns.waiting()), (places.len(), waiting.len()), "{seed}");
+            assert!(places.len() <= count, "{seed}");
+            assert!(waiting.is_empty() || places.len() == count, "{seed}: a place is free, and somebody waits");
+            for place in &places {
+                assert!(place.len() == 1 || place.iter().all(|name| !alone.contains(*name)), "{seed}: {place:?}");
+                assert!(place.len() <= TOGETHER_MAX, "{seed}: {place:?}");
+            }
         }
         drop((waiting, held));
-        assert_eq!((turns.taken(), turns.waiting()), (0, 0), "{seed}");
+        assert_eq!((turns.taken(), turns.waiting(), turns.line().shared.len()), (0, 0, 0), "{seed}");
     }
 }
