@@ -49,11 +49,15 @@ impl managed::Manager for Manager {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
-        let began = Instant::now();
-        let client = managed::Manager::create(&self.driver).await?;
-        let mut connection = Connection::open(client, &self.session, self.history.clone()).await?;
-        connection.opened_in = began.elapsed();
-        Ok(connection)
+        // Boxed, for it is seldom, and every call that asks the pool would have room for its 20 KB.
+        Box::pin(async {
+            let began = Instant::now();
+            let client = managed::Manager::create(&self.driver).await?;
+            let mut connection = Connection::open(client, &self.session, self.history.clone()).await?;
+            connection.opened_in = began.elapsed();
+            Ok(connection)
+        })
+        .await
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {

@@ -141,13 +141,23 @@ impl Held {
     ///
     /// # Errors
     /// It could not be connected.
-    pub(super) async fn connect(
+    pub(super) async fn connect<F: Future<Output = Result<Object, QueryError>>>(
         &self,
-        connecting: impl Future<Output = Result<Object, QueryError>>,
+        is_shared: bool,
+        connecting: impl FnOnce() -> F,
     ) -> Result<bool, QueryError> {
-        let was_there = self.connection.initialized();
-        let connection = self.connection.get_or_init(|| connecting).await.as_ref().map_err(Clone::clone)?;
-        Ok(!was_there && Object::metrics(connection).recycled.is_none())
+        if let Some(connected) = self.connection.get() {
+            return connected.as_ref().map(|_| false).map_err(Clone::clone);
+        }
+        if is_shared {
+            // Boxed, for it is large, and whoever awaits this would have room for it.
+            Box::pin(self.connection.get_or_init(connecting)).await;
+        } else {
+            // Nobody else has it.
+            let _ = self.connection.set(connecting().await);
+        }
+        let connected = self.connection.get().map(Result::as_ref).transpose().map_err(Clone::clone)?;
+        Ok(connected.is_some_and(|connection| Object::metrics(connection).recycled.is_none()))
     }
 
     fn connection(&self) -> &Object {

@@ -162,7 +162,7 @@ impl Generation {
             None => self.turn(client, waiting_max, how).await?,
         };
         connecting();
-        let connected = turn.held().connect(self.connect()).await;
+        let connected = turn.held().connect(turn.is_shared(), || self.connect()).await;
         let was_opened = connected.inspect_err(|_| turn.close())?;
         Ok(Lease::new(turn, was_opened, self.endings.token(), self.clone()))
     }

@@ -121,11 +121,12 @@ impl Reader {
                 }
             }
         } else {
-            while !page.is_cut() && self.gather(connection, &page).await.map_err(wrong)? {
+            // Boxed, for few statements have such columns, and the future of every call would have room for it.
+            while !page.is_cut() && Box::pin(self.gather(connection, &page)).await.map_err(wrong)? {
                 marks.rows_came.set(true);
                 let group = self.foreign_group();
                 let rows = &self.ahead.make_contiguous()[..group];
-                let shown = foreign::shown(connection.client(), rows, &self.prepared, &foreign).await;
+                let shown = Box::pin(foreign::shown(connection.client(), rows, &self.prepared, &foreign)).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     marks.progress.rows(1, row.raw_size_bytes());

@@ -1,5 +1,7 @@
 //! The transaction around a statement.
 
+use std::pin::Pin;
+
 use futures_util::future::join;
 
 use super::super::error::{Phase, QueryError};
@@ -9,7 +11,16 @@ use crate::guard::Clearance;
 
 impl Run<'_> {
     /// Begin the transaction of a statement; one before it ends.
-    pub(super) async fn transaction(&self, clearance: Clearance) -> Result<(), QueryError> {
+    ///
+    /// Boxed, for the future of every call would have room for it, and most have none.
+    pub(super) fn transaction(
+        &self,
+        clearance: Clearance,
+    ) -> Pin<Box<dyn Future<Output = Result<(), QueryError>> + '_>> {
+        Box::pin(self.begin_transaction(clearance))
+    }
+
+    async fn begin_transaction(&self, clearance: Clearance) -> Result<(), QueryError> {
         let begin = self.place.connection.begin(clearance.transaction(), self.place.default_read_only);
         let (undone, begun) = join(self.undo(), begin).await;
         undone?;
