@@ -121,7 +121,7 @@ pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), St
     lines.reopen(settings.file.clone())?;
     let out = WholeLines { line: Vec::new(), lines: lines.clone() };
     let json = Mutex::new(slog_json::Json::new(out).set_flush(true).build());
-    let enabled = AtLevel { drain: InContext(json).ignore_res(), level: level.clone() };
+    let enabled = AtLevel { drain: InContext::new(json).ignore_res(), level: level.clone() };
     let root = Logger::root(enabled.fuse(), o!());
     let libraries = slog_scope::set_global_logger(root.new(o!("logger" => "library")));
     // Never below info: at debug, tokio-postgres logs parameters, and rmcp whole requests and results.
@@ -198,7 +198,17 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
 }
 
 /// Gives an event its fields: its facts go into `context`, what is known of every event beside it.
-struct InContext<D>(D);
+struct InContext<D> {
+    drain: D,
+    /// What a logger without facts of its own has.
+    none: OwnedKVList,
+}
+
+impl<D> InContext<D> {
+    fn new(drain: D) -> Self {
+        Self { drain, none: OwnedKVList::from(o!()) }
+    }
+}
 
 impl<D: Drain> Drain for InContext<D> {
     type Ok = D::Ok;
@@ -206,7 +216,7 @@ impl<D: Drain> Drain for InContext<D> {
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
         // A value that cannot be written is a fact less, not an event less.
-        let mut facts = Facts::default();
+        let mut facts = Facts::with_room();
         let _ = record.kv().serialize(record, &mut facts);
         // slog hands them out last first.
         facts.facts.reverse();
@@ -225,7 +235,7 @@ impl<D: Drain> Drain for InContext<D> {
         );
         let location = slog::RecordLocation { function: "", ..*record.location() };
         let statics = slog::RecordStatic { location: &location, tag: record.tag(), level: record.level() };
-        self.0.log(&Record::new(&statics, record.msg(), kv), &OwnedKVList::from(o!()))
+        self.drain.log(&Record::new(&statics, record.msg(), kv), &self.none)
     }
 }
 
@@ -240,7 +250,16 @@ struct Facts {
     json: Vec<u8>,
 }
 
+/// Room for the facts of most events: how many, and their bytes.
+const FACTS: usize = 16;
+const FACTS_BYTES: usize = 512;
+
 impl Facts {
+    fn with_room() -> Self {
+        let (facts, json) = (Vec::with_capacity(FACTS), Vec::with_capacity(FACTS_BYTES));
+        Self { facts, json, ..Self::default() }
+    }
+
     fn put(&mut self, key: Key, value: impl Serialize) -> slog::Result {
         if self.facts.iter().any(|(known, _)| *known == key) {
             return Ok(());

@@ -1,5 +1,6 @@
 //! The tools, a file each: a tool is its arguments. One line in [`TOOLS`] lists it, dispatches to it and documents it.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::actors::session::MetricsReach;
 use crate::caller::Caller;
 use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::{Cut, FinishedPage, Format, JSON_CELLS, Limits};
+use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;
 use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
@@ -366,7 +367,8 @@ fn cut_cells_note(page: &FinishedPage, read_on: &str) -> String {
 /// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has; and
 /// where in it the rows are. They are not copied, for they may be many.
 fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Range<usize>) {
-    let mut before = b"{\"columns\":[".to_vec();
+    let mut before = Vec::with_capacity(32 + page.columns.len() * 48);
+    before.extend_from_slice(b"{\"columns\":[");
     for (at, column) in page.columns.iter().enumerate() {
         before.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
         write_json_string(&column.name, &mut before);
@@ -376,10 +378,22 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
     }
     before.extend_from_slice(b"],\"rows\":[");
     let before = String::from_utf8_lossy(&before);
-    let cut_cells: Vec<Value> = page
-        .cut_cells
-        .iter()
-        .map(|cell| {
+    let rows = before.len()..before.len() + page.json.len();
+    let is_truncated = page.is_truncated();
+    let mut members = page.json;
+    members.insert_str(0, &before);
+    // Nothing that is written into a text fails.
+    let _ = write!(members, r#"],"row_count":{},"rows_affected":"#, page.rows);
+    let _ = match rows_affected {
+        Some(count) => write!(members, "{count}"),
+        None => write!(members, "null"),
+    };
+    let _ = write!(members, r#","truncated":{is_truncated}"#);
+    if !page.json_cells.is_empty() {
+        let _ = write!(members, r#","{JSON_CELLS}":{}"#, json!(page.json_cells));
+    }
+    if !page.cut_cells.is_empty() {
+        let listed = |cell: &CutCell| {
             json!({
                 "row": cell.row,
                 "column": page.columns[cell.column].name,
@@ -388,21 +402,10 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
                 "bytes": cell.bytes,
                 "length": cell.length,
             })
-        })
-        .collect();
-    let mut lists = String::new();
-    if !page.json_cells.is_empty() {
-        lists.push_str(&format!(r#","{JSON_CELLS}":{}"#, json!(page.json_cells)));
+        };
+        let cells: Value = page.cut_cells.iter().map(listed).collect();
+        let _ = write!(members, r#","{CUT_CELLS}":{cells}"#);
     }
-    if !cut_cells.is_empty() {
-        lists.push_str(&format!(r#","{CUT_CELLS}":{}"#, Value::from(cut_cells)));
-    }
-    let rows = before.len()..before.len() + page.json.len();
-    let cut = page.is_truncated();
-    let mut members = page.json;
-    members.insert_str(0, &before);
-    let affected = rows_affected.map_or("null".to_owned(), |count| count.to_string());
-    members.push_str(&format!(r#"],"row_count":{},"rows_affected":{affected},"truncated":{cut}{lists}"#, page.rows));
     (members, rows)
 }
 

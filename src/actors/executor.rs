@@ -183,7 +183,7 @@ pub struct Executor {
     calls: Calls,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
-    metrics: MetricsReach,
+    metrics: Rc<MetricsReach>,
     endings: TaskTracker,
     log: Logger,
 }
@@ -231,7 +231,7 @@ impl Executor {
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
             calls: Calls::default(),
             reload: Rc::default(),
-            metrics,
+            metrics: Rc::new(metrics),
             endings,
             log,
         })
@@ -294,7 +294,7 @@ impl Executor {
             },
             parameters: self.log_parameters.then(|| statement.parameters.clone()),
             executing_since: None,
-            finished: self.metrics.finished.clone(),
+            metrics: self.metrics.clone(),
             log: self.log.clone(),
         }
     }

@@ -134,7 +134,7 @@ impl Handler<Call> for Session {
         let mut running = Running {
             event: CallFinished { tool: "unknown", outcome: CallOutcome::Cancelled, took: Duration::ZERO },
             began: Instant::now(),
-            finished: self.metrics.finished.clone(),
+            metrics: self.metrics.clone(),
         };
         let Some(tool) = tools::find(&call.tool) else {
             running.event.outcome = CallOutcome::UnknownTool;
@@ -185,13 +185,13 @@ impl Handler<ConfigChanged> for Session {
 struct Running {
     event: CallFinished,
     began: Instant,
-    finished: Recipient<CallFinished>,
+    metrics: Arc<MetricsReach>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.event.took = self.began.elapsed();
-        self.finished.do_send(self.event.clone());
+        self.metrics.finished.do_send(self.event.clone());
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Limits {
 /// bytes with its quotes) that is half there would be taken for another.
 pub const CELL_BYTES_MIN: usize = 40;
 
+/// Room for a small answer, and what stands around its rows, in bytes.
+const ROOM: usize = 512;
+
 /// What the list of cut cells takes for each, about. It counts as bytes of rows: many rows of small pieces would
 /// otherwise make a list without a bound.
 const CUT_CELL_BYTES: usize = 128;
@@ -159,7 +162,7 @@ impl Page {
             columns,
             limits,
             cell_offset,
-            json: Vec::new(),
+            json: Vec::with_capacity(ROOM),
             cell: Vec::new(),
             rows: 0,
             json_cells: Vec::new(),

@@ -1,5 +1,7 @@
 //! `async_query_execute`: one statement.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -120,12 +122,14 @@ pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
     }
     let has_columns = !page.columns.is_empty();
     let (mut structured, in_structured) = super::page_members(page, rows_affected);
-    structured.push_str(&format!(
+    // Nothing that is written into a text fails.
+    let _ = write!(
+        structured,
         r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
         json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
         super::milliseconds(answered.took),
         answered.generation,
-    ));
+    );
     let rows = in_text.filter(|_| has_columns).map(|in_text| Rows { in_text, in_structured });
     Answer { rows, ..Answer::success(text, structured) }
 }

@@ -1,12 +1,12 @@
 //! One statement on its way through the executor: when it began, what became of it, and whom that is told.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix::Recipient;
 use slog::Logger;
 
-use super::{Answered, rows};
+use super::{Answered, MetricsReach, rows};
 use crate::actors::metrics::{QueryFinished, Verdict};
 use crate::log::info;
 use crate::postgres::error::QueryError;
@@ -18,7 +18,7 @@ pub(super) struct Running {
     /// For the log, where the operator wants them there.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
     pub(super) executing_since: Option<Instant>,
-    pub(super) finished: Recipient<QueryFinished>,
+    pub(super) metrics: Rc<MetricsReach>,
     pub(super) log: Logger,
 }
 
@@ -113,7 +113,7 @@ impl Drop for Running {
             }
             Verdict::NeverBegan => {}
         }
-        self.finished.do_send(self.event.clone());
+        self.metrics.finished.do_send(self.event.clone());
     }
 }
 

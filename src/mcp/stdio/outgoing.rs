@@ -1,7 +1,6 @@
 //! Messages on their way out, as lines. Small ones are put together; the large parts of an answer stay where they are
 //! and are escaped while they are written, so that an answer is in memory once.
 
-use std::collections::HashMap;
 use std::io;
 
 use rmcp::ErrorData;
@@ -17,6 +16,9 @@ use crate::tools::{Answer, Rows};
 /// A part from this size on, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;
 
+/// Room for the first small messages.
+const TAIL_BYTES: usize = 1 << 10;
+
 /// How much is escaped at a time.
 const ESCAPED_BYTES: usize = 64 << 10;
 
@@ -26,7 +28,10 @@ pub(super) struct Outgoing {
     parts: Vec<Part>,
     /// What comes after them.
     tail: BytesMut,
+    /// About how long the parts are.
     bytes: usize,
+    /// What a small part is escaped in.
+    escaped: Vec<u8>,
 }
 
 enum Part {
@@ -44,7 +49,8 @@ impl Outgoing {
 
     /// All of it, which is then none.
     pub(super) fn take(&mut self) -> Self {
-        std::mem::take(self)
+        let next = Self { escaped: std::mem::take(&mut self.escaped), ..Self::default() };
+        std::mem::replace(self, next)
     }
 
     /// A message as a line.
@@ -90,12 +96,18 @@ impl Outgoing {
         }
         self.plain(if answer.is_error { r#","isError":true,"_meta":"# } else { r#","isError":false,"_meta":"# });
         let (name, value) = calls::meta(answer.failure);
-        let _ = self.json(&HashMap::from([(name, value)]));
-        self.plain("}}\n");
+        self.plain("{");
+        let _ = self.json(&name);
+        self.plain(":");
+        let _ = self.json(&value);
+        self.plain("}}}\n");
     }
 
     /// What every answer begins with.
     fn begin(&mut self, id: &str) {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(TAIL_BYTES);
+        }
         self.plain(r#"{"jsonrpc":"2.0","id":"#);
         self.plain(id);
     }
@@ -129,9 +141,9 @@ impl Outgoing {
         match &part {
             Part::Plain(bytes) => self.tail.extend_from_slice(bytes),
             Part::Quoted(bytes) => {
-                let mut escaped = Vec::with_capacity(bytes.len() + bytes.len() / 8);
-                push_json_escaped(bytes, &mut escaped);
-                self.tail.extend_from_slice(&escaped);
+                self.escaped.clear();
+                push_json_escaped(bytes, &mut self.escaped);
+                self.tail.extend_from_slice(&self.escaped);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The text formats: how a header, a cell and the end of a row are written. What a cell shows is decided before.
 
-use super::{ColumnInfo, Format};
+use super::{ColumnInfo, Format, ROOM};
 use crate::postgres::encode::write_json_string;
 
 /// The rule under a header is no longer than this, in characters.
@@ -19,7 +19,7 @@ pub(super) struct Layout {
 impl Layout {
     /// The header of these columns, and no rows.
     pub fn new(format: Format, columns: &[ColumnInfo]) -> Self {
-        let mut layout = Self { format, text: Vec::new() };
+        let mut layout = Self { format, text: Vec::with_capacity(ROOM) };
         layout.write_header(columns);
         layout
     }

@@ -2,7 +2,7 @@
 //!
 //! It spares a model an answer that says "Done." of what is gone with the call. It guards nothing.
 
-use super::{Token, Tokens};
+use super::{Operation, Token, Tokens};
 
 /// In whose transaction a statement is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Transaction {
 
 /// Why `sql` cannot be run there, if it cannot: a sentence that names the statement and what to do instead.
 pub fn unfit(sql: &str, transaction: Transaction) -> Option<String> {
+    if Operation::of(sql).is_a_query() {
+        return None;
+    }
     let words = first_words(sql);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (statement, why) = unfit_anywhere(&words).or_else(|| match transaction {
