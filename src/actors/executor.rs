@@ -30,7 +30,7 @@ mod status;
 
 use calls::{Calls, InFlight};
 use cursors::Cursors;
-use running::Running;
+use running::{Running, ToldLater};
 use status::Trouble;
 
 pub use calls::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
@@ -181,6 +181,7 @@ pub struct Executor {
     waiting_max: usize,
     cursors: Cursors,
     calls: Calls,
+    told_later: ToldLater,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
     metrics: Rc<MetricsReach>,
@@ -230,6 +231,7 @@ impl Executor {
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
             calls: Calls::default(),
+            told_later: ToldLater::default(),
             reload: Rc::default(),
             metrics: Rc::new(metrics),
             endings,

@@ -150,11 +150,13 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
                     let _ = traffic.put(ServerJsonRpcMessage::notification(notification.into()));
                     std::future::ready(())
                 };
+                // Boxed, for most calls have no token, and the task of each would have room for it.
+                let telling = Box::pin(progress::tell(token, counted, tell));
                 tokio::select! {
                     biased;
                     answer = reply => answer,
                     // It ends with the answer, so nothing is told after that.
-                    () = progress::tell(token, counted, tell) => unreachable!("it goes on for as long as the call"),
+                    () = telling => unreachable!("it goes on for as long as the call"),
                 }
             };
             traffic.answer(&request, &revision, answer);

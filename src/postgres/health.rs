@@ -301,7 +301,7 @@ impl Generation {
         }
         // With those that others may open meanwhile there must not be more than the pool is large. The asker's own is
         // counted twice, and others that are at work; then calls find it out.
-        let Some(_turn) = self.turns.take_free() else { return };
+        let Some(_turn) = self.turns.take_at_once(Waiting::Ours) else { return };
         if status.size + self.turns.taken() > status.size_max + 1 {
             return;
         }

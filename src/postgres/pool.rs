@@ -157,7 +157,7 @@ impl Generation {
         how: Waiting,
         connecting: impl FnOnce(),
     ) -> Result<Lease, QueryError> {
-        let turn = match self.turns.take_free() {
+        let turn = match self.turns.take_at_once(how) {
             Some(turn) => turn,
             None => self.turn(client, waiting_max, how).await?,
         };

@@ -9,7 +9,8 @@
 //!
 //! Where more wait than there are places, calls that may share one have it together. Nobody is passed for that: they are
 //! those that are next, one after the other; and who comes when nobody waits may join them. A place that is shared stays
-//! so until all of them have left it, and a call that waits for one of its own keeps others from joining.
+//! so until all of them have left it, and a call that waits for one of its own keeps others from joining. When the last
+//! that share have gone, each call has a place of its own again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -94,11 +95,18 @@ impl<P: Default> Turns<P> {
         Arc::new(Self { places, line: Mutex::new(line) })
     }
 
-    /// A turn, if a place is free: then nobody waits for it.
-    pub(super) fn take_free(self: &Arc<Self>) -> Option<Turn<P>> {
+    /// A turn, if it need not be waited for: a place is free, or may be shared and nobody waits. While others share places,
+    /// so does whoever may.
+    pub(super) fn take_at_once(self: &Arc<Self>, how: Waiting) -> Option<Turn<P>> {
+        let may_share = how == Waiting::OrTogether;
         let mut line = self.line();
-        line.free = line.free.checked_sub(1)?;
-        Some(Turn(self.place(false)))
+        if line.free == 0 {
+            return if may_share { line.join().map(Turn) } else { None };
+        }
+        line.free -= 1;
+        let place = self.place(may_share && !line.shared.is_empty());
+        line.begins(&place, 1);
+        Some(Turn(place))
     }
 
     /// A turn for a call of that client, when it comes. Dropped before that, the call has left the line.
@@ -112,13 +120,8 @@ impl<P: Default> Turns<P> {
         waiting_max: usize,
         how: Waiting,
     ) -> Result<Turn<P>, Full> {
-        if let Some(turn) = self.take_free() {
+        if let Some(turn) = self.take_at_once(how) {
             return Ok(turn);
-        }
-        if how == Waiting::OrTogether
-            && let Some(place) = self.line().join()
-        {
-            return Ok(Turn(place));
         }
         let (tell, turn) = oneshot::channel();
         let number = self.line().enter(client, waiting_max, how, tell)?;
@@ -191,9 +194,7 @@ impl<P: Default> Drop for PassedOn<P> {
         let next = line.next(self.0.places);
         let Some(first) = next.first() else { return };
         let place = self.0.place(first.how == Waiting::OrTogether);
-        if place.is_shared {
-            line.shared.push(Shared { place: Arc::downgrade(&place), calls: next.len(), is_open: true });
-        }
+        line.begins(&place, next.len());
         drop(line);
         for waiter in next {
             let _ = waiter.turn.send(Turn(place.clone()));
@@ -222,6 +223,13 @@ impl<P: Default> Drop for Standing<'_, P> {
 impl<P: Default> Line<P> {
     fn shared(&mut self, place: &Arc<Place<P>>) -> Option<&mut Shared<P>> {
         self.shared.iter_mut().find(|shared| shared.place.as_ptr() == Arc::as_ptr(place))
+    }
+
+    /// So many have that place now, which was free.
+    fn begins(&mut self, place: &Arc<Place<P>>, calls: usize) {
+        if place.is_shared {
+            self.shared.push(Shared { place: Arc::downgrade(place), calls, is_open: true });
+        }
     }
 
     /// A place that a call that has just come may have with others, if nobody waits: the one that the fewest have.

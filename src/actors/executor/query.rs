@@ -24,7 +24,7 @@ impl Handler<Query> for Executor {
         let generation = self.generation.clone();
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
-        let (waiting_max, cursors) = (self.waiting_max, self.cursors.clone());
+        let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
         let call = self.calls.begin(query.tool, &query.caller, &query.statement.sql, &query.progress);
         WhileWanted::new(async move {
@@ -100,7 +100,7 @@ impl Handler<Query> for Executor {
             let result = result.map_err(|error| call.told(error, &generation.target()));
             running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
             let (Answer { outcome, rest }, lease, left) = result?;
-            let mut answered = running.answered(outcome);
+            let mut answered = running.answered(outcome, &told_later);
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
@@ -123,6 +123,7 @@ impl Handler<Fetch> for Executor {
             let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
             (taken, running, call)
         });
+        let told_later = self.told_later.clone();
         WhileWanted::new(async move {
             let (mut taken, mut running, call) = taken?;
             running.executing(None);
@@ -143,7 +144,7 @@ impl Handler<Fetch> for Executor {
             running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
                 Ok((outcome, has_more)) => {
-                    let mut answered = running.answered(outcome);
+                    let mut answered = running.answered(outcome, &told_later);
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {

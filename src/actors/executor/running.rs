@@ -1,5 +1,6 @@
 //! One statement on its way through the executor: when it began, what became of it, and whom that is told.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -64,12 +65,9 @@ impl Running {
     }
 
     /// The answer, which does not wait until it is told that there is one.
-    pub(super) fn answered<T>(self, answer: T) -> Answered<T> {
+    pub(super) fn answered<T>(self, answer: T, told_later: &ToldLater) -> Answered<T> {
         let (took, generation) = (self.event.began.elapsed(), self.event.generation);
-        actix_rt::spawn(async move {
-            tokio::task::yield_now().await;
-            drop(self);
-        });
+        told_later.put(self);
         Answered { answer, took, generation, cursor: None }
     }
 
@@ -114,6 +112,25 @@ impl Drop for Running {
             Verdict::NeverBegan => {}
         }
         self.metrics.finished.do_send(self.event.clone());
+    }
+}
+
+/// Statements that have been answered. Metrics and log are told of them when the answers are on their way.
+#[derive(Clone, Default)]
+pub(super) struct ToldLater(Rc<RefCell<Vec<Running>>>);
+
+impl ToldLater {
+    fn put(&self, answered: Running) {
+        let mut waiting = self.0.borrow_mut();
+        waiting.push(answered);
+        // Whoever is the first has a task begun for all that come until it runs.
+        if waiting.len() == 1 {
+            let all = self.0.clone();
+            actix_rt::spawn(async move {
+                tokio::task::yield_now().await;
+                drop(all.take());
+            });
+        }
     }
 }
 

@@ -70,7 +70,7 @@ fn clients_have_their_turns_in_a_circle_and_each_clients_calls_in_their_order() 
         ("a1 b1 b2 b3 a2 a3", "a1 b1 a2 b2 a3 b3"),
     ] {
         let turns = Turns::new(1);
-        let first = turns.take_free().unwrap();
+        let first = turns.take_at_once(Waiting::Alone).unwrap();
         let calls = ask_all(&turns, come, 100);
         assert_eq!(order(first, calls), go, "{come}");
         assert_eq!((turns.waiting(), turns.taken()), (0, 0));
@@ -83,7 +83,7 @@ fn there_are_as_many_turns_as_places() {
     let mut calls = ask_all(&turns, "a1 a2 a3 b1", 100);
     let held = told(&mut calls);
     assert_eq!(held.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a1", "a2"]);
-    assert!(turns.take_free().is_none());
+    assert!(turns.take_at_once(Waiting::Alone).is_none());
     assert_eq!((turns.waiting(), turns.taken()), (2, 2));
     drop(held);
     assert_eq!(told(&mut calls).len(), 2);
@@ -93,7 +93,7 @@ fn there_are_as_many_turns_as_places() {
 #[test]
 fn a_call_that_leaves_is_in_nobodys_way() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let mut calls = ask_all(&turns, "a1 b1 a2 c1", 100);
     calls.retain(|(name, _)| name != "b1" && name != "a1");
     assert_eq!(turns.waiting(), 2);
@@ -103,7 +103,7 @@ fn a_call_that_leaves_is_in_nobodys_way() {
 #[test]
 fn a_turn_given_to_a_call_that_leaves_in_that_moment_goes_to_the_next() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let mut calls = ask_all(&turns, "a1 b1 c1", 100);
     drop(first);
     // It is theirs by now, and they have not looked: a1 first, and when that has gone b1.
@@ -131,7 +131,7 @@ fn when_the_line_is_full_the_newest_of_the_client_with_the_most_is_sent_away() {
         ("a1 b1 c1 d1 e1", "e1", "a1 b1 c1 d1"),
     ] {
         let turns = Turns::new(1);
-        let first = turns.take_free().unwrap();
+        let first = turns.take_at_once(Waiting::Alone).unwrap();
         let (mut calls, mut gone) = (Vec::new(), Vec::new());
         for call in come.split(' ') {
             calls.extend(ask_all(&turns, call, 4));
@@ -199,7 +199,7 @@ fn calls_that_may_share_a_place_and_are_next_have_it_together() {
         (1, "A1 a2 a3 B1", "A1"),
     ] {
         let turns = Turns::new(count);
-        let mut first: Vec<_> = (0..count).map(|_| turns.take_free().unwrap()).collect();
+        let mut first: Vec<_> = (0..count).map(|_| turns.take_at_once(Waiting::Alone).unwrap()).collect();
         let (mut calls, mut held) = (wait_all(&turns, come), Vec::new());
         first.pop();
         seat(&mut calls, &mut held);
@@ -213,7 +213,7 @@ fn calls_that_may_share_a_place_and_are_next_have_it_together() {
 #[test]
 fn whoever_leaves_a_shared_place_has_the_next_call_in_its_stead_if_that_may_share() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3 a4 a5 a6 A7 a8"), Vec::new());
     drop(first);
     for (left, then) in [
@@ -248,7 +248,7 @@ fn whoever_leaves_a_shared_place_has_the_next_call_in_its_stead_if_that_may_shar
 #[test]
 fn whoever_comes_when_nobody_waits_has_a_free_place_or_the_shared_one_that_the_fewest_have() {
     let turns = Turns::new(3);
-    let mut first: Vec<_> = (0..3).map(|_| turns.take_free().unwrap()).collect();
+    let mut first: Vec<_> = (0..3).map(|_| turns.take_at_once(Waiting::Alone).unwrap()).collect();
     let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3"), Vec::new());
     first.truncate(1);
     seat(&mut calls, &mut held);
@@ -274,12 +274,27 @@ fn whoever_comes_when_nobody_waits_has_a_free_place_or_the_shared_one_that_the_f
     drop(first);
     seat(&mut calls, &mut held);
     assert_eq!(places(&held), "B1 a1+a3 a2+a4");
+    // While others share, a free place is one to share, too; and when they have gone, none is.
+    leave(&mut held, "B1");
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a1+a3 a2+a4 a5");
+    leave(&mut held, "a5");
+    for (comes, then) in [("b2", "a1+a3 a2+a4 b2"), ("b3", "a1+a3 a2+a4 b2+b3")] {
+        calls.extend(wait_all(&turns, comes));
+        seat(&mut calls, &mut held);
+        assert_eq!(places(&held), then, "{comes}");
+    }
+    held.clear();
+    calls.extend(wait_all(&turns, "a1 a2 a3"));
+    seat(&mut calls, &mut held);
+    assert_eq!(places(&held), "a1 a2 a3");
+    assert!(held.iter().all(|(_, turn)| !turn.is_shared()));
 }
 
 #[test]
 fn nobody_comes_to_a_place_that_is_closed() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let (mut calls, mut held) = (wait_all(&turns, "a1 a2"), Vec::new());
     drop(first);
     seat(&mut calls, &mut held);
@@ -296,7 +311,7 @@ fn nobody_comes_to_a_place_that_is_closed() {
 #[test]
 fn a_shared_place_is_passed_on_by_the_last_that_has_it_and_by_none_that_did_not_take_it() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let (mut calls, mut held) = (wait_all(&turns, "a1 a2 a3"), Vec::new());
     drop(first);
     drop(calls.remove(1));
@@ -312,7 +327,7 @@ fn a_shared_place_is_passed_on_by_the_last_that_has_it_and_by_none_that_did_not_
 #[test]
 fn a_call_that_has_had_a_turn_is_the_next_of_its_client_however_full_the_line_is() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let mut calls = ask_all(&turns, "a1 a2 b1", 3);
     for again in ["a8", "a9"] {
         calls.push((again.to_owned(), wait(&turns, "a", 3, Waiting::Again)));
@@ -323,7 +338,7 @@ fn a_call_that_has_had_a_turn_is_the_next_of_its_client_however_full_the_line_is
 #[test]
 fn what_this_server_waits_for_itself_is_in_nobodys_count() {
     let turns = Turns::new(1);
-    let first = turns.take_free().unwrap();
+    let first = turns.take_at_once(Waiting::Alone).unwrap();
     let mut calls: Vec<_> = ["_1", "_2", "_3"].map(|ours| (ours.to_owned(), wait(&turns, "", 1, Waiting::Ours))).into();
     assert_eq!(turns.waiting(), 0);
     calls.extend(ask_all(&turns, "a1 a2", 1));
