@@ -22,8 +22,9 @@ use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
 use crate::settings::{Inputs, Loaded};
 
-/// How long calls in flight may go on when the client's input has ended: a pipe that ends after its last request
-/// (`printf … | mcp-server-postgres`) gets its answer, and what has run for longer is cancelled at once.
+/// How long before the end of its input a call may have come to be part of a pipe that ends after its last request
+/// (`printf … | mcp-server-postgres`); and how long such a pipe has for its answers. All else is cancelled at once.
+const LAST_CALLS: Duration = Duration::from_millis(50);
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Serve one client on stdin and stdout until it has gone.
@@ -75,17 +76,18 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
             ("a bug", EXIT_BUG)
         }
     };
-    let grace = if gone.is_cancelled() { LAST_ANSWERS } else { Duration::ZERO };
-    end(&system, &traffic, &ending, grace).await;
+    end(&system, &traffic, &ending, gone.is_cancelled()).await;
     info!(log, "ended"; "why" => why);
     Ok(status)
 }
 
-/// Let what is nearly done be done, then cancel the rest, in bounded time.
-async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, grace: Duration) {
-    let input_ended = Instant::now();
-    traffic.end(input_ended.checked_sub(grace).unwrap_or(input_ended));
-    let _ = tokio::time::timeout(grace, traffic.quiet()).await;
+/// Let the last calls of an input that has ended be answered, then cancel the rest, in bounded time.
+async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, input_has_ended: bool) {
+    if input_has_ended {
+        let now = Instant::now();
+        traffic.end(now.checked_sub(LAST_CALLS).unwrap_or(now));
+        let _ = tokio::time::timeout(LAST_ANSWERS, traffic.quiet()).await;
+    }
     ending.cancel();
     traffic.end(Instant::now());
     let last_words = async {
