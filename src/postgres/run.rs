@@ -219,7 +219,7 @@ pub async fn batch(
         marks.progress.statement_of(statements.len());
         started();
         let result = async {
-            let (prepared, cleared) = run.prepare_and_clear(statement, None).await?;
+            let (prepared, cleared) = Box::pin(run.prepare_and_clear(statement, None)).await?;
             let mut reader = run.open(prepared, cleared).await?;
             reader.page(place.connection, reading, place.target, marks).await
         };
