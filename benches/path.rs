@@ -210,10 +210,10 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
     let parser = Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log));
     let guard = Arc::new(Guard::new(parser.clone(), Policy::default()));
-    let unguarded = tempfile::tempdir().unwrap();
+    let writing = tempfile::tempdir().unwrap();
     let env = format!("DATABASE_URL={}\nMCP_ACCESS_MODE=read-write\n", cluster.url());
-    fs::write(unguarded.path().join(".env"), env).unwrap();
-    let mut hosts = [folder, unguarded.path()].map(|folder| {
+    fs::write(writing.path().join(".env"), env).unwrap();
+    let mut hosts = [folder, writing.path()].map(|folder| {
         let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
         host.initialize();
         host
@@ -229,19 +229,23 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
         parser.parse(&lookup(round)).await.unwrap();
         let parsed = began.elapsed();
         let [read_only, read_write] = &mut hosts;
-        let call = |host: &mut Host, sql: &str| {
+        let ask = |host: &mut Host, tool: &str, arguments: serde_json::Value| {
             let began = Instant::now();
-            let params = json!({"name": "async_query_execute", "arguments": {"query": sql}});
+            let params = json!({"name": tool, "arguments": arguments});
             assert_eq!(host.ask("tools/call", &params)["isError"], false);
             began.elapsed()
         };
+        let call = |host: &mut Host, sql: &str| ask(host, "async_query_execute", json!({"query": sql}));
+        // The one way past the guard: of a batch that may write nothing has to be known.
+        let unguarded =
+            |host: &mut Host, sql: &str| ask(host, "batch_query_execute", json!({"queries": [{"query": sql}]}));
         let took = [
             reviewed,
             parsed,
             call(read_only, "select 1"),
             call(read_write, "select 1"),
             call(read_only, &lookup(round)),
-            call(read_write, &lookup(round)),
+            unguarded(read_write, &lookup(round)),
         ];
         if round >= WARM_UP {
             times.iter_mut().zip(took).for_each(|(times, took)| times.push(took));
@@ -253,10 +257,10 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
     for (at, what) in [
         "a verdict that is remembered",
         "the parser's process, for a text that is new",
-        "select 1, guarded (read-only)",
-        "select 1, unguarded (read-write, with its COMMIT)",
+        "select 1, read-only",
+        "select 1, read-write (with BEGIN READ ONLY, COMMIT)",
         "a new lookup in a catalog, guarded",
-        "a new lookup in a catalog, unguarded",
+        "the same unguarded (a batch of one, read-write)",
     ]
     .into_iter()
     .enumerate()
