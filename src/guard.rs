@@ -144,7 +144,7 @@ impl Guard {
     }
 
     /// Take a statement as what it may be at most in read-write mode, without a look at it.
-    pub fn unread(self: &Arc<Self>, statement: Statement) -> Reviewed {
+    pub fn unjudged(self: &Arc<Self>, statement: Statement) -> Reviewed {
         let access = AccessMode::ReadWrite;
         Reviewed { guard: self.clone(), statement, access, stage: Stage::Known(Clearance::of(access)) }
     }

@@ -80,14 +80,10 @@ impl Left {
     /// Nothing at all.
     pub const NOTHING: Self = Self { transaction: Unended::None, session: Remains::Nothing };
 
-    /// What a statement leaves in a transaction that has begun for it, unless it is done and committed.
+    /// What a statement leaves in a transaction that has begun for it, if nothing of it is answered.
     pub fn begun(clearance: Clearance) -> Self {
         Self {
-            transaction: match clearance {
-                // What it did besides reading, such as NOTIFY, must last if it has been answered; and is nothing if not.
-                Clearance { access: AccessMode::ReadWrite, only_reads: true, .. } => Unended::ToCommit,
-                _ => Unended::ToRollBack,
-            },
+            transaction: Unended::ToRollBack,
             session: match clearance {
                 Clearance { leaves_nothing: true, .. } => Remains::Nothing,
                 Clearance { access: AccessMode::ReadOnly, .. } => Remains::WhatRollbackLeaves,
@@ -96,13 +92,14 @@ impl Left {
         }
     }
 
-    /// The same, when part of its rows has been answered and nobody wants the rest.
-    pub fn answered(clearance: Clearance) -> Self {
-        let transaction = match clearance.access {
-            AccessMode::ReadOnly => Unended::ToRollBack,
-            AccessMode::ReadWrite => Unended::ToCommit,
-        };
-        Self { transaction, ..Self::begun(clearance) }
+    /// The same, when it is answered, or part of it and nobody wants the rest: what it did besides reading, such as
+    /// NOTIFY, must last in read-write mode.
+    #[must_use]
+    pub fn answered(self, access: AccessMode) -> Self {
+        match (self.transaction, access) {
+            (Unended::ToRollBack, AccessMode::ReadWrite) => Self { transaction: Unended::ToCommit, ..self },
+            _ => self,
+        }
     }
 
     /// The same, when its transaction has ended.
@@ -113,7 +110,7 @@ impl Left {
 
     /// Whether it is what a statement leaves that may write.
     pub fn is_of_a_write(self) -> bool {
-        self.session == Remains::Anything && self.transaction != Unended::ToCommit
+        self.session == Remains::Anything
     }
 }
 
@@ -128,7 +125,8 @@ pub struct Lease {
     generation: Arc<Generation>,
 }
 
-/// What calls have of a place: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is spoilt.
+/// What calls have of a place: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is
+/// spoilt.
 #[derive(Default)]
 pub(super) struct Held {
     connection: OnceCell<Result<Object, QueryError>>,

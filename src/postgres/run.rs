@@ -265,6 +265,7 @@ impl Run<'_> {
                 self.commit().await?;
             }
         }
+        self.marks.left.set(self.marks.left.get().answered(clearance.access));
         Ok((outcome, has_more))
     }
 

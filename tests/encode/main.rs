@@ -142,7 +142,7 @@ impl Server {
         // What the guard thinks of it is not asked here.
         let parser = Parser::new("nowhere".into(), &slog::Logger::root(slog::Discard, slog::o!()));
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
-        let statement = guard.unread(statement);
+        let statement = guard.unjudged(statement);
         let access = AccessMode::ReadOnly;
         let place = Place { connection: &self.connection, access, default_read_only: false, target: "test" };
         let read = run::query(place, &statement, reading, Way::Held, &Marks::new(Progress::default(), false)).await;

@@ -138,6 +138,13 @@ async fn what_a_function_does_that_promises_to_read_only_lasts() {
     assert_eq!(rows, r#"[["",1]]"#);
     assert_eq!(world.next(&cursor, 100).await.0, r#"[["",2],["",3]]"#);
     assert_eq!(news.next().await, "x");
+    // And of one whose answer cannot be shown nothing lasts.
+    world.prepare("create function tells(what text) returns void stable language plpgsql as 'begin perform pg_notify(''news'', what); end'").await;
+    let too_deep = format!("select tells('lost')::text, {}1{}", "row(".repeat(70), ")".repeat(70));
+    let error = world.query(&too_deep).await.unwrap_err();
+    assert!(matches!(error, QueryError::Undecodable { .. }), "{error}");
+    world.query("select tells('told')").await.unwrap();
+    assert_eq!(news.next().await, "told");
 }
 
 /// What is notified on the channel `news`.

@@ -40,7 +40,7 @@ impl Handler<Batch> for Executor {
                             guard.review(statement, access).await.map_err(|error| (Some(at), error))?
                         }
                         // One transaction for all: nothing is gained by what is known of one of them.
-                        AccessMode::ReadWrite => guard.unread(statement),
+                        AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
                 let mut how = Waiting::Alone;

@@ -43,7 +43,7 @@ impl Open {
     /// Nobody reads on.
     fn close(self) {
         drop(self.reader);
-        self.lease.settle(Left::answered(self.clearance));
+        self.lease.settle(Left::begun(self.clearance).answered(self.clearance.access));
     }
 
     fn lifetime(&self) -> Duration {

@@ -70,14 +70,15 @@ impl Handler<Query> for Executor {
                         }
                         Err(error) => error,
                     };
-                    settle(lease, marks.left.get(), Some(&error));
                     if access == AccessMode::ReadWrite && marks.only_reads.get() && error.needs_to_write() {
                         // A function that promises not to, or something that was made anew meanwhile.
+                        lease.settle(marks.left.get());
                         statement.writes();
                         running.again();
                         info!(running.log, "run again as what may write"; "why" => error.to_string());
                         continue;
                     }
+                    settle(lease, marks.left.get(), Some(&error));
                     if !error.is_lost_connection() {
                         return Err(error);
                     }
