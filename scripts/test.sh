@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests and ends in one line of totals over all test programs: "N passed, N failed, N skipped".
-# Ends with cargo's status. Arguments go to `cargo test`.
+# Ends with cargo's status. Arguments go to `cargo test`: `scripts/test.sh -- cancel` runs the tests with that in their names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +8,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 status=0
-cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
 awk '
     /^test result: / {
