@@ -116,7 +116,7 @@ async fn an_operator_sees_a_call_and_ends_it_and_its_client_is_told() {
 }
 
 #[actix_rt::test]
-async fn who_gets_what_is_as_the_readme_says() {
+async fn who_gets_what_is_as_the_page_of_the_daemon_says() {
     let cluster = PrivateCluster::start().unwrap();
     let alice = token("alice", "read-only", false);
     let env = "MCP_TOKENS_FILE=tokens.toml\nMCP_MAX_LINE_BYTES=10000\nMCP_CLIENT_RATE=1\n";

@@ -162,7 +162,7 @@ async fn before_anything_has_happened_what_can_be_counted_is_0() {
 }
 
 #[actix_rt::test]
-async fn the_readme_has_every_metric() {
+async fn the_page_of_metrics_has_every_metric() {
     let mut table = "| metric | type | labels | what it is |\n|---|---|---|---|\n".to_owned();
     for (name, family) in read(&full().await.scrape(gauges()).await) {
         let labels: Vec<_> = family.labels().into_iter().map(|label| format!("`{label}`")).collect();
