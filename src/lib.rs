@@ -19,6 +19,7 @@
 //! - [`actors::config_watcher`]: watches the settings' files and sends each checked change to all who need it.
 //! - [`caller`]: who calls, and the access mode that they have.
 //! - [`progress`]: how far a call has come, for a client that wants to know.
+//! - [`tls`]: TLS as a client (of PostgreSQL, of the daemon's health check) and as a server.
 //! - [`units`]: how points in time and durations are written.
 //! - [`log`]: the root logger.
 //! - [`app`]: starts all parts, joins them and ends them.
@@ -37,5 +38,6 @@ pub mod mcp;
 pub mod postgres;
 pub mod progress;
 pub mod settings;
+pub mod tls;
 pub mod tools;
 pub mod units;
