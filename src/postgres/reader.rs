@@ -146,7 +146,7 @@ impl Reader {
         let shown = page.finish();
         let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && foreign.is_empty();
         let size = Size { rows: shown.rows, bytes: shown.json.len() };
-        self.prepared.past.remember(is_whole.then_some(size), marks.alone_since.map(|since| since.elapsed()));
+        self.prepared.past.remember(is_whole.then_some(size));
         let counts =
             self.operation.changes_rows() || (self.operation.as_str() == "WITH" && self.prepared.types.is_empty());
         // Of RETURNING the tag counts the rows of its last fetch alone.

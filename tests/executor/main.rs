@@ -43,7 +43,6 @@ mod reads;
 mod reload;
 mod role;
 mod tls;
-mod together;
 mod values;
 
 use common::heard::{Lines, heard};
