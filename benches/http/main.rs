@@ -43,6 +43,9 @@ const IDLE: usize = 1000;
 /// The most that one of them may take, in KiB.
 const IDLE_KIB_MAX: f64 = 20.0;
 
+/// The same for one with a stream that stands, of which hyper keeps the buffers.
+const STREAM_KIB_MAX: f64 = 40.0;
+
 struct Case {
     name: &'static str,
     arguments: Value,
@@ -314,12 +317,10 @@ fn memory(folder: &Path, address: &str) {
             .collect();
         let each = (daemon.resting_kib() - before) / IDLE as f64;
         let what = if stands { "http, session and its stream" } else { way.name() };
-        let outcome = if each <= IDLE_KIB_MAX {
-            "reached".to_owned()
-        } else {
-            format!("MISSED by {:.0} %", (each / IDLE_KIB_MAX - 1.0) * 100.0)
-        };
-        say(&format!("  {what:30} {each:>6.1} KiB each  ≤ {IDLE_KIB_MAX:.0}  {outcome}"));
+        let most = if stands { STREAM_KIB_MAX } else { IDLE_KIB_MAX };
+        let outcome =
+            if each <= most { "reached".to_owned() } else { format!("MISSED by {:.0} %", (each / most - 1.0) * 100.0) };
+        say(&format!("  {what:30} {each:>6.1} KiB each  ≤ {most:.0}  {outcome}"));
         drop(clients);
     }
 }
