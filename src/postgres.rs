@@ -2,7 +2,7 @@
 //!
 //! In the order of a request: [`sql`] (what kind of statement it is), [`history`] (how much it gave before), [`pool`]
 //! (whose queue gives a [`lease`] on a [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`encode`]
-//! (PostgreSQL → answer), `foreign` (what only it can show), [`sampled`] (how long that takes), [`error`] and `nearest`
+//! (PostgreSQL → answer), `foreign` (what only it can show), [`error`] and `nearest`
 //! (what may have been meant). Beside it, [`health`] knows whether the database can be reached.
 
 pub mod connection;
@@ -20,6 +20,5 @@ pub mod pool;
 pub mod reader;
 pub mod role;
 pub mod run;
-pub mod sampled;
 pub mod sql;
 pub mod tls;

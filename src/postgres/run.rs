@@ -18,7 +18,6 @@ use super::lease::{Left, Remains, Unended};
 use super::nearest;
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
-use super::sampled::Sampled;
 use crate::guard::{Clearance, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
@@ -70,15 +69,13 @@ pub struct Marks {
     pub left: Cell<Left>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
-    /// Writing its rows into the answer.
-    pub encoding: Sampled,
 }
 
 impl Marks {
     /// Nothing has come of it yet.
     pub fn new(progress: Progress) -> Self {
-        let (begun, only_reads, rows_came, encoding) = Default::default();
-        Self { progress, begun, only_reads, left: Cell::new(Left::NOTHING), rows_came, encoding }
+        let (begun, only_reads, rows_came) = Default::default();
+        Self { progress, begun, only_reads, left: Cell::new(Left::NOTHING), rows_came }
     }
 }
 

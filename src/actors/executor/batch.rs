@@ -65,7 +65,6 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.encoded(&marks);
                                 ended.end(result.as_ref());
                             }
                         },

@@ -36,7 +36,6 @@ impl Handler<Query> for Executor {
                     let place = lease.place(access, &target);
                     let work = run::query(place, &statement, query.reading, mode, &marks);
                     let result = within(Clock::Command, generation.settings.command_timeout, work).await;
-                    running.encoded(&marks);
                     let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
                         Ok(Read::Outgrown) => {
@@ -119,7 +118,6 @@ impl Handler<Fetch> for Executor {
             let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
-            running.encoded(&marks);
             running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
                 Ok((outcome, has_more)) => {
