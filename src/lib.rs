@@ -17,6 +17,7 @@
 //! - [`actors::config_watcher`]: files in, one checked change out.
 //! - [`caller`]: who asks, and the most that they may.
 //! - [`progress`]: how far a call has come, told to a client that asks.
+//! - [`tls`]: both sides of TLS.
 //! - [`units`]: how moments and times are written.
 //! - [`log`]: the root logger.
 //! - [`app`]: wires it all and ends it.
@@ -35,5 +36,6 @@ pub mod mcp;
 pub mod postgres;
 pub mod progress;
 pub mod settings;
+pub mod tls;
 pub mod tools;
 pub mod units;

@@ -1,13 +1,13 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
 //! In the order of a request: [`sql`] (what kind of statement it is), [`history`] (how much it gave before), [`pool`]
-//! (whose queue gives a [`lease`] on a [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`encode`]
-//! (PostgreSQL → answer), `foreign` (what only it can show), [`error`] and `nearest`
+//! (whose queue gives a [`lease`] on a [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the
+//! transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`pg_render`] (PostgreSQL → answer),
+//! `foreign` (what only it can show), [`error`] and `nearest`
 //! (what may have been meant). Beside it, [`health`] knows whether the database can be reached.
 
 pub mod connection;
 mod dial;
-pub mod encode;
 pub mod error;
 mod foreign;
 pub mod health;
@@ -21,4 +21,3 @@ pub mod reader;
 pub mod role;
 pub mod run;
 pub mod sql;
-pub mod tls;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pg_render::write_json_string;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +14,6 @@ use crate::actors::executor::{Cursor, Database};
 use crate::actors::metrics::CallOutcome;
 use crate::actors::session::MetricsReach;
 use crate::caller::Caller;
-use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;

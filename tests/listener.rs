@@ -16,7 +16,6 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use mcp_server_postgres::actors::reception::Rules;
 use mcp_server_postgres::http::listener::{Listener, Serving};
-use mcp_server_postgres::http::tls;
 use mcp_server_postgres::settings::{Address, Secret, Settings, TlsSettings};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -55,7 +54,7 @@ impl World {
             Address::Unix(path) => path.display().to_string(),
             Address::Tcp(..) => listener.url(is_tls).split_once("://").unwrap().1.to_owned(),
         };
-        let tls = settings.http.tls.as_ref().map(|tls| tls::config(tls).unwrap());
+        let tls = settings.http.tls.as_ref().map(|tls| tls.server_config().unwrap());
         let places = Arc::new(Semaphore::new(settings.http.connections_max));
         let (rules, seen) = watch::channel(Rules { settings, tls });
         let (stopping, connections) = (CancellationToken::new(), TaskTracker::new());
@@ -153,7 +152,7 @@ async fn a_renewed_certificate_is_shown_to_who_comes_next_and_ends_no_connection
     let world = World::new(|settings| settings.http.tls = Some(first)).await;
     let mut before = world.connect_by_tls(&old).await.unwrap();
     assert_eq!(ask(&mut before, "/").await, "quick");
-    world.rules.send_modify(|rules| rules.tls = Some(tls::config(&second).unwrap()));
+    world.rules.send_modify(|rules| rules.tls = Some(second.server_config().unwrap()));
     assert!(world.connect_by_tls(&old).await.is_err());
     let mut after = world.connect_by_tls(&new).await.unwrap();
     assert_eq!(ask(&mut after, "/").await, "quick");

@@ -17,10 +17,9 @@ use super::executor::{ConfigChanged, Database};
 use super::session::{MetricsReach, Session};
 use crate::caller::Caller;
 use crate::http::client::{Client, Here};
-use crate::http::tls;
 use crate::log::{error, info, warn};
 use crate::mcp::offer::Offer;
-use crate::settings::{AccessMode, Settings, Token};
+use crate::settings::{AccessMode, Settings, TlsSettings, Token};
 
 /// Lets a client in. Sent by the gate.
 #[derive(Debug, Clone, Copy, Message)]
@@ -43,7 +42,7 @@ pub struct Rules {
 
 impl Rules {
     fn of(settings: Arc<Settings>) -> Result<Self, String> {
-        let tls = settings.http.tls.as_ref().map(tls::config).transpose()?;
+        let tls = settings.http.tls.as_ref().map(TlsSettings::server_config).transpose()?;
         Ok(Self { settings, tls })
     }
 }

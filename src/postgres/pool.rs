@@ -20,9 +20,9 @@ use super::error::{Clock, Phase, QueryError, causes};
 use super::health::Health;
 use super::lease::{Lease, PooledConnection};
 use super::role::{self, Finding};
-use super::tls;
 use crate::log::{info, warn};
 use crate::settings::{AccessMode, PostgresSettings};
+use crate::tls;
 
 pub(super) mod fair_queue;
 
@@ -86,7 +86,8 @@ impl Generation {
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
-        let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
+        let tls = tls::client::for_postgres(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
+        let tls = MakeRustlsConnect::new(tls);
         let session: Arc<str> = format!(
             "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
              SET standard_conforming_strings = on; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",

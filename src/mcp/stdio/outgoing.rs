@@ -3,6 +3,7 @@
 
 use std::io;
 
+use pg_render::push_json_escaped;
 use rmcp::ErrorData;
 use rmcp::model::{ProtocolVersion, ServerJsonRpcMessage};
 use serde::Serialize;
@@ -10,7 +11,6 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use crate::mcp::{calls, methods};
-use crate::postgres::encode::push_json_escaped;
 use crate::tools::{Answer, Rows};
 
 /// A part from this size on, in bytes, is not copied.

@@ -1,5 +1,7 @@
-//! TLS to PostgreSQL with libpq's meanings of `sslmode` (manual, section 34.19): what is encrypted is one question,
-//! whom we trust another.
+//! The client's side of TLS: which certificate of a server is taken.
+//!
+//! Towards PostgreSQL with libpq's meanings of `sslmode` (manual, section 34.19): what is encrypted is one question, whom
+//! we trust another.
 //!
 //! | mode | encrypted | certificate checked | name checked |
 //! |---|---|---|---|
@@ -8,6 +10,8 @@
 //! | require | yes | only if a root certificate is given, as in libpq | no |
 //! | verify-ca | yes | yes | no |
 //! | verify-full | yes | yes | yes |
+//!
+//! Towards a daemon of our own: its own certificate and no other.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,35 +22,63 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-use crate::settings::SslMode;
+/// libpq's `sslmode` (manual, section 34.19). Its `allow` is not offered: it is weaker than `prefer` and no faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted if the server can.
+    Prefer,
+    /// Encrypted.
+    Require,
+    /// Encrypted, and the certificate is signed by somebody we trust.
+    VerifyCa,
+    /// As `verify-ca`, and it is the certificate of the host we asked for.
+    VerifyFull,
+}
 
-/// The connector for `mode`, trusting the certificates in `root_cert`, or the system's where there is none.
+/// What goes to PostgreSQL in `mode`, trusting the certificates in `root_cert`, or the system's where there is none.
 ///
 /// # Errors
 /// What is wrong with the root certificate, as a sentence that names the file.
-pub fn connector(mode: SslMode, root_cert: Option<&Path>) -> Result<MakeRustlsConnect, String> {
-    let verifier = verifier(mode, root_cert)?;
+pub fn for_postgres(mode: SslMode, root_cert: Option<&Path>) -> Result<ClientConfig, String> {
+    let provider = provider();
+    let trust = trust(mode, root_cert, &provider)?;
+    config(Verifier { trust, provider })
+}
+
+/// What takes the first of `certificates` (PEM) and no other, whoever has signed it and whatever names are in it.
+///
+/// # Errors
+/// What is wrong with the certificates.
+pub fn for_certificate(certificates: &str) -> Result<ClientConfig, String> {
+    let own = CertificateDer::from_pem_slice(certificates.as_bytes()).map_err(|error| error.to_string())?;
+    config(Verifier { trust: Trust::Exactly(own), provider: provider() })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn config(verifier: Verifier) -> Result<ClientConfig, String> {
     let config = ClientConfig::builder_with_provider(verifier.provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(config)
 }
 
-fn verifier(mode: SslMode, root_cert: Option<&Path>) -> Result<Verifier, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+fn trust(mode: SslMode, root_cert: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Trust, String> {
     let root_cert = root_cert.filter(|path| path.as_os_str() != "system");
-    let trust = match (mode, root_cert) {
+    Ok(match (mode, root_cert) {
         (SslMode::Disable | SslMode::Prefer, _) | (SslMode::Require, None) => Trust::Anyone,
-        (SslMode::Require | SslMode::VerifyCa, _) => Trust::Signed(authority(root_cert, &provider)?),
-        (SslMode::VerifyFull, _) => Trust::SignedAndNamed(authority(root_cert, &provider)?),
-    };
-    Ok(Verifier { trust, provider })
+        (SslMode::Require | SslMode::VerifyCa, _) => Trust::Signed(authority(root_cert, provider)?),
+        (SslMode::VerifyFull, _) => Trust::SignedAndNamed(authority(root_cert, provider)?),
+    })
 }
 
 fn authority(root_cert: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Authority, String> {
@@ -81,6 +113,7 @@ fn authority(root_cert: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result
 #[derive(Debug)]
 enum Trust {
     Anyone,
+    Exactly(CertificateDer<'static>),
     Signed(Authority),
     SignedAndNamed(Authority),
 }
@@ -97,8 +130,10 @@ impl Authority {
     /// Whether `error` only says that the server shows the very certificate that we were given as a root: a
     /// self-signed one as `openssl req -x509` makes it, marked as an authority. libpq takes it; webpki does not.
     fn is_the_given_one(&self, end_entity: &CertificateDer<'_>, error: &rustls::Error) -> bool {
-        // webpki's own error type is not rustls's to show; its name is all there is to see.
-        format!("{error:?}").contains("CaUsedAsEndEntity") && self.given.iter().any(|given| given == end_entity)
+        // rustls has no error of its own for it, so it hands on webpki's.
+        let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else { return false };
+        matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+            && self.given.iter().any(|given| given == end_entity)
     }
 }
 
@@ -122,6 +157,10 @@ impl ServerCertVerifier for Verifier {
         };
         match &self.trust {
             Trust::Anyone => Ok(ServerCertVerified::assertion()),
+            Trust::Exactly(own) => match end_entity == own {
+                true => Ok(ServerCertVerified::assertion()),
+                false => Err(CertificateError::ApplicationVerificationFailure.into()),
+            },
             Trust::SignedAndNamed(authority) => match checked(authority) {
                 Err(error) if authority.is_the_given_one(end_entity, &error) => {
                     verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

@@ -61,7 +61,8 @@ fn is_taken(mode: SslMode, roots: Option<&str>, certificate: &str, name: &str) -
         fs::write(&path, text).unwrap();
         path
     });
-    let verifier = verifier(mode, path.as_deref()).unwrap();
+    let provider = provider();
+    let verifier = Verifier { trust: trust(mode, path.as_deref(), &provider).unwrap(), provider };
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     // 2050: the tests last as long as the certificates.
@@ -106,12 +107,12 @@ fn a_root_certificate_that_cannot_be_used_is_told_with_its_file_where_one_is_nee
             fs::write(&path, text).unwrap();
         }
         for mode in [SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull] {
-            let told = connector(mode, Some(&path)).err().unwrap_or_else(|| panic!("{name} is used"));
+            let told = for_postgres(mode, Some(&path)).err().unwrap_or_else(|| panic!("{name} is used"));
             assert!(told.starts_with(&format!("POSTGRES_SSL_ROOT_CERT {}: ", path.display())), "{told}");
             assert!(told.contains(why), "{name}: {told}");
         }
         for mode in [SslMode::Disable, SslMode::Prefer] {
-            assert!(connector(mode, Some(&path)).is_ok(), "{mode:?} trusts anyone and reads no {name}");
+            assert!(for_postgres(mode, Some(&path)).is_ok(), "{mode:?} trusts anyone and reads no {name}");
         }
     }
 }
@@ -120,14 +121,14 @@ fn a_root_certificate_that_cannot_be_used_is_told_with_its_file_where_one_is_nee
 fn without_a_root_certificate_only_the_modes_that_need_one_look_for_the_systems() {
     for mode in [SslMode::Disable, SslMode::Prefer, SslMode::Require] {
         for none in [None, Some(Path::new("system"))] {
-            let verifier = verifier(mode, none).unwrap();
-            assert!(matches!(verifier.trust, Trust::Anyone), "{mode:?} {none:?}");
+            let trust = trust(mode, none, &provider()).unwrap();
+            assert!(matches!(trust, Trust::Anyone), "{mode:?} {none:?}");
         }
     }
     for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
         // A machine may have none: then it is told, and nobody is trusted instead.
-        match verifier(mode, Some(Path::new("system"))) {
-            Ok(verifier) => assert!(!matches!(verifier.trust, Trust::Anyone), "{mode:?}"),
+        match trust(mode, Some(Path::new("system")), &provider()) {
+            Ok(trust) => assert!(!matches!(trust, Trust::Anyone), "{mode:?}"),
             Err(why) => assert!(why.contains("the system has no root certificates"), "{why}"),
         }
     }
