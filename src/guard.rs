@@ -7,7 +7,7 @@
 //! database, reads on what stands behind the names, and remembers the verdict for a while by the statement's text.
 //!
 //! In read-write mode nothing is refused by it. What it finds to read only runs in a READ ONLY transaction all the same,
-//! so it may be sent again, leave its connection as it was, and share one (`run.rs`); if PostgreSQL then says that it
+//! so it may be sent again, leave its connection as it was (`run.rs`); if PostgreSQL then says that it
 //! writes, the verdict is taken back and it runs as what writes.
 //!
 //! The one way to PostgreSQL is by types: a statement is [`Reviewed`] before it gets a connection, and [`Cleared`] on
@@ -255,11 +255,6 @@ impl Reviewed {
     /// Its text.
     pub fn sql(&self) -> &Arc<str> {
         &self.statement.sql
-    }
-
-    /// Whether it was cleared before, and leaves nothing on a connection that was not there before it.
-    pub fn leaves_nothing(&self) -> bool {
-        matches!(self.stage, Stage::Known(Clearance { leaves_nothing: true, .. }))
     }
 
     /// What it will be cleared for, as far as that is known.

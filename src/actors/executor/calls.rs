@@ -17,7 +17,7 @@ use crate::caller::Caller;
 use crate::log::info;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Generation, Waiting};
+use crate::postgres::pool::{Admission, Generation};
 use crate::postgres::sql::{Operation, normalised};
 use crate::progress::Progress;
 
@@ -178,11 +178,11 @@ impl InFlight {
         &self,
         generation: &Arc<Generation>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
     ) -> Result<Lease, QueryError> {
         self.seat.phase.set(Phase::Wait);
         let connecting = || self.seat.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.seat.client, waiting_max, how, connecting).await?;
+        let lease = generation.lease_telling(&self.seat.client, waiting_max, admission, connecting).await?;
         self.seat.phase.set(Phase::Execute);
         Ok(lease)
     }
