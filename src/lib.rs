@@ -7,7 +7,7 @@
 //! - [`actors::session`]: one client, its calls in flight.
 //! - [`tools`]: a tool a file; a tool is its arguments.
 //! - [`actors::executor`]: one database, the pool and whatever runs on it.
-//! - [`guard`]: what may run in read-only mode, and what only reads in the other, decided before it does.
+//! - `pg-guard`: what may run in read-only mode, and what only reads in the other, decided before it does.
 //! - [`postgres`]: connections, transactions, parameters, and rows from their bytes to the answer.
 //! - [`actors::metrics`]: what ran, how long it took, what became of it.
 //!
@@ -29,7 +29,6 @@ pub mod app;
 pub mod caller;
 pub mod demo;
 pub mod doctor;
-pub mod guard;
 pub mod http;
 pub mod log;
 pub mod mcp;
@@ -39,3 +38,6 @@ pub mod settings;
 pub mod tls;
 pub mod tools;
 pub mod units;
+
+/// What may run in read-only mode, and what only reads in the other.
+pub use pg_guard as guard;

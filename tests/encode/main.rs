@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Guard, Policy};
+use mcp_server_postgres::guard::{self, Guard, Policy};
 use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
@@ -136,7 +136,7 @@ impl Server {
 
     /// The rows that a client of ours gets, as JSON.
     pub async fn answer(&self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
-        let statement = run::Statement { sql: sql.into(), parameters };
+        let statement = guard::Statement::new(sql, parameters).unwrap();
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json, cell_offset: 0 };
         // What the guard thinks of it is not asked here.
