@@ -1,4 +1,4 @@
-//! The encoder without a server: bytes that no PostgreSQL sends, and the limits. What it sends is in `tests/encode`.
+//! The encoder without a server: bytes that no PostgreSQL sends, and the limits. What it sends is in `tests/it/encode`.
 
 use postgres_types::{Field, Kind, Type};
 
