@@ -21,12 +21,12 @@ use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
-use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Guard, Policy, Statement};
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::Reading;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
+use pg_guard::parser::Parser;
+use pg_guard::{Guard, Policy, Statement};
 use serde_json::json;
 use tokio_postgres::NoTls;
 

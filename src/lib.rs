@@ -38,6 +38,3 @@ pub mod settings;
 pub mod tls;
 pub mod tools;
 pub mod units;
-
-/// What may run in read-only mode, and what only reads in the other.
-pub use pg_guard as guard;

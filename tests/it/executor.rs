@@ -11,14 +11,14 @@ use mcp_server_postgres::actors::executor::{
 use mcp_server_postgres::actors::metrics::{PoolRebuilt, QueryFinished};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
-use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Policy, Statement};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::postgres::run::{Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
+use pg_guard::parser::Parser;
+use pg_guard::{Policy, Statement};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;

@@ -9,9 +9,9 @@ use mcp_server_postgres::actors::metrics::{
     CallFinished, CallOutcome, DatabaseGauges, Gauges, Metrics, MetricsSnapshot, PerformanceSummary, PoolRebuilt,
     QueryFinished, ReloadFinished, ReloadOutcome, Scrape, SlowList, SlowQueries, Snapshot, Summary, Times, Verdict,
 };
-use mcp_server_postgres::guard::sql::Operation;
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::settings::Settings;
+use pg_guard::sql::Operation;
 
 mod exposition;
 mod latency;

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use mcp_server_postgres::actors::executor::{Answered, Cursor};
 use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
-use mcp_server_postgres::guard::sql::Operation;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::tools::{self, Answer};
+use pg_guard::sql::Operation;
 use serde_json::Value;
 
 use crate::common::settings;
