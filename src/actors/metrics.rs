@@ -28,8 +28,8 @@ pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 pub use snapshot::{MetricsSnapshot, Reload, Slow};
 
 use super::executor::ConfigChanged;
-use crate::postgres::sql::Operation;
 use crate::units::milliseconds;
+use pg_guard::sql::Operation;
 
 /// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -53,8 +53,6 @@ pub struct QueryFinished {
     pub connected: Option<Duration>,
     /// From having the connection to the end.
     pub executed: Duration,
-    /// Of that, writing rows into the answer: the first 16 are measured, and then every 16th for 16.
-    pub encoded: Duration,
     /// Rows read, or changed.
     pub rows: u64,
     /// Bytes of the answer's rows, as JSON.

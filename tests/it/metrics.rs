@@ -10,8 +10,8 @@ use mcp_server_postgres::actors::metrics::{
     QueryFinished, ReloadFinished, ReloadOutcome, Scrape, SlowList, SlowQueries, Snapshot, Summary, Times, Verdict,
 };
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::settings::Settings;
+use pg_guard::sql::Operation;
 
 mod exposition;
 mod latency;
@@ -89,7 +89,6 @@ fn done(sql: &str, executed_ms: u64) -> QueryFinished {
         waited: Duration::from_millis(2),
         connected: None,
         executed: Duration::from_millis(executed_ms),
-        encoded: Duration::ZERO,
         rows: 1,
         bytes: 10,
         retries: 0,
