@@ -22,12 +22,12 @@ use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
-use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Guard, Policy};
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{Reading, Statement};
+use mcp_server_postgres::postgres::run::Reading;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
+use pg_guard::parser::Parser;
+use pg_guard::{Guard, Policy, Statement};
 use serde_json::json;
 use tokio_postgres::NoTls;
 
@@ -140,7 +140,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let mut actors = Actors::start(&settings, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log).unwrap();
     let session = actors.session(&settings, &no_log);
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
-    let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
+    let statement = Statement::new("select 1", Vec::new()).unwrap();
     let query = Query {
         tool: "bench",
         caller: Caller::stdio(),
@@ -225,7 +225,7 @@ async fn guard(cluster: &PrivateCluster, folder: &Path, targets: &mut Targets) {
     let lookup = |n: usize| format!("select relname, upper(relname) from pg_class where oid = {n} and relkind = 'r'");
     let mut times: [Vec<Duration>; 6] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
-        let known = Statement { sql: "select 1".into(), parameters: Vec::new() };
+        let known = Statement::new("select 1", Vec::new()).unwrap();
         let began = Instant::now();
         guard.review(known, AccessMode::ReadOnly).await.unwrap();
         let reviewed = began.elapsed();
