@@ -295,7 +295,6 @@ impl Executor {
                 waited: Duration::ZERO,
                 connected: None,
                 executed: Duration::ZERO,
-                encoded: Duration::ZERO,
                 rows: 0,
                 bytes: 0,
                 retries: 0,

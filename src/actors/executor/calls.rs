@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::log::info;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Generation, Waiting};
+use crate::postgres::pool::{Admission, Generation};
 use crate::progress::Progress;
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
@@ -185,11 +185,11 @@ impl InFlight {
         &self,
         generation: &Arc<Generation>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
     ) -> Result<Lease, QueryError> {
         self.seat.phase.set(Phase::Wait);
         let connecting = || self.seat.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.seat.client, waiting_max, how, connecting).await?;
+        let lease = generation.lease_telling(&self.seat.client, waiting_max, admission, connecting).await?;
         self.seat.phase.set(Phase::Execute);
         Ok(lease)
     }

@@ -11,7 +11,7 @@ use super::{Answered, MetricsReach, rows};
 use crate::actors::metrics::{QueryFinished, Verdict};
 use crate::log::info;
 use crate::postgres::error::QueryError;
-use crate::postgres::run::{Marks, Outcome};
+use crate::postgres::run::Outcome;
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
@@ -32,11 +32,6 @@ impl Running {
             self.event.connected = Some(self.event.connected.unwrap_or_default() + time);
         }
         self.executing_since = Some(now);
-    }
-
-    /// That was spent on writing its rows, until it ended or has to be sent once more.
-    pub(super) fn encoded(&mut self, marks: &Marks) {
-        self.event.encoded += marks.encoding.take();
     }
 
     /// It waits for a connection again.
