@@ -5,6 +5,7 @@
 //! - [`mcp`]: a line of stdin becomes a message to the session; an answer becomes a line of stdout.
 //! - [`http`]: or a request of a client of the daemon is let in, by the [`actors::reception`].
 //! - [`actors::session`]: one client, its calls in flight.
+//! - [`messages`]: what they say to each other, and what has happened.
 //! - [`tools`]: a tool a file; a tool is its arguments.
 //! - [`actors::executor`]: one database, the pool and whatever runs on it.
 //! - [`guard`]: what may run in read-only mode, and what only reads in the other, decided before it does.
@@ -32,6 +33,7 @@ pub mod guard;
 pub mod http;
 pub mod log;
 pub mod mcp;
+pub mod messages;
 pub mod postgres;
 pub mod progress;
 pub mod settings;

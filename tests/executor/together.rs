@@ -1,9 +1,9 @@
 //! Calls that have a connection together: each has its own answer, whatever becomes of the others.
 
-use mcp_server_postgres::actors::metrics::Verdict;
 use tokio::task::JoinHandle;
 
 use super::*;
+use mcp_server_postgres::messages::events::StatementOutcome;
 
 type Call = JoinHandle<Result<Result<Answered<Outcome>, QueryError>, MailboxError>>;
 
@@ -84,7 +84,7 @@ async fn a_statement_that_is_not_quick_any_more_holds_nobody_up() {
             assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
         }
         for _ in 0..5 {
-            assert_eq!(world.finished.next().await.message.verdict, Verdict::Done);
+            assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Done);
         }
     }
 }
@@ -105,11 +105,11 @@ async fn a_call_that_is_dropped_costs_the_others_no_more_than_a_second_run() {
         for ((_, key), call) in keys.zip(calls) {
             assert_eq!(answer(call).await, format!(r#"["name {key}"]"#));
         }
-        let mut verdicts = Vec::new();
+        let mut outcomes = Vec::new();
         for _ in 0..5 {
-            verdicts.push(world.finished.next().await.message.verdict);
+            outcomes.push(world.finished.next().await.message.outcome);
         }
-        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Cancelled).count(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == StatementOutcome::Cancelled).count(), 1);
         world.until_backends("active", 0).await;
         assert!(world.backends("%").await <= 1);
     }

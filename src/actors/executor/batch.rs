@@ -7,9 +7,10 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, allows, settle};
+use super::{Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
+use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Waiting;
 use crate::postgres::run::{self, Marks, Outcome};
@@ -21,12 +22,12 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let running = |statement| self.running(batch.tool, &batch.caller, statement, &generation);
+        let running = |statement| self.running(&batch.call, statement, &generation);
         let mut queue: Queue = batch.statements.iter().map(running).collect();
         let first = batch.statements.first().map_or_else(|| "".into(), |statement| statement.sql.clone());
-        let call = self.calls.begin(batch.tool, &batch.caller, &first, &batch.progress);
+        let call = self.calls.begin(&batch.call, &first);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
@@ -81,7 +82,7 @@ impl Handler<Batch> for Executor {
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            let work = match batch.timeout {
+            let work = match batch.call.timeout {
                 Some(after) => {
                     let call = &call;
                     let out_of_time = move |_| Err((None, call.out_of_time(after)));

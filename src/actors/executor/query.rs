@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::cursors::Open;
-use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
+use super::{Executor, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
+use crate::messages::statements::{Answered, Fetch, Query};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::Left;
 use crate::postgres::pool::Waiting;
@@ -23,10 +24,10 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
-        let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
-        let call = self.calls.begin(query.tool, &query.caller, &query.statement.sql, &query.progress);
+        let mut running = self.running(&query.call, &query.statement, &generation);
+        let call = self.calls.begin(&query.call, &query.statement.sql);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
@@ -96,7 +97,7 @@ impl Handler<Query> for Executor {
                     warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
             };
-            let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &generation.target()));
             running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
@@ -105,7 +106,7 @@ impl Handler<Query> for Executor {
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
-                    let (owner, format) = (query.caller.name, query.reading.format);
+                    let (owner, format) = (query.call.caller.name, query.reading.format);
                     answered.cursor = cursors.put(Open { owner, reader, lease, clearance, format })
                 }
             }
@@ -118,10 +119,10 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
+        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller).map(|taken| {
             let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.open.lease.generation());
-            let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
+            let running = self.running(&fetch.call, &statement, taken.open.lease.generation());
+            let call = self.calls.begin(&fetch.call, &statement.sql);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();
@@ -138,7 +139,7 @@ impl Handler<Fetch> for Executor {
             let place = open.lease.place(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
-            let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
             running.encoded(&marks);

@@ -10,8 +10,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use crate::mcp::{calls, methods};
+use crate::messages::call::{Answer, Rows};
 use crate::postgres::encode::push_json_escaped;
-use crate::tools::{Answer, Rows};
 
 /// A part from this size on, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;
