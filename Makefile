@@ -18,8 +18,8 @@ test: deps
 	@scripts/test.sh
 
 check: deps
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/test.sh
 	scripts/cargo-deny.sh
 	scripts/lint-packaging.sh

@@ -8,7 +8,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 status=0
-cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
 awk '
     /^test result: / {

@@ -2,13 +2,12 @@
 //!
 //! In the order of a request: [`sql`] (what kind of statement it is), [`history`] (how it went before), `turns` (whose
 //! turn it is), [`pool`] (which gives a [`lease`] on a [`connection`], which `dial` opens), [`params`] (JSON →
-//! PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`encode`]
+//! PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`pg_render`]
 //! (PostgreSQL → answer), `foreign` (what only it can show), [`sampled`] (how long that takes), [`error`] and `nearest`
 //! (what may have been meant). Beside it, [`health`] knows whether the database can be reached.
 
 pub mod connection;
 mod dial;
-pub mod encode;
 pub mod error;
 mod foreign;
 pub mod health;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pg_render::write_json_string;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,6 @@ use crate::messages::database::Database;
 use crate::messages::events::CallOutcome;
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::Cursor;
-use crate::postgres::encode::write_json_string;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;

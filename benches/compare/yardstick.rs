@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
-use mcp_server_postgres::postgres::encode::{Codec, write_json_string};
+use pg_render::{Codec, write_json_string};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{OnceCell, mpsc};

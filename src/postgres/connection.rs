@@ -15,12 +15,12 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
+use pg_render::Codec;
 use self_cell::{MutBorrow, self_cell};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
-use super::encode::Codec;
 use super::history::{History, Past};
 use super::page::ColumnInfo;
 use crate::guard::{Cleared, Questions};

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use pg_render::DecodeError;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
-
-use super::encode::DecodeError;
 
 /// Why a statement has no answer.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,12 +12,12 @@ use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use pg_render::Codec;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Column, Error, Row, Statement};
 
 use super::connection::Prepared;
-use super::encode::Codec;
 use super::error::QueryError;
 use super::page::wire;
 use super::params;

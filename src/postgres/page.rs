@@ -9,10 +9,10 @@ mod layout;
 
 use std::sync::Arc;
 
+use pg_render::{Codec, DecodeError, write_json_string};
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Column, Row};
 
-use super::encode::{Codec, DecodeError, write_json_string};
 use super::foreign::Shown;
 use super::params;
 use cell::{Cells, Shares};

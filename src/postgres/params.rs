@@ -21,12 +21,12 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use pg_render::delimiter;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
-use super::encode::delimiter;
 use super::error::QueryError;
 
 /// How deep an array may be: PostgreSQL's MAXDIM.

@@ -1,7 +1,7 @@
 //! Types that only PostgreSQL can show: the encoder says so and refuses their values, and a query asks the server for
 //! their texts.
 
-use mcp_server_postgres::postgres::encode::Codec;
+use pg_render::Codec;
 use serde_json::Value;
 
 use crate::{Server, report};

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use pg_render::push_json_escaped;
 use rmcp::ErrorData;
 use rmcp::model::{ProtocolVersion, ServerJsonRpcMessage};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use tokio_util::bytes::{Bytes, BytesMut};
 
 use crate::mcp::{calls, methods};
 use crate::messages::call::{Answer, Rows};
-use crate::postgres::encode::push_json_escaped;
 
 /// A part from this size on, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;

@@ -1,9 +1,9 @@
 //! A cell before it is written: what it holds, how much room it needs, and how much it gets.
 
+use pg_render::{Codec, DecodeError, Text, write_json_string};
 use tokio_postgres::Row;
 
 use super::{CELL_BYTES_MIN, wire};
-use crate::postgres::encode::{Codec, DecodeError, Text, write_json_string};
 use crate::postgres::foreign::Shown;
 
 /// What a JSON string takes besides its characters.

@@ -1,7 +1,8 @@
 //! The text formats: how a header, a cell and the end of a row are written. What a cell shows is decided before.
 
+use pg_render::write_json_string;
+
 use super::{ColumnInfo, Format, ROOM};
-use crate::postgres::encode::write_json_string;
 
 /// The rule under a header is no longer than this, in characters.
 const HEADER_RULE_MAX: usize = 80;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::join;
+use pg_render::Codec;
 use tokio_postgres::Column;
 
 use super::super::connection::Prepared;
-use super::super::encode::Codec;
 use super::super::error::{Phase, QueryError};
 use super::super::foreign;
 use super::super::page::ColumnInfo;

@@ -1,7 +1,8 @@
 //! Cells that are not shown whole.
 
+use pg_render::Text;
+
 use super::*;
-use crate::postgres::encode::Text;
 
 fn limit(bytes_max: usize) -> Limits {
     Limits { rows_max: 1000, bytes_max }

@@ -1,6 +1,6 @@
 //! Which rule a type has, and which function writes its text and its JSON: the one table of types.
 
-use tokio_postgres::types::{Kind, Type};
+use postgres_types::{Kind, Type};
 
 use super::wire::fixed;
 use super::{
@@ -81,7 +81,7 @@ pub(super) struct Item {
 }
 
 /// What separates the elements in an array's text (`typdelim`).
-pub(in crate::postgres) type Delimiter = u8;
+pub type Delimiter = u8;
 
 impl Rule {
     pub fn of(type_: &Type) -> Rule {
@@ -287,7 +287,7 @@ fn build(type_: &Type, depth: usize, budget: &mut usize) -> Rule {
 }
 
 /// A comma, except for `box`, its arrays, and the domains over these (an array and a domain inherit `typdelim`).
-pub(in crate::postgres) fn delimiter(element: &Type) -> Delimiter {
+pub fn delimiter(element: &Type) -> Delimiter {
     match element.kind() {
         Kind::Domain(inner) | Kind::Array(inner) => delimiter(inner),
         _ if *element == Type::BOX => b';',

@@ -1,6 +1,6 @@
 //! The encoder without a server: bytes that no PostgreSQL sends, and the limits. What it sends is in `tests/encode`.
 
-use tokio_postgres::types::{Field, Kind, Type};
+use postgres_types::{Field, Kind, Type};
 
 use super::{Codec, DecodeError, NESTING_MAX, write_json_string};
 

@@ -30,12 +30,12 @@ mod wire;
 
 use std::fmt;
 
-use tokio_postgres::types::Type;
+use postgres_types::Type;
 
 pub use anonymous::Part;
 pub use json::{push_json_escaped, write_json_string};
 use rule::Rule;
-pub(super) use rule::delimiter;
+pub use rule::delimiter;
 pub use text::Text;
 
 /// How deep values and types may nest. An anonymous record nests as deep as its query was written.
@@ -161,6 +161,11 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// The README's example runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests;

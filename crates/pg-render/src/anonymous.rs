@@ -3,7 +3,7 @@
 //! The types that are built in are known by their OIDs. A part of any other type, or one whose text only the server
 //! knows, is foreign: it is found here, and whoever has the whole written says what stands in its place.
 
-use tokio_postgres::types::Type;
+use postgres_types::Type;
 
 use super::DecodeError;
 use super::nested::{array_text_by, deeper, element_oid, elements, write_field};
