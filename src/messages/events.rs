@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use pg_guard::sql::Operation;
 
-use crate::postgres::sql::Operation;
 use crate::settings::Settings;
 
 /// Those who are told of an event, in this order.

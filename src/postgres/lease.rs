@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
+use pg_guard::Clearance;
 use tokio::sync::OnceCell;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -23,7 +24,6 @@ use super::error::{QueryError, causes};
 use super::pool::{Generation, Object};
 use super::run::Place;
 use super::turns;
-use crate::guard::Clearance;
 use crate::log::{info, warn};
 use crate::settings::AccessMode;
 

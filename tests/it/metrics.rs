@@ -12,9 +12,9 @@ use mcp_server_postgres::messages::metrics::{
     Gauges, MetricsSnapshot, PerformanceSummary, Scrape, SlowList, SlowQueries, Snapshot, Summary,
 };
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::settings::Settings;
 use mcp_server_postgres::tools;
+use pg_guard::sql::Operation;
 
 mod exposition;
 mod latency;

@@ -12,7 +12,7 @@ use crate::messages::statements::{Answered, Fetch, Query};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::Left;
 use crate::postgres::pool::Waiting;
-use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement, Way};
+use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Way};
 use crate::settings::AccessMode;
 
 /// How long a statement may take on a connection that it shares. It was quick before: it, or another there, is not now.
@@ -26,15 +26,17 @@ impl Handler<Query> for Executor {
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
-        let mut running = self.running(&query.call, &query.statement, &generation);
-        let call = self.calls.begin(&query.call, &query.statement.sql);
+        let statement = &query.statement;
+        let shown = (statement.sql(), statement.operation());
+        let mut running = self.running(&query.call, shown, statement.parameters(), &generation);
+        let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
                 let mut statement = guard.review(query.statement, access).await?;
                 let limits = query.reading.limits;
                 let (mut way, mut was_lost) = (Way::Quick, false);
-                let may_share = statement.leaves_nothing() && generation.is_quick(statement.sql(), limits);
+                let may_share = statement.leaves_nothing() && generation.is_quick(statement.statement().sql(), limits);
                 let mut how = if may_share { Waiting::OrTogether } else { Waiting::Alone };
                 loop {
                     let lease = call.lease(&generation, waiting_max, how).await?;
@@ -120,9 +122,9 @@ impl Handler<Fetch> for Executor {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller).map(|taken| {
-            let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(&fetch.call, &statement, taken.open.lease.generation());
-            let call = self.calls.begin(&fetch.call, &statement.sql);
+            let shown = (taken.open.reader.sql(), taken.open.reader.operation());
+            let running = self.running(&fetch.call, shown, &[], taken.open.lease.generation());
+            let call = self.calls.begin(&fetch.call, shown);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();
