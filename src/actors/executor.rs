@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::Guard;
 use pg_guard::parser::Parser;
 use pg_guard::sql::Operation;
-use pg_guard::Guard;
 use serde_json::Value;
 use slog::Logger;
 use tokio::sync::watch;
@@ -180,7 +180,6 @@ impl Executor {
                 waited: Duration::ZERO,
                 connected: None,
                 executed: Duration::ZERO,
-                encoded: Duration::ZERO,
                 rows: 0,
                 bytes: 0,
                 retries: 0,

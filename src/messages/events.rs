@@ -125,8 +125,6 @@ pub struct StatementEnded {
     pub connected: Option<Duration>,
     /// From having the connection to the end.
     pub executed: Duration,
-    /// Of that, writing rows into the answer: the first 16 are measured, and then every 16th for 16.
-    pub encoded: Duration,
     /// Rows read, or changed.
     pub rows: u64,
     /// Bytes of the answer's rows, as JSON.

@@ -39,7 +39,6 @@ mod reads;
 mod reload;
 mod role;
 mod tls;
-mod together;
 mod values;
 
 use crate::common::heard::{Lines, heard};

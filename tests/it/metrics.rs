@@ -92,7 +92,6 @@ fn done(sql: &str, executed_ms: u64) -> StatementEnded {
         waited: Duration::from_millis(2),
         connected: None,
         executed: Duration::from_millis(executed_ms),
-        encoded: Duration::ZERO,
         rows: 1,
         bytes: 10,
         retries: 0,

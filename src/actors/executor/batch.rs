@@ -14,7 +14,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Waiting;
+use crate::postgres::pool::Admission;
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
 
@@ -38,7 +38,7 @@ impl Handler<Batch> for Executor {
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress(), false);
+            let marks = Marks::new(call.progress());
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
@@ -51,9 +51,9 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut how = Waiting::Alone;
+                let mut admission = Admission::Normal;
                 loop {
-                    let lease = call.lease(&generation, waiting_max, how).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
                     // The first statement has waited for that.
@@ -73,7 +73,6 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.encoded(&marks);
                                 ended.end(result.as_ref());
                             }
                         },
@@ -85,7 +84,7 @@ impl Handler<Batch> for Executor {
                         return result;
                     }
                     queue.again();
-                    how = Waiting::Again;
+                    admission = Admission::Retry;
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

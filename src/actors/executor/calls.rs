@@ -15,7 +15,7 @@ use crate::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall}
 use crate::messages::call::CallContext;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Generation, Waiting};
+use crate::postgres::pool::{Admission, Generation};
 use crate::progress::Progress;
 use actix::prelude::*;
 use pg_guard::sql::{Operation, normalised};
@@ -124,11 +124,11 @@ impl InFlight {
         &self,
         generation: &Arc<Generation>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
     ) -> Result<Lease, QueryError> {
         self.seat.phase.set(Phase::Wait);
         let connecting = || self.seat.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.seat.client, waiting_max, how, connecting).await?;
+        let lease = generation.lease_telling(&self.seat.client, waiting_max, admission, connecting).await?;
         self.seat.phase.set(Phase::Execute);
         Ok(lease)
     }
