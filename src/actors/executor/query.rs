@@ -8,7 +8,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading, Statement};
+use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -19,8 +19,10 @@ impl Handler<Query> for Executor {
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
-        let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
-        let call = self.calls.begin(query.tool, &query.caller, &query.statement.sql, &query.progress);
+        let statement = &query.statement;
+        let shown = (statement.sql(), statement.operation());
+        let mut running = self.running(query.tool, &query.caller, shown, statement.parameters(), &generation);
+        let call = self.calls.begin(query.tool, &query.caller, shown, &query.progress);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
@@ -96,9 +98,9 @@ impl Handler<Fetch> for Executor {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
-            let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.open.lease.generation());
-            let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
+            let shown = (taken.open.reader.sql(), taken.open.reader.operation());
+            let running = self.running(fetch.tool, &fetch.caller, shown, &[], taken.open.lease.generation());
+            let call = self.calls.begin(fetch.tool, &fetch.caller, shown, &fetch.progress);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();
