@@ -23,7 +23,7 @@ use crate::actors::executor::{CallsInFlight, CancelCall, DatabaseStatus, Status}
 use crate::actors::metrics::{self, DatabaseGauges, Gauges, Scrape, Snapshot};
 use crate::log::info;
 use crate::mcp::sessions::Sessions;
-use crate::postgres::health::State as Health;
+use crate::postgres::pool::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
 /// Why nobody can cancel a call where everybody is let in.

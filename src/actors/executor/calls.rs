@@ -17,8 +17,7 @@ use super::Executor;
 use crate::caller::Caller;
 use crate::log::info;
 use crate::postgres::error::{Clock, Phase, QueryError};
-use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Admission, Generation};
+use crate::postgres::pool::{Admission, Generation, Lease};
 use crate::progress::Progress;
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third

@@ -8,8 +8,8 @@ use actix::prelude::*;
 
 use super::Executor;
 use crate::actors::wanted::WhileWanted;
-use crate::postgres::health::{Condition, State};
 use crate::postgres::pool::PoolStatus;
+use crate::postgres::pool::health::{Condition, State};
 use crate::settings::AccessMode;
 
 /// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
@@ -73,7 +73,7 @@ impl Handler<Status> for Executor {
     type Result = WhileWanted<DatabaseStatus>;
 
     fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
-        self.older.retain(|generation| generation.strong_count() > 0);
+        self.older.retain(|draining| !draining.is_over());
         let (generation, trouble) = (self.generation.clone(), self.trouble.clone());
         let (access, draining) = (self.access, self.older.len());
         WhileWanted::new(async move {
