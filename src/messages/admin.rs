@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::postgres::health::State;
+use crate::postgres::pool::health::State;
 use crate::postgres::pool::PoolStatus;
 use crate::settings::AccessMode;
 
