@@ -21,13 +21,13 @@ use mcp_server_postgres::actors::executor::{Query, Status};
 use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::Reading;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy, Statement};
+use pg_private::PrivateCluster;
 use serde_json::json;
 use tokio_postgres::NoTls;
 

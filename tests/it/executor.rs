@@ -10,7 +10,6 @@ use mcp_server_postgres::actors::executor::{
 };
 use mcp_server_postgres::actors::metrics::{PoolRebuilt, QueryFinished};
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
@@ -19,6 +18,7 @@ use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
 use pg_guard::parser::Parser;
 use pg_guard::{Policy, Statement};
+use pg_private::{Options, PrivateCluster};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;
