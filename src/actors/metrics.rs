@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 
+mod distribution;
 mod exposition;
 mod history;
 mod latency;
