@@ -28,7 +28,7 @@ conformance: deps
 	@scripts/conformance.sh
 
 fuzz: deps
-	FUZZ_INPUTS=1000000 cargo test --locked --test guard fuzz -- --nocapture --test-threads=1
+	FUZZ_INPUTS=1000000 cargo test --locked --test it guard::fuzz -- --nocapture --test-threads=1
 
 page:
 	@scripts/page.sh

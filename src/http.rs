@@ -1,5 +1,5 @@
 //! The daemon's side of HTTP, in the order of a request: a connection is accepted ([`listener`]), shown a certificate
-//! ([`tls`]) and served for as long as something happens on it (`connection`), its request let in or not ([`gate`]) on
+//! ([`crate::tls::server`]) and served for as long as something happens on it (`connection`), its request let in or not ([`gate`]) on
 //! behalf of a [`client`], and brought to where its path leads ([`routes`]). [`token`] makes what is shown at the gate.
 //!
 //! It knows no MCP: `/mcp` goes to [`crate::mcp::http`].
@@ -14,5 +14,4 @@ mod page;
 mod process;
 pub mod routes;
 pub mod seen;
-pub mod tls;
 pub mod token;

@@ -22,5 +22,4 @@ pub mod role;
 pub mod run;
 pub mod sampled;
 pub mod sql;
-pub mod tls;
 mod turns;

@@ -24,6 +24,8 @@ pub use keys::{KEYS, Key, Kind, flags};
 pub use report::{changed, report};
 pub use secret::Secret;
 
+pub use crate::tls::client::SslMode;
+
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -142,21 +144,6 @@ pub enum RoleCheck {
     Enforce,
     /// Nobody looks.
     Off,
-}
-
-/// libpq's `sslmode` (manual, section 34.19). Its `allow` is not offered: it is weaker than `prefer` and no faster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted if the server can.
-    Prefer,
-    /// Encrypted.
-    Require,
-    /// Encrypted, and the certificate is signed by somebody we trust.
-    VerifyCa,
-    /// As `verify-ca`, and it is the certificate of the host we asked for.
-    VerifyFull,
 }
 
 /// libpq's `target_session_attrs`.

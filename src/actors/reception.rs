@@ -16,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use crate::caller::Caller;
 use crate::http::client::{Client, ClientCount};
-use crate::http::tls;
 use crate::log::{error, info, warn};
 use crate::mcp::offer::Offer;
 use crate::messages::database::Database;
 use crate::messages::events::{Events, SettingsChanged};
 use crate::messages::metrics::MetricsHandle;
-use crate::settings::{AccessMode, Settings, Token};
+use crate::settings::{AccessMode, Settings, TlsSettings, Token};
 
 /// Lets a client in. Sent by the gate.
 #[derive(Debug, Clone, Copy, Message)]
@@ -45,7 +44,7 @@ pub struct Rules {
 
 impl Rules {
     fn of(settings: Arc<Settings>) -> Result<Self, String> {
-        let tls = settings.http.tls.as_ref().map(tls::config).transpose()?;
+        let tls = settings.http.tls.as_ref().map(TlsSettings::server_config).transpose()?;
         Ok(Self { settings, tls })
     }
 }

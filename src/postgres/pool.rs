@@ -22,11 +22,11 @@ use super::history::History;
 use super::lease::{Held, Lease, Turn};
 use super::page::Limits;
 use super::role::{self, Finding};
-use super::tls;
 pub use super::turns::Waiting;
 use super::turns::{Full, Turns};
 use crate::log::{info, warn};
 use crate::settings::{AccessMode, PostgresSettings};
+use crate::tls;
 
 /// The connections made from one set of settings.
 pub struct Generation {
@@ -87,7 +87,8 @@ impl Generation {
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
-        let tls = tls::connector(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
+        let tls = tls::client::for_postgres(settings.ssl_mode, settings.ssl_root_cert.as_deref())?;
+        let tls = MakeRustlsConnect::new(tls);
         let session: Arc<str> = format!(
             "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
              SET standard_conforming_strings = on; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",

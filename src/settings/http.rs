@@ -5,12 +5,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, File, FileFormat};
+use rustls::ServerConfig;
 use serde::Deserialize;
 
 use super::{AccessMode, MAIN_DATABASE, Secret};
+use crate::tls::server;
 
 /// The longest name of a token.
 const TOKEN_NAME_BYTES_MAX: usize = 64;
@@ -102,6 +105,16 @@ pub struct TlsSettings {
     pub certificates: Secret,
     /// The key.
     pub key: Secret,
+}
+
+impl TlsSettings {
+    /// What a listener shows its clients.
+    ///
+    /// # Errors
+    /// What is wrong with the files, without anything of the key.
+    pub fn server_config(&self) -> Result<Arc<ServerConfig>, String> {
+        server::config(self.certificates.expose(), self.key.expose())
+    }
 }
 
 /// What a token lets its bearer do.

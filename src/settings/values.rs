@@ -289,7 +289,7 @@ impl Values<'_> {
             (Some((certificates, _)), key) if key.is_some() || !is_set("MCP_TLS_KEY") => {
                 let key = Secret::new(key.map_or_else(|| certificates.clone(), |(key, _)| key));
                 let tls = TlsSettings { certificates: Secret::new(certificates), key };
-                if let Err(why) = crate::http::tls::config(&tls) {
+                if let Err(why) = tls.server_config() {
                     self.problems.push(format!("MCP_TLS_CERT and MCP_TLS_KEY cannot be used: {why}"));
                 }
                 Some(tls)

@@ -1,0 +1,93 @@
+//! What the tests share.
+
+pub mod heard;
+pub mod own_process;
+pub mod postgres;
+pub mod scripted;
+
+use std::time::{Duration, Instant};
+
+use mcp_server_postgres::guard::Policy;
+use mcp_server_postgres::settings::{
+    AccessMode, Address, HttpSettings, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
+    RoleCheck, Settings, SslMode, TargetSessionAttrs,
+};
+
+/// Settings that a test changes where it matters.
+pub fn settings() -> Settings {
+    Settings {
+        postgres: PostgresSettings {
+            hosts: vec!["127.0.0.1".to_owned()],
+            ports: vec![5432],
+            database: "shop".to_owned(),
+            user: "clerk".to_owned(),
+            password: None,
+            ssl_mode: SslMode::Disable,
+            ssl_root_cert: None,
+            application_name: "test".to_owned(),
+            options: None,
+            target_session_attrs: TargetSessionAttrs::Any,
+            pool_size: 2,
+            pool_min_size: 1,
+            connect_timeout: Duration::from_secs(5),
+            command_timeout: Duration::from_secs(30),
+            pool_wait_timeout: Duration::from_secs(5),
+            cursor_lifetime: Duration::from_secs(60),
+        },
+        access: AccessMode::ReadOnly,
+        more_databases: Default::default(),
+        policy: Policy::default(),
+        role_check: RoleCheck::Off,
+        data_boundary: false,
+        limits: Limits {
+            rows_max: 1000,
+            bytes_max: 1 << 20,
+            rows_ceiling: 5000,
+            bytes_ceiling: 5 << 20,
+            waiting_max: 1000,
+            cursors_max: 1,
+            in_flight_max: 16,
+            line_bytes_max: 1 << 20,
+        },
+        metrics: MetricsSettings { history_max: 1000, slow_query_threshold: Duration::from_secs(1) },
+        log: LogSettings { level: slog::Level::Info, file: None, parameters: false },
+        reload: ReloadSettings { debounce: Duration::from_millis(100) },
+        http: HttpSettings {
+            addresses: vec![Address::Tcp("127.0.0.1".to_owned(), 0)],
+            tokens: None,
+            tls: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            rate: 0,
+            client_timeout: Duration::from_secs(30),
+            connections_max: 100,
+            sessions_max: 100,
+            session_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(5),
+        },
+    }
+}
+
+/// The same with a change.
+pub fn settings_with(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = settings();
+    change(&mut settings);
+    settings
+}
+
+/// A logger that nobody reads.
+pub fn no_log() -> slog::Logger {
+    slog::Logger::root(slog::Discard, slog::o!())
+}
+
+/// How long an event may take to come: far longer than any does, so that a lost one fails instead of hanging.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Wait until `condition` holds.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "this never came to be: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

@@ -1,0 +1,81 @@
+//! `mcp-server-postgres doctor` over the real program.
+
+use std::process::Command;
+
+use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+
+/// Its exit status, and what it prints.
+fn doctor(environment: &[(&str, &str)]) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
+    command.arg("doctor").current_dir(folder.path()).env_clear().envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
+    let cluster = PrivateCluster::start().unwrap();
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute("create extension dblink; create table seen (n int); insert into seen values (7)")
+        .await
+        .unwrap();
+    let (status, said) = doctor(&[("DATABASE_URL", &cluster.url())]);
+    assert_eq!(status, 0, "{said}");
+    let whats: Vec<_> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(whats[..6], ["settings", "address", "login", "TLS", "version", "role"], "{said}");
+    for part in [
+        "warning  role       The role postgres is a superuser",
+        "CREATE ROLE agent LOGIN",
+        "warning  extension  dblink: ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The role of docs/safety.md, which is the one that the doctor prints.
+    let page = include_str!("../../docs/safety.md");
+    let (_, sql) = page.split_once("```sql\nCREATE ROLE agent").unwrap();
+    let sql = format!("CREATE ROLE agent{}", sql.split_once("\n```").unwrap().0).replace("\"shop\"", "\"postgres\"");
+    assert!(sql.lines().all(|line| said.contains(line)), "{sql}\n{said}");
+    client.batch_execute(&sql).await.unwrap();
+    client.batch_execute("create table made_later (n int); insert into made_later values (8)").await.unwrap();
+    let url = cluster.url().replace("postgres@", "agent@");
+    let (status, said) = doctor(&[("DATABASE_URL", &url)]);
+    assert!(status == 0 && said.contains("ok       role       it can do nothing that a reader need not"), "{said}");
+    assert!(!said.contains("role       The role"), "{said}");
+    let (agent, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let rows = agent.query("table seen union all table made_later", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [7, 8]);
+    let error = agent.execute("select rolpassword from pg_authid", &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+#[test]
+fn it_names_what_fails_and_what_to_look_at_and_never_the_password() {
+    let cluster = Options::new().password("right").start().unwrap();
+    let (url, port) = (cluster.url(), cluster.port().to_string());
+    let at = |password: &str, database: &str| format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}");
+    let (wrong, missing) = (at("hunter2", "postgres"), at("right", "nowhere"));
+    for (environment, part) in [
+        (
+            vec![("DATABASE_URL", &*wrong)],
+            "failed   login      FATAL 28P01: password authentication failed for user \"postgres\"",
+        ),
+        (vec![("DATABASE_URL", &*missing)], "failed   login      FATAL 3D000: database \"nowhere\" does not exist"),
+        (vec![("DATABASE_URL", "postgres://x:hunter2@127.0.0.1:1/x")], "failed   address    127.0.0.1:1: "),
+        (
+            vec![("DATABASE_URL", "postgres://x:hunter2@name.invalid/x")],
+            "failed   address    name.invalid:5432: the name is not known",
+        ),
+        (vec![("POSTGRES_HOST", "/nowhere")], "failed   address    /nowhere/.s.PGSQL.5432: "),
+        (vec![("POSTGRES_POOL_SIZE", "none")], "failed   settings   "),
+        (vec![("DATABASE_URL", &*url), ("POSTGRES_SSL_MODE", "require")], "failed   login      "),
+    ] {
+        let (status, said) = doctor(&environment);
+        assert!(status == 1 && said.contains(part), "{part}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("right"), "{said}");
+    }
+}

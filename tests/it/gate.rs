@@ -1,0 +1,205 @@
+//! The gate, by requests: what is let in, on whose behalf, and what is not. No process and no PostgreSQL: behind the
+//! gate stands a protocol that says who has come.
+
+mod bounds;
+mod names;
+mod seen;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::prelude::*;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderName};
+use mcp_server_postgres::actors::reception::ClientRegistry;
+use mcp_server_postgres::http::gate::{AuthenticatedClient, Connection, Gate};
+use mcp_server_postgres::http::routes;
+use mcp_server_postgres::http::seen::{AdminState, DatabaseProbe};
+use mcp_server_postgres::http::token::{NewToken, make};
+use mcp_server_postgres::mcp::http::Protocol;
+use mcp_server_postgres::mcp::sessions::Sessions;
+use mcp_server_postgres::messages::admin::{CallsInFlight, CancelCall, Status};
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::{Events, SettingsChanged};
+use mcp_server_postgres::messages::metrics::{MetricsHandle, Scrape, Snapshot};
+use mcp_server_postgres::settings::{AccessMode, Settings, Token};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
+
+use crate::common::scripted::{Script, scripted};
+use crate::common::{no_log, settings_with};
+
+/// A gate, with who is let in handed to the test.
+struct World {
+    router: Router,
+    reception: Addr<ClientRegistry>,
+    connection: Arc<Connection>,
+    ending: CancellationToken,
+    settings: Arc<Settings>,
+    let_in: mpsc::UnboundedReceiver<AuthenticatedClient>,
+    neighbours: Vec<Neighbour>,
+    snapshots: Script<Snapshot>,
+    scrapes: Script<Scrape>,
+    _shown: Vec<watch::Sender<DatabaseSummary>>,
+}
+
+/// A database that is watched over, played by the test.
+struct Neighbour {
+    statuses: Script<Status>,
+    call_lists: Script<CallsInFlight>,
+    cancels: Script<CancelCall>,
+}
+
+impl World {
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::with_databases(&["main"], change)
+    }
+
+    fn with_databases(names: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings_with(change);
+        for name in &names[1..] {
+            let database = mcp_server_postgres::settings::DatabaseSettings {
+                postgres: settings.postgres.clone(),
+                access: AccessMode::ReadOnly,
+            };
+            settings.more_databases.insert((*name).to_owned(), database);
+        }
+        let (mut databases, mut shown) = (Vec::new(), Vec::new());
+        for &name in names {
+            let (show, seen) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
+            shown.push(show);
+            let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary: seen });
+        }
+        let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+        let ending = CancellationToken::new();
+        let reception =
+            ClientRegistry::new(&settings, databases.into(), metrics, Events::default(), ending.clone(), &no_log())
+                .unwrap();
+        let (rules, here) = (reception.rules(), reception.here());
+        let reception = reception.start();
+        let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
+        let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions.clone(), &no_log()));
+        let (mut watched, mut neighbours) = (Vec::new(), Vec::new());
+        for &name in names {
+            let ((status, statuses), (calls, call_lists), (cancel, cancels)) = (scripted(), scripted(), scripted());
+            watched.push(DatabaseProbe { name: name.into(), status, calls, cancel });
+            neighbours.push(Neighbour { statuses, call_lists, cancels });
+        }
+        let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
+        let seen = Arc::new(AdminState {
+            databases: watched,
+            snapshot,
+            scrape,
+            sessions,
+            here,
+            connections: TaskTracker::new(),
+            recent_lines: Box::new(|| vec![json!({"message": "a line"})]),
+            urls: vec!["http://127.0.0.1:8808".to_owned()],
+            started: (SystemTime::now(), Instant::now()),
+            gate: gate.clone(),
+            log: no_log(),
+        });
+        let (tell, let_in) = mpsc::unbounded_channel();
+        let router = routes::protocol(gate, Tells(tell)).merge(routes::seen(seen));
+        let connection = Arc::new(Connection::new(false));
+        Self {
+            router,
+            reception,
+            connection,
+            ending,
+            settings: Arc::new(settings),
+            let_in,
+            neighbours,
+            snapshots,
+            scrapes,
+            _shown: shown,
+        }
+    }
+
+    /// Another connection comes.
+    fn connect(&mut self) {
+        self.connection = Arc::new(Connection::new(false));
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request {
+        let mut request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request.extensions_mut().insert(self.connection.clone());
+        request
+    }
+
+    async fn answer(&self, request: Request) -> Answer {
+        let response = self.router.clone().call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request to `/mcp` by a right name, and what becomes of it.
+    async fn ask(&self, headers: &[(&str, &str)]) -> Answer {
+        let headers = [&[("host", "localhost:8808")], headers].concat();
+        self.answer(self.request("POST", "/mcp", &headers, "{}")).await
+    }
+
+    /// The operator's next settings.
+    async fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut new = (*self.settings).clone();
+        change(&mut new);
+        let (old, new) = (std::mem::replace(&mut self.settings, Arc::new(new.clone())), Arc::new(new));
+        self.reception.send(SettingsChanged { old, new }).await.unwrap();
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// A protocol that says who has come, and tells the test.
+#[derive(Clone)]
+struct Tells(mpsc::UnboundedSender<AuthenticatedClient>);
+
+impl Protocol for Tells {
+    async fn answer(self, request: Request) -> Response {
+        let client = request.extensions().get::<AuthenticatedClient>().unwrap().clone();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let told = format!("{} sends {} bytes", client.caller.name, body.len());
+        let _ = self.0.send(client);
+        told.into_response()
+    }
+}
+
+/// What a token lets in, with the token itself.
+fn token(name: &str) -> (String, Token) {
+    let NewToken { token, .. } = make(name, "read-only", &["main"], false).unwrap();
+    let hashes = vec![Sha256::digest(&token).into()];
+    let rights = Token { hashes, access: AccessMode::ReadOnly, databases: vec!["main".to_owned()], is_operator: false };
+    (token, rights)
+}
+
+fn authorization(token: &str) -> String {
+    format!("Bearer {token}")
+}

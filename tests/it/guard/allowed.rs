@@ -1,0 +1,91 @@
+//! Statements of honest analysts, with their answers: what read-only mode must not stand in the way of.
+//!
+//! A file a theme, a block a statement, with its rows after `=>`, or `…` where they differ from one machine or moment to
+//! the next. `UPDATE_SNAPSHOTS=1` writes the rows; look at what it wrote.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use mcp_server_postgres::demo::cluster::Options;
+use mcp_server_postgres::settings::AccessMode;
+use tokio_postgres::NoTls;
+
+use crate::guard::served::Served;
+
+/// Stands for some rows.
+const SOME: &str = "…";
+
+/// Longer rows are not written down, in bytes.
+const ROWS_BYTES_MAX: usize = 700;
+
+struct Case {
+    sql: String,
+    rows: Option<String>,
+}
+
+fn cases(text: &str) -> Vec<Case> {
+    let block = |block: &str| {
+        let (sql, rows) = match block.rsplit_once("\n=> ") {
+            Some((sql, rows)) => (sql, Some(rows.trim_end().to_owned())),
+            None => (block, None),
+        };
+        Case { sql: sql.trim_end_matches('\n').to_owned(), rows }
+    };
+    text.trim_end().split("\n\n").map(block).collect()
+}
+
+/// Each is answered as it stands there, and as a server answers that guards nothing.
+async fn answer(theme: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/guard/allowed/{theme}.txt"));
+    let cluster = Options::new().setting("shared_preload_libraries", "pg_stat_statements").start().unwrap();
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
+    actix_rt::spawn(connection);
+    client.batch_execute(include_str!("allowed/schema.sql")).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let guarded = Served::start(cluster.port(), "postgres");
+    let unguarded = Served::in_mode(cluster.port(), "postgres", AccessMode::ReadWrite);
+    let mut wrong = Vec::new();
+    let mut written = String::new();
+    for Case { sql, rows } in cases(&std::fs::read_to_string(&file).unwrap()) {
+        let (guarded, unguarded) = (guarded.rows(&sql).await, unguarded.rows(&sql).await);
+        let is_some = |answer: &Result<String, String>| answer.as_ref().is_ok_and(|rows| rows != "[]");
+        let shown = guarded.clone().unwrap_or_else(|why| why);
+        let is_right = match rows.as_deref() {
+            Some(SOME) => is_some(&guarded) && is_some(&unguarded),
+            Some(rows) => guarded.as_deref() == Ok(rows) && unguarded.as_deref() == Ok(rows),
+            None => false,
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{sql}\n    here {shown:.400}\n    unguarded {:.300}",
+                unguarded.clone().unwrap_or_else(|why| why)
+            ));
+        }
+        let differs = guarded != unguarded || shown.len() > ROWS_BYTES_MAX || rows.as_deref() == Some(SOME);
+        let _ = write!(written, "{sql}\n=> {}\n\n", if differs { SOME } else { &shown });
+    }
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, format!("{}\n", written.trim_end())).unwrap();
+    }
+    assert!(wrong.is_empty(), "{} are not answered as {theme}.txt says:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+macro_rules! themes {
+    ($($theme:ident)*) => {
+        $(#[actix_rt::test]
+        async fn $theme() {
+            answer(stringify!($theme)).await;
+        })*
+
+        #[test]
+        fn no_statement_is_there_twice() {
+            let themes = [$(include_str!(concat!("allowed/", stringify!($theme), ".txt"))),*];
+            let mut all: Vec<String> = themes.iter().flat_map(|theme| cases(theme)).map(|case| case.sql).collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert!(count == all.len() && count >= 300, "{count} statements, {} of them different", all.len());
+        }
+    };
+}
+
+themes!(queries functions database own texture);

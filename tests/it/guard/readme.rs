@@ -1,0 +1,47 @@
+//! The answers of docs/safety.md to what read-only mode does not run, word for word.
+
+use std::fs;
+use std::path::Path;
+
+use mcp_server_postgres::demo::cluster::PrivateCluster;
+
+use crate::guard::served::Served;
+
+/// What is answered to each statement of the table, as the page shows it.
+fn table() -> Vec<(String, String)> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md")).unwrap();
+    let (_, table) = page.split_once("\n| statement | answer |\n|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with("| "));
+    rows.map(|row| row.trim_matches(['|', ' ']).split_once(" | ").unwrap())
+        .map(|(statement, answer)| (statement.trim().to_owned(), answer.trim().to_owned()))
+        .collect()
+}
+
+/// The statement that a cell shows, or tells of.
+fn statement(cell: &str) -> String {
+    match cell {
+        "5 MB of SQL" => format!("select '{}'", "x".repeat(5 << 20)),
+        "10,000 nested parentheses" => format!("select {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+        cell => cell.trim_matches('`').to_owned(),
+    }
+}
+
+#[actix_rt::test]
+async fn every_answer_of_the_safety_page_is_given_word_for_word() {
+    let cluster = PrivateCluster::start().unwrap();
+    let served = Served::start(cluster.port(), "postgres");
+    let table = table();
+    assert!(table.len() >= 6, "the search finds nothing any more: {table:?}");
+    for (cell, wanted) in table {
+        let answer = served.answer(&statement(&cell), &[]).await;
+        assert!(answer.is_error, "{cell}: {}", answer.text);
+        // Of PostgreSQL's own errors the first line is there: after it come the statement's line and a caret.
+        let (text, wanted) = match wanted.strip_prefix("PostgreSQL's: ") {
+            Some(wanted) => (answer.text.lines().next().unwrap_or_default(), wanted),
+            None => (answer.text.as_str(), wanted.as_str()),
+        };
+        assert!(wanted.starts_with('`'), "{wanted}");
+        assert_eq!(text, wanted.split('`').nth(1).unwrap(), "{cell}");
+        assert_eq!(served.rows("select 1").await.as_deref(), Ok("[[1]]"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The tables of what read-only mode refuses, and the two tests of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::guard::attack::{Attack, Class, Fact, Verdict};
+use crate::guard::lab::{Facts, Lab};
+use crate::guard::served::Served;
+
+/// What a session of ours would keep of a call.
+pub const LEFT_BEHIND: &str = "select (select md5(string_agg(name || setting, ',' order by name)) from pg_settings), \
+    current_setting('app.tenant', true), session_user::text, current_user::text, \
+    (select count(*) from pg_locks where locktype = 'advisory'), \
+    (select count(*) from pg_prepared_statements where from_sql), \
+    (select count(*) from pg_cursors where is_holdable), (select count(*) from pg_listening_channels())";
+
+/// Each row does its harm where nobody stops it.
+async fn prove(table: &[Attack]) {
+    let mut lab = Lab::start().await;
+    let mut failures = Vec::new();
+    for attack in table {
+        failures.extend(lab.prove(attack).await.err());
+    }
+    report(failures, table.len(), "did not do what they are in the table for");
+}
+
+/// Each row is refused by our server, and nothing has moved after all of them.
+async fn refuse(table: &[Attack]) {
+    let lab = Lab::start().await;
+    let served = Served::start(lab.port(), "lab");
+    let (before, left_before) = (lab.facts(None).await, served.rows(LEFT_BEHIND).await);
+    let mut failures = Vec::new();
+    for attack in table {
+        let answer = served.answer(&lab.located(attack.sql), attack.parameters).await;
+        // A tool that asks nobody has no facts to tell.
+        let fact = |name: &str| answer.failure.as_ref().and_then(|failure| failure[name].as_str()).unwrap_or("");
+        let (kind, sqlstate) = (fact("kind"), fact("sqlstate"));
+        let by_parser = attack.verdict == Verdict::Engine && sqlstate == "42601";
+        if !answer.is_error || !(by_parser || kind == "refused" || answer.failure.is_none()) {
+            let told = if answer.is_error { answer.text.lines().next().unwrap_or("") } else { "ANSWERED" };
+            failures.push(format!("{:?} {}\n    {kind} {told:.160}", attack.class, attack.sql));
+        }
+    }
+    let left = served.rows(LEFT_BEHIND).await;
+    if left != left_before {
+        failures.push(format!("the session is not what it was: {left_before:?}, now {left:?}"));
+    }
+    let after = lab.facts(None).await;
+    let moved = moved(&before, &after);
+    if !moved.is_empty() {
+        failures.push(format!("these are not what they were: {moved:?}"));
+    }
+    report(failures, table.len(), "were not refused");
+}
+
+/// What of this is not as it was.
+pub fn moved(before: &Facts, after: &Facts) -> Vec<Fact> {
+    after.iter().filter(|(fact, now)| before[*fact] != **now).map(|(fact, _)| *fact).collect()
+}
+
+fn report(failures: Vec<String>, rows: usize, what: &str) {
+    assert!(failures.is_empty(), "{} of {rows} {what}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A module of one table, with its tests.
+macro_rules! tables {
+    ($($name:ident)*) => {
+        $(mod $name;)*
+
+        pub const TABLES: &[&[Attack]] = &[$($name::TABLE),*];
+
+        mod harm {
+            $(#[actix_rt::test]
+            async fn $name() {
+                super::prove(super::$name::TABLE).await;
+            })*
+        }
+
+        mod verdict {
+            $(#[actix_rt::test]
+            async fn $name() {
+                super::refuse(super::$name::TABLE).await;
+            })*
+        }
+    };
+}
+
+tables!(writes definitions functions reach session secrets stacked spellings positions);
+
+#[test]
+fn no_statement_is_there_twice_and_every_class_is_there() {
+    let rows = || TABLES.iter().copied().flatten();
+    let mut seen = BTreeSet::new();
+    let twice: Vec<_> = rows().filter(|row| !seen.insert((row.sql, row.parameters))).map(|row| row.sql).collect();
+    assert_eq!(twice, Vec::<&str>::new());
+    let mut classes = BTreeMap::<Class, usize>::new();
+    rows().for_each(|row| *classes.entry(row.class).or_default() += 1);
+    assert!(seen.len() >= 270 && classes.len() == 29, "{} rows: {classes:?}", seen.len());
+}

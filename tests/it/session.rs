@@ -1,0 +1,12 @@
+//! The session and the tools behind it, by messages alone: the test is the executor and the metrics.
+
+mod answers;
+mod arguments;
+mod calls;
+mod databases;
+mod failures;
+mod older_revisions;
+mod refusals;
+mod schema;
+mod settings;
+mod world;

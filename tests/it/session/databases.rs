@@ -1,0 +1,158 @@
+//! A client that may ask several databases: which one a call is brought to.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use mcp_server_postgres::actors::session::Session;
+use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::mcp::calls::Calls;
+use mcp_server_postgres::mcp::offer::Offer;
+use mcp_server_postgres::mcp::server::Server;
+use mcp_server_postgres::messages::call::Call;
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::Events;
+use mcp_server_postgres::messages::metrics::MetricsHandle;
+use mcp_server_postgres::messages::statements::{Fetch, Query};
+use mcp_server_postgres::progress::Progress;
+use mcp_server_postgres::settings::AccessMode;
+use rmcp::ServiceExt;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::scripted::{Script, scripted};
+use crate::common::{no_log, settings, until};
+use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
+
+struct World {
+    session: Addr<Session>,
+    offer: Offer,
+    databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<DatabaseSummary>)>,
+}
+
+impl World {
+    fn new(names: &[&str], caller: Caller) -> Self {
+        let (mut databases, mut neighbours) = (Vec::new(), Vec::new());
+        for &name in names {
+            let ((query, queries), (fetch, fetches)) = (scripted(), scripted());
+            let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
+            let (batch, close_cursors) = (scripted().0, scripted().0);
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary });
+            neighbours.push((queries, fetches, show));
+        }
+        let databases: Arc<[Database]> = databases.into();
+        let offer = Offer::new(&caller, &databases);
+        let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+        let session = Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start();
+        Self { session, offer, databases: neighbours }
+    }
+
+    fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
+        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        let arguments = arguments.into();
+        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
+    }
+
+    fn show(&self, database: usize, access: AccessMode) {
+        self.databases[database].2.send_modify(|shown| shown.access = access);
+    }
+}
+
+#[actix_rt::test]
+async fn a_call_goes_to_the_database_that_it_names_and_else_to_the_first() {
+    let mut world = World::new(&["main", "stock"], Caller::stdio());
+    for (arguments, database) in [
+        (json!({"query": "select 1"}), 0),
+        (json!({"query": "select 1", "database": null}), 0),
+        (json!({"query": "select 1", "database": "main"}), 0),
+        (json!({"query": "select 1", "database": "stock"}), 1),
+    ] {
+        let call = world.call(QUERY, arguments);
+        world.databases[database].0.next().await.answer(done());
+        assert!(!answer_of(call).await.is_error);
+    }
+    for (cursor, database) in [("0123", 0), ("stock:0123", 1)] {
+        let call = world.call(FETCH, json!({ "cursor": cursor }));
+        let asked = world.databases[database].1.next().await;
+        assert_eq!(asked.message.cursor, cursor);
+        asked.answer(done());
+        assert!(!answer_of(call).await.is_error);
+    }
+}
+
+#[actix_rt::test]
+async fn a_database_that_a_client_may_not_ask_is_not_there_for_it() {
+    let world = World::new(&["stock", "shop"], Caller::stdio());
+    for (tool, arguments, expected) in [
+        (
+            QUERY,
+            json!({"query": "select 1", "database": "main"}),
+            "there is no database \"main\" for this client; there are stock, shop.",
+        ),
+        (
+            BATCH,
+            json!({"queries": [{"query": "select 1"}], "database": 1}),
+            "`database` must be a string; there are stock, shop.",
+        ),
+        (FETCH, json!({"cursor": "main:0123"}), "there is no database \"main\" for this client"),
+        (SUMMARY, json!({"database": "stock"}), "`database` is unknown: this tool takes no arguments"),
+    ] {
+        let answer = answer_of(world.call(tool, arguments)).await;
+        assert!(answer.is_error && answer.text.contains(expected), "{}", answer.text);
+    }
+    let alone = World::new(&["stock"], Caller::stdio());
+    let answer = answer_of(alone.call(QUERY, json!({"query": "select 1", "database": "stock"}))).await;
+    assert!(answer.is_error && answer.text.contains("`database` is unknown"), "{}", answer.text);
+}
+
+#[actix_rt::test]
+async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
+    let mut world = World::new(&["main", "stock"], Caller::stdio());
+    world.show(1, AccessMode::ReadWrite);
+    let instructions = world.offer.instructions();
+    for part in [
+        "Tools for 2 PostgreSQL databases; a call names its `database`, or means main.",
+        " main is in read-only mode: statements that change anything are refused by PostgreSQL.",
+        " stock is in read-write mode: statements take effect at once.",
+    ] {
+        assert!(instructions.contains(part), "{instructions}");
+    }
+    // It waits for a change of what all of them together allow.
+    assert_eq!(world.offer.access(), AccessMode::ReadWrite);
+    let mut known = AccessMode::ReadWrite;
+    world.show(0, AccessMode::ReadWrite);
+    world.show(1, AccessMode::ReadOnly);
+    let mut offer = world.offer.clone();
+    let change = actix_rt::spawn(async move { offer.mode_changed(&mut known).await.map(|()| known) });
+    tokio::task::yield_now().await;
+    assert!(!change.is_finished());
+    world.show(0, AccessMode::ReadOnly);
+    assert_eq!(change.await.unwrap(), Some(AccessMode::ReadOnly));
+    world.databases.clear();
+    assert_eq!(world.offer.mode_changed(&mut AccessMode::ReadOnly).await, None);
+
+    // A client that may only read is offered nothing else.
+    let reader = Caller { name: "reader".into(), access: AccessMode::ReadOnly };
+    let world = World::new(&["main"], reader);
+    world.show(0, AccessMode::ReadWrite);
+    assert_eq!(world.offer.access(), AccessMode::ReadOnly);
+    assert!(
+        world.offer.instructions().starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
+    );
+}
+
+#[actix_rt::test]
+async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
+    let world = World::new(&["main"], Caller::stdio());
+    let before = world.databases[0].2.receiver_count();
+    let (theirs, ours) = tokio::io::duplex(64 << 10);
+    let (stopping, calls) = (CancellationToken::new(), Calls::new(world.session.clone().recipient()));
+    let server = Server::new(calls, world.offer.clone(), stopping.clone(), stopping);
+    let serving = actix_rt::spawn(async move { server.serve(ours).await.unwrap().waiting().await });
+    let client = ().serve(theirs).await.unwrap();
+    // What waits has come; it holds a receiver of its own.
+    until("somebody waits", async || world.databases[0].2.receiver_count() > before + 1).await;
+    client.cancel().await.unwrap();
+    let _ = serving.await.unwrap();
+    until("nobody waits", async || world.databases[0].2.receiver_count() == before).await;
+}

@@ -1,0 +1,148 @@
+//! The settings as an operator meets them: files, environment and flags in, settings or sentences out.
+//!
+//! Most cases are rows of a table of what is [`Given`]; where exit statuses and output matter the real binary runs.
+
+mod databases;
+mod env_file;
+mod layers;
+mod problems;
+mod program;
+mod reload;
+mod tokens;
+mod url;
+mod values;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use mcp_server_postgres::settings::{self, Effective, Inputs, Key, Loaded, SettingsError};
+use tempfile::TempDir;
+
+/// What an operator sets, by layer. A case names the layers it needs and takes the rest from [`NOTHING`].
+#[derive(Clone, Copy, Debug)]
+struct Given<'a> {
+    /// The text of `--config`'s file; no file without one.
+    toml: &'a str,
+    /// The text of `.env`; no file without one.
+    env: &'a str,
+    environment: &'a [(&'a str, &'a str)],
+    flags: &'a [(&'a str, &'a str)],
+    /// Other files, by their names.
+    files: &'a [(&'a str, &'a str)],
+}
+
+const NOTHING: Given = Given { toml: "", env: "", environment: &[], flags: &[], files: &[] };
+
+/// The files of one case, in a folder of its own.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn of(given: &Given) -> Self {
+        let this = Self { folder: tempfile::tempdir().unwrap() };
+        for (name, text) in [("config.toml", given.toml), (".env", given.env)] {
+            if !text.is_empty() {
+                this.write(name, text);
+            }
+        }
+        for (name, text) in given.files {
+            this.write(name, text);
+        }
+        this
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn inputs(&self, given: &Given) -> Inputs {
+        let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (String::from(*a), String::from(*b))).collect();
+        Inputs {
+            config_file: (!given.toml.is_empty()).then(|| PathBuf::from("config.toml")),
+            env_file: None,
+            environment: owned(given.environment),
+            flags: owned(given.flags),
+            folder: self.path().to_owned(),
+        }
+    }
+
+    /// `text` without the folder's name, which is another one each time.
+    fn plain(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.path().display()), "")
+    }
+}
+
+/// Load what is given; the texts about it are without the folder's name.
+fn load(given: &Given) -> Result<Loaded, SettingsError> {
+    let place = Place::of(given);
+    match settings::load(&place.inputs(given)) {
+        Ok(mut loaded) => {
+            loaded.warnings.iter_mut().for_each(|warning| *warning = place.plain(warning));
+            loaded.origins.iter_mut().for_each(|origin| origin.source = place.plain(&origin.source));
+            Ok(loaded)
+        }
+        Err(error) => {
+            Err(SettingsError { problems: error.problems.iter().map(|it| place.plain(it)).collect(), ..error })
+        }
+    }
+}
+
+fn loaded(what: &str, given: &Given) -> Loaded {
+    load(given).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+fn problems(what: &str, given: &Given) -> Vec<String> {
+    load(given).map(|_| ()).expect_err(what).problems
+}
+
+fn origin<'a>(loaded: &'a Loaded, key: &str) -> &'a Effective {
+    loaded.origins.iter().find(|origin| origin.key == key).unwrap()
+}
+
+fn password(loaded: &Loaded) -> Option<&str> {
+    loaded.settings.postgres.password.as_ref().map(settings::Secret::expose)
+}
+
+/// A value that `key` may have, and is none of its defaults; each `nth` is another one, where the kind has so many.
+fn sample(key: &Key, nth: usize) -> String {
+    use mcp_server_postgres::settings::Kind;
+    match key.kind {
+        Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
+        Kind::Text | Kind::Secret => format!("text{nth}"),
+        Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
+        Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
+        Kind::Path => format!("file{nth}"),
+        Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
+        Kind::Ports => (6000 + nth).to_string(),
+        // No more than the pool's default size.
+        Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),
+        Kind::Whole(min, _) | Kind::Milliseconds(min, _) => (min + 10 + nth as u64).to_string(),
+        Kind::Seconds(min, _) => (min + 0.5 + nth as f64).to_string(),
+        Kind::Choice(words) => {
+            let other: Vec<_> = words.iter().filter(|word| **word != key.default).collect();
+            other[nth % other.len()].to_string()
+        }
+        Kind::Switch => "true".to_owned(),
+    }
+}
+
+/// The files that samples of paths name: these are read, but for the log's.
+fn sample_files() -> &'static [(&'static str, &'static str)] {
+    static FILES: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let pem: &str = format!("{}{}", cert.pem(), signing_key.serialize_pem()).leak();
+        let token: &str = format!("[tokens.alice]\nsha256 = \"{}\"\n", "0a".repeat(32)).leak();
+        let of_each = |nth: usize| {
+            [("file", "p"), ("tokens", token), ("pem", pem)].map(|(name, text)| (&*format!("{name}{nth}").leak(), text))
+        };
+        (0..4).flat_map(of_each).collect()
+    })
+}

@@ -1,0 +1,70 @@
+//! Several databases: what a table of its own gives one, and what it takes over from the main one.
+
+use mcp_server_postgres::settings::{AccessMode, PostgresSettings};
+
+use crate::settings::{Given, NOTHING, loaded, problems};
+
+const MAIN: &str = "[postgres]\nhost = \"a\"\nuser = \"clerk\"\npassword = \"secret\"\ndb = \"shop\"\npool_size = 7\n";
+
+fn with(what: &str, table: &str) -> (PostgresSettings, AccessMode) {
+    let toml = format!("{MAIN}[databases.other]\n{table}");
+    let settings = loaded(what, &Given { toml: &toml, ..NOTHING }).settings;
+    assert_eq!(settings.databases().collect::<Vec<_>>(), ["main", "other"], "{what}");
+    let (postgres, access) = settings.database("other").unwrap();
+    (postgres.clone(), access)
+}
+
+#[test]
+fn a_database_of_the_same_server_takes_over_all_that_it_does_not_say() {
+    let (other, access) = with("same server", "db = \"stock\"\npool_size = 2\naccess_mode = \"read-write\"\n");
+    assert_eq!(
+        (other.hosts, other.database, other.user),
+        (vec!["a".to_owned()], "stock".to_owned(), "clerk".to_owned())
+    );
+    assert_eq!(other.password.unwrap().expose(), "secret");
+    assert_eq!((other.pool_size, access), (2, AccessMode::ReadWrite));
+}
+
+#[test]
+fn a_server_that_is_named_is_sent_no_password_and_no_user_that_was_meant_for_another() {
+    for table in ["host = \"b\"\n", "url = \"postgres://b\"\n"] {
+        let (other, access) = with(table, table);
+        assert_eq!((other.hosts, other.user.as_str()), (vec!["b".to_owned()], "postgres"), "{table}");
+        assert_eq!((other.password, other.database.as_str()), (None, "postgres"), "{table}");
+        // What is not of the server is taken over all the same.
+        assert_eq!((other.pool_size, access), (7, AccessMode::ReadOnly), "{table}");
+    }
+    let (other, _) = with("a URL", "url = \"postgres://u:p@b:5433/d\"\n");
+    assert_eq!((other.user.as_str(), other.password.unwrap().expose(), other.ports), ("u", "p", vec![5433]));
+}
+
+#[test]
+fn a_database_is_not_changed_by_what_the_environment_says_of_the_main_one() {
+    let toml = format!("{MAIN}[databases.other]\ndb = \"stock\"\n");
+    let environment = &[("POSTGRES_DB", "elsewhere"), ("POSTGRES_POOL_SIZE", "3")];
+    let settings = loaded("environment", &Given { toml: &toml, environment, ..NOTHING }).settings;
+    assert_eq!(settings.postgres.database, "elsewhere");
+    let (other, _) = settings.database("other").unwrap();
+    assert_eq!((other.database.as_str(), other.pool_size), ("stock", 3));
+}
+
+#[test]
+fn what_is_wrong_with_a_databases_table_is_told_with_its_place() {
+    for (toml, expected) in [
+        (
+            "[databases.main]\ndb = \"x\"\n",
+            "a database's name has lower-case letters, digits, - and _, and is not \"main\", which is the database of [postgres]",
+        ),
+        ("[databases.\"A b\"]\ndb = \"x\"\n", "a database's name has lower-case letters, digits, - and _"),
+        ("[databases]\nother = \"x\"\n", "must be a table, such as [databases.other] url = \"…\""),
+        ("[databases.other]\nmax_rows = 5\n", "[databases.other] max_rows in config.toml is no setting of a database"),
+        (
+            "[databases.other]\npool_size = 0\n",
+            "POSTGRES_POOL_SIZE is \"0\" (in config.toml as [databases.other] pool_size): it must be a whole number",
+        ),
+        ("[databases.other]\nurl = \"mysql://x\"\n", "it must be like postgres://user:password@host:port/database"),
+    ] {
+        let problems = problems(toml, &Given { toml, ..NOTHING });
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{toml}: {problems:?}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Which layer wins, and that every key can be set in each that is open to it.
+
+use mcp_server_postgres::settings::{KEYS, Key, Kind};
+
+use crate::settings::{Given, NOTHING, loaded, origin, password, sample, sample_files};
+
+/// The layers that a key can be set in, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layer {
+    Toml,
+    EnvFile,
+    Environment,
+    Flag,
+}
+
+const LAYERS: [Layer; 4] = [Layer::Toml, Layer::EnvFile, Layer::Environment, Layer::Flag];
+
+impl Layer {
+    /// A password on a command line could be read by every user of the machine.
+    fn is_open_to(self, key: &Key) -> bool {
+        self != Self::Flag || key.kind != Kind::Secret
+    }
+
+    fn source(self, key: &Key) -> String {
+        match self {
+            Self::Toml => format!("in config.toml as {}", in_toml(key.name).0),
+            Self::EnvFile => "in .env, line 1".to_owned(),
+            Self::Environment => "in the environment".to_owned(),
+            Self::Flag => "by its flag".to_owned(),
+        }
+    }
+}
+
+/// How the manual writes a key in TOML: `[postgres] pool_size`, and as the lines of a file.
+fn in_toml(name: &str) -> (String, String) {
+    let lower = name.to_ascii_lowercase();
+    for table in ["postgres", "mcp"] {
+        if let Some(inner) = lower.strip_prefix(&format!("{table}_")) {
+            return (format!("[{table}] {inner}"), format!("[{table}]\n{inner}"));
+        }
+    }
+    (lower.clone(), lower)
+}
+
+/// Load `key` set in each of `layers` to another value.
+fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -> T {
+    let text = |layer| match LAYERS.iter().position(|one| *one == layer) {
+        Some(nth) if layers.contains(&layer) => sample(key, nth),
+        _ => String::new(),
+    };
+    let lines = |layer, line: &dyn Fn(&str) -> String| match text(layer).as_str() {
+        "" => String::new(),
+        text => line(text),
+    };
+    let toml = lines(Layer::Toml, &|text| format!("{} = {text:?}\n", in_toml(key.name).1));
+    let env = lines(Layer::EnvFile, &|text| format!("{}={text}\n", key.name));
+    let (environment, flag) = (text(Layer::Environment), text(Layer::Flag));
+    then(&Given {
+        toml: &toml,
+        env: &env,
+        // A key without its certificate is an error.
+        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")]
+            [..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
+        flags: &[(key.name, &flag)],
+        files: sample_files(),
+    })
+}
+
+#[test]
+fn every_key_is_settable_in_every_layer_that_is_open_to_it() {
+    let default = loaded("defaults", &NOTHING).settings;
+    for key in KEYS {
+        for (nth, layer) in LAYERS.into_iter().enumerate().filter(|(_, layer)| layer.is_open_to(key)) {
+            let what = format!("{} in {layer:?}", key.name);
+            let loaded = with_layers(key, &[layer], |given| loaded(&what, given));
+            assert_ne!(loaded.settings, default, "{what} has no effect");
+            assert_eq!(loaded.warnings, Vec::<String>::new(), "{what}");
+            if key.name == "DATABASE_URL" {
+                // It is shown as the keys that it stands for.
+                let host = origin(&loaded, "POSTGRES_HOST");
+                assert_eq!(host.value, format!("host{nth}"), "{what}");
+                assert_eq!(host.source, format!("by DATABASE_URL {}", layer.source(key)), "{what}");
+                continue;
+            }
+            let origin = origin(&loaded, key.name);
+            let shown = if key.kind == Kind::Secret { "********".to_owned() } else { sample(key, nth) };
+            assert_eq!((&origin.value, &origin.source), (&shown, &layer.source(key)), "{what}");
+        }
+    }
+}
+
+#[test]
+fn each_layer_wins_over_those_before_it() {
+    for key in KEYS.iter().filter(|key| key.name != "DATABASE_URL") {
+        let open: Vec<Layer> = LAYERS.into_iter().filter(|layer| layer.is_open_to(key)).collect();
+        for count in 1..=open.len() {
+            let what = format!("{} in {:?}", key.name, &open[..count]);
+            let loaded = with_layers(key, &open[..count], |given| loaded(&what, given));
+            assert_eq!(origin(&loaded, key.name).source, open[count - 1].source(key), "{what}");
+            if key.kind == Kind::Secret {
+                assert_eq!(password(&loaded), Some(sample(key, count - 1).as_str()), "{what}");
+            } else {
+                assert_eq!(origin(&loaded, key.name).value, sample(key, count - 1), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_value_is_as_none_at_all() {
+    for key in KEYS {
+        let env = format!("{}=\n", key.name);
+        let toml = format!("{} = \"\"\n", in_toml(key.name).1);
+        let empty =
+            Given { toml: &toml, env: &env, environment: &[(key.name, "")], flags: &[(key.name, "")], ..NOTHING };
+        let with_empty = loaded(key.name, &empty);
+        let without = loaded("defaults", &NOTHING);
+        assert_eq!(with_empty.settings, without.settings, "{}", key.name);
+        assert_eq!(with_empty.origins, without.origins, "{}", key.name);
+    }
+    // It does not hide what a weaker layer says either.
+    let hidden = Given { env: "POSTGRES_HOST=kept\n", environment: &[("POSTGRES_HOST", "")], ..NOTHING };
+    assert_eq!(loaded("hidden", &hidden).settings.postgres.hosts, ["kept"]);
+}
+
+#[test]
+fn libpqs_variables_count_where_nothing_else_is_set() {
+    for (variable, text, key) in [
+        ("PGHOST", "h", "POSTGRES_HOST"),
+        ("PGPORT", "6432", "POSTGRES_PORT"),
+        ("PGDATABASE", "d", "POSTGRES_DB"),
+        ("PGUSER", "u", "POSTGRES_USER"),
+        ("PGPASSWORD", "p", "POSTGRES_PASSWORD"),
+        ("PGSSLMODE", "verify-ca", "POSTGRES_SSL_MODE"),
+        ("PGSSLROOTCERT", "/root.pem", "POSTGRES_SSL_ROOT_CERT"),
+        ("PGAPPNAME", "a", "POSTGRES_APPLICATION_NAME"),
+        ("PGOPTIONS", "-c geqo=off", "POSTGRES_OPTIONS"),
+        ("PGTARGETSESSIONATTRS", "read-only", "POSTGRES_TARGET_SESSION_ATTRS"),
+        ("PGCONNECT_TIMEOUT", "3", "POSTGRES_CONNECT_TIMEOUT"),
+    ] {
+        let shown = if variable == "PGPASSWORD" { "********" } else { text };
+        let in_environment = loaded(variable, &Given { environment: &[(variable, text)], ..NOTHING });
+        let found = origin(&in_environment, key);
+        assert_eq!(
+            (found.value.as_str(), found.source.as_str()),
+            (shown, &*format!("as {variable} in the environment"))
+        );
+
+        let env = format!("{variable}='{text}'\n");
+        let in_env_file = loaded(variable, &Given { env: &env, ..NOTHING });
+        let found = origin(&in_env_file, key);
+        assert_eq!((found.value.as_str(), found.source.as_str()), (shown, &*format!("as {variable} in .env, line 1")));
+        assert_eq!(in_env_file.settings, in_environment.settings);
+
+        // A file is the operator's word to this server; the environment may be meant for psql.
+        let own = with_layers(KEYS.iter().find(|one| one.name == key).unwrap(), &[Layer::Toml], |given| {
+            loaded(variable, &Given { environment: &[(variable, text)], ..*given })
+        });
+        assert!(origin(&own, key).source.starts_with("in config.toml"), "{variable}");
+    }
+}
+
+#[test]
+fn of_a_url_and_a_key_that_it_stands_for_the_stronger_layer_wins_and_within_one_layer_the_url() {
+    let url = ("DATABASE_URL", "postgres://url:p@url-host:1/url-db");
+    for (what, given, host, warnings) in [
+        (
+            "a flag over the environment's URL",
+            Given { environment: &[url], flags: &[("POSTGRES_HOST", "flag-host")], ..NOTHING },
+            "flag-host",
+            vec![],
+        ),
+        (
+            "the environment's URL over the file",
+            Given { env: "POSTGRES_HOST=file-host\n", environment: &[url], ..NOTHING },
+            "url-host",
+            vec![
+                "POSTGRES_HOST in .env, line 1 has no effect: it is set by DATABASE_URL in the environment".to_owned(),
+            ],
+        ),
+        (
+            "both in the environment",
+            Given { environment: &[("POSTGRES_HOST", "key-host"), url], ..NOTHING },
+            "url-host",
+            vec![
+                "POSTGRES_HOST in the environment has no effect: it is set by DATABASE_URL in the environment"
+                    .to_owned(),
+            ],
+        ),
+    ] {
+        let loaded = loaded(what, &given);
+        assert_eq!(loaded.settings.postgres.hosts, [host], "{what}");
+        // What the other one does not say stays the URL's.
+        assert_eq!(loaded.settings.postgres.database, "url-db", "{what}");
+        assert_eq!(loaded.warnings, warnings, "{what}");
+    }
+}

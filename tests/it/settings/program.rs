@@ -1,0 +1,141 @@
+//! The real binary: its flags, what `check-config` prints, and its exit status.
+
+use std::process::{Command, Output};
+
+use mcp_server_postgres::settings::{KEYS, Kind};
+
+use crate::settings::{Given, NOTHING, Place, sample, sample_files};
+
+/// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
+const EXIT_CONFIG: i32 = 78;
+
+/// Run the binary where `given` lies, with nothing else in its environment.
+fn run(place: &Place, given: &Given, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
+    command.args(arguments).current_dir(place.path()).env_clear().envs(given.environment.iter().copied());
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stderr, b"");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The value and the source that a report gives for `key`.
+fn reported<'a>(report: &'a str, key: &str) -> (&'a str, &'a str) {
+    let line = report.lines().find(|line| line.split("  ").next() == Some(key)).unwrap();
+    let rest = line[key.len()..].trim();
+    let (value, source) = rest.rsplit_once("  ").unwrap_or(("", rest));
+    (value.trim(), source)
+}
+
+#[test]
+fn every_flag_sets_its_key() {
+    let given = Given { files: sample_files(), ..NOTHING };
+    let keys: Vec<_> = KEYS.iter().filter(|key| key.kind != Kind::Secret).collect();
+    let flags = keys.iter().flat_map(|key| {
+        let long = key.name.strip_prefix("MCP_").unwrap_or(key.name).to_ascii_lowercase().replace('_', "-");
+        [format!("--{long}"), sample(key, 1)]
+    });
+    let flags: Vec<String> = flags.collect();
+    let arguments: Vec<&str> = ["check-config"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    // One process for all of them; two connections at least are as many as the pool may have.
+    let report = stdout(&run(&Place::of(&given), &given, &arguments));
+    for key in keys {
+        assert_eq!(reported(&report, key.name), (sample(key, 1).as_str(), "by its flag"), "{}", key.name);
+    }
+}
+
+#[test]
+fn no_flag_takes_a_secret() {
+    let place = Place::of(&NOTHING);
+    for flag in ["--postgres-password", "--database-url"] {
+        let output = run(&place, &NOTHING, &["check-config", flag, "s3cret"]);
+        // Two is the command line's own status: these flags are not there.
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        assert_eq!(output.stdout, b"", "{flag}");
+    }
+}
+
+#[test]
+fn options_for_the_backend_may_begin_with_a_hyphen() {
+    let place = Place::of(&NOTHING);
+    for arguments in [&["--postgres-options", "-c search_path=app"][..], &["--postgres-options=-c search_path=app"]] {
+        let report = stdout(&run(&place, &NOTHING, &[&["check-config"], arguments].concat()));
+        assert_eq!(reported(&report, "POSTGRES_OPTIONS"), ("-c search_path=app", "by its flag"));
+    }
+}
+
+#[test]
+fn the_report_names_each_source_the_files_followed_and_the_warnings_and_masks_secrets() {
+    let given = Given {
+        toml: "[postgres]\nport = 6432\npool_size = 7\n",
+        env: "POSTGRES_HOST=from-env-file\nPOSTGRES_PASSWORD='s3cret word'\n",
+        environment: &[("PGUSER", "alice"), ("POSTGRES_POOL_SIZE", "8"), ("POSTGRES_INITDB_ARGS", "s3cret")],
+        ..NOTHING
+    };
+    let place = Place::of(&given);
+    let arguments = ["check-config", "--config", "config.toml", "--access-mode", "read-write"];
+    let report = place.plain(&stdout(&run(&place, &given, &arguments)));
+    for (key, value, source) in [
+        ("POSTGRES_HOST", "from-env-file", "in .env, line 1"),
+        ("POSTGRES_PORT", "6432", "in config.toml as [postgres] port"),
+        ("POSTGRES_USER", "alice", "as PGUSER in the environment"),
+        ("POSTGRES_PASSWORD", "********", "in .env, line 2"),
+        ("POSTGRES_PASSWORD_FILE", "", "not set"),
+        ("POSTGRES_POOL_SIZE", "8", "in the environment"),
+        ("POSTGRES_POOL_MIN_SIZE", "1", "default"),
+        ("MCP_ACCESS_MODE", "read-write", "by its flag"),
+    ] {
+        assert_eq!(reported(&report, key), (value, source), "{key}\n{report}");
+    }
+    let (_, rest) = report.split_once("\n\n").unwrap();
+    assert_eq!(
+        rest,
+        "Files followed:\n  config.toml\n  .env\n\
+         warning: POSTGRES_INITDB_ARGS (in the environment) is no setting of this server\n\
+         warning: POSTGRES_POOL_SIZE in config.toml as [postgres] pool_size has no effect: \
+         it is set in the environment\n"
+    );
+    assert!(!report.contains("s3cret"), "{report}");
+}
+
+#[test]
+fn a_file_that_is_named_is_read_from_where_the_program_stands_and_must_be_there() {
+    let given = Given { files: &[("other.env", "POSTGRES_HOST=other\n")], ..NOTHING };
+    let place = Place::of(&given);
+    let report = stdout(&run(&place, &given, &["check-config", "--env-file", "other.env"]));
+    assert_eq!(reported(&place.plain(&report), "POSTGRES_HOST"), ("other", "in other.env, line 1"));
+    for flag in ["--env-file", "--config"] {
+        let output = run(&place, &given, &["check-config", flag, "missing"]);
+        assert_eq!(output.status.code(), Some(EXIT_CONFIG), "{flag}");
+        let told = place.plain(&String::from_utf8(output.stderr).unwrap());
+        assert_eq!(told, "mcp-server-postgres: missing cannot be read: No such file or directory (os error 2)\n");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_all_told_on_stderr_and_the_status_is_78() {
+    let given = Given {
+        env: "POSTGRES_POOOL_SIZE=3\nMCP_MAX_ROWS=0\n",
+        environment: &[("DATABASE_URL", "postgres://u:s3c@ret@h/d")],
+        ..NOTHING
+    };
+    let place = Place::of(&given);
+    // The server itself stops as early as the check does, before it says a word on stdout.
+    for arguments in [&["check-config"][..], &["stdio"], &[]] {
+        let output = run(&place, &given, arguments);
+        assert_eq!(output.status.code(), Some(EXIT_CONFIG), "{arguments:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        assert_eq!(
+            place.plain(&String::from_utf8(output.stderr).unwrap()),
+            "mcp-server-postgres: 3 settings cannot be used:\n  \
+             - POSTGRES_POOOL_SIZE (in .env, line 1) is no setting of this server: did you mean POSTGRES_POOL_SIZE?\n  \
+             - DATABASE_URL (in the environment) cannot be used: it is ambiguous: @ is written %40 and / is written %2F \
+             in the user, the password and the database; it must be like postgres://user:password@host:port/database\n  \
+             - MCP_MAX_ROWS is \"0\" (in .env, line 2): it must be a whole number from 1 to 1000000\n",
+            "{arguments:?}"
+        );
+    }
+}

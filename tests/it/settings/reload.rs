@@ -1,0 +1,109 @@
+//! What is followed, and what a change of a file can no longer change.
+
+use mcp_server_postgres::settings;
+
+use crate::settings::{Given, NOTHING, Place};
+
+#[test]
+fn the_files_followed_are_those_that_settings_come_from_present_or_not() {
+    for (what, given, expected) in [
+        ("nothing", NOTHING, &[(".env", None)][..]),
+        ("a .env file", Given { env: "MCP_MAX_ROWS=7\n", ..NOTHING }, &[(".env", Some("MCP_MAX_ROWS=7\n"))]),
+        (
+            "a TOML file",
+            Given { toml: "[mcp]\nmax_rows = 7\n", ..NOTHING },
+            &[("config.toml", Some("[mcp]\nmax_rows = 7\n")), (".env", None)],
+        ),
+        (
+            "a password file",
+            Given { environment: &[("POSTGRES_PASSWORD_FILE", "p")], files: &[("p", "s3cret\n")], ..NOTHING },
+            &[(".env", None), ("p", Some("s3cret\n"))],
+        ),
+        (
+            "a password file without effect, and files that nothing is read from",
+            Given {
+                env: "POSTGRES_PASSWORD_FILE=p\n",
+                environment: &[("POSTGRES_PASSWORD", "q"), ("MCP_LOG_FILE", "p")],
+                files: &[("p", "s3cret\n")],
+                ..NOTHING
+            },
+            &[(".env", Some("POSTGRES_PASSWORD_FILE=p\n"))],
+        ),
+    ] {
+        let place = Place::of(&given);
+        let loaded = settings::load(&place.inputs(&given)).unwrap();
+        let files: Vec<_> = loaded.files.iter().map(|file| (file.path.clone(), file.text.as_deref())).collect();
+        let expected: Vec<_> = expected.iter().map(|(name, text)| (place.path().join(name), *text)).collect();
+        assert_eq!(files, expected, "{what}");
+        assert!(!format!("{:?}", loaded.files).contains("s3cret"), "{what}: a file's text is not for a log");
+    }
+}
+
+#[test]
+fn a_reload_says_what_a_flag_or_the_environment_keeps_from_changing() {
+    for (what, given, file, text, warning) in [
+        (
+            "a flag over .env",
+            Given { flags: &[("MCP_ACCESS_MODE", "read-only")], ..NOTHING },
+            ".env",
+            "# now\nMCP_ACCESS_MODE=read-write\n",
+            "MCP_ACCESS_MODE in .env, line 2 has no effect: it is set by its flag",
+        ),
+        (
+            "the environment over .env",
+            Given { environment: &[("POSTGRES_HOST", "a")], ..NOTHING },
+            ".env",
+            "POSTGRES_HOST=b\n",
+            "POSTGRES_HOST in .env, line 1 has no effect: it is set in the environment",
+        ),
+        (
+            "the environment over TOML",
+            Given { toml: "[mcp]\n", environment: &[("MCP_MAX_ROWS", "7")], ..NOTHING },
+            "config.toml",
+            "[mcp]\nmax_rows = 8\n",
+            "MCP_MAX_ROWS in config.toml as [mcp] max_rows has no effect: it is set in the environment",
+        ),
+        (
+            "the environment over a URL in .env",
+            Given { environment: &[("POSTGRES_DB", "a")], ..NOTHING },
+            ".env",
+            "DATABASE_URL=postgres:///b\n",
+            "POSTGRES_DB by DATABASE_URL in .env, line 1 has no effect: it is set in the environment",
+        ),
+    ] {
+        let place = Place::of(&given);
+        let inputs = place.inputs(&given);
+        let before = settings::load(&inputs).unwrap();
+        assert_eq!(before.warnings, Vec::<String>::new(), "{what}");
+        place.write(file, text);
+        let after = settings::load(&inputs).unwrap();
+        assert_eq!(after.settings, before.settings, "{what}");
+        let warnings: Vec<String> = after.warnings.iter().map(|warning| place.plain(warning)).collect();
+        assert_eq!(warnings, [warning], "{what}");
+    }
+}
+
+#[test]
+fn a_file_over_a_file_is_no_warning() {
+    let given = Given { toml: "[mcp]\nmax_rows = 7\n", env: "MCP_MAX_ROWS=8\n", ..NOTHING };
+    let loaded = crate::settings::loaded("both", &given);
+    assert_eq!((loaded.settings.limits.rows_max, loaded.warnings), (8, Vec::new()));
+}
+
+#[test]
+fn a_reload_takes_over_what_the_files_say_now() {
+    let given = Given { env: "POSTGRES_PASSWORD_FILE=p\nMCP_MAX_ROWS=7\n", files: &[("p", "old\n")], ..NOTHING };
+    let place = Place::of(&given);
+    let inputs = place.inputs(&given);
+    let before = settings::load(&inputs).unwrap();
+    assert_eq!(settings::load(&inputs).unwrap().settings, before.settings, "the same files are the same settings");
+
+    place.write("p", "new\n");
+    let after = settings::load(&inputs).unwrap();
+    assert_eq!(crate::settings::password(&after), Some("new"));
+    assert_ne!(after.files, before.files, "a change is seen in the text");
+
+    std::fs::remove_file(place.path().join(".env")).unwrap();
+    let without = settings::load(&inputs).unwrap();
+    assert_eq!((without.settings.limits.rows_max, crate::settings::password(&without)), (1000, None));
+}

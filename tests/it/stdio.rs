@@ -1,0 +1,17 @@
+//! The product: the real binary, over real pipes, on a real PostgreSQL.
+
+mod client;
+mod faults;
+mod life;
+mod log;
+mod protocol;
+mod readme;
+mod reload;
+mod server;
+
+use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::tools::TOOLS;
+use server::Server;
+
+use crate::common::postgres::{observer, until_active};
+use crate::common::until;
