@@ -98,7 +98,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
         reading: Reading { limits, format: arguments.format.into(), cell_offset },
     };
-    match context.database().query.send(query).await {
+    match context.database.query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::server_ending(&error),

@@ -9,7 +9,7 @@ use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::server::Server;
 use mcp_server_postgres::messages::call::Call;
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::messages::statements::{Fetch, Query};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::common::databases::set_of;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings, until};
 use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
@@ -27,6 +28,7 @@ use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
 struct World {
     session: Addr<Session>,
     offer: Offer,
+    set: watch::Sender<Arc<DatabaseSet>>,
     databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<DatabaseSummary>)>,
 }
 
@@ -40,11 +42,12 @@ impl World {
             databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary });
             neighbours.push((queries, fetches, show));
         }
-        let databases: Arc<[Database]> = databases.into();
-        let offer = Offer::new(&caller, &databases);
+        let set = set_of(databases);
+        let databases = ClientDatabases::all(set.subscribe());
+        let offer = Offer::new(&caller, databases.clone());
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let session = Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start();
-        Self { session, offer, databases: neighbours }
+        Self { session, offer, set, databases: neighbours }
     }
 
     fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
@@ -118,24 +121,25 @@ async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
         assert!(instructions.contains(part), "{instructions}");
     }
     // It waits for a change of what all of them together allow.
-    assert_eq!(world.offer.access(), AccessMode::ReadWrite);
-    let mut known = AccessMode::ReadWrite;
+    let mut known = world.offer.now();
+    assert_eq!(known.access, AccessMode::ReadWrite);
     world.show(0, AccessMode::ReadWrite);
     world.show(1, AccessMode::ReadOnly);
     let mut offer = world.offer.clone();
-    let change = actix_rt::spawn(async move { offer.mode_changed(&mut known).await.map(|()| known) });
+    let change = actix_rt::spawn(async move { offer.changed(&mut known).await.map(|()| known.access) });
     tokio::task::yield_now().await;
     assert!(!change.is_finished());
     world.show(0, AccessMode::ReadOnly);
     assert_eq!(change.await.unwrap(), Some(AccessMode::ReadOnly));
-    world.databases.clear();
-    assert_eq!(world.offer.mode_changed(&mut AccessMode::ReadOnly).await, None);
+    let mut known = world.offer.now();
+    drop(world.set);
+    assert_eq!(world.offer.changed(&mut known).await, None);
 
     // A client that may only read is offered nothing else.
     let reader = Caller { name: "reader".into(), access: AccessMode::ReadOnly };
     let world = World::new(&["main"], reader);
     world.show(0, AccessMode::ReadWrite);
-    assert_eq!(world.offer.access(), AccessMode::ReadOnly);
+    assert_eq!(world.offer.now().access, AccessMode::ReadOnly);
     assert!(
         world.offer.instructions().starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
     );
