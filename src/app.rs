@@ -94,8 +94,7 @@ impl System {
     /// The session of the host that has started this process.
     pub fn session(&mut self, settings: &Settings, log: &Logger) -> Addr<Session> {
         let databases = ClientDatabases::all(self.databases.clone());
-        let session =
-            Session::new(settings, Caller::stdio(), databases, self.metrics(), self.events.clone(), log);
+        let session = Session::new(settings, Caller::stdio(), databases, self.metrics(), self.events.clone(), log);
         let session = start_vital(session, &self.lost);
         self.listeners.push(session.clone().recipient());
         session

@@ -159,7 +159,9 @@ impl Databases {
 
     /// Try an awaited database; if that fails, again after `pause`.
     fn try_to_open(&mut self, name: &Arc<str>, pause: Duration, context: &mut Context<Self>) {
-        let Some(Entry { executor: Some(executor), awaited: Some(awaited) }) = self.entries.get_mut(name) else { return };
+        let Some(Entry { executor: Some(executor), awaited: Some(awaited) }) = self.entries.get_mut(name) else {
+            return;
+        };
         awaited.shown.next_try = None;
         let (name, number) = (name.clone(), awaited.number);
         let opening = wrap_future::<_, Self>(executor.open_pool.send(OpenPool));
@@ -193,7 +195,10 @@ impl Databases {
                 awaited.work = is_retryable.then(|| {
                     awaited.shown.next_try = Some(Instant::now() + pause);
                     let (name, next) = (name.clone(), (pause * 2).min(RETRY.1));
-                    context.run_later(pause, move |databases, context| databases.try_to_open(&name, next, context))
+                    context.run_later(pause, move |databases, context| {
+                        databases.try_to_open(&name, next, context);
+                        databases.publish();
+                    })
                 });
             }
         }

@@ -124,8 +124,7 @@ impl ClientRegistry {
         }
         self.strangers_ever += 1;
         // What the process may do; what everybody does is for those alone whom a token has named.
-        let caller =
-            Caller { name: format!("client {}", self.strangers_ever).into(), access: AccessMode::ReadWrite };
+        let caller = Caller { name: format!("client {}", self.strangers_ever).into(), access: AccessMode::ReadWrite };
         let client = self.open(&settings, caller, ClientDatabases::all(self.databases.clone()), false);
         if self.strangers.len() == self.strangers.capacity() {
             self.strangers.retain(|stranger| stranger.strong_count() > 0);

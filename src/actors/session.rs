@@ -82,7 +82,9 @@ impl Session {
                 self.no_database(&if self.databases.is_removed(&name) { closed() } else { self.why_not(&name) })
             }),
             (None, None) => self.databases.first().ok_or_else(|| {
-                Answer::invalid_arguments("The call cannot be made: no database that this client may ask is served now.")
+                Answer::invalid_arguments(
+                    "The call cannot be made: no database that this client may ask is served now.",
+                )
             }),
         }
     }

@@ -133,8 +133,15 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary };
     let set = set_of([database]);
     let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
-    let session =
-        Session::new(&settings, Caller::stdio(), ClientDatabases::all(set.subscribe()), metrics, Events::default(), &world.log).start();
+    let session = Session::new(
+        &settings,
+        Caller::stdio(),
+        ClientDatabases::all(set.subscribe()),
+        metrics,
+        Events::default(),
+        &world.log,
+    )
+    .start();
     let call = Call {
         tool: "performance_summary".to_owned(),
         arguments: RawArguments::default(),

@@ -259,6 +259,9 @@ async fn a_database_that_is_awaited_counts_as_down_and_one_that_drains_is_seen_b
     draining.call_lists.next().await.answer(vec![call_at("old")]);
     let page = page.await.unwrap();
     assert_eq!(page["databases"].as_array().unwrap().len(), 2);
-    assert_eq!((&page["databases"][1]["access"], &page["databases"][1]["generation"]), (&json!("read-write"), &json!(0)));
+    assert_eq!(
+        (&page["databases"][1]["access"], &page["databases"][1]["generation"]),
+        (&json!("read-write"), &json!(0))
+    );
     assert_eq!(page["calls"][0]["database"], "old");
 }
