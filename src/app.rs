@@ -19,7 +19,6 @@ use crate::actors::executor::Executor;
 use crate::actors::metrics::Metrics;
 use crate::actors::session::Session;
 use crate::caller::Caller;
-use crate::guard::parser::Parser;
 use crate::log::LogControl;
 use crate::messages::admin::DatabaseProbe;
 use crate::messages::database::{ClientDatabases, DatabaseSet};
@@ -28,6 +27,7 @@ use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::CloseCursors;
 use crate::settings::{self, Inputs, Loaded, Settings};
 use crate::tools;
+use pg_guard::parser::Parser;
 
 mod daemon;
 mod stdio;

@@ -10,7 +10,7 @@
 //! - [`messages`]: what the actors say to each other, and the events.
 //! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
 //! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
-//! - [`guard`]: decides whether a statement is accepted in read-only mode, and whether it only reads, before it runs.
+//! - [`pg_guard`], a crate of this workspace: decides whether a statement is accepted in read-only mode, and whether it only reads, before it runs.
 //! - [`postgres`]: connections, transactions, parameters, and rows from PostgreSQL's bytes to the answer.
 //! - [`actors::metrics`]: what has run, how long it took and how it ended.
 //!
@@ -32,7 +32,6 @@ pub mod app;
 pub mod caller;
 pub mod demo;
 pub mod doctor;
-pub mod guard;
 pub mod http;
 pub mod log;
 pub mod mcp;

@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::Guard;
+use pg_guard::parser::Parser;
+use pg_guard::sql::Operation;
+use serde_json::Value;
 use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -33,8 +37,6 @@ use running::{Running, ToldLater};
 use status::Trouble;
 
 use crate::caller::Caller;
-use crate::guard::Guard;
-use crate::guard::parser::Parser;
 use crate::log::warn;
 use crate::messages::call::CallContext;
 use crate::messages::database::{Database, DatabaseSummary};
@@ -44,8 +46,7 @@ use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::pool::Generation;
 use crate::postgres::role::Finding;
-use crate::postgres::run::{Outcome, Statement};
-use crate::postgres::sql::Operation;
+use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 /// The actor.
@@ -170,26 +171,31 @@ impl Executor {
         });
     }
 
-    fn running(&self, call: &CallContext, statement: &Statement, generation: &Generation) -> Running {
+    fn running(
+        &self,
+        call: &CallContext,
+        (sql, operation): (&Arc<str>, Operation),
+        parameters: &[Value],
+        generation: &Generation,
+    ) -> Running {
         Running {
             event: StatementEnded {
                 tool: call.tool,
                 client: call.caller.name.clone(),
                 database: self.name.clone(),
-                sql: statement.sql.clone(),
-                operation: Operation::of(&statement.sql),
+                sql: sql.clone(),
+                operation,
                 began: Instant::now(),
                 waited: Duration::ZERO,
                 connected: None,
                 executed: Duration::ZERO,
-                encoded: Duration::ZERO,
                 rows: 0,
                 bytes: 0,
                 retries: 0,
                 outcome: StatementOutcome::Cancelled,
                 generation: generation.number,
             },
-            parameters: self.log_parameters.then(|| statement.parameters.clone()),
+            parameters: self.log_parameters.then(|| parameters.to_vec()),
             executing_since: None,
             began: false,
             events: self.events.clone(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use pg_guard::sql::Operation;
 
-use crate::postgres::sql::Operation;
 use crate::settings::Settings;
 
 /// Those who are told of an event, in this order.
@@ -125,8 +125,6 @@ pub struct StatementEnded {
     pub connected: Option<Duration>,
     /// From having the connection to the end.
     pub executed: Duration,
-    /// Of that, writing rows into the answer: the first 16 are measured, and then every 16th for 16.
-    pub encoded: Duration,
     /// Rows read, or changed.
     pub rows: u64,
     /// Bytes of the answer's rows, as JSON.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
+use pg_guard::sql::Operation;
 use serde::{Serialize, Serializer};
 
 use crate::postgres::pool::PoolStatus;
-use crate::postgres::sql::Operation;
 use crate::units::{as_milliseconds, as_rfc3339};
 
 /// The metrics, for whoever asks them on behalf of a client.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use pg_guard::Statement;
 
 use super::call::CallContext;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Format, Limits};
-use crate::postgres::run::{Outcome, Reading, Statement};
+use crate::postgres::run::{Outcome, Reading};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
 #[derive(Debug, Clone, Message)]

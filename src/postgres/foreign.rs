@@ -12,16 +12,16 @@ use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use pg_guard::{Statement, sql};
 use pg_render::{Codec, Part};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Column, Error, Row, Statement};
+use tokio_postgres::{Client, Column, Error, Row};
 
 use super::connection::Prepared;
 use super::error::QueryError;
 use super::page::wire;
 use super::params;
-use super::sql::{self, Operation};
 
 /// Of these types, those that have no binary form, or one that PostgreSQL sends and does not take back: in themselves,
 /// their elements, their fields, their bounds, or the types under their domains.
@@ -39,10 +39,10 @@ SELECT DISTINCT part.whole FROM part JOIN pg_catalog.pg_type t ON t.oid = part.o
   'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary')";
 
 /// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
-pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Result<Option<String>, Error> {
+pub(super) async fn cast(client: &Client, statement: &Statement, columns: &[Column]) -> Result<Option<String>, Error> {
     let foreign: Vec<u32> =
         columns.iter().map(Column::type_).filter(|ty| !Codec::of(ty).is_native()).map(|ty| ty.oid()).collect();
-    if foreign.is_empty() || !Operation::of(sql).is_a_query() {
+    if foreign.is_empty() || !statement.operation().is_a_query() {
         return Ok(None);
     }
     let rows = client.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
@@ -59,7 +59,7 @@ pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Resu
     Ok(Some(format!(
         "SELECT {} FROM (\n{}\n) AS q ({})",
         selected.collect::<Vec<_>>().join(", "),
-        sql::without_tail(sql),
+        sql::without_tail(statement.sql()),
         names.join(", ")
     )))
 }
@@ -143,7 +143,7 @@ struct Named<'a> {
 struct NamedType {
     type_: Type,
     codec: Codec,
-    cast: Statement,
+    cast: tokio_postgres::Statement,
 }
 
 impl<'a> Named<'a> {

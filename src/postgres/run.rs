@@ -7,10 +7,8 @@
 //! read-write mode the transaction ends in COMMIT, and is READ ONLY if the guard knows that the statement only reads.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::Instant;
 
-use serde_json::Value;
+use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
 use super::connection::Connection;
@@ -19,8 +17,6 @@ use super::lease::{Left, Remains, Unended};
 use super::nearest;
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
-use super::sampled::Sampled;
-use crate::guard::{Clearance, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
 
@@ -28,15 +24,6 @@ mod alone;
 mod begin;
 mod prepare;
 mod transaction;
-
-/// One statement to run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
-    /// Its text.
-    pub sql: Arc<str>,
-    /// The values of `$1 … $n`; a client's as [`params::written`] makes them.
-    pub parameters: Vec<Value>,
-}
 
 /// What one statement did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,18 +58,13 @@ pub struct Marks {
     pub left: Cell<Left>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
-    /// Writing its rows into the answer.
-    pub encoding: Sampled,
-    /// When it was begun, if nothing else is on its connection.
-    pub alone_since: Option<Instant>,
 }
 
 impl Marks {
     /// Nothing has come of it yet.
-    pub fn new(progress: Progress, is_shared: bool) -> Self {
-        let (begun, only_reads, rows_came, encoding) = Default::default();
-        let (left, alone_since) = (Cell::new(Left::NOTHING), (!is_shared).then(Instant::now));
-        Self { progress, begun, only_reads, left, rows_came, encoding, alone_since }
+    pub fn new(progress: Progress) -> Self {
+        let (begun, only_reads, rows_came) = Default::default();
+        Self { progress, begun, only_reads, left: Cell::new(Left::NOTHING), rows_came }
     }
 }
 
@@ -98,7 +80,7 @@ impl Marks {
 pub enum Read {
     /// Its answer.
     Answer(Box<Answer>),
-    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, held.
+    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, from a portal.
     Outgrown,
 }
 
@@ -113,7 +95,7 @@ pub struct Answer {
 /// Where a statement runs.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// On this connection, on which nothing else runs, unless it is shared.
+    /// On this connection, on which nothing else runs.
     pub connection: &'a Connection,
     /// In this mode.
     pub access: AccessMode,
@@ -123,16 +105,13 @@ pub struct Place<'a> {
     pub target: &'a str,
 }
 
-/// How a statement is run.
+/// How the rows of a statement are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum FetchMode {
     /// From a portal, which gives no more rows than it is asked for.
-    Held,
-    /// As [`Way::Held`], but to its end at once if it gave little before: that saves a round trip.
-    Quick,
-    /// To its end at once, on a connection that others use too: only what was cleared before, and leaves nothing. Whatever
-    /// error it ends in, it may run again.
-    Shared,
+    Portal,
+    /// All at once if the statement gave little before, which saves a round trip; otherwise as [`FetchMode::Portal`].
+    RunToEndIfSmall,
 }
 
 /// Run `statement` in a transaction of its own. What writes is committed; but not a statement that has written nothing so
@@ -144,18 +123,13 @@ pub async fn query(
     place: Place<'_>,
     statement: &Reviewed,
     reading: Reading,
-    way: Way,
+    mode: FetchMode,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
     let run = Run { place, marks };
     let result = async {
-        let (mut reader, clearance) = match (way, statement.cleared()) {
-            (Way::Shared, Some(cleared)) => (run.share(cleared).await?, cleared.clearance()),
-            _ => {
-                let limits = (way == Way::Quick).then_some(reading.limits);
-                run.begin(statement, limits).await?
-            }
-        };
+        let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
+        let (mut reader, clearance) = run.begin(statement, small_within).await?;
         let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
         if reader.has_outgrown() {
             return Ok(Read::Outgrown);
@@ -163,7 +137,6 @@ pub async fn query(
         Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some((reader, clearance)) })))
     };
     match result.await {
-        Err(error) if way == Way::Shared => Err(error),
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))
@@ -175,11 +148,11 @@ pub async fn query(
             // It may commit by itself, whenever it likes.
             marks.progress.makes_last();
             marks.left.set(Left { transaction: Unended::None, session: Remains::Anything });
-            let alone = async { run.alone(statement.clear(place.connection, place.target).await?, reading).await };
+            let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
         }
-        Err(error) => Err(Box::pin(run.with_hint(error, statement.sql())).await),
+        Err(error) => Err(Box::pin(run.with_hint(error, statement.statement().sql())).await),
         read => read,
     }
 }
@@ -227,7 +200,7 @@ pub async fn batch(
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return Err((Some(at), run.with_hint(error, statement.sql()).await)),
+            Err(error) => return Err((Some(at), run.with_hint(error, statement.statement().sql()).await)),
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -10,8 +11,7 @@ use super::{Defaults, FormatArgument, Tool, ToolContext};
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, CallContext, Rows};
 use crate::messages::statements::{Answered, Query};
-use crate::postgres::run::{Outcome, Reading, Statement};
-use crate::postgres::sql::Transaction;
+use crate::postgres::run::{Outcome, Reading};
 
 pub(super) const TOOL: Tool = Tool {
     name: "async_query_execute",
@@ -85,19 +85,15 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
     ]) {
         return answer;
     }
-    // In read-only mode a batch takes no more than a query: the guard says what is accepted.
-    let transaction = if context.is_read_only() { Transaction::Shared } else { Transaction::Own };
-    if let Some(error) = super::unfit(&arguments.query, transaction) {
-        return Answer::failure(error.for_model(), &error);
-    }
+    let statement = super::statement(arguments.query, arguments.parameters.0, context.access(), Transaction::Own);
+    let statement = match statement {
+        Ok(statement) => statement,
+        Err(error) => return Answer::failure(error.for_model(), &error),
+    };
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
     let cell_offset = arguments.cell_offset.map_or(0, |Count(offset)| offset);
     let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
-    let query = Query {
-        call,
-        statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
-        reading: Reading { limits, format: arguments.format.into(), cell_offset },
-    };
+    let query = Query { call, statement, reading: Reading { limits, format: arguments.format.into(), cell_offset } };
     match context.database.query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),

@@ -8,8 +8,6 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
-use mcp_server_postgres::guard::Policy;
-use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::messages::admin::{DatabaseStatus, Status};
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::events::{Events, PoolRebuilt, SettingsChanged, StatementEnded};
@@ -17,8 +15,10 @@ use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cur
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::run::{Outcome, Reading, Statement};
+use mcp_server_postgres::postgres::run::{Outcome, Reading};
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
+use pg_guard::parser::Parser;
+use pg_guard::{Policy, Statement};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;
@@ -39,7 +39,6 @@ mod reads;
 mod reload;
 mod role;
 mod tls;
-mod together;
 mod values;
 
 use crate::common::heard::{Lines, heard};
@@ -230,7 +229,7 @@ async fn connect(url: &str) -> Client {
 
 fn statement(sql: &str, parameters: Value) -> Statement {
     let Value::Array(parameters) = parameters else { panic!("parameters are a list here") };
-    Statement { sql: sql.into(), parameters }
+    Statement::new(sql, parameters).unwrap()
 }
 
 fn password(text: &str) -> Option<Secret> {

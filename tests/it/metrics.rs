@@ -1,20 +1,20 @@
 //! The metrics aggregator, by messages alone.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::prelude::*;
+use mcp_server_postgres::actors::metrics::Metrics;
 use mcp_server_postgres::messages::events::{
     CallEnded, CallOutcome, SettingsChanged, StatementEnded, StatementOutcome,
 };
 use mcp_server_postgres::messages::metrics::{
     Gauges, MetricsSnapshot, PerformanceSummary, Scrape, SlowList, SlowQueries, Snapshot, Summary,
 };
-use mcp_server_postgres::tools;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-use actix::prelude::*;
-use mcp_server_postgres::actors::metrics::Metrics;
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::settings::Settings;
+use mcp_server_postgres::tools;
+use pg_guard::sql::Operation;
 
 mod exposition;
 mod latency;
@@ -92,7 +92,6 @@ fn done(sql: &str, executed_ms: u64) -> StatementEnded {
         waited: Duration::from_millis(2),
         connected: None,
         executed: Duration::from_millis(executed_ms),
-        encoded: Duration::ZERO,
         rows: 1,
         bytes: 10,
         retries: 0,

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::Statement;
+use pg_guard::sql::Operation;
 
 use super::running::{Queue, Running};
 use super::{Executor, allows, settle};
@@ -12,7 +14,7 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Waiting;
+use crate::postgres::pool::Admission;
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
 
@@ -24,29 +26,34 @@ impl Handler<Batch> for Executor {
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let running = |statement| self.running(&batch.call, statement, &generation);
+        let running = |statement: &Statement| {
+            let shown = (statement.sql(), statement.operation());
+            self.running(&batch.call, shown, statement.parameters(), &generation)
+        };
         let mut queue: Queue = batch.statements.iter().map(running).collect();
-        let first = batch.statements.first().map_or_else(|| "".into(), |statement| statement.sql.clone());
-        let call = self.calls.begin(&batch.call, &first);
+        let nothing = "".into();
+        let first = batch.statements.first();
+        let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
+        let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress(), false);
+            let marks = Marks::new(call.progress());
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(match access {
                         AccessMode::ReadOnly => {
-                            guard.review(statement, access).await.map_err(|error| (Some(at), error))?
+                            guard.review(statement, access).await.map_err(|refusal| (Some(at), refusal.into()))?
                         }
                         // One transaction for all: nothing is gained by what is known of one of them.
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut how = Waiting::Alone;
+                let mut admission = Admission::Normal;
                 loop {
-                    let lease = call.lease(&generation, waiting_max, how).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
                     // The first statement has waited for that.
@@ -60,13 +67,12 @@ impl Handler<Batch> for Executor {
                             let mut next = queue.next();
                             if let Some(running) = &mut next {
                                 running.executing(opened_in.take());
-                                call.is_at(&running.event.sql);
+                                call.is_at(&running.event.sql, running.event.operation);
                             }
                             *current.borrow_mut() = next;
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.encoded(&marks);
                                 ended.end(result.as_ref());
                             }
                         },
@@ -78,7 +84,7 @@ impl Handler<Batch> for Executor {
                         return result;
                     }
                     queue.again();
-                    how = Waiting::Again;
+                    admission = Admission::Retry;
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

@@ -15,10 +15,10 @@ use crate::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall}
 use crate::messages::call::CallContext;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Generation, Waiting};
-use crate::postgres::sql::{Operation, normalised};
+use crate::postgres::pool::{Admission, Generation};
 use crate::progress::Progress;
 use actix::prelude::*;
+use pg_guard::sql::{Operation, normalised};
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
 /// of a call's time went into that.
@@ -32,15 +32,15 @@ impl Handler<CallsInFlight> for Executor {
 
     fn handle(&mut self, _: CallsInFlight, _: &mut Context<Self>) -> Self::Result {
         let shown = |(&id, seat): (&u64, &Rc<Seat>)| {
-            let sql = seat.sql.borrow();
+            let (sql, operation) = &*seat.statement.borrow();
             let (rows, bytes) = seat.progress.so_far();
             CallInFlight {
                 id,
                 database: self.name.clone(),
                 client: seat.client.clone(),
                 tool: seat.tool,
-                operation: Operation::of(&sql).as_str(),
-                sql: normalised(&sql, SQL_CHARS_MAX),
+                operation: operation.as_str(),
+                sql: normalised(sql, SQL_CHARS_MAX),
                 phase: match seat.phase.get() {
                     Phase::Wait | Phase::Connect => CallPhase::Waiting,
                     _ => CallPhase::Running,
@@ -75,7 +75,8 @@ pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<Seat>>>>);
 struct Seat {
     client: Arc<str>,
     tool: &'static str,
-    sql: RefCell<Arc<str>>,
+    /// Its text, and what kind it is.
+    statement: RefCell<(Arc<str>, Operation)>,
     began: Instant,
     phase: Cell<Phase>,
     progress: Progress,
@@ -86,14 +87,14 @@ struct Seat {
 
 impl Calls {
     /// A call has come. It is in flight until the reply is dropped.
-    pub(super) fn begin(&self, call: &CallContext, sql: &Arc<str>) -> InFlight {
+    pub(super) fn begin(&self, call: &CallContext, (sql, operation): (&Arc<str>, Operation)) -> InFlight {
         // Of the process and not of the executor: whoever cancels a call need not know whose it is.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let seat = Rc::new(Seat {
             client: call.caller.name.clone(),
             tool: call.tool,
-            sql: RefCell::new(sql.clone()),
+            statement: RefCell::new((sql.clone(), operation)),
             began: Instant::now(),
             phase: Cell::new(Phase::Wait),
             progress: call.progress.clone().or_counted(),
@@ -123,11 +124,11 @@ impl InFlight {
         &self,
         generation: &Arc<Generation>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
     ) -> Result<Lease, QueryError> {
         self.seat.phase.set(Phase::Wait);
         let connecting = || self.seat.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.seat.client, waiting_max, how, connecting).await?;
+        let lease = generation.lease_telling(&self.seat.client, waiting_max, admission, connecting).await?;
         self.seat.phase.set(Phase::Execute);
         Ok(lease)
     }
@@ -153,8 +154,8 @@ impl InFlight {
     }
 
     /// It has come to this statement.
-    pub(super) fn is_at(&self, sql: &Arc<str>) {
-        *self.seat.sql.borrow_mut() = sql.clone();
+    pub(super) fn is_at(&self, sql: &Arc<str>, operation: Operation) {
+        *self.seat.statement.borrow_mut() = (sql.clone(), operation);
     }
 
     /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.

@@ -9,12 +9,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pg_guard::Clearance;
 use slog::Logger;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::settle;
 use crate::caller::Caller;
-use crate::guard::Clearance;
 use crate::log::debug;
 use crate::messages::database::OF_DATABASE;
 use crate::messages::statements::Cursor;

@@ -12,7 +12,7 @@ use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
-use crate::postgres::run::{Marks, Outcome};
+use crate::postgres::run::Outcome;
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
@@ -46,11 +46,6 @@ impl Running {
                 generation: event.generation,
             });
         }
-    }
-
-    /// That was spent on writing its rows, until it ended or has to be sent once more.
-    pub(super) fn encoded(&mut self, marks: &Marks) {
-        self.event.encoded += marks.encoding.take();
     }
 
     /// It waits for a connection again.

@@ -202,10 +202,7 @@ impl Exposition {
         spent("wait", event.waited.saturating_sub(event.connected.unwrap_or_default()));
         event.connected.into_iter().for_each(|time| spent("connect", time));
         if event.executed > Duration::ZERO {
-            spent("execute", event.executed.saturating_sub(event.encoded));
-        }
-        if event.outcome == StatementOutcome::Done {
-            spent("encode", event.encoded);
+            spent("execute", event.executed);
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::messages::events::{StatementEnded, StatementOutcome};
 use crate::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times, Totals};
-use crate::postgres::sql::normalised;
 use crate::settings::MetricsSettings;
+use pg_guard::sql::normalised;
 
 /// How much of a statement is kept, in characters.
 const SQL_CHARS_MAX: usize = 1000;

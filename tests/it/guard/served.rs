@@ -3,13 +3,13 @@
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::messages::call::{Answer, CallContext};
 use mcp_server_postgres::messages::database::ClientDatabases;
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
 use mcp_server_postgres::tools::{self, Defaults, ToolContext};
+use pg_guard::parser::Parser;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 

@@ -34,7 +34,6 @@ async fn full() -> World {
         waited: Duration::from_millis(30),
         connected: Some(Duration::from_millis(20)),
         executed: Duration::from_millis(7),
-        encoded: Duration::from_millis(3),
         rows: 5,
         bytes: 120,
         retries: 1,
@@ -116,12 +115,10 @@ async fn the_phases_of_a_statement_share_none_of_its_time_and_are_of_what_it_cam
         // Of 30 ms, 20 were opening a connection; two more waited for 2.
         ("main", "wait", 3.0, Some(14.0)),
         ("main", "connect", 1.0, Some(20.0)),
-        // Of 7 ms, 3 were encoding; one failed after 4; the refused one had no connection.
-        ("main", "execute", 2.0, Some(8.0)),
-        ("main", "encode", 1.0, Some(3.0)),
+        // One took 7 ms, one failed after 4; the refused one had no connection.
+        ("main", "execute", 2.0, Some(11.0)),
         ("stock", "wait", 1.0, Some(2.0)),
         ("stock", "execute", 1.0, Some(4.0)),
-        ("stock", "encode", 0.0, None),
     ] {
         let labels = [("database", database), ("tool", QUERY), ("phase", phase)];
         let value = |name| phases.value(&format!("mcp_server_postgres_statement_phase_seconds_{name}"), &labels);
