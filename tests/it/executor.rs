@@ -190,9 +190,9 @@ impl World {
 
 fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> Settings {
     settings_with(|settings| {
-        settings.postgres.ports = vec![cluster.port()];
-        settings.postgres.database = "postgres".to_owned();
-        settings.postgres.user = "postgres".to_owned();
+        settings.postgres.target.ports = vec![cluster.port()];
+        settings.postgres.target.database = "postgres".to_owned();
+        settings.postgres.target.user = "postgres".to_owned();
         // What these tests are long with, end connections with and leave behind: here the engine is on its own.
         settings.policy.allow = [
             "pg_sleep",
