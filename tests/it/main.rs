@@ -8,6 +8,7 @@
 mod cluster;
 mod common;
 mod config_watcher;
+mod databases;
 mod doctor;
 mod encode;
 mod executor;
