@@ -149,11 +149,13 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     };
     let arguments = json!({"query": "select 1"});
     let given = arguments.as_object().unwrap().clone().into();
-    let call = Call { tool: "async_query_execute".to_owned(), arguments: given, progress: Progress::default() };
+    let call =
+        Call { tool: "async_query_execute".to_owned(), arguments: given, progress: Progress::default(), permit: None };
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
 
     let mut times: [Vec<Duration>; 5] = Default::default();
+    let database = actors.databases.borrow().served[0].clone();
     for round in 0..WARM_UP + ROUNDS {
         let mut took = [Duration::ZERO; 5];
         let began = Instant::now();
@@ -168,7 +170,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         took[1] = began.elapsed();
 
         let began = Instant::now();
-        actors.executors[0].send(query.clone()).await.unwrap().unwrap();
+        database.query.send(query.clone()).await.unwrap().unwrap();
         took[2] = began.elapsed();
         wait_until_idle(&actors).await;
 
@@ -199,7 +201,8 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
 /// Waits until the connection of the last call is idle, so that its cleanup is not part of the next call.
 async fn wait_until_idle(actors: &Actors) {
     loop {
-        let status = actors.executors[0].send(Status).await.unwrap().pool;
+        let status = actors.databases.borrow().probes[0].status.upgrade().unwrap();
+        let status = status.send(Status).await.unwrap().pool;
         if status.idle == status.size {
             return;
         }
