@@ -200,7 +200,7 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
     let (_, mut shop_offer) = client_of(&world, &["main", "shop"]);
     let (mut stock_known, mut both_known, mut shop_known) = (stock_offer.now(), both_offer.now(), shop_offer.now());
     assert!(stock_known.databases.is_empty());
-    assert!(stock_offer.instructions().starts_with("Tools for PostgreSQL databases, none of which is served now."));
+    assert!(for_client(&stock_offer).starts_with("Tools for PostgreSQL databases, none of which is served now."));
     let answer = answer_of(call_of(&stock_session, QUERY, json!({"query": "select 1"}))).await;
     assert!(answer.is_error && answer.text.contains("no database that this client may ask is served now"));
 
