@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::postgres::health::State;
 use crate::postgres::pool::PoolStatus;
+use crate::postgres::pool::health::State;
 use crate::settings::AccessMode;
 
 /// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
@@ -15,6 +16,25 @@ use crate::settings::AccessMode;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DatabaseStatus")]
 pub struct Status;
+
+/// A database, as whoever watches over it asks it. It does not keep the executor: what was removed ends with its last
+/// call, though somebody may watch over it until then.
+#[derive(Clone)]
+pub struct DatabaseProbe {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its executor.
+    pub status: WeakRecipient<Status>,
+    /// Its executor.
+    pub calls: WeakRecipient<CallsInFlight>,
+    /// Its executor.
+    pub cancel: WeakRecipient<CancelCall>,
+}
+
+/// Asks whether the owner of the databases still answers. Sent by the watchdog of the daemon.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ping;
 
 /// How a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
