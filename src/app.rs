@@ -43,9 +43,7 @@ const EXIT_BUG: u8 = 70;
 pub struct System {
     /// The databases, the main one first.
     pub databases: Arc<[Database]>,
-    /// Their executors.
     pub executors: Vec<Addr<Executor>>,
-    /// The metrics.
     pub metrics: Addr<Metrics>,
     /// Cancelled when an actor that everything depends on is lost.
     pub lost: CancellationToken,

@@ -31,41 +31,29 @@ use crate::units::{milliseconds, rfc3339};
 const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
-/// Whom to ask.
 pub struct AdminState {
     /// The databases, the main one first.
     pub databases: Vec<DatabaseProbe>,
-    /// The metrics.
     pub snapshot: Recipient<Snapshot>,
-    /// The metrics.
     pub scrape: Recipient<Scrape>,
     /// The sessions of the older revisions.
     pub sessions: Arc<Sessions>,
-    /// The clients.
     pub here: ClientCount,
-    /// The connections of clients.
     pub connections: TaskTracker,
     /// The last lines of the log, the newest first.
     pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// Where it listens.
     pub urls: Vec<String>,
     /// When it began, by the calendar and by a clock that is never set.
     pub started: (SystemTime, Instant),
-    /// The gate.
     pub gate: Arc<Gate>,
-    /// The logger.
     pub log: Logger,
 }
 
 /// A database, as whoever watches over it asks it.
 pub struct DatabaseProbe {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its executor.
     pub status: Recipient<Status>,
-    /// Its executor.
     pub calls: Recipient<CallsInFlight>,
-    /// Its executor.
     pub cancel: Recipient<CancelCall>,
 }
 

@@ -45,7 +45,6 @@ pub struct CallsInFlight;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "bool")]
 pub struct CancelCall {
-    /// Which one.
     pub id: u64,
 }
 
@@ -54,11 +53,8 @@ pub struct CancelCall {
 pub struct CallInFlight {
     /// Of no other call in this process, at whatever database.
     pub id: u64,
-    /// Which database it asks.
     pub database: Arc<str>,
-    /// For whom.
     pub client: Arc<str>,
-    /// Which tool.
     pub tool: &'static str,
     /// What kind of statement it is; of a batch, its current one.
     pub operation: &'static str,
