@@ -63,6 +63,8 @@ pub struct Executor {
     /// What clients are told of the database.
     summary: watch::Sender<DatabaseSummary>,
     access: AccessMode,
+    /// Whether it is not served yet: then it connects when it is told to, and not by itself.
+    is_awaited: bool,
     log_parameters: bool,
     waiting_max: usize,
     cursors: Cursors,
@@ -104,6 +106,7 @@ impl Executor {
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
             access,
+            is_awaited: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
@@ -114,6 +117,12 @@ impl Executor {
             endings,
             log,
         })
+    }
+
+    /// The same, which connects to its database only when it is told to ([`OpenPool`](crate::messages::statements::OpenPool)): until then that is not served.
+    #[must_use]
+    pub fn awaited(self) -> Self {
+        Self { is_awaited: true, ..self }
     }
 
     /// What clients are told of the database, now and whenever that changes.
@@ -212,6 +221,9 @@ impl Actor for Executor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
+        if self.is_awaited {
+            return;
+        }
         self.watch = Some(self.generation.watch());
         if self.generation.min_size() > 0 {
             self.check_role(false);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
@@ -15,6 +16,21 @@ use crate::settings::AccessMode;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DatabaseStatus")]
 pub struct Status;
+
+/// A database, as whoever watches over it asks it. It does not keep the executor: what was removed ends with its last
+/// call, though somebody may watch over it until then.
+#[derive(Clone)]
+pub struct DatabaseProbe {
+    pub name: Arc<str>,
+    pub status: WeakRecipient<Status>,
+    pub calls: WeakRecipient<CallsInFlight>,
+    pub cancel: WeakRecipient<CancelCall>,
+}
+
+/// Asks whether the owner of the databases still answers. Sent by the watchdog of the daemon.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ping;
 
 /// How a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
