@@ -34,29 +34,21 @@ use crate::units::{milliseconds, rfc3339};
 const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
-/// Whom to ask.
 pub struct AdminState {
     /// The set of databases.
     pub databases: watch::Receiver<Arc<DatabaseSet>>,
-    /// The metrics.
     pub snapshot: Recipient<Snapshot>,
-    /// The metrics.
     pub scrape: Recipient<Scrape>,
     /// The sessions of the older revisions.
     pub sessions: Arc<Sessions>,
-    /// The clients.
     pub here: ClientCount,
-    /// The connections of clients.
     pub connections: TaskTracker,
     /// The last lines of the log, the newest first.
     pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// Where it listens.
     pub urls: Vec<String>,
     /// When it began, by the calendar and by a clock that is never set.
     pub started: (SystemTime, Instant),
-    /// The gate.
     pub gate: Arc<Gate>,
-    /// The logger.
     pub log: Logger,
 }
 
