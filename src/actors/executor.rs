@@ -49,7 +49,6 @@ use crate::postgres::role::Finding;
 use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
-/// The actor.
 pub struct Executor {
     /// What calls and the operator name the database by.
     name: Arc<str>,

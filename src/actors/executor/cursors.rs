@@ -241,7 +241,6 @@ struct Place {
 }
 
 impl Place {
-    /// The cursor goes on.
     fn leave(self) {
         self.cursors.0.borrow_mut().in_use.remove(&self.handle);
     }
