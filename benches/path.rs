@@ -19,7 +19,6 @@ use common::report::{Table, Targets, heading, percentile, time};
 use common::{Host, our_server};
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::messages::admin::Status;
 use mcp_server_postgres::messages::call::{Call, CallContext};
 use mcp_server_postgres::messages::statements::Query;
@@ -29,6 +28,7 @@ use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy, Statement};
+use pg_private::PrivateCluster;
 use serde_json::json;
 use tokio_postgres::NoTls;
 
@@ -200,10 +200,10 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
 
 /// Waits until the connection of the last call is idle, so that its cleanup is not part of the next call.
 async fn wait_until_idle(actors: &Actors) {
+    let status = actors.databases.borrow().probes[0].status.upgrade().unwrap();
     loop {
-        let status = actors.databases.borrow().probes[0].status.upgrade().unwrap();
-        let status = status.send(Status).await.unwrap().pool;
-        if status.idle == status.size {
+        let pool = status.send(Status).await.unwrap().pool;
+        if pool.idle == pool.size {
             return;
         }
         tokio::task::yield_now().await;

@@ -47,7 +47,6 @@ pub struct System {
     pub databases: watch::Receiver<Arc<DatabaseSet>>,
     /// Its owner.
     pub owner: Addr<Databases>,
-    /// The metrics.
     pub metrics: Addr<Metrics>,
     /// Cancelled when an actor that everything depends on is lost.
     pub lost: CancellationToken,

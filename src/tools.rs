@@ -43,7 +43,6 @@ pub const TOOLS: &[Tool] = &[
     slow_queries::TOOL,
 ];
 
-/// Their names.
 pub fn names() -> Vec<&'static str> {
     TOOLS.iter().map(|tool| tool.name).collect()
 }
@@ -53,7 +52,6 @@ pub fn find(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.name == name)
 }
 
-/// One tool.
 pub struct Tool {
     /// What a client calls it by.
     pub name: &'static str,
@@ -100,13 +98,11 @@ impl Tool {
 /// For whom a tool works, whom it can ask, and whom it tells how far it is.
 #[derive(Clone)]
 pub struct ToolContext {
-    /// The call.
     pub call: CallContext,
     /// The database that the call is for.
     pub database: Arc<Database>,
     /// All that the client may ask.
     pub databases: Arc<ClientDatabases>,
-    /// The metrics.
     pub metrics: Arc<MetricsHandle>,
 }
 

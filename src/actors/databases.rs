@@ -59,7 +59,6 @@ pub struct StartedExecutor {
 /// Starts the executor of the database of that name, or says what in the settings cannot be used.
 pub type StartExecutor = Box<dyn Fn(&str, &Settings, Start) -> Result<StartedExecutor, String>>;
 
-/// The actor.
 pub struct Databases {
     set: watch::Sender<Arc<DatabaseSet>>,
     start: StartExecutor,

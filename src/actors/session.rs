@@ -24,7 +24,6 @@ use crate::messages::statements::CloseCursorsOf;
 use crate::settings::Settings;
 use crate::tools::{self, Defaults, Tool, ToolContext, boundary};
 
-/// The actor.
 pub struct Session {
     caller: Caller,
     /// Those that it may ask.

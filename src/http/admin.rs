@@ -20,8 +20,8 @@ use crate::actors::clients::client::ClientCount;
 use crate::messages::admin::{DatabaseProbe, DatabaseStatus, Status};
 use crate::messages::database::{AwaitedDatabase, DatabaseSet};
 use crate::messages::metrics::{Scrape, Snapshot};
-use crate::postgres::health::State as Health;
 use crate::postgres::pool::PoolStatus;
+use crate::postgres::pool::health::State as Health;
 
 mod metrics;
 mod page;

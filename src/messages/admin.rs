@@ -7,8 +7,8 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::postgres::health::State;
 use crate::postgres::pool::PoolStatus;
+use crate::postgres::pool::health::State;
 use crate::settings::AccessMode;
 
 /// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
@@ -21,13 +21,9 @@ pub struct Status;
 /// call, though somebody may watch over it until then.
 #[derive(Clone)]
 pub struct DatabaseProbe {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its executor.
     pub status: WeakRecipient<Status>,
-    /// Its executor.
     pub calls: WeakRecipient<CallsInFlight>,
-    /// Its executor.
     pub cancel: WeakRecipient<CancelCall>,
 }
 
@@ -65,7 +61,6 @@ pub struct CallsInFlight;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "bool")]
 pub struct CancelCall {
-    /// Which one.
     pub id: u64,
 }
 
@@ -74,11 +69,8 @@ pub struct CancelCall {
 pub struct CallInFlight {
     /// Of no other call in this process, at whatever database.
     pub id: u64,
-    /// Which database it asks.
     pub database: Arc<str>,
-    /// For whom.
     pub client: Arc<str>,
-    /// Which tool.
     pub tool: &'static str,
     /// What kind of statement it is; of a batch, its current one.
     pub operation: &'static str,

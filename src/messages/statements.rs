@@ -62,7 +62,6 @@ pub struct CloseCursors;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursorsOf {
-    /// Whose.
     pub client: Arc<str>,
 }
 
@@ -81,7 +80,6 @@ pub struct Batch {
 /// An answer, with what ran it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered<T> {
-    /// The answer.
     pub answer: T,
     /// From the message's arrival to the answer, waiting included.
     pub took: Duration,
@@ -105,6 +103,5 @@ pub struct Cursor {
 pub struct BatchError {
     /// The number of the statement that failed, from 1; `None` if it was the transaction itself.
     pub statement: Option<usize>,
-    /// Why.
     pub error: QueryError,
 }

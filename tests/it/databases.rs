@@ -92,7 +92,7 @@ impl World {
         let (tell, started) = mpsc::unbounded_channel();
         let starts = move |name: &str, settings: &Settings, how| {
             let (postgres, _) = settings.database(name).unwrap();
-            match postgres.database.as_str() {
+            match postgres.target.database.as_str() {
                 USELESS => Err("no certificate".to_owned()),
                 _ => Ok(start(&tell, name, how)),
             }
@@ -240,7 +240,7 @@ async fn settings_that_cannot_be_used_are_told_until_others_come() {
     world
         .change(|settings| {
             add(settings, "shop");
-            settings.more_databases.get_mut("shop").unwrap().postgres.database = USELESS.to_owned();
+            settings.more_databases.get_mut("shop").unwrap().postgres.target.database = USELESS.to_owned();
         })
         .await;
     assert_eq!(world.awaited(), [("shop".to_owned(), "its settings cannot be used: see the log".to_owned())]);

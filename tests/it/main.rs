@@ -5,10 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
-mod cluster;
 mod common;
 mod config_watcher;
 mod databases;
+mod demo;
 mod doctor;
 mod encode;
 mod executor;

@@ -49,7 +49,6 @@ impl Rules {
     }
 }
 
-/// The actor.
 pub struct ClientRegistry {
     rules: watch::Sender<Rules>,
     databases: watch::Receiver<Arc<DatabaseSet>>,

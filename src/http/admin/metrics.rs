@@ -11,7 +11,7 @@ use super::AdminState;
 use crate::actors::metrics::CONTENT_TYPE as PROMETHEUS;
 use crate::http::process;
 use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape};
-use crate::postgres::health::State as Health;
+use crate::postgres::pool::health::State as Health;
 
 /// `GET /metrics`, for Prometheus.
 pub async fn metrics(State(state): State<Arc<AdminState>>) -> Response {

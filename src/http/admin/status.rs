@@ -19,7 +19,7 @@ use crate::http::process;
 use crate::log::info;
 use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus};
 use crate::messages::metrics::Snapshot;
-use crate::postgres::health::State as Health;
+use crate::postgres::pool::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
 /// Why nobody can cancel a call where everybody is let in.
