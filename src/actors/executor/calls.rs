@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use pg_guard::sql::{Operation, normalised};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Executor;
 use crate::caller::Caller;
@@ -20,6 +20,7 @@ use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
 use crate::postgres::pool::{Generation, Waiting};
 use crate::progress::Progress;
+use crate::units::as_milliseconds;
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
 /// of a call's time went into that.
@@ -60,7 +61,7 @@ pub struct CallInFlight {
     /// Whether it has a connection.
     pub phase: CallPhase,
     /// Since it came.
-    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    #[serde(rename = "elapsed_ms", serialize_with = "as_milliseconds")]
     pub elapsed: Duration,
     /// Rows that have come so far.
     pub rows: u64,
@@ -76,10 +77,6 @@ pub enum CallPhase {
     Waiting,
     /// It has one.
     Running,
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
 }
 
 impl Handler<CallsInFlight> for Executor {
