@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 
-use crate::postgres::pool::{Generation, Waiting};
+use crate::postgres::pool::{Admission, Generation};
 use crate::postgres::role;
 use crate::settings::{AccessMode, Loaded, PostgresSettings, Settings, SslMode};
 
@@ -137,7 +137,7 @@ async fn database(report: &mut Report, settings: &Settings) {
         Ok(generation) => Arc::new(generation),
         Err(why) => return report.failed("TLS", why),
     };
-    let lease = match generation.lease(&"doctor".into(), 0, Waiting::Alone).await {
+    let lease = match generation.lease(&"doctor".into(), 0, Admission::Normal).await {
         Ok(lease) => lease,
         Err(error) => {
             let mend = match error.sqlstate() {

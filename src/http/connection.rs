@@ -1,9 +1,8 @@
 //! One connection: served by hyper while something comes or goes, and no more than its socket while nothing does.
 //!
 //! hyper has two buffers of 8 KiB for as long as it serves a connection. Of a thousand agents most do nothing at any
-//! moment: a connection on which nothing happens is taken from hyper after a while, and given to it again with its next
-//! bytes. hyper takes none back in the middle of an answer: what is left of a stream that had nothing to say is written
-//! here ([`answer`]).
+//! moment: a connection on which nothing happens between two requests is taken from hyper after a while, and given to it
+//! again with its next bytes. While an answer is under way, be it a stream that stands, hyper keeps the connection.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -11,22 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::gate::Connection;
-use activity::{Activity, Asked, Watched};
-use answer::Answer;
+use activity::{Activity, Answer, Watched};
 
 mod activity;
-mod answer;
 
 /// How long a connection may be without a request, and a request's head may take.
 const IDLE: Duration = Duration::from_secs(75);
@@ -72,11 +70,11 @@ where
         }
         let (router, connection, begun) = (router.clone(), connection.clone(), activity.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let (in_flight, stays_open) = (begun.begin(), answer::stays_open(&request));
-            let mut request = request.map(|body| Asked::body(body, begun.clone()));
+            let in_flight = begun.begin();
+            let mut request = request.map(Body::new);
             request.extensions_mut().insert(connection.clone());
             let response = router.clone().call(request);
-            async move { response.await.map(|response| Answer::of(response, stays_open, in_flight)) }
+            async move { response.await.map(|response| response.map(|body| Answer::new(body, in_flight))) }
         });
         // On the heap, so that a resting connection has no room for it.
         let mut serving = Box::pin(
@@ -95,24 +93,17 @@ where
             }
             () = activity.rests() => {}
         }
-        stream = taken_from(serving, &activity);
-        if let Some(rest) = activity.taken_over() {
-            answer::write(&mut stream, rest).await.map_err(|error| error.to_string())?;
-            if stopping.is_cancelled() {
-                return stream.shutdown().await.map_err(|error| error.to_string());
-            }
-        }
+        stream = taken_from(serving);
     }
 }
 
 /// The stream of a connection that rests. Nothing of hyper's is left when this returns.
-fn taken_from<S, T>(serving: Pin<Box<http1::Connection<TokioIo<Watched<S>>, T>>>, activity: &Activity) -> Watched<S>
+fn taken_from<S, T>(serving: Pin<Box<http1::Connection<TokioIo<Watched<S>>, T>>>) -> Watched<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: HttpService<Incoming, ResBody = Answer>,
     T::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    activity.take_over();
     let parts = Pin::into_inner(serving).into_parts();
     let mut stream = parts.io.into_inner();
     // Nothing, or the beginning of a request that came with the one before it. A copy: any piece of the buffer, be it

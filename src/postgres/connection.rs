@@ -255,7 +255,7 @@ impl Connection {
             return;
         }
         let mut all = self.all_prepared();
-        // Calls that share the connection may have prepared it at once.
+        // A batch prepares each of its statements anew.
         all.retain(|kept| *kept.sql != *prepared.sql);
         if all.len() == PREPARED_MAX {
             all.pop_front();

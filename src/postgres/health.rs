@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Clock, Phase, QueryError};
-use super::pool::{Generation, Waiting};
+use super::pool::{Admission, Generation};
 use crate::log::{info, warn};
 use crate::settings::PostgresSettings;
 
@@ -276,7 +276,7 @@ impl Generation {
         // Those that have died in the pool are found one by one.
         for _ in 0..=self.settings.pool_size {
             // Where every connection is at work nothing is found out by asking.
-            let Ok(lease) = self.lease(&self.ourselves, usize::MAX, Waiting::Ours).await else { return };
+            let Ok(lease) = self.lease(&self.ourselves, usize::MAX, Admission::Internal).await else { return };
             let asked = lease.connection().client().batch_execute("");
             match tokio::time::timeout(ANSWER_MAX, asked).await {
                 Ok(Ok(())) => {
@@ -301,8 +301,8 @@ impl Generation {
         }
         // With those that others may open meanwhile there must not be more than the pool is large. The asker's own is
         // counted twice, and others that are at work; then calls find it out.
-        let Some(_turn) = self.turns.take_at_once(Waiting::Ours) else { return };
-        if status.size + self.turns.taken() > status.size_max + 1 {
+        let Some(_permit) = self.queue.try_acquire() else { return };
+        if status.size + self.queue.in_use() > status.size_max + 1 {
             return;
         }
         let opening = tokio::time::timeout(self.settings.connect_timeout, self.pool.manager().create());

@@ -4,26 +4,20 @@
 //! call, a timeout or a panic, cancels the statement in PostgreSQL and throws the connection away, because a cancellation
 //! that arrives late must never hit the next statement. In both the pool's place stays taken until the backend is idle or
 //! gone, so there are never more backends than the pool is large.
-//!
-//! Calls that have a place together share its connection: their statements are sent without waiting for each other, each
-//! a transaction of its own that leaves nothing. When one of them is dropped the cancellation may hit another one's
-//! statement. Then the connection is spoilt, and whoever fails on it runs again on one of its own.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use pg_guard::Clearance;
-use tokio::sync::OnceCell;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::{Connection, WATCH_US};
-use super::error::{QueryError, causes};
+use super::error::causes;
+use super::pool::fair_queue::Permit;
 use super::pool::{Generation, Object};
 use super::run::Place;
-use super::turns;
 use crate::log::{info, warn};
 use crate::settings::AccessMode;
 
@@ -42,8 +36,6 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// How long a cancelled backend may take to become idle before its connection is closed over its head, which it then
 /// notices by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
-
-pub(super) type Turn = turns::Turn<Held>;
 
 /// What a call may have left on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,96 +106,68 @@ impl Left {
     }
 }
 
-/// One connection, for one call; or one call's part of it.
+/// One connection, for one call.
 pub struct Lease {
     /// Present until the lease ends.
-    turn: Option<Turn>,
-    /// The connection was opened while it waited for that.
-    was_opened: bool,
+    connection: Option<PooledConnection>,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
     generation: Arc<Generation>,
 }
 
-/// What calls have of a place: a connection, once the pool was asked. Dropped, it is back in the pool, or closed if it is
-/// spoilt.
-#[derive(Default)]
-pub(super) struct Held {
-    connection: OnceCell<Result<Object, QueryError>>,
-    is_spoilt: AtomicBool,
+/// A connection out of the pool, with the permit for it. Dropped, it goes back to the pool, or is closed if it is not to
+/// be used again; the next call gets the permit after that.
+pub(super) struct PooledConnection {
+    /// Present until the drop.
+    object: Option<Object>,
+    is_reusable: bool,
+    _permit: Permit,
 }
 
-impl Held {
-    /// Connect, unless another call that shares the place has; what came of that holds for all of them. Whether a
-    /// connection was opened meanwhile.
-    ///
-    /// # Errors
-    /// It could not be connected.
-    pub(super) async fn connect<F: Future<Output = Result<Object, QueryError>>>(
-        &self,
-        is_shared: bool,
-        connecting: impl FnOnce() -> F,
-    ) -> Result<bool, QueryError> {
-        if let Some(connected) = self.connection.get() {
-            return connected.as_ref().map(|_| false).map_err(Clone::clone);
-        }
-        if is_shared {
-            // Boxed, for it is large, and whoever awaits this would have room for it.
-            Box::pin(self.connection.get_or_init(connecting)).await;
-        } else {
-            // Nobody else has it.
-            let _ = self.connection.set(connecting().await);
-        }
-        let connected = self.connection.get().map(Result::as_ref).transpose().map_err(Clone::clone)?;
-        Ok(connected.is_some_and(|connection| Object::metrics(connection).recycled.is_none()))
-    }
-
-    fn connection(&self) -> &Object {
-        #[allow(clippy::expect_used)]
-        self.connection
-            .get()
-            .and_then(|connected| connected.as_ref().ok())
-            .expect("a lease is made of what is connected")
+impl PooledConnection {
+    pub(super) fn new(object: Object, permit: Permit) -> Self {
+        Self { object: Some(object), is_reusable: true, _permit: permit }
     }
 
     /// It is not to be used again.
-    fn spoil(&self) {
-        self.is_spoilt.store(true, Ordering::Relaxed);
+    fn discard(&mut self) {
+        self.is_reusable = false;
+    }
+
+    fn object(&self) -> &Object {
+        #[allow(clippy::expect_used)]
+        self.object.as_ref().expect("it is there until the drop")
     }
 }
 
-impl Drop for Held {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if self.is_spoilt.load(Ordering::Relaxed) {
-            self.connection.take().and_then(Result::ok).map(Object::take);
+        if !self.is_reusable {
+            self.object.take().map(Object::take);
         }
+        drop(self.object.take());
     }
 }
 
 impl Lease {
-    pub(super) fn new(turn: Turn, was_opened: bool, ending: TaskTrackerToken, generation: Arc<Generation>) -> Self {
-        Self { turn: Some(turn), was_opened, ending, generation }
+    pub(super) fn new(connection: PooledConnection, ending: TaskTrackerToken, generation: Arc<Generation>) -> Self {
+        Self { connection: Some(connection), ending, generation }
     }
 
     /// The connection.
     pub fn connection(&self) -> &Connection {
-        self.turn().held().connection()
+        self.object()
     }
 
-    fn turn(&self) -> &Turn {
+    fn object(&self) -> &Object {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
         #[allow(clippy::expect_used)]
-        self.turn.as_ref().expect("a lease that has not ended has its turn")
+        self.connection.as_ref().expect("a lease that has not ended has its connection").object()
     }
 
-    /// Whether other calls may have the connection too.
-    pub fn is_shared(&self) -> bool {
-        self.turn().is_shared()
-    }
-
-    /// How long it took to open the connection, if that was done for this lease, or for those that share it.
+    /// How long it took to open the connection, if that was done for this lease.
     pub fn opened_in(&self) -> Option<Duration> {
-        self.was_opened.then(|| self.connection().opened_in)
+        Object::metrics(self.object()).recycled.is_none().then(|| self.connection().opened_in)
     }
 
     /// The connection, as a place to run statements.
@@ -220,19 +184,18 @@ impl Lease {
     /// The call is over and no statement of it runs: clean the connection of what may be left on it and put it back.
     /// Nobody waits for that.
     pub fn settle(mut self, left: Left) {
-        let Some(turn) = self.turn.take() else { return };
+        let Some(mut connection) = self.connection.take() else { return };
         let generation = self.generation.clone();
         if left == Left::NOTHING {
             generation.health.answered();
             return;
         }
         self.ending.task_tracker().spawn(async move {
-            if generation.turns.waiting() == 0 {
+            if generation.queue.waiting() == 0 {
                 // The runtime comes back to this when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let connection = turn.held().connection();
-            let cleaning = clean(connection, left, &generation.session);
+            let cleaning = clean(connection.object(), left, &generation.session);
             let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
                 Ok(Ok(true)) => {
                     generation.health.answered();
@@ -242,20 +205,20 @@ impl Lease {
                 Ok(Err(error)) => causes(&error),
                 // A fetch whose rows nobody wants any more is still under way.
                 Err(_) => {
-                    cancel(turn, &generation).await;
+                    cancel(connection, &generation).await;
                     return;
                 }
             };
-            if !connection.client().is_closed() {
+            if !connection.object().client().is_closed() {
                 warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
-            spoil(&turn);
+            connection.discard();
         });
     }
 
     /// Nothing was sent: put the connection back as it is.
     pub(super) fn unused(mut self) {
-        drop(self.turn.take());
+        drop(self.connection.take());
     }
 
     /// The connection was lost under its call: it is thrown away, and whether the others are of use is to be asked.
@@ -300,29 +263,23 @@ async fn clean(connection: &Connection, left: Left, session: &str) -> Result<boo
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(turn) = self.turn.take() else { return };
-        spoil(&turn);
+        let Some(mut connection) = self.connection.take() else { return };
+        connection.discard();
         // Without a runtime the process ends before this call could: closing the connection is all there is to do.
-        if tokio::runtime::Handle::try_current().is_err() || turn.held().connection().client().is_closed() {
+        if tokio::runtime::Handle::try_current().is_err() || connection.object().client().is_closed() {
             self.generation.health.doubt();
             return;
         }
         let generation = self.generation.clone();
-        self.ending.task_tracker().spawn(async move { cancel(turn, &generation).await });
+        self.ending.task_tracker().spawn(async move { cancel(connection, &generation).await });
     }
 }
 
-/// The connection is not to be used again, and nobody else comes to have it.
-fn spoil(turn: &Turn) {
-    turn.close();
-    turn.held().spoil();
-}
-
 /// Cancel what runs on a connection and wait until its backend is idle. It is not used again.
-async fn cancel(turn: Turn, generation: &Generation) {
-    spoil(&turn);
+async fn cancel(mut connection: PooledConnection, generation: &Generation) {
+    connection.discard();
     let began = Instant::now();
-    let client = turn.held().connection().client();
+    let client = connection.object().client();
     let token = client.cancel_token();
     // Answered once what was sent before it has ended, by an error or not: then the backend is idle.
     let mut idle = pin!(client.batch_execute("ROLLBACK"));
@@ -343,6 +300,5 @@ async fn cancel(turn: Turn, generation: &Generation) {
         // What lies between us and it may be cut, and then those that are idle are no better.
         generation.distrust("a backend cannot be cancelled");
     }
-    info!(generation.log, "statement cancelled";
-        "idle" => in_time, "ms" => began.elapsed().as_millis() as u64, "calls" => turn.calls());
+    info!(generation.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
 }

@@ -4,7 +4,7 @@
 //! statement holds the generation by an `Arc`, so an old one closes its last connection when its last statement ends:
 //! dropping deadpool's last `Pool` drains it, while `Pool::close` would fail those that wait.
 //!
-//! Who may take a place is decided before the pool is asked, in `turns`, so nobody waits in the pool.
+//! Who may take a place is decided before the pool is asked, in `fair_queue`, so nobody waits in the pool.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,15 +18,16 @@ use tokio_util::task::TaskTracker;
 use super::dial::Manager;
 use super::error::{Clock, Phase, QueryError, causes};
 use super::health::Health;
-use super::history::History;
-use super::lease::{Held, Lease, Turn};
-use super::page::Limits;
+use super::lease::{Lease, PooledConnection};
 use super::role::{self, Finding};
-pub use super::turns::Waiting;
-use super::turns::{Full, Turns};
 use crate::log::{info, warn};
 use crate::settings::{AccessMode, PostgresSettings};
 use crate::tls;
+
+pub(super) mod fair_queue;
+
+pub use fair_queue::Admission;
+use fair_queue::{FairQueue, Full, Permit};
 
 /// The connections made from one set of settings.
 pub struct Generation {
@@ -37,10 +38,8 @@ pub struct Generation {
     /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
     pub access: AccessMode,
     pub(super) pool: Pool,
-    pub(super) turns: Arc<Turns<Held>>,
-    /// What is known of its statements.
-    history: Arc<History>,
-    /// By what name this server waits for its own turns; no client has it.
+    pub(super) queue: Arc<FairQueue>,
+    /// By what name this server stands in the queue for itself; no client has it.
     pub(super) ourselves: Arc<str>,
     pub(super) health: Arc<Health>,
     /// What the role may do too much of, once that was asked.
@@ -104,8 +103,7 @@ impl Generation {
         )
         .into();
         let log = log.new(slog::o!("generation" => number));
-        let history = Arc::<History>::default();
-        let pool = Pool::builder(Manager::new(&settings, tls.clone(), session.clone(), history.clone(), &log))
+        let pool = Pool::builder(Manager::new(&settings, tls.clone(), session.clone(), Arc::default(), &log))
             .max_size(settings.pool_size)
             // Of several hosts each has its time, which the driver sees to.
             .create_timeout(Some(settings.connect_timeout * settings.hosts.len().max(1) as u32))
@@ -118,8 +116,7 @@ impl Generation {
             number,
             access,
             pool,
-            turns: Turns::new(settings.pool_size),
-            history,
+            queue: FairQueue::new(settings.pool_size),
             ourselves: "".into(),
             health,
             settings,
@@ -133,7 +130,7 @@ impl Generation {
         })
     }
 
-    /// A connection for one call of that client, when it is its turn; perhaps with other calls, if it waits for that.
+    /// A connection for one call of that client, when its turn has come.
     ///
     /// # Errors
     /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
@@ -142,9 +139,9 @@ impl Generation {
         self: &Arc<Self>,
         client: &Arc<str>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
     ) -> Result<Lease, QueryError> {
-        self.lease_telling(client, waiting_max, how, || {}).await
+        self.lease_telling(client, waiting_max, admission, || {}).await
     }
 
     /// The same. `connecting` is called when the wait is over; a connection may have to be opened then.
@@ -155,17 +152,16 @@ impl Generation {
         self: &Arc<Self>,
         client: &Arc<str>,
         waiting_max: usize,
-        how: Waiting,
+        admission: Admission,
         connecting: impl FnOnce(),
     ) -> Result<Lease, QueryError> {
-        let turn = match self.turns.take_at_once(how) {
-            Some(turn) => turn,
-            None => self.turn(client, waiting_max, how).await?,
+        let permit = match self.queue.try_acquire() {
+            Some(permit) => permit,
+            None => self.permit(client, waiting_max, admission).await?,
         };
         connecting();
-        let connected = turn.held().connect(turn.is_shared(), || self.connect()).await;
-        let was_opened = connected.inspect_err(|_| turn.close())?;
-        Ok(Lease::new(turn, was_opened, self.endings.token(), self.clone()))
+        let connection = PooledConnection::new(self.connect().await?, permit);
+        Ok(Lease::new(connection, self.endings.token(), self.clone()))
     }
 
     async fn connect(&self) -> Result<Object, QueryError> {
@@ -184,19 +180,13 @@ impl Generation {
         }
     }
 
-    async fn turn(&self, client: &Arc<str>, waiting_max: usize, how: Waiting) -> Result<Turn, QueryError> {
+    async fn permit(&self, client: &Arc<str>, waiting_max: usize, admission: Admission) -> Result<Permit, QueryError> {
         let after = self.settings.pool_wait_timeout;
-        match tokio::time::timeout(after, self.turns.take(client, waiting_max, how)).await {
-            Ok(Ok(turn)) => Ok(turn),
+        match tokio::time::timeout(after, self.queue.acquire(client, waiting_max, admission)).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(Full)) => Err(QueryError::Busy { waiting_max }),
             Err(_) => Err(QueryError::TimedOut { clock: Clock::PoolWait, after }),
         }
-    }
-
-    /// Whether a statement that leaves nothing may share a connection, if its answer may hold so much: it went quickly
-    /// before.
-    pub fn is_quick(&self, sql: &str, limits: Limits) -> bool {
-        self.history.is_quick(sql, limits)
     }
 
     /// Open connections until there are `count` (at least one), so that the first calls need not.
@@ -205,7 +195,7 @@ impl Generation {
     /// Why the first of them could not be opened.
     pub async fn warm(self: &Arc<Self>, count: usize) -> Result<(), QueryError> {
         let _others_wait = self.health.one_at_a_time().await;
-        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX, Waiting::Ours));
+        let leases = (0..count.max(1)).map(|_| self.lease(&self.ourselves, usize::MAX, Admission::Internal));
         let opened = futures_util::future::join_all(leases).await;
         let failure = opened.iter().find_map(|lease| lease.as_ref().err().cloned());
         for lease in opened.into_iter().flatten() {
@@ -228,7 +218,7 @@ impl Generation {
         if !anew && let Some(findings) = &*known() {
             return Ok(findings.clone());
         }
-        let lease = self.lease(&self.ourselves, usize::MAX, Waiting::Ours).await?;
+        let lease = self.lease(&self.ourselves, usize::MAX, Admission::Internal).await?;
         let asked = role::findings(lease.connection().client(), self.access);
         let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
         let found =
@@ -248,7 +238,7 @@ impl Generation {
             size_max: status.max_size,
             size: status.size,
             idle: status.available,
-            waiting: self.turns.waiting(),
+            waiting: self.queue.waiting(),
         }
     }
 

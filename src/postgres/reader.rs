@@ -117,7 +117,7 @@ impl Reader {
             while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {
                 marks.rows_came.set(true);
                 marks.progress.rows(1, row.raw_size_bytes());
-                marks.encoding.time(|| page.push(&row, &[])).map_err(|error| QueryError::undecodable(&error))?;
+                page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
                 if page.is_cut() {
                     self.ahead.push_front(row);
                     break;
@@ -133,7 +133,7 @@ impl Reader {
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     marks.progress.rows(1, row.raw_size_bytes());
-                    marks.encoding.time(|| page.push(&row, &shown)).map_err(|error| QueryError::undecodable(&error))?;
+                    page.push(&row, &shown).map_err(|error| QueryError::undecodable(&error))?;
                     if page.is_cut() {
                         self.ahead.push_front(row);
                         break;
@@ -149,7 +149,7 @@ impl Reader {
         let shown = page.finish();
         let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && foreign.is_empty();
         let size = Size { rows: shown.rows, bytes: shown.json.len() };
-        self.prepared.past.remember(is_whole.then_some(size), marks.alone_since.map(|since| since.elapsed()));
+        self.prepared.past.remember(is_whole.then_some(size));
         let counts =
             self.operation().changes_rows() || (self.operation().as_str() == "WITH" && self.prepared.types.is_empty());
         // Of RETURNING the tag counts the rows of its last fetch alone.

@@ -7,7 +7,6 @@
 //! read-write mode the transaction ends in COMMIT, and is READ ONLY if the guard knows that the statement only reads.
 
 use std::cell::Cell;
-use std::time::Instant;
 
 use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
@@ -18,7 +17,6 @@ use super::lease::{Left, Remains, Unended};
 use super::nearest;
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
-use super::sampled::Sampled;
 use crate::progress::Progress;
 use crate::settings::AccessMode;
 
@@ -60,18 +58,13 @@ pub struct Marks {
     pub left: Cell<Left>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
-    /// Writing its rows into the answer.
-    pub encoding: Sampled,
-    /// When it was begun, if nothing else is on its connection.
-    pub alone_since: Option<Instant>,
 }
 
 impl Marks {
     /// Nothing has come of it yet.
-    pub fn new(progress: Progress, is_shared: bool) -> Self {
-        let (begun, only_reads, rows_came, encoding) = Default::default();
-        let (left, alone_since) = (Cell::new(Left::NOTHING), (!is_shared).then(Instant::now));
-        Self { progress, begun, only_reads, left, rows_came, encoding, alone_since }
+    pub fn new(progress: Progress) -> Self {
+        let (begun, only_reads, rows_came) = Default::default();
+        Self { progress, begun, only_reads, left: Cell::new(Left::NOTHING), rows_came }
     }
 }
 
@@ -87,7 +80,7 @@ impl Marks {
 pub enum Read {
     /// Its answer.
     Answer(Box<Answer>),
-    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, held.
+    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, from a portal.
     Outgrown,
 }
 
@@ -102,7 +95,7 @@ pub struct Answer {
 /// Where a statement runs.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// On this connection, on which nothing else runs, unless it is shared.
+    /// On this connection, on which nothing else runs.
     pub connection: &'a Connection,
     /// In this mode.
     pub access: AccessMode,
@@ -112,16 +105,13 @@ pub struct Place<'a> {
     pub target: &'a str,
 }
 
-/// How a statement is run.
+/// How the rows of a statement are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum FetchMode {
     /// From a portal, which gives no more rows than it is asked for.
-    Held,
-    /// As [`Way::Held`], but to its end at once if it gave little before: that saves a round trip.
-    Quick,
-    /// To its end at once, on a connection that others use too: only what was cleared before, and leaves nothing. Whatever
-    /// error it ends in, it may run again.
-    Shared,
+    Portal,
+    /// All at once if the statement gave little before, which saves a round trip; otherwise as [`FetchMode::Portal`].
+    RunToEndIfSmall,
 }
 
 /// Run `statement` in a transaction of its own. What writes is committed; but not a statement that has written nothing so
@@ -133,18 +123,13 @@ pub async fn query(
     place: Place<'_>,
     statement: &Reviewed,
     reading: Reading,
-    way: Way,
+    mode: FetchMode,
     marks: &Marks,
 ) -> Result<Read, QueryError> {
     let run = Run { place, marks };
     let result = async {
-        let (mut reader, clearance) = match (way, statement.cleared()) {
-            (Way::Shared, Some(cleared)) => (run.share(cleared).await?, cleared.clearance()),
-            _ => {
-                let limits = (way == Way::Quick).then_some(reading.limits);
-                run.begin(statement, limits).await?
-            }
-        };
+        let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
+        let (mut reader, clearance) = run.begin(statement, small_within).await?;
         let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
         if reader.has_outgrown() {
             return Ok(Read::Outgrown);
@@ -152,7 +137,6 @@ pub async fn query(
         Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some((reader, clearance)) })))
     };
     match result.await {
-        Err(error) if way == Way::Shared => Err(error),
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))

@@ -9,8 +9,8 @@ mod foreign;
 mod json;
 mod nested;
 mod numbers;
+mod page;
 mod random;
-mod readme;
 mod round_trip;
 mod shapes;
 mod texts;
@@ -25,7 +25,7 @@ use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, Marks, Outcome, Place, Read, Reading, Way};
+use mcp_server_postgres::postgres::run::{self, FetchMode, Marks, Outcome, Place, Read, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use pg_guard::parser::Parser;
@@ -142,7 +142,7 @@ impl Server {
         let statement = guard.unjudged(statement);
         let access = AccessMode::ReadOnly;
         let place = Place { connection: &self.connection, access, default_read_only: false, target: "test" };
-        let read = run::query(place, &statement, reading, Way::Held, &Marks::new(Progress::default(), false)).await;
+        let read = run::query(place, &statement, reading, FetchMode::Portal, &Marks::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
             Read::Answer(answer) => answer.outcome,

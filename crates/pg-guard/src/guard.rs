@@ -257,11 +257,6 @@ impl Reviewed {
         &self.statement
     }
 
-    /// Whether it was cleared before, and leaves nothing on a connection that was not there before it.
-    pub fn leaves_nothing(&self) -> bool {
-        matches!(self.stage, Stage::Known(Clearance { leaves_nothing: true, .. }))
-    }
-
     /// What it will be cleared for, as far as that is known.
     pub fn expected(&self) -> Clearance {
         match self.stage {

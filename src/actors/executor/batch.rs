@@ -9,11 +9,12 @@ use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, allows, settle};
+use super::{Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
+use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Waiting;
+use crate::postgres::pool::Admission;
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
 
@@ -23,21 +24,21 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
-            self.running(batch.tool, &batch.caller, shown, statement.parameters(), &generation)
+            self.running(&batch.call, shown, statement.parameters(), &generation)
         };
         let mut queue: Queue = batch.statements.iter().map(running).collect();
         let nothing = "".into();
         let first = batch.statements.first();
         let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
-        let call = self.calls.begin(batch.tool, &batch.caller, first, &batch.progress);
+        let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress(), false);
+            let marks = Marks::new(call.progress());
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
@@ -50,9 +51,9 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut how = Waiting::Alone;
+                let mut admission = Admission::Normal;
                 loop {
-                    let lease = call.lease(&generation, waiting_max, how).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
                     // The first statement has waited for that.
@@ -72,7 +73,6 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.encoded(&marks);
                                 ended.end(result.as_ref());
                             }
                         },
@@ -84,11 +84,11 @@ impl Handler<Batch> for Executor {
                         return result;
                     }
                     queue.again();
-                    how = Waiting::Again;
+                    admission = Admission::Retry;
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            let work = match batch.timeout {
+            let work = match batch.call.timeout {
                 Some(after) => {
                     let call = &call;
                     let out_of_time = move |_| Err((None, call.out_of_time(after)));

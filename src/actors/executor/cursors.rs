@@ -13,18 +13,17 @@ use pg_guard::Clearance;
 use slog::Logger;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Cursor, settle};
+use super::settle;
 use crate::caller::Caller;
 use crate::log::debug;
+use crate::messages::database::OF_DATABASE;
+use crate::messages::statements::Cursor;
 use crate::postgres::error::QueryError;
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
 use crate::postgres::reader::Reader;
 use crate::random;
 use crate::settings::MAIN_DATABASE;
-
-/// What stands in a handle between the name of its database and the rest.
-pub(super) const OF_DATABASE: char = ':';
 
 /// Of so many cursors that have ended it is known why.
 const ENDED_MAX: usize = 64;

@@ -1,21 +1,16 @@
 //! One statement, and the pages after its first.
 
-use std::time::Duration;
-
 use actix::prelude::*;
 
 use super::cursors::Open;
-use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
+use super::{Executor, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
+use crate::messages::statements::{Answered, Fetch, Query};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::lease::Left;
-use crate::postgres::pool::Waiting;
-use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Way};
+use crate::postgres::pool::Admission;
+use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading};
 use crate::settings::AccessMode;
-
-/// How long a statement may take on a connection that it shares. It was quick before: it, or another there, is not now.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Handler<Query> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
@@ -23,51 +18,34 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(query.tool, &query.caller, shown, statement.parameters(), &generation);
-        let call = self.calls.begin(query.tool, &query.caller, shown, &query.progress);
+        let mut running = self.running(&query.call, shown, statement.parameters(), &generation);
+        let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
                 let mut statement = guard.review(query.statement, access).await?;
-                let limits = query.reading.limits;
-                let (mut way, mut was_lost) = (Way::Quick, false);
-                let may_share = statement.leaves_nothing() && generation.is_quick(statement.statement().sql(), limits);
-                let mut how = if may_share { Waiting::OrTogether } else { Waiting::Alone };
+                let (mut mode, mut was_lost) = (FetchMode::RunToEndIfSmall, false);
+                let mut admission = Admission::Normal;
                 loop {
-                    let lease = call.lease(&generation, waiting_max, how).await?;
-                    how = Waiting::Again;
+                    let lease = call.lease(&generation, waiting_max, admission).await?;
+                    admission = Admission::Retry;
                     running.executing(lease.opened_in());
                     let target = generation.target();
-                    let is_shared = lease.is_shared();
-                    let marks = Marks::new(call.progress(), is_shared);
+                    let marks = Marks::new(call.progress());
                     let place = lease.place(access, &target);
-                    let way_now = if is_shared { Way::Shared } else { way };
-                    let work = run::query(place, &statement, query.reading, way_now, &marks);
-                    let time = generation.settings.command_timeout;
-                    let time = if is_shared { time.min(PATIENCE) } else { time };
-                    let result = within(Clock::Command, time, work).await;
-                    running.encoded(&marks);
+                    let work = run::query(place, &statement, query.reading, mode, &marks);
+                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
                     let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
                         Ok(Read::Outgrown) => {
                             // Its drop cancels the statement.
                             drop(lease);
                             running.again();
-                            way = Way::Held;
-                            continue;
-                        }
-                        // Its own, or another one's: a connection of its own tells.
-                        Err(error) if is_shared => {
-                            if error.is_lost_connection() {
-                                (way, was_lost) = (Way::Held, true);
-                            }
-                            settle(lease, Left::NOTHING, Some(&error));
-                            running.again();
-                            info!(running.log, "run again on a connection of its own"; "why" => error.to_string());
+                            mode = FetchMode::Portal;
                             continue;
                         }
                         Err(error) => error,
@@ -85,7 +63,7 @@ impl Handler<Query> for Executor {
                         return Err(error);
                     }
                     // Which says whether it has begun.
-                    way = Way::Held;
+                    mode = FetchMode::Portal;
                     if marks.begun.get() {
                         // Of a read nothing is lost but its time; but it may be what the server dies of.
                         if was_lost || !marks.only_reads.get() || marks.rows_came.get() {
@@ -98,7 +76,7 @@ impl Handler<Query> for Executor {
                     warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
             };
-            let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &generation.target()));
             running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
@@ -107,7 +85,7 @@ impl Handler<Query> for Executor {
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
-                    let (owner, format) = (query.caller.name, query.reading.format);
+                    let (owner, format) = (query.call.caller.name, query.reading.format);
                     answered.cursor = cursors.put(Open { owner, reader, lease, clearance, format })
                 }
             }
@@ -120,10 +98,10 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
+        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller).map(|taken| {
             let shown = (taken.open.reader.sql(), taken.open.reader.operation());
-            let running = self.running(fetch.tool, &fetch.caller, shown, &[], taken.open.lease.generation());
-            let call = self.calls.begin(fetch.tool, &fetch.caller, shown, &fetch.progress);
+            let running = self.running(&fetch.call, shown, &[], taken.open.lease.generation());
+            let call = self.calls.begin(&fetch.call, shown);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();
@@ -136,14 +114,13 @@ impl Handler<Fetch> for Executor {
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks::new(call.progress(), false);
+            let marks = Marks::new(call.progress());
             let place = open.lease.place(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
-            let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
-            running.encoded(&marks);
             running.end(result.as_ref().map(|(outcome, _)| outcome));
             match result {
                 Ok((outcome, has_more)) => {

@@ -1,4 +1,4 @@
-//! What happens on a connection, as its stream, its requests and its answers tell it: so it is known when it rests.
+//! What happens on a connection, as its stream and its answers report it: so it is known when the connection is idle.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -26,15 +26,10 @@ pub(super) struct Activity {
 pub(super) struct State {
     /// Requests whose answer is not written.
     in_flight: usize,
-    /// The request has come to its end.
-    is_asked: bool,
-    /// All is answered since then, or the answer has nothing to say, and nothing has come.
+    /// All is answered since then, and nothing has come.
     pub(super) quiet_since: Option<Instant>,
     /// There is more to write than the socket takes.
     pub(super) is_stuck: bool,
-    /// An answer that is dropped is to be kept here.
-    takes_over: bool,
-    taken_over: Option<Body>,
 }
 
 impl Activity {
@@ -47,7 +42,6 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
-        state.is_asked = false;
         state.quiet_since = None;
         InFlight(self.clone())
     }
@@ -71,46 +65,10 @@ impl Activity {
             }
         }
     }
-
-    /// The answer that is under way, if there is one, is dropped next, and is kept.
-    pub(super) fn take_over(&self) {
-        self.state().takes_over = true;
-    }
-
-    /// What was under way.
-    pub(super) fn taken_over(&self) -> Option<Body> {
-        let mut state = self.state();
-        state.takes_over = false;
-        state.taken_over.take()
-    }
 }
 
 /// A request that is not answered.
 pub(super) struct InFlight(Arc<Activity>);
-
-impl InFlight {
-    /// Its answer has said something.
-    pub(super) fn says(&self) {
-        self.0.state().quiet_since = None;
-    }
-
-    /// Its answer has nothing to say yet. While its request still comes, there is something to happen.
-    pub(super) fn is_silent(&self) {
-        let mut state = self.0.state();
-        if state.is_asked && state.quiet_since.is_none() {
-            state.quiet_since = Some(Instant::now());
-            self.0.quiet.notify_one();
-        }
-    }
-
-    /// Its answer is dropped before its end.
-    pub(super) fn leave(&self, answer: &mut Body) {
-        let mut state = self.0.state();
-        if state.takes_over {
-            state.taken_over = Some(std::mem::take(answer));
-        }
-    }
-}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -123,29 +81,27 @@ impl Drop for InFlight {
     }
 }
 
-/// A request's body, that tells when all of it has come.
-pub(super) struct Asked {
-    body: Incoming,
-    activity: Arc<Activity>,
+/// The body of an answer. Its request is in flight until hyper drops it.
+pub(super) struct Answer {
+    body: Body,
+    _in_flight: InFlight,
 }
 
-impl Asked {
-    pub(super) fn body(body: Incoming, activity: Arc<Activity>) -> Body {
-        activity.state().is_asked = body.is_end_stream();
-        Body::new(Self { body, activity })
+impl Answer {
+    pub(super) fn new(body: Body, in_flight: InFlight) -> Self {
+        Self { body, _in_flight: in_flight }
     }
 }
 
-impl HttpBody for Asked {
+impl HttpBody for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() {
-            self.activity.state().is_asked = true;
-        }
-        Poll::Ready(frame)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,11 +4,13 @@ use std::pin::pin;
 
 use axum::routing::{get, post};
 use futures_util::poll;
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
 use super::*;
+
+mod streams;
 
 /// Longer than it takes to rest.
 const LONG: Duration = Duration::from_secs(5);
@@ -16,7 +18,7 @@ const LONG: Duration = Duration::from_secs(5);
 /// How large the answer of `/large` is.
 const LARGE_BYTES: usize = 1 << 20;
 
-pub(super) type Serving = JoinHandle<Result<(), String>>;
+type Serving = JoinHandle<Result<(), String>>;
 
 fn connect(pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
     let router = Router::new()
@@ -27,7 +29,7 @@ fn connect(pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Se
     connect_to(router, pipe_bytes, stopping)
 }
 
-pub(super) fn connect_to(router: Router, pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
+fn connect_to(router: Router, pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
     let (client, server) = duplex(pipe_bytes);
     (client, tokio::spawn(serve(server, router, Connection::new(true), stopping.clone())))
 }

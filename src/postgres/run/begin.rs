@@ -22,18 +22,18 @@ impl Run<'_> {
     pub(super) async fn begin(
         &self,
         statement: &Reviewed,
-        quick_within: Option<Limits>,
+        small_within: Option<Limits>,
     ) -> Result<(Reader, Clearance), QueryError> {
         let sql = statement.statement().sql();
         let transaction = |clearance| self.transaction(clearance);
-        let is_small = |prepared: &Prepared| quick_within.is_some_and(|limits| prepared.past.is_small(limits));
+        let is_small = |prepared: &Prepared| small_within.is_some_and(|limits| prepared.past.is_small(limits));
         let kept = self.place.connection.prepared(sql);
         let was_kept = kept.is_some();
         // Joined, they are sent without waiting for each other.
         let (cleared, opened) = match (kept, statement.cleared()) {
             (Some(prepared), Some(cleared)) if cleared.clearance().only_reads && is_small(&prepared) => {
                 if cleared.clearance().leaves_nothing {
-                    (cleared, self.pass(prepared, cleared).await)
+                    (cleared, self.run_without_cleanup(prepared, cleared).await)
                 } else {
                     let (begun, opened) = join(transaction(cleared.clearance()), self.stream(prepared, cleared)).await;
                     begun?;
@@ -74,18 +74,8 @@ impl Run<'_> {
         }
     }
 
-    /// Run a statement to its end beside others.
-    pub(super) async fn share(&self, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
-        let sql = cleared.statement().sql();
-        let prepared = match self.place.connection.prepared(sql) {
-            Some(prepared) => prepared,
-            None => Box::pin(self.prepare(cleared.statement())).await?,
-        };
-        self.pass(prepared, cleared).await.inspect_err(|_| self.place.connection.forget(sql))
-    }
-
     /// Run a statement that leaves nothing to its end, in a READ ONLY transaction that ends with it.
-    async fn pass(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
+    async fn run_without_cleanup(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         // Nothing is answered before it runs.
         self.marks.begun.set(true);
         self.marks.only_reads.set(true);
@@ -93,7 +83,7 @@ impl Run<'_> {
         if self.place.default_read_only {
             return rows.await;
         }
-        // All three are sent at once: nothing of those that share the connection comes between.
+        // All three are sent at once, and nobody waits for the first and the last.
         self.place.connection.post("BEGIN READ ONLY");
         let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
         self.place.connection.post(match self.place.access {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::text_format::read;
 use super::*;
+use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome};
+use mcp_server_postgres::messages::metrics::DatabaseGauges;
 
 const QUERY: &str = "async_query_execute";
 
@@ -28,11 +30,10 @@ fn gauges() -> Gauges {
 /// A world in which everything has happened that is counted.
 async fn full() -> World {
     let world = World::new(&settings());
-    let event = QueryFinished {
+    let event = StatementEnded {
         waited: Duration::from_millis(30),
         connected: Some(Duration::from_millis(20)),
         executed: Duration::from_millis(7),
-        encoded: Duration::from_millis(3),
         rows: 5,
         bytes: 120,
         retries: 1,
@@ -42,7 +43,7 @@ async fn full() -> World {
     world.finished(failed("table a", 4)).await;
     world.finished(refused("delete from a")).await;
     world.finished(at("stock", cancelled("table a", 4))).await;
-    world.finished(QueryFinished { verdict: Verdict::NeverBegan, ..done("table b", 1) }).await;
+    world.finished(StatementEnded { outcome: StatementOutcome::NeverBegan, ..done("table b", 1) }).await;
     for outcome in CallOutcome::ALL {
         let tool = if outcome == CallOutcome::UnknownTool { "unknown" } else { QUERY };
         world.called(tool, outcome, Duration::from_millis(40)).await;
@@ -114,12 +115,10 @@ async fn the_phases_of_a_statement_share_none_of_its_time_and_are_of_what_it_cam
         // Of 30 ms, 20 were opening a connection; two more waited for 2.
         ("main", "wait", 3.0, Some(14.0)),
         ("main", "connect", 1.0, Some(20.0)),
-        // Of 7 ms, 3 were encoding; one failed after 4; the refused one had no connection.
-        ("main", "execute", 2.0, Some(8.0)),
-        ("main", "encode", 1.0, Some(3.0)),
+        // One took 7 ms, one failed after 4; the refused one had no connection.
+        ("main", "execute", 2.0, Some(11.0)),
         ("stock", "wait", 1.0, Some(2.0)),
         ("stock", "execute", 1.0, Some(4.0)),
-        ("stock", "encode", 0.0, None),
     ] {
         let labels = [("database", database), ("tool", QUERY), ("phase", phase)];
         let value = |name| phases.value(&format!("mcp_server_postgres_statement_phase_seconds_{name}"), &labels);
