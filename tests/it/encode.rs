@@ -21,7 +21,6 @@ use std::collections::BTreeSet;
 use deadpool_postgres::ClientWrapper;
 use std::sync::Arc;
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
@@ -30,6 +29,7 @@ use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy};
+use pg_private::PrivateCluster;
 use pg_render::{Codec, DecodeError};
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
