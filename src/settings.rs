@@ -80,16 +80,25 @@ pub struct DatabaseSettings {
     pub access: AccessMode,
 }
 
-/// Where the database is, who we are there, and how many connections there are. A change makes a new pool.
+/// A database's pool of connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostgresSettings {
+    /// Where they lead. A change makes a new pool.
+    pub target: TargetSettings,
+    /// How many there are. A change keeps those that are open.
+    pub pool: PoolSettings,
+    /// How long anything may take. A change holds for what begins after it.
+    pub clocks: ClockSettings,
+}
+
+/// Where the database is, and who we are there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetSettings {
     /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
     pub hosts: Vec<String>,
     /// One for all hosts, or one for each.
     pub ports: Vec<u16>,
-    /// The database's name.
     pub database: String,
-    /// Who we are.
     pub user: String,
     /// From POSTGRES_PASSWORD, the password file, or the URL.
     pub password: Option<Secret>,
@@ -103,10 +112,20 @@ pub struct PostgresSettings {
     pub options: Option<String>,
     /// Which of several hosts will do.
     pub target_session_attrs: TargetSessionAttrs,
+}
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
     /// Connections at most.
-    pub pool_size: usize,
+    pub size: usize,
     /// Connections opened at once by a start or a reload.
-    pub pool_min_size: usize,
+    pub min_size: usize,
+}
+
+/// How long anything may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSettings {
     /// Opening one connection may take this long.
     pub connect_timeout: Duration,
     /// One statement, or one batch, may take this long.
@@ -194,7 +213,6 @@ pub struct Inputs {
     pub config_file: Option<PathBuf>,
     /// The `.env` file, if one is named. It must exist; without a name, `.env` in `folder` may.
     pub env_file: Option<PathBuf>,
-    /// The process's environment.
     pub environment: Vec<(String, String)>,
     /// Flags, by the key that each one sets.
     pub flags: Vec<(String, String)>,
@@ -215,7 +233,6 @@ pub struct Loaded {
     pub files: Vec<WatchedFile>,
 }
 
-/// One key's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// As in [`KEYS`]; of a further database with ` of ` and its name.

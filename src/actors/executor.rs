@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -42,14 +42,13 @@ use crate::messages::call::CallContext;
 use crate::messages::database::{Database, DatabaseSummary};
 use crate::messages::events::{Events, StatementEnded, StatementOutcome};
 use crate::messages::statements::{CloseCursors, CloseCursorsOf};
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::lease::{Lease, Left};
-use crate::postgres::pool::Generation;
+use crate::postgres::pool::{Draining, Generation, Lease};
 use crate::postgres::role::Finding;
 use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
-/// The actor.
 pub struct Executor {
     /// What calls and the operator name the database by.
     name: Arc<str>,
@@ -57,13 +56,15 @@ pub struct Executor {
     /// Notices when its database is back.
     watch: Option<AbortOnDropHandle<()>>,
     /// Those before it that still have a statement.
-    older: Vec<Weak<Generation>>,
+    older: Vec<Draining>,
     trouble: Trouble,
     guard: Arc<Guard>,
     role_check: RoleCheck,
     /// What clients are told of the database.
     summary: watch::Sender<DatabaseSummary>,
     access: AccessMode,
+    /// Whether it is not served yet: then it connects when it is told to, and not by itself.
+    is_awaited: bool,
     log_parameters: bool,
     waiting_max: usize,
     cursors: Cursors,
@@ -94,7 +95,7 @@ impl Executor {
         let log = log.new(slog::o!("logger" => "executor", "database" => name.to_owned()));
         let (postgres, access) =
             settings.database(name).ok_or_else(|| format!("there is no database {name} in the settings"))?;
-        let generation = Generation::new(1, Arc::new(postgres.clone()), access, endings.clone(), &log)?;
+        let generation = Generation::new(1, postgres, access, endings.clone(), &log)?;
         Ok(Self {
             name: name.into(),
             generation: Arc::new(generation),
@@ -105,6 +106,7 @@ impl Executor {
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
             access,
+            is_awaited: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(name, settings.limits.cursors_max, &log),
@@ -115,6 +117,12 @@ impl Executor {
             endings,
             log,
         })
+    }
+
+    /// The same, which connects to its database only when it is told to ([`OpenPool`](crate::messages::statements::OpenPool)): until then that is not served.
+    #[must_use]
+    pub fn awaited(self) -> Self {
+        Self { is_awaited: true, ..self }
     }
 
     /// What clients are told of the database, now and whenever that changes.
@@ -134,6 +142,20 @@ impl Executor {
     /// The mode of that caller's statements.
     fn access_of(&self, caller: &Caller) -> AccessMode {
         if caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { self.access }
+    }
+
+    /// Open the connections that there should be before a call asks for one, while the host shakes hands. A database that
+    /// is not there yet is no reason not to serve.
+    fn warm(&self) {
+        let (generation, log) = (self.generation.clone(), self.log.clone());
+        if generation.min_size() == 0 {
+            return;
+        }
+        actix_rt::spawn(async move {
+            if let Err(error) = generation.warm().await {
+                warn!(log, "the database is not available yet"; "why" => error.to_string());
+            }
+        });
     }
 
     /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
@@ -167,7 +189,7 @@ impl Executor {
         call: &CallContext,
         (sql, operation): (&Arc<str>, Operation),
         parameters: &[Value],
-        generation: &Generation,
+        generation: u64,
     ) -> Running {
         Running {
             event: StatementEnded {
@@ -184,7 +206,7 @@ impl Executor {
                 bytes: 0,
                 retries: 0,
                 outcome: StatementOutcome::Cancelled,
-                generation: generation.number,
+                generation,
             },
             parameters: self.log_parameters.then(|| parameters.to_vec()),
             executing_since: None,
@@ -199,18 +221,13 @@ impl Actor for Executor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        let generation = self.generation.clone();
-        let log = self.log.clone();
-        let connections = generation.settings.pool_min_size;
-        self.watch = Some(generation.watch());
-        if connections > 0 {
+        if self.is_awaited {
+            return;
+        }
+        self.watch = Some(self.generation.watch());
+        if self.generation.min_size() > 0 {
             self.check_role(false);
-            // While the host shakes hands. A database that is not there yet is no reason not to serve.
-            actix_rt::spawn(async move {
-                if let Err(error) = generation.warm(connections).await {
-                    warn!(log, "the database is not available yet"; "why" => error.to_string());
-                }
-            });
+            self.warm();
         }
     }
 }
@@ -279,7 +296,7 @@ fn within_the_call<T>(
 
 /// Put a connection back if nothing runs on it any more and it is still what was asked for; otherwise its drop cancels
 /// and closes it.
-fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
+fn settle(lease: Lease, left: Cleanup, error: Option<&QueryError>) {
     match error {
         Some(QueryError::Unavailable { .. }) => lease.cut_off(),
         Some(error) if error.is_lost_connection() => lease.lost(),
@@ -295,10 +312,10 @@ fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
 
 /// Whether a server that was to take writes has refused one as a standby does (read_only_sql_transaction): after a
 /// failover, connections to the old primary would be refused for as long as they live.
-fn is_primary_no_more(lease: &Lease, left: Left, error: &QueryError) -> bool {
+fn is_primary_no_more(lease: &Lease, left: Cleanup, error: &QueryError) -> bool {
     error.needs_to_write()
         && left.is_of_a_write()
-        && lease.generation().settings.target_session_attrs == TargetSessionAttrs::ReadWrite
+        && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
 }
 
 /// How many rows a statement read or changed.

@@ -4,12 +4,10 @@ use clap::Arg;
 
 use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 
-/// One setting.
 #[derive(Debug)]
 pub struct Key {
     /// In `.env` files and the environment.
     pub name: &'static str,
-    /// What it may be.
     pub kind: Kind,
     /// What holds if nobody sets it; empty for nothing.
     pub default: &'static str,
@@ -20,11 +18,9 @@ pub struct Key {
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Any text.
     Text,
     /// Any text, never shown.
     Secret,
-    /// A file.
     Path,
     /// Ports, separated by commas.
     Ports,

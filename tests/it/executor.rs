@@ -10,7 +10,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::admin::{DatabaseStatus, Status};
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::events::{Events, PoolRebuilt, SettingsChanged, StatementEnded};
-use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cursor, Fetch, Query};
+use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cursor, Fetch, OpenPool, Query};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
@@ -190,9 +190,9 @@ impl World {
 
 fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> Settings {
     settings_with(|settings| {
-        settings.postgres.ports = vec![cluster.port()];
-        settings.postgres.database = "postgres".to_owned();
-        settings.postgres.user = "postgres".to_owned();
+        settings.postgres.target.ports = vec![cluster.port()];
+        settings.postgres.target.database = "postgres".to_owned();
+        settings.postgres.target.user = "postgres".to_owned();
         // What these tests are long with, end connections with and leave behind: here the engine is on its own.
         settings.policy.allow = [
             "pg_sleep",

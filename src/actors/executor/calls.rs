@@ -14,8 +14,7 @@ use crate::log::info;
 use crate::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
 use crate::messages::call::CallContext;
 use crate::postgres::error::{Clock, Phase, QueryError};
-use crate::postgres::lease::Lease;
-use crate::postgres::pool::{Admission, Generation};
+use crate::postgres::pool::{Admission, Generation, Lease};
 use crate::progress::Progress;
 use actix::prelude::*;
 use pg_guard::sql::{Operation, normalised};
@@ -106,7 +105,6 @@ impl Calls {
     }
 }
 
-/// A call in flight.
 pub(super) struct InFlight {
     id: u64,
     seat: Rc<Seat>,

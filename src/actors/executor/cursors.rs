@@ -18,9 +18,10 @@ use crate::caller::Caller;
 use crate::log::debug;
 use crate::messages::database::OF_DATABASE;
 use crate::messages::statements::Cursor;
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::QueryError;
-use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
+use crate::postgres::pool::Lease;
 use crate::postgres::reader::Reader;
 use crate::random;
 use crate::settings::MAIN_DATABASE;
@@ -43,11 +44,11 @@ impl Open {
     /// Nobody reads on.
     fn close(self) {
         drop(self.reader);
-        self.lease.settle(Left::begun(self.clearance).answered(self.clearance.access));
+        self.lease.settle(Cleanup::begun(self.clearance).answered(self.clearance.access));
     }
 
     fn lifetime(&self) -> Duration {
-        self.lease.generation().settings.cursor_lifetime
+        self.lease.clocks().cursor_lifetime
     }
 }
 
@@ -108,7 +109,7 @@ impl Cursors {
     fn wait(&self, handle: String, open: Open) -> Option<Cursor> {
         let mut table = self.0.borrow_mut();
         // One connection is left for the calls.
-        let most = table.cursors_max.min(open.lease.generation().settings.pool_size - 1);
+        let most = table.cursors_max.min(open.lease.others_max());
         while table.waiting.len() + table.in_use.len() >= most {
             let Some(unused) = table.waiting.pop_front() else {
                 open.close();
@@ -216,7 +217,7 @@ impl Taken {
     }
 
     /// It is read to its end.
-    pub(super) fn finish(self, left: Left) {
+    pub(super) fn finish(self, left: Cleanup) {
         let Self { open, place } = self;
         place.ended.set(Ended::Read);
         drop(open.reader);
@@ -224,7 +225,7 @@ impl Taken {
     }
 
     /// Its statement has failed.
-    pub(super) fn fail(self, left: Left, error: &QueryError) {
+    pub(super) fn fail(self, left: Cleanup, error: &QueryError) {
         let Self { open, place } = self;
         place.ended.set(Ended::Failed);
         drop(open.reader);
@@ -240,7 +241,6 @@ struct Place {
 }
 
 impl Place {
-    /// The cursor goes on.
     fn leave(self) {
         self.cursors.0.borrow_mut().in_use.remove(&self.handle);
     }

@@ -22,7 +22,7 @@ impl Handler<Query> for Executor {
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(&query.call, shown, statement.parameters(), &generation);
+        let mut running = self.running(&query.call, shown, statement.parameters(), generation.number());
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
@@ -34,11 +34,11 @@ impl Handler<Query> for Executor {
                     let lease = call.lease(&generation, waiting_max, admission).await?;
                     admission = Admission::Retry;
                     running.executing(lease.opened_in());
-                    let target = generation.target();
+                    let target = generation.target_name();
                     let marks = Marks::new(call.progress());
-                    let place = lease.place(access, &target);
+                    let place = lease.exec_target(access, &target);
                     let work = run::query(place, &statement, query.reading, mode, &marks);
-                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = match result {
                         Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
                         Ok(Read::Outgrown) => {
@@ -78,7 +78,7 @@ impl Handler<Query> for Executor {
             };
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &generation.target()));
+            let result = result.map_err(|error| call.told(error, &generation.target_name()));
             running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
             let (Answer { outcome, rest }, lease, left) = result?;
             let mut answered = running.answered(outcome, &told_later);
@@ -110,14 +110,13 @@ impl Handler<Fetch> for Executor {
             running.executing(None);
             call.fetches();
             let open = &mut taken.open;
-            let generation = open.lease.generation().clone();
-            let target = generation.target();
+            let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let marks = Marks::new(call.progress());
-            let place = open.lease.place(open.clearance.access, &target);
+            let place = open.lease.exec_target(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
-            let work = within(Clock::Command, generation.settings.command_timeout, work);
+            let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
