@@ -23,6 +23,7 @@ use crate::postgres::error::QueryError;
 use crate::postgres::page::Format;
 use crate::postgres::pool::Lease;
 use crate::postgres::reader::Reader;
+use crate::random;
 use crate::settings::MAIN_DATABASE;
 
 /// Of so many cursors that have ended it is known why.
@@ -97,12 +98,11 @@ impl Cursors {
 
     /// Keep a statement for its next page; `None` if there may be no cursor.
     pub(super) fn put(&self, open: Open) -> Option<Cursor> {
-        let mut bytes = [0; 16];
-        if getrandom::fill(&mut bytes).is_err() {
+        let Some(word) = random::word() else {
             open.close();
             return None;
-        }
-        let handle = format!("{}{:032x}", self.0.borrow().prefix, u128::from_be_bytes(bytes));
+        };
+        let handle = format!("{}{word}", self.0.borrow().prefix);
         self.wait(handle, open)
     }
 
