@@ -5,8 +5,8 @@
 //! (that was the tool) or shown (that is the session).
 //!
 //! Its messages are here; what becomes of each is in a file of its own: `query` (one statement, and the pages after
-//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `cursors` keeps what is not read to its end,
-//! `running` tells the metrics and the log.
+//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent once
+//! more, `cursors` keeps what is not read to its end, `running` tells the metrics and the log.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+mod attempt;
 mod batch;
 mod calls;
 mod cursors;

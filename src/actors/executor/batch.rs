@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use futures_util::FutureExt as _;
 
+use super::attempt::{Attempt, Failure, Next, Run};
 use super::running::{Queue, Running};
 use super::{Answered, Batch, BatchError, Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Admission;
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
 
@@ -43,9 +43,10 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut admission = Admission::Normal;
+                let mut attempt = Attempt::of_batch();
                 loop {
-                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, attempt.admission()).await;
+                    let lease = lease.map_err(|error| (None, error))?;
                     let target = generation.target();
                     let place = lease.place(access, &target);
                     // The first statement has waited for that.
@@ -72,11 +73,11 @@ impl Handler<Batch> for Executor {
                     let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
                     settle(lease, marks.left.get(), error);
-                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
+                    if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;
                     }
-                    queue.again();
-                    admission = Admission::Retry;
+                    queue.again(attempt.retries());
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

@@ -1,14 +1,21 @@
 //! One statement, and the pages after its first.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 
+use super::attempt::{Attempt, Next, Reason, Run};
+use super::calls::InFlight;
 use super::cursors::Open;
+use super::running::Running;
 use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
+use crate::guard::Reviewed;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading, Statement};
+use crate::postgres::lease::{Lease, Left};
+use crate::postgres::pool::Generation;
+use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -25,53 +32,8 @@ impl Handler<Query> for Executor {
             let work = async {
                 allows(role_check, &generation).await?;
                 let mut statement = guard.review(query.statement, access).await?;
-                let (mut mode, mut was_lost) = (FetchMode::RunToEndIfSmall, false);
-                let mut admission = Admission::Normal;
-                loop {
-                    let lease = call.lease(&generation, waiting_max, admission).await?;
-                    admission = Admission::Retry;
-                    running.executing(lease.opened_in());
-                    let target = generation.target();
-                    let marks = Marks::new(call.progress());
-                    let place = lease.place(access, &target);
-                    let work = run::query(place, &statement, query.reading, mode, &marks);
-                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
-                    let error = match result {
-                        Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
-                        Ok(Read::Outgrown) => {
-                            // Its drop cancels the statement.
-                            drop(lease);
-                            running.again();
-                            mode = FetchMode::Portal;
-                            continue;
-                        }
-                        Err(error) => error,
-                    };
-                    if access == AccessMode::ReadWrite && marks.only_reads.get() && error.needs_to_write() {
-                        // A function that promises not to, or something that was made anew meanwhile.
-                        lease.settle(marks.left.get());
-                        statement.writes();
-                        running.again();
-                        info!(running.log, "run again as what may write"; "why" => error.to_string());
-                        continue;
-                    }
-                    settle(lease, marks.left.get(), Some(&error));
-                    if !error.is_lost_connection() {
-                        return Err(error);
-                    }
-                    // Which says whether it has begun.
-                    mode = FetchMode::Portal;
-                    if marks.begun.get() {
-                        // Of a read nothing is lost but its time; but it may be what the server dies of.
-                        if was_lost || !marks.only_reads.get() || marks.rows_came.get() {
-                            return Err(error);
-                        }
-                        was_lost = true;
-                    }
-                    running.again();
-                    running.event.retries += 1;
-                    warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
-                }
+                let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
+                runs.until_answered(&mut statement, &mut running).await
             };
             let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
@@ -88,6 +50,56 @@ impl Handler<Query> for Executor {
             }
             Ok(answered)
         })
+    }
+}
+
+/// The runs of one statement, of which [`Attempt`] says how many there are.
+struct Runs<'a> {
+    call: &'a InFlight,
+    generation: &'a Arc<Generation>,
+    access: AccessMode,
+    waiting_max: usize,
+    reading: Reading,
+}
+
+impl Runs<'_> {
+    /// The answer, with the connection that it came on and what the statement has left there.
+    async fn until_answered(
+        &self,
+        statement: &mut Reviewed,
+        running: &mut Running,
+    ) -> Result<(Answer, Lease, Left), QueryError> {
+        let mut attempt = Attempt::of_statement(self.access);
+        let (target, command_timeout) = (self.generation.target(), self.generation.settings.command_timeout);
+        loop {
+            let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
+            running.executing(lease.opened_in());
+            let marks = Marks::new(self.call.progress());
+            let place = lease.place(self.access, &target);
+            let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &marks);
+            let result = within(Clock::Command, command_timeout, work).await;
+            let (next, left) = (attempt.after(Run::of(&result, &marks)), marks.left.get());
+            match (result, next) {
+                (Ok(Read::Answer(answer)), _) => return Ok((*answer, lease, left)),
+                // Its drop cancels the statement.
+                (Ok(Read::Outgrown), _) => drop(lease),
+                (Err(error), Next::RunAgain(Reason::Writes)) => {
+                    // A function that promises not to, or something that was made anew meanwhile.
+                    lease.settle(left);
+                    statement.writes();
+                    info!(running.log, "run again as what may write"; "why" => error.to_string());
+                }
+                (Err(error), Next::RunAgain(_)) => {
+                    settle(lease, left, Some(&error));
+                    warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                }
+                (Err(error), _) => {
+                    settle(lease, left, Some(&error));
+                    return Err(error);
+                }
+            }
+            running.again(attempt.retries());
+        }
     }
 }
 

@@ -34,9 +34,10 @@ impl Running {
         self.executing_since = Some(now);
     }
 
-    /// It waits for a connection again.
-    pub(super) fn again(&mut self) {
+    /// It waits for a connection again; so often because the one before was lost.
+    pub(super) fn again(&mut self, retries: u32) {
         self.stop();
+        self.event.retries = retries;
     }
 
     pub(super) fn end(&mut self, result: Result<&Outcome, &QueryError>) {
@@ -148,8 +149,8 @@ impl Queue {
     }
 
     /// The connection was lost before the first began.
-    pub(super) fn again(&mut self) {
-        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries += 1);
+    pub(super) fn again(&mut self, retries: u32) {
+        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries = retries);
     }
 
     pub(super) fn has_begun(&self) -> bool {
