@@ -6,7 +6,8 @@
 //!
 //! Its messages are here; what becomes of each is in a file of its own: `query` (one statement, and the pages after
 //! its first), `batch`, `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent once
-//! more, `cursors` keeps what is not read to its end, `running` tells the metrics and the log.
+//! more, `handles` keeps what a client has open from one call to the next, `cursors` is that of statements that are not
+//! read to their end, `running` tells the metrics and the log.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ mod batch;
 mod calls;
 mod cursors;
 mod database;
+mod handles;
 mod query;
 mod reload;
 mod running;
@@ -31,6 +33,7 @@ mod status;
 
 use calls::{Calls, InFlight};
 use cursors::Cursors;
+use handles::Kept;
 use running::{Running, ToldLater};
 use status::Trouble;
 
@@ -230,7 +233,7 @@ impl Executor {
             access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
-            cursors: Cursors::new(name, settings.limits.cursors_max, &log),
+            cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
             calls: Calls::default(),
             told_later: ToldLater::default(),
             reload: Rc::default(),
@@ -319,6 +322,12 @@ impl Actor for Executor {
                 }
             });
         }
+    }
+}
+
+impl From<Kept> for Cursor {
+    fn from(Kept { handle, lifetime }: Kept) -> Self {
+        Self { handle, lifetime }
     }
 }
 

@@ -6,9 +6,9 @@ use actix::prelude::*;
 
 use super::attempt::{Attempt, Next, Reason, Run};
 use super::calls::InFlight;
-use super::cursors::Open;
+use super::cursors::{Open, refusal};
 use super::running::Running;
-use super::{Answered, Executor, Fetch, Query, allows, settle, within, within_the_call};
+use super::{Answered, Cursor, Executor, Fetch, Query, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::guard::Reviewed;
 use crate::log::{info, warn};
@@ -44,8 +44,8 @@ impl Handler<Query> for Executor {
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
-                    let (owner, format) = (query.caller.name, query.reading.format);
-                    answered.cursor = cursors.put(Open { owner, reader, lease, clearance, format })
+                    let open = Open { reader, lease, clearance, format: query.reading.format };
+                    answered.cursor = cursors.put(query.caller.name, open).map(Cursor::from);
                 }
             }
             Ok(answered)
@@ -107,9 +107,9 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.caller).map(|taken| {
-            let statement = Statement { sql: taken.open.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.open.lease.generation());
+        let taken = self.cursors.take(&fetch.cursor, &fetch.caller.name).map_err(refusal).map(|taken| {
+            let statement = Statement { sql: taken.held.reader.sql().clone(), parameters: Vec::new() };
+            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.held.lease.generation());
             let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
             (taken, running, call)
         });
@@ -118,7 +118,7 @@ impl Handler<Fetch> for Executor {
             let (mut taken, mut running, call) = taken?;
             running.executing(None);
             call.fetches();
-            let open = &mut taken.open;
+            let open = &mut taken.held;
             let generation = open.lease.generation().clone();
             let target = generation.target();
             open.format = fetch.format.unwrap_or(open.format);
