@@ -1,11 +1,11 @@
-# make demo    a private PostgreSQL with a small shop in it, and this server on it
-# make test    every test
-# make check   what a commit must pass: format, lints, tests, dependencies
-# make conformance   the protocol's official suite, for both revisions (it gets that and, if need be, Node by npm)
-# make fuzz    a million statements that nobody has written through the guard, and fifty thousand to PostgreSQL (about 5 minutes)
-# make page    the status page in a headless Chromium, which it installs where there is none (about a minute)
-# make soak    ten minutes of a daemon under 64 clients that do all that clients do (SOAK_SECONDS says otherwise)
-# make bench   how long a request takes, and where; beside the floors and a yardstick (about 5 minutes)
+# make demo          starts a private PostgreSQL with the tables of a small shop, and this server on it
+# make test          runs the tests of every crate
+# make check         what every commit must pass: format, lints, tests, dependencies
+# make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
+# make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
+# make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)
+# make soak          a daemon with 64 clients for ten minutes (SOAK_SECONDS sets another time)
+# make bench         measures calls, beside other programs (about 5 minutes)
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

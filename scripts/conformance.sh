@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the official conformance suite of the protocol against this server (tests/conformance/run.rs).
-# The suite is got into target/conformance by npm, as tests/conformance/package-lock.json says: every package by its
-# version and its hash. It wants Node 22 or newer; where the one on PATH is older, the one that comes along is used.
+# npm installs the suite into target/conformance by tests/conformance/package-lock.json, which has the version and the hash of
+# every package. The suite needs Node 22 or newer. If the one on PATH is older, the one in the lock file is used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ mkdir -p "$folder"
 if ! cmp -s tests/conformance/package-lock.json "$folder/package-lock.json" || [ ! -f "$suite" ]; then
     echo "conformance: getting the suite into $folder"
     cp tests/conformance/package.json tests/conformance/package-lock.json "$folder"
-    # No package's script runs: none of these needs one. What it warns of is that the Node that runs npm is old.
+    # No script of a package runs: none is needed. Warnings would only say that the Node that runs npm is old.
     npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
 fi
 

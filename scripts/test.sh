@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests and ends in one line of totals over all test programs: "N passed, N failed, N skipped".
-# Ends with cargo's status. Arguments go to `cargo test`: `scripts/test.sh -- cancel` runs the tests with that in their names.
+# Runs the tests of every crate and ends with one line of totals over all test programs: "N passed, N failed, N skipped".
+# Its status is cargo's. Arguments are passed to `cargo test`: `scripts/test.sh -- cancel` runs the tests with this text in their names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -17,10 +17,10 @@ use crate::actors::executor::{self, CloseCursors, ConfigChanged, Database, Execu
 use crate::actors::metrics::Metrics;
 use crate::actors::session::{self, Session};
 use crate::caller::Caller;
-use crate::guard::parser::Parser;
 use crate::http::seen::Watched;
 use crate::log::LogControl;
 use crate::settings::{self, Inputs, Loaded, Settings};
+use pg_guard::parser::Parser;
 
 mod daemon;
 mod stdio;

@@ -179,7 +179,7 @@ fn write_env_file(folder: &Path, url: &str, pool_size: usize) -> Result<(), Stri
     fs::write(folder.join(".env"), text).map_err(|error| format!("cannot write {}/.env: {error}", folder.display()))
 }
 
-/// What Claude Code, Claude Desktop and Cursor take; the README has the others.
+/// What Claude Code, Claude Desktop and Cursor take; docs/hosts.md has the others.
 fn snippet() -> Result<String, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let snippet = json!({"mcpServers": {"postgres": {

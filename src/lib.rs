@@ -1,27 +1,29 @@
 //! `mcp-server-postgres`: a PostgreSQL server for the Model Context Protocol, made of actors.
 //!
-//! The map, in the order of a request. `actors.md` has the picture, every message, and what always holds.
+//! The modules in the order in which a call passes through them. `docs/architecture.md` is the longer map, `actors.md` has
+//! the actors, their messages and what always holds.
 //!
-//! - [`mcp`]: a line of stdin becomes a message to the session; an answer becomes a line of stdout.
-//! - [`http`]: or a request of a client of the daemon is let in, by the [`actors::reception`].
-//! - [`actors::session`]: one client, its calls in flight.
-//! - [`tools`]: a tool a file; a tool is its arguments.
-//! - [`actors::executor`]: one database, the pool and whatever runs on it.
-//! - [`guard`]: what may run in read-only mode, and what only reads in the other, decided before it does.
-//! - [`postgres`]: connections, transactions, parameters, and rows from their bytes to the answer.
-//! - [`actors::metrics`]: what ran, how long it took, what became of it.
+//! - [`mcp`]: the protocol. A line of stdin or a body over HTTP becomes a message to the session; an answer becomes a line
+//!   or a body.
+//! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::reception`].
+//! - [`actors::session`]: one client and its calls in flight.
+//! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
+//! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
+//! - [`pg_guard`], a crate of this workspace: decides whether a statement is accepted in read-only mode, and whether it only reads, before it runs.
+//! - [`postgres`]: connections, transactions, parameters, and rows from PostgreSQL's bytes to the answer.
+//! - [`actors::metrics`]: what has run, how long it took and how it ended.
 //!
-//! Beside the request's way:
+//! Beside the way of a call:
 //!
-//! - [`settings`]: what an operator can choose, loaded in layers and checked once.
-//! - [`actors::config_watcher`]: files in, one checked change out.
-//! - [`caller`]: who asks, and the most that they may.
-//! - [`progress`]: how far a call has come, told to a client that asks.
-//! - [`tls`]: both sides of TLS.
-//! - [`units`]: how moments and times are written.
+//! - [`settings`]: what an operator can choose; loaded from its sources and checked once.
+//! - [`actors::config_watcher`]: watches the settings' files and sends each checked change to all who need it.
+//! - [`caller`]: who calls, and the access mode that they have.
+//! - [`progress`]: how far a call has come, for a client that wants to know.
+//! - [`tls`]: TLS as a client (of PostgreSQL, of the daemon's health check) and as a server.
+//! - [`units`]: how points in time and durations are written.
 //! - [`log`]: the root logger.
-//! - [`app`]: wires it all and ends it.
-//! - [`doctor`]: what is in the way of all that, and how to mend it.
+//! - [`app`]: starts all parts, joins them and ends them.
+//! - [`doctor`]: finds what keeps a connection from working, and says how to mend it.
 //! - [`demo`]: a private PostgreSQL, and a host's side of a conversation.
 
 pub mod actors;
@@ -29,7 +31,6 @@ pub mod app;
 pub mod caller;
 pub mod demo;
 pub mod doctor;
-pub mod guard;
 pub mod http;
 pub mod log;
 pub mod mcp;

@@ -10,13 +10,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use pg_guard::sql::normalised;
 use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use slog::{Drain, KV, Key, Level, Logger, Never, OwnedKVList, Record, Serializer, o};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::postgres::sql::normalised;
 use crate::settings::LogSettings;
 
 mod lines;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use mcp_server_postgres::guard::parser;
 use mcp_server_postgres::http::{healthcheck, token};
 use mcp_server_postgres::settings::{self, Inputs};
 use mcp_server_postgres::{app, demo, doctor, log};
+use pg_guard::parser;
 
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;

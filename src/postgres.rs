@@ -1,9 +1,9 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
-//! In the order of a request: [`sql`] (what kind of statement it is), [`history`] (how much it gave before), [`pool`]
-//! (whose queue gives a [`lease`] on a [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the
-//! transaction around it), [`reader`] (its rows, a page at a time), [`page`] and [`pg_render`] (PostgreSQL → answer),
-//! `foreign` (what only it can show), [`error`] and `nearest`
+//! In the order of a request: [`history`] (how much it gave before), [`pool`] (whose queue gives a [`lease`] on a
+//! [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`]
+//! (its rows, a page at a time), [`page`] and [`pg_render`] (PostgreSQL → answer), `foreign` (what only it can show),
+//! [`error`] and `nearest`
 //! (what may have been meant). Beside it, [`health`] knows whether the database can be reached.
 
 pub mod connection;
@@ -20,4 +20,3 @@ pub mod pool;
 pub mod reader;
 pub mod role;
 pub mod run;
-pub mod sql;

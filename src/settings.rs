@@ -9,8 +9,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::guard::Policy;
-
 mod http;
 mod keys;
 mod layers;
@@ -25,6 +23,7 @@ pub use report::{changed, report};
 pub use secret::Secret;
 
 pub use crate::tls::client::SslMode;
+pub use pg_guard::{AccessMode, Policy};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,24 +114,6 @@ pub struct PostgresSettings {
     pub pool_wait_timeout: Duration,
     /// A cursor may wait this long for the next page.
     pub cursor_lifetime: Duration,
-}
-
-/// Whether statements may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessMode {
-    /// Every statement runs in a READ ONLY transaction that is rolled back.
-    ReadOnly,
-    /// Every statement runs in a transaction that is committed.
-    ReadWrite,
-}
-
-impl fmt::Display for AccessMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ReadOnly => "read-only",
-            Self::ReadWrite => "read-write",
-        })
-    }
 }
 
 /// What is done about a role that may do too much.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pg_guard::{Statement, Transaction};
 use pg_render::write_json_string;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,6 @@ use crate::caller::Caller;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;
-use crate::postgres::sql::{self, Operation, Transaction};
 use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 use crate::units;
@@ -113,10 +113,10 @@ impl Reach {
         &self.databases[self.at]
     }
 
-    /// Whether the guard reads the call's statements: it has words of its own for what it does not let through.
-    fn is_read_only(&self) -> bool {
-        let shown = self.database().shown.borrow().access;
-        self.caller.access == AccessMode::ReadOnly || shown == AccessMode::ReadOnly
+    /// The mode of the call's statements: the database's, or the caller's where that is less.
+    fn access(&self) -> AccessMode {
+        let of_database = self.database().shown.borrow().access;
+        if self.caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { of_database }
     }
 
     /// The names of those that the client may ask: of others it is told nothing.
@@ -244,18 +244,16 @@ fn parameters_schema() -> Value {
     })
 }
 
-/// Why a statement cannot be sent at all, if it cannot.
-fn unfit(sql: &str, transaction: Transaction) -> Option<QueryError> {
-    let why = if sql.trim().is_empty() {
-        "The query is empty: give one SQL statement.".to_owned()
-    } else if sql.contains('\0') {
-        "The query holds the character U+0000, which PostgreSQL's protocol cannot carry.".to_owned()
-    } else if Operation::of(sql).as_str() == "EMPTY" {
-        "The query holds only comments: give one SQL statement.".to_owned()
-    } else {
-        sql::unfit(sql, transaction)?
-    };
-    Some(QueryError::Refused { why })
+/// The statement of that text, if a call can run it in this mode and in such a transaction.
+fn statement(
+    sql: String,
+    parameters: Vec<Value>,
+    access: AccessMode,
+    transaction: Transaction,
+) -> Result<Statement, QueryError> {
+    let statement = Statement::new(sql, parameters)?;
+    statement.review(access, transaction)?;
+    Ok(statement)
 }
 
 /// The refusal of the first of these counts that is 0.

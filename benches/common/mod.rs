@@ -1,4 +1,7 @@
-//! A server's process as its host has it: asked one thing at a time, over its pipes. What both benchmarks need.
+//! What several benches need: a server as the process of its host, with requests and answers over pipes; its memory and
+//! its processor time; and the report.
+
+pub mod report;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -8,22 +11,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What Linux's pipes hold: no read gives more.
+/// The capacity of a pipe on Linux: one read returns at most so many bytes.
 const PIPE_BYTES: usize = 65_536;
 
-/// The server's process. Ends with its value.
+/// The server's process, killed when this value is dropped.
 pub struct Host {
     server: Child,
     pub input: ChildStdin,
     pub output: BufReader<ChildStdout>,
-    /// The last answer, with its newline.
+    /// The last answer with its newline.
     pub line: Vec<u8>,
-    /// The last request's id; they count up from 1.
+    /// The id of the last request. The first is 1.
     pub requests: u64,
 }
 
 impl Host {
-    /// Start a server whose stderr goes to `log`.
+    /// Starts a server whose stderr goes to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
         let mut server = command.spawn().unwrap();
@@ -38,7 +41,7 @@ impl Host {
         self.input.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").unwrap();
     }
 
-    /// The result of a request.
+    /// Sends a request and returns the result.
     pub fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.send(method, params);
         self.read_line();
@@ -46,7 +49,7 @@ impl Host {
         answer["result"].take()
     }
 
-    /// A request whose answer is not waited for.
+    /// Sends a request and does not wait for the answer.
     pub fn send(&mut self, method: &str, params: &Value) {
         self.requests += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params});
@@ -55,10 +58,10 @@ impl Host {
 
     pub fn read_line(&mut self) {
         self.line.clear();
-        assert!(self.output.read_until(b'\n', &mut self.line).unwrap() > 0, "the server has gone");
+        assert!(self.output.read_until(b'\n', &mut self.line).unwrap() > 0, "the server has ended");
     }
 
-    /// A size from `/proc/PID/status`, where the system has that.
+    /// A size from `/proc/PID/status`; `None` on a system without it.
     pub fn status_kib(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -77,25 +80,21 @@ impl Drop for Host {
     }
 }
 
-/// The program that is measured, in a folder whose `.env` has its settings, and without any environment.
+/// The program that is measured, with the `.env` of this folder and without environment variables.
 pub fn our_server(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command.current_dir(folder).env_clear();
     command
 }
 
-/// A tick of `utime` and `stime`: `USER_HZ`, which is 100 whatever the kernel's own clock (proc(5), times(2)).
+/// The unit of `utime` and `stime`: 1 / `USER_HZ`, which is 100 on every kernel (proc(5), times(2)).
 const TICK: Duration = Duration::from_millis(10);
 
-/// User's and system's time of all threads of a process, where the system tells it (proc(5)).
+/// User and system time of all threads of a process (proc(5)); `None` on a system without `/proc`.
 pub fn processor_time(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, the program's name, may have spaces; it ends at the last bracket. utime is the 14th.
+    // The second field, the name of the program, may contain blanks and ends at the last bracket. utime is the 14th.
     let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
     Some(TICK * (user + system))
-}
-
-pub fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,11 +1,11 @@
-//! What is asked: the tables, the statements, how often.
+//! The cases: the table, the statements, the number of calls.
 
 use std::io::Write;
 
-/// Rows of the table.
+/// The rows of the table.
 pub const ROWS: usize = 100_000;
 
-/// Nine columns, with NULLs, quotes, backslashes, newlines and letters beyond ASCII among the values.
+/// Nine columns. Some values have quotes, backslashes, newlines and letters that are not ASCII; some are NULL.
 pub const TABLE: &str = r#"
 CREATE TABLE mixed (id int4, big int8, amount numeric(12, 2), name text, active bool, created timestamptz, code uuid,
                     ratio float8, extra jsonb);
@@ -19,7 +19,7 @@ ALTER TABLE mixed ADD PRIMARY KEY (id);
 VACUUM (ANALYZE, FREEZE) mixed;
 CHECKPOINT"#;
 
-/// So many rounds of so many calls; in each round every server has its turn.
+/// How often a case is measured. In each round every program makes `calls` calls, one program after the other.
 #[derive(Clone, Copy)]
 pub struct Repeats {
     pub rounds: usize,
@@ -29,18 +29,18 @@ pub struct Repeats {
 pub struct Case {
     pub name: &'static str,
     pub sql: String,
-    /// Whether `$1` is a key of the table, another one in each call.
+    /// Whether `$1` is a key of the table. It is another one in each call.
     pub is_keyed: bool,
     pub rows: usize,
     pub one_at_a_time: Repeats,
-    /// For 8, 32 and 64 calls in flight; there are at least as many calls as are in flight.
+    /// With 8, 32 and 64 calls in flight. A round has at least as many calls as are in flight.
     pub in_flight: Repeats,
-    /// The raw driver's pools of which the best counts.
+    /// The sizes of the pools of the raw driver. The best one is reported.
     pub pools: &'static [usize],
 }
 
 impl Case {
-    /// Every case, or a quick version of it.
+    /// All cases; with `quick` a sixth of their rounds.
     pub fn all(quick: bool) -> Vec<Case> {
         let repeats =
             |rounds: usize, calls: usize| Repeats { rounds: if quick { rounds.div_ceil(6) } else { rounds }, calls };
@@ -64,12 +64,12 @@ impl Case {
         ]
     }
 
-    /// The key that the request with this id asks for.
+    /// The key in the request with this id.
     pub fn key(id: u64) -> i32 {
         (id * 7919 % ROWS as u64) as i32 + 1
     }
 
-    /// The request with this id, the same for every server.
+    /// Appends the request with this id, which is the same for every server.
     pub fn request(&self, id: u64, out: &mut Vec<u8>) {
         let sql = &self.sql;
         let parameters = if self.is_keyed { Self::key(id).to_string() } else { String::new() };
@@ -80,7 +80,7 @@ impl Case {
         .unwrap();
     }
 
-    /// What the right answer has near its end: the last row's own text.
+    /// A text near the end of the right answer: it is in the last row.
     pub fn marker(&self, id: u64) -> String {
         match (self.is_keyed, self.name) {
             (true, _) => format!("name {:06}", Self::key(id)),

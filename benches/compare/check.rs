@@ -1,4 +1,4 @@
-//! Whether an answer is right, cell by cell, against what PostgreSQL itself shows of the same rows.
+//! Compares an answer cell by cell with the text that PostgreSQL itself sends for the same rows.
 
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -6,10 +6,10 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use crate::cases::Case;
 use crate::common::Host;
 
-/// The rows of a case as PostgreSQL shows them; `None` is NULL.
-pub type Shown = Vec<Vec<Option<String>>>;
+/// The rows of a case as texts from PostgreSQL; `None` is NULL.
+pub type ExpectedRows = Vec<Vec<Option<String>>>;
 
-pub async fn shown(client: &Client, case: &Case, key: i32) -> Shown {
+pub async fn expected_rows(client: &Client, case: &Case, key: i32) -> ExpectedRows {
     let sql = case.sql.replace("$1", &key.to_string());
     let messages = client.simple_query(&sql).await.unwrap();
     let rows = messages.iter().filter_map(|message| match message {
@@ -19,8 +19,8 @@ pub async fn shown(client: &Client, case: &Case, key: i32) -> Shown {
     rows.collect()
 }
 
-/// Ask a case once and look at all of the answer; its bytes.
-pub fn answer(host: &mut Host, case: &Case, shown: &Shown, has_structured: bool) -> usize {
+/// Makes one call and checks the whole answer. Returns its length in bytes.
+pub fn answer(host: &mut Host, case: &Case, expected: &ExpectedRows, has_structured: bool) -> usize {
     let mut request = Vec::new();
     host.requests += 1;
     case.request(host.requests, &mut request);
@@ -30,41 +30,41 @@ pub fn answer(host: &mut Host, case: &Case, shown: &Shown, has_structured: bool)
     assert_eq!(answer["id"], host.requests);
     let result = &mut answer["result"];
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {result}"));
-    // Ours has a line above it that says how many rows there are.
+    // In our answers a line before the JSON says how many rows there are.
     let json: Value = serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap();
-    same_rows(&json["rows"], shown);
+    assert_same_rows(&json["rows"], expected);
     drop(json);
     if has_structured {
         let structured = &result["structuredContent"];
         assert_eq!(structured["truncated"], false);
         assert_eq!(result["isError"], false);
-        same_rows(&structured["rows"], shown);
+        assert_same_rows(&structured["rows"], expected);
     }
     host.line.len()
 }
 
-fn same_rows(rows: &Value, shown: &Shown) {
+fn assert_same_rows(rows: &Value, expected: &ExpectedRows) {
     let rows = rows.as_array().unwrap();
-    assert_eq!(rows.len(), shown.len());
-    for (row, shown) in rows.iter().zip(shown) {
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(expected) {
         let row = row.as_array().unwrap();
-        assert_eq!(row.len(), shown.len());
-        for (value, shown) in row.iter().zip(shown) {
-            assert!(is_same(value, shown.as_deref()), "{value} instead of {shown:?}");
+        assert_eq!(row.len(), expected.len());
+        for (value, expected) in row.iter().zip(expected) {
+            assert!(is_same(value, expected.as_deref()), "{value} instead of {expected:?}");
         }
     }
 }
 
-fn is_same(value: &Value, shown: Option<&str>) -> bool {
-    match (value, shown) {
+fn is_same(value: &Value, expected: Option<&str>) -> bool {
+    match (value, expected) {
         (Value::Null, None) => true,
-        (Value::Bool(value), Some(shown)) => shown == if *value { "t" } else { "f" },
-        (Value::Number(value), Some(shown)) => {
-            value.to_string() == shown || value.to_string().parse::<f64>() == shown.parse()
+        (Value::Bool(value), Some(expected)) => expected == if *value { "t" } else { "f" },
+        (Value::Number(value), Some(expected)) => {
+            value.to_string() == expected || value.to_string().parse::<f64>() == expected.parse()
         }
-        (Value::String(value), Some(shown)) => value == shown,
-        (Value::Array(_) | Value::Object(_), Some(shown)) => {
-            serde_json::from_str::<Value>(shown).is_ok_and(|shown| shown == *value)
+        (Value::String(value), Some(expected)) => value == expected,
+        (Value::Array(_) | Value::Object(_), Some(expected)) => {
+            serde_json::from_str::<Value>(expected).is_ok_and(|expected| expected == *value)
         }
         _ => false,
     }

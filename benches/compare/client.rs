@@ -1,7 +1,7 @@
-//! The host's side under load: raw lines, of which only the id, the length and a marker are looked at.
+//! The client under load. It looks only at the id, the length and the marker of an answer.
 //!
-//! One thread does it. It reads what there is, and for each answer in it sends a request, all of them in one write;
-//! the requests in flight fit into a pipe, so it never waits for a server to read.
+//! It is one thread. It reads all answers that are ready, then sends a request for each of them in one write. The requests
+//! in flight fit into a pipe, so that it never waits until a server reads.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use crate::cases::Case;
 use crate::common::Host;
 
-/// How much the lengths of a case's answers may differ: ids, durations and the looked-up row have more digits or fewer.
-const BYTES_APART_MAX: usize = 48;
+/// How many bytes the answers of a case may differ in length: ids, durations and rows have more digits or fewer.
+const LENGTH_DIFFERENCE_MAX: usize = 48;
 
-/// Where the marker is sought. Behind the last row there is a little more.
+/// The marker must be in the last bytes: only a little follows the last row.
 const TAIL_BYTES: usize = 600;
 
-/// The id of a message that begins with what JSON-RPC's begin with.
+/// The id of a JSON-RPC message, which is near its beginning.
 pub fn id_of(line: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"\"id\":";
     let head = &line[..line.len().min(64)];
@@ -27,7 +27,7 @@ pub fn id_of(line: &[u8]) -> Option<u64> {
 }
 
 impl Host {
-    /// Send one request and wait for its answer.
+    /// Sends one request and waits for its answer.
     pub fn call(&mut self, case: &Case, bytes: usize) -> Duration {
         let mut request = Vec::new();
         self.requests += 1;
@@ -40,7 +40,7 @@ impl Host {
         took
     }
 
-    /// Make `calls`, always `outstanding` of them in flight until the last are sent.
+    /// Makes `calls` calls, of which `outstanding` are in flight until the last one is sent.
     pub fn keep_in_flight(&mut self, case: &Case, bytes: usize, outstanding: usize, calls: usize) -> Duration {
         let first = self.requests + 1;
         let last = self.requests + calls as u64;
@@ -73,36 +73,36 @@ impl Host {
         began.elapsed()
     }
 
-    /// Send `calls` at once; how many places each was answered before or after its turn.
-    pub fn places_apart(&mut self, case: &Case, bytes: usize, calls: usize) -> Vec<u64> {
+    /// Sends `calls` requests at once. Returns for each answer how many positions it is away from that of its request.
+    pub fn positions_off(&mut self, case: &Case, bytes: usize, calls: usize) -> Vec<u64> {
         let first = self.requests + 1;
         let mut requests = Vec::new();
         for id in first..first + calls as u64 {
             case.request(id, &mut requests);
         }
         self.requests += calls as u64;
-        // These do not fit into a pipe: another thread waits for the server to read them.
+        // These do not fit into a pipe: another thread writes them while this one reads.
         let mut input = File::from(self.input.as_fd().try_clone_to_owned().unwrap());
         let writer = std::thread::spawn(move || input.write_all(&requests).unwrap());
-        let apart = (first..first + calls as u64).map(|turn| {
+        let positions = (first..first + calls as u64).map(|position| {
             self.read_line();
-            self.check(case, bytes).abs_diff(turn)
+            self.check(case, bytes).abs_diff(position)
         });
-        let apart = apart.collect();
+        let positions = positions.collect();
         writer.join().unwrap();
-        apart
+        positions
     }
 
-    /// The id of the answer in `line`, which is an answer to that request.
+    /// Checks the answer in `line` and returns its id.
     fn check(&self, case: &Case, bytes: usize) -> u64 {
         let line = &self.line[..];
-        let shown = || String::from_utf8_lossy(&line[..line.len().min(600)]).into_owned();
-        let Some(id) = id_of(line) else { panic!("an answer without an id: {}", shown()) };
+        let beginning = || String::from_utf8_lossy(&line[..line.len().min(600)]).into_owned();
+        let Some(id) = id_of(line) else { panic!("an answer without an id: {}", beginning()) };
         let marker = case.marker(id);
         let tail = &line[line.len().saturating_sub(TAIL_BYTES)..];
         let has_marker = tail.windows(marker.len()).any(|window| window == marker.as_bytes());
-        let is_as_long = line.len().abs_diff(bytes) <= BYTES_APART_MAX;
-        assert!(has_marker && is_as_long, "a wrong answer, {} bytes instead of {bytes}: {}", line.len(), shown());
+        let is_as_long = line.len().abs_diff(bytes) <= LENGTH_DIFFERENCE_MAX;
+        assert!(has_marker && is_as_long, "a wrong answer, {} bytes instead of {bytes}: {}", line.len(), beginning());
         id
     }
 }

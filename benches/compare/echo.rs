@@ -1,12 +1,12 @@
-//! The floor of the pipes: a server that answers a constant, without a runtime and without a database.
+//! The lower limit of the pipes: a server that answers a constant, without an async runtime and without a database.
 //!
-//! It answers all that it has read in one write.
+//! It writes the answers to all requests of one read in one write.
 
 use std::io::{BufRead, Write};
 
 use crate::client::id_of;
 
-/// What it answers to everything: `select 1`, as the yardstick would.
+/// The result of every request: the yardstick's for `select 1`.
 const RESULT: &str = r#"{"content":[{"type":"text","text":"{\"columns\":[\"?column?\"],\"rows\":[[1]]}"}]}"#;
 
 pub fn serve() {
@@ -15,7 +15,7 @@ pub fn serve() {
     loop {
         let read = input.fill_buf().unwrap();
         let Some(end) = read.iter().rposition(|&byte| byte == b'\n') else {
-            // At most the first half of a line: the rest of it comes with the next read, in front of nothing else.
+            // Only the beginning of a line: read until its end.
             let mut line = Vec::new();
             if input.read_until(b'\n', &mut line).unwrap() == 0 {
                 return;
@@ -31,7 +31,7 @@ pub fn serve() {
 }
 
 fn answer(line: &[u8], answers: &mut Vec<u8>) {
-    // A notification has none.
+    // A notification has no id and no answer.
     if let Some(id) = id_of(line) {
         writeln!(answers, r#"{{"jsonrpc":"2.0","id":{id},"result":{RESULT}}}"#).unwrap();
     }

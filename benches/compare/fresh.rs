@@ -1,4 +1,4 @@
-//! What a fresh process costs: its start, its memory at rest and above that, the size of things.
+//! What a new process costs: its start, its memory at rest and while it answers, the length of `tools/list`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::cases::Case;
 use crate::check;
-use crate::raw::Raw;
-use crate::servers::{Place, Server};
+use crate::raw::RawDriver;
+use crate::servers::{Server, Workspace};
 
-/// How long a server is left alone before its memory at rest is read.
+/// How long a server is idle before its memory at rest is read.
 const REST: Duration = Duration::from_millis(100);
 
 /// The starts of one server.
@@ -20,18 +20,19 @@ pub struct Starts {
     pub listed: Vec<Duration>,
     /// To the answer of the first `select 1`, sorted.
     pub answered: Vec<Duration>,
-    /// At rest after that, the median.
+    /// The resident memory at rest after that, the median.
     pub resident_bytes: Option<u64>,
     pub tools_bytes: usize,
 }
 
-pub fn starts(place: &Place, count: usize) -> Vec<Starts> {
+/// Starts each server `count` times.
+pub fn starts(workspace: &Workspace, count: usize) -> Vec<Starts> {
     let start = |server: Server| (server, Vec::new(), Vec::new(), Vec::new(), 0);
     let mut all = Server::ALL.map(start);
     for _ in 0..count {
         for (server, listed, answered, resident, tools_bytes) in &mut all {
             let began = Instant::now();
-            let mut host = place.start(*server);
+            let mut host = workspace.start(*server);
             host.initialize();
             *tools_bytes = host.ask("tools/list", &json!({})).to_string().len();
             listed.push(began.elapsed());
@@ -51,7 +52,7 @@ pub fn starts(place: &Place, count: usize) -> Vec<Starts> {
     starts.into()
 }
 
-/// What one large answer takes of memory.
+/// The memory that one large answer needs.
 pub struct Memory {
     pub name: &'static str,
     pub case: &'static str,
@@ -61,24 +62,31 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The peak above rest, in bytes of the answer.
+    /// (peak − rest) / length of the answer.
     pub fn ratio(&self) -> Option<f64> {
         let (peak, resident) = self.peak_bytes.zip(self.resident_bytes)?;
         Some(peak.saturating_sub(resident) as f64 / self.answer_bytes as f64)
     }
 }
 
-/// The largest peak of `count` fresh processes.
-pub fn memory(place: &Place, raw: &Raw, case: &Case, small: &Case, server: Server, count: usize) -> Memory {
-    let (once, shown) = (raw.shown(small, 0), raw.shown(case, 0));
+/// Of `count` new processes the one with the largest peak.
+pub fn memory(
+    workspace: &Workspace,
+    raw: &RawDriver,
+    case: &Case,
+    small: &Case,
+    server: Server,
+    count: usize,
+) -> Memory {
+    let (small_rows, rows) = (raw.expected_rows(small, 0), raw.expected_rows(case, 0));
     let one = |_| {
-        let mut host = place.start(server);
+        let mut host = workspace.start(server);
         host.initialize();
-        check::answer(&mut host, small, &once, server == Server::Ours);
+        check::answer(&mut host, small, &small_rows, server == Server::Ours);
         sleep(REST);
         let resident_bytes = host.resident_bytes();
-        host.forget_peak();
-        let answer_bytes = check::answer(&mut host, case, &shown, server == Server::Ours);
+        host.reset_peak();
+        let answer_bytes = check::answer(&mut host, case, &rows, server == Server::Ours);
         let peak_bytes = host.resident_peak_bytes();
         Memory { name: server.name(), case: case.name, resident_bytes, peak_bytes, answer_bytes }
     };

@@ -1,4 +1,4 @@
-//! The timed runs: every server has its turn in every round, so that what else the machine does hits them all.
+//! The timed runs. In every round each program makes its calls, so that other work of the machine affects all of them.
 
 use std::time::Duration;
 
@@ -7,68 +7,75 @@ use tokio_postgres::Statement;
 use crate::cases::{Case, Repeats};
 use crate::check;
 use crate::common::Host;
-use crate::raw::Raw;
-use crate::servers::{Place, Server};
+use crate::common::report::percentile;
+use crate::raw::RawDriver;
+use crate::servers::{Server, Workspace};
 
-/// How many calls of a session are in flight, where that is not one.
+/// The numbers of calls in flight.
 pub const IN_FLIGHT: [usize; 3] = [8, 32, 64];
 
-/// Calls before a case is timed: every connection of every server has prepared its statement then.
+/// Calls before a case is timed. After them every connection of every server has prepared the statement.
 const WARM_UP_CALLS: usize = 64;
 
-/// The same for the large answers.
+/// The same for large answers.
 const WARM_UP_CALLS_LARGE: usize = 16;
 
-/// One case, ready to be timed: every answer has been checked, everything is warm.
+/// One case, ready to be timed: an answer of each server is checked, and the caches are filled.
 pub struct Bench<'a> {
-    raw: &'a Raw,
+    raw: &'a RawDriver,
     case: &'a Case,
     statements: Vec<Statement>,
     raw_bytes: usize,
-    /// With the bytes of an answer.
+    /// Each server with the length of its answer in bytes.
     hosts: Vec<(Server, Host, usize)>,
 }
 
 /// The times of one server at one case.
 pub struct OneAtATime {
     pub name: &'static str,
-    /// Sorted.
+    /// All calls, sorted.
     pub times: Vec<Duration>,
-    /// Of an answer; of its rows as they come from PostgreSQL for the raw driver.
+    /// The length of an answer; for the raw driver of the rows as PostgreSQL sends them.
     pub bytes: usize,
     /// Processor time of the server's process for one call.
     pub processor: Option<Duration>,
 }
 
 impl OneAtATime {
-    pub fn median(&self) -> f64 {
-        self.times[self.times.len() / 2].as_secs_f64()
+    pub fn median(&self) -> Duration {
+        percentile(&self.times, 50)
     }
 
-    pub fn p99(&self) -> f64 {
-        self.times[self.times.len() * 99 / 100].as_secs_f64()
+    pub fn p99(&self) -> Duration {
+        percentile(&self.times, 99)
     }
 }
 
-/// What one server did with so many calls in flight.
+/// What one program did with several calls in flight.
 pub struct InFlight {
     pub name: &'static str,
     pub outstanding: usize,
-    /// Median of the rounds.
+    /// The median of the rounds.
     pub calls_a_second: f64,
-    /// The raw driver's best pool.
+    /// For the raw driver: the size of its best pool.
     pub connections: Option<usize>,
 }
 
+/// How many positions the answers of one program are away from those of their requests.
+pub struct PositionsOff {
+    pub name: &'static str,
+    pub sorted: Vec<u64>,
+}
+
 impl<'a> Bench<'a> {
-    pub fn new(place: &Place, raw: &'a Raw, case: &'a Case) -> Self {
+    pub fn new(workspace: &Workspace, raw: &'a RawDriver, case: &'a Case) -> Self {
         let statements = raw.prepare(case);
         let mut hosts = Vec::new();
-        for server in Server::ALL.into_iter().filter(|server| server.knows(case)) {
-            let mut host = place.start(server);
+        for server in Server::ALL.into_iter().filter(|server| server.supports(case)) {
+            let mut host = workspace.start(server);
             host.initialize();
-            let shown = raw.shown(case, Case::key(host.requests + 1));
-            let bytes = check::answer(&mut host, case, &shown, server == Server::Ours);
+            let expected = raw.expected_rows(case, Case::key(host.requests + 1));
+            let bytes = check::answer(&mut host, case, &expected, server == Server::Ours);
             let calls = if case.rows > 1000 { WARM_UP_CALLS_LARGE } else { WARM_UP_CALLS };
             host.keep_in_flight(case, bytes, calls, calls);
             hosts.push((server, host, bytes));
@@ -132,15 +139,16 @@ impl<'a> Bench<'a> {
         all
     }
 
-    /// How many places each of so many calls, queued at once, was answered before or after its turn; sorted.
-    pub fn places_apart(&mut self, calls: usize, times: usize) -> Vec<(&'static str, Vec<u64>)> {
-        let mut all: Vec<_> = self.hosts.iter().map(|(server, ..)| (server.name(), Vec::new())).collect();
+    /// Sends `calls` requests at once to each server, `times` times.
+    pub fn positions_off(&mut self, calls: usize, times: usize) -> Vec<PositionsOff> {
+        let empty = |(server, ..): &(Server, Host, usize)| PositionsOff { name: server.name(), sorted: Vec::new() };
+        let mut all: Vec<PositionsOff> = self.hosts.iter().map(empty).collect();
         for _ in 0..times {
-            for ((_, host, bytes), (_, apart)) in self.hosts.iter_mut().zip(&mut all) {
-                apart.extend(host.places_apart(self.case, *bytes, calls));
+            for ((_, host, bytes), positions) in self.hosts.iter_mut().zip(&mut all) {
+                positions.sorted.extend(host.positions_off(self.case, *bytes, calls));
             }
         }
-        all.iter_mut().for_each(|(_, apart)| apart.sort_unstable());
+        all.iter_mut().for_each(|positions| positions.sorted.sort_unstable());
         all
     }
 }

@@ -1,4 +1,4 @@
-//! What a server's process has used: memory and processor time, as Linux tells it. `None` where there is no `/proc`.
+//! Memory and processor time of a server's process. `None` on a system without `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -10,17 +10,16 @@ impl Host {
         Some(self.status_kib("VmRSS")? * 1024)
     }
 
-    /// The most that was resident since the last [`forget_peak`](Self::forget_peak).
+    /// The largest resident memory since the last [`reset_peak`](Self::reset_peak).
     pub fn resident_peak_bytes(&self) -> Option<u64> {
         Some(self.status_kib("VmHWM")? * 1024)
     }
 
-    /// Where the system forbids it the peak is that since the start, which for a fresh server is the same.
-    pub fn forget_peak(&self) {
+    /// If the system forbids it, the peak is the one since the start, which is the same for a new process.
+    pub fn reset_peak(&self) {
         let _ = fs::write(format!("/proc/{}/clear_refs", self.pid()), "5");
     }
 
-    /// User's and system's time of all its threads.
     pub fn processor_time(&self) -> Option<Duration> {
         processor_time(self.pid())
     }

@@ -1,4 +1,5 @@
-//! The floor of the database: tokio-postgres alone, in this process, with prepared statements, the rows drained.
+//! The lower limit of the database: tokio-postgres alone, in this process, with prepared statements. It reads all rows
+//! and does nothing with them.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -9,19 +10,19 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::cases::{Case, TABLE};
-use crate::check::{self, Shown};
+use crate::check::{self, ExpectedRows};
 
 const CONNECTIONS: usize = 8;
 
-pub struct Raw {
+pub struct RawDriver {
     runtime: Runtime,
     clients: Vec<Client>,
-    /// As the requests' ids in a session: each call has the next.
+    /// The number of the last call, as the id of a request.
     calls: Cell<u64>,
 }
 
-impl Raw {
-    /// Connect, and make the table.
+impl RawDriver {
+    /// Connects and makes the table.
     pub fn start(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut clients = Vec::new();
@@ -37,20 +38,20 @@ impl Raw {
         Self { runtime, clients, calls: Cell::new(0) }
     }
 
-    /// What the servers' answers are checked against.
-    pub fn shown(&self, case: &Case, key: i32) -> Shown {
-        self.runtime.block_on(check::shown(&self.clients[0], case, key))
+    /// The rows with which the answers of the servers are compared.
+    pub fn expected_rows(&self, case: &Case, key: i32) -> ExpectedRows {
+        self.runtime.block_on(check::expected_rows(&self.clients[0], case, key))
     }
 
-    /// The case's statement on each connection.
+    /// The statement of the case, prepared on each connection.
     pub fn prepare(&self, case: &Case) -> Vec<Statement> {
         let prepare = |client: &Client| self.runtime.block_on(client.prepare(&case.sql)).unwrap();
         self.clients.iter().map(prepare).collect()
     }
 
-    /// The bytes of the rows, as PostgreSQL sends them.
+    /// The number of bytes of the rows, as PostgreSQL sends them.
     pub fn bytes(&self, case: &Case, statements: &[Statement]) -> usize {
-        self.runtime.block_on(drained(&self.clients[0], &statements[0], case, 1))
+        self.runtime.block_on(read_all(&self.clients[0], &statements[0], case, 1))
     }
 
     pub fn calls(&self, case: &Case, statements: &[Statement], calls: usize) -> Vec<Duration> {
@@ -58,14 +59,14 @@ impl Raw {
             let mut times = Vec::new();
             for _ in 0..calls {
                 let began = Instant::now();
-                drained(&self.clients[0], &statements[0], case, self.next()).await;
+                read_all(&self.clients[0], &statements[0], case, self.next()).await;
                 times.push(began.elapsed());
             }
             times
         })
     }
 
-    /// `connections` share the calls in turn and pipeline them.
+    /// The calls go to `connections` connections one after the other, and are pipelined on each.
     pub fn keep_in_flight(
         &self,
         case: &Case,
@@ -78,7 +79,7 @@ impl Raw {
         self.runtime.block_on(async {
             let calls = futures_util::stream::iter(0..calls).map(|call| {
                 let at = call % connections;
-                drained(&self.clients[at], &statements[at], case, self.next())
+                read_all(&self.clients[at], &statements[at], case, self.next())
             });
             calls.buffer_unordered(outstanding).for_each(|_| std::future::ready(())).await;
         });
@@ -91,7 +92,7 @@ impl Raw {
     }
 }
 
-async fn drained(client: &Client, statement: &Statement, case: &Case, id: u64) -> usize {
+async fn read_all(client: &Client, statement: &Statement, case: &Case, id: u64) -> usize {
     let keys = case.is_keyed.then(|| Case::key(id));
     let mut rows = pin!(client.query_raw(statement, keys).await.unwrap());
     let (mut count, mut bytes) = (0, 0);

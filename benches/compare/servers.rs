@@ -1,4 +1,4 @@
-//! The three processes that answer lines. Two of them are this program, run again with another first argument.
+//! The three servers. Two of them are this program with another first argument.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::cases::Case;
 use crate::common::{Host, our_server};
 
-/// Nothing of ours is to be cut, refused or timed out; all else is as it comes.
+/// No limit of our server is reached; all other settings have their defaults.
 const SETTINGS: &str = "
 POSTGRES_POOL_SIZE=8
 POSTGRES_POOL_WAIT_TIMEOUT=600
@@ -20,15 +20,16 @@ MCP_MAX_BYTES=100000000
 MCP_MAX_BYTES_CEILING=100000000
 MCP_MAX_IN_FLIGHT=100000
 MCP_MAX_WAITING=100000
+MCP_ROLE_CHECK=off
 ";
 
-/// The first argument that makes this program the echo.
+/// With this first argument this program is the echo.
 pub const SERVE_ECHO: &str = "--serve-echo";
 
-/// The first argument that makes this program the yardstick; the second is the database's address.
+/// With this first argument this program is the yardstick. The second is the address of the database.
 pub const SERVE_YARDSTICK: &str = "--serve-yardstick";
 
-/// How many connections a server may use: ours by its settings, the yardstick by itself.
+/// How many connections our server and the yardstick may use.
 pub const POOL_SIZE: u64 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,26 +50,26 @@ impl Server {
         }
     }
 
-    /// The echo has no rows.
-    pub fn knows(self, case: &Case) -> bool {
+    /// Whether it can answer the case. The echo has no rows.
+    pub fn supports(self, case: &Case) -> bool {
         self != Self::Echo || case.name == "select 1"
     }
 }
 
-/// Where servers are started.
-pub struct Place {
+/// The folder in which the servers are started, and the address of the database.
+pub struct Workspace {
     folder: TempDir,
     url: String,
 }
 
-impl Place {
+impl Workspace {
     pub fn new(url: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".env"), format!("DATABASE_URL={url}{SETTINGS}")).unwrap();
         Self { folder, url }
     }
 
-    /// A server that has answered nothing yet.
+    /// Starts a server.
     pub fn start(&self, server: Server) -> Host {
         let mut this_program = Command::new(std::env::current_exe().unwrap());
         let mut command = match server {
@@ -89,8 +90,8 @@ impl Place {
         self.folder.path().join(format!("{}.log", server.name()))
     }
 
-    /// What of our own server's log was worse than usual.
-    pub fn complaints(&self) -> Vec<String> {
+    /// The lines of our server's log that are warnings or errors.
+    pub fn logged_problems(&self) -> Vec<String> {
         let log = fs::read_to_string(self.log(Server::Ours)).unwrap_or_default();
         let is_bad = |line: &&str| ["WARN", "ERRO", "CRIT"].iter().any(|level| line.contains(level));
         log.lines().filter(is_bad).map(str::to_owned).collect()

@@ -1,8 +1,9 @@
-//! The yardstick: the least that an MCP server for PostgreSQL over stdio can do, written the usual way.
+//! The yardstick: the least that an MCP server for PostgreSQL over stdio can do, written in the usual way.
 //!
-//! Eight connections in turn, statements prepared once on each, tokio's own stdin and stdout (threads that block), a
-//! task a request, rows from the wire straight into the line that answers. It has no actors, no transaction around a
-//! statement, no limits, no timeouts, nothing to cancel, no log, no `structuredContent`, and parameters are `int4`.
+//! It uses eight connections one after the other, prepares a statement once on each, has tokio's own stdin and stdout (which
+//! block threads), one task for each request, and writes rows from their binary form directly into the line of the answer. It
+//! has no actors, no transaction around a statement, no limits, no timeouts, no cancellation, no log and no
+//! `structuredContent`. All parameters are `int4`.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -18,7 +19,7 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 
 const CONNECTIONS: usize = 8;
 
-/// Answers that are ready together are written together, up to so many bytes.
+/// Answers that are ready at the same time are written together, up to so many bytes.
 const WRITE_BYTES: usize = 65_536;
 
 #[derive(Deserialize)]
@@ -50,7 +51,7 @@ async fn lines(url: &str) {
     let (answers, ready) = mpsc::unbounded_channel();
     tokio::spawn(write(ready));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut turn = 0;
+    let mut next = 0;
     while let Some(line) = lines.next_line().await.unwrap() {
         let request: Request = serde_json::from_str(&line).unwrap();
         let Some(id) = request.id else { continue };
@@ -58,10 +59,10 @@ async fn lines(url: &str) {
             let _ = answers.send(constant(id, &request.method));
             continue;
         };
-        turn = (turn + 1) % CONNECTIONS;
-        let (connections, answers, url) = (connections.clone(), answers.clone(), url.to_owned());
+        next = (next + 1) % CONNECTIONS;
+        let (connections, answers, url, at) = (connections.clone(), answers.clone(), url.to_owned(), next);
         tokio::spawn(async move {
-            let connection = connections[turn].get_or_init(|| Connection::open(&url)).await;
+            let connection = connections[at].get_or_init(|| Connection::open(&url)).await;
             let answer = connection.answer(id, &arguments).await.unwrap_or_else(|error| failure(id, &error));
             let _ = answers.send(answer);
         });
@@ -156,17 +157,17 @@ impl Connection {
 fn write_cells(row: &Row, codecs: &[Codec], json: &mut Vec<u8>) {
     for (at, codec) in codecs.iter().enumerate() {
         json.extend_from_slice(if at == 0 { b"" } else { b"," });
-        match row.get::<_, Option<Wire<'_>>>(at) {
-            Some(Wire(value)) => codec.write_json(value, json).unwrap(),
+        match row.get::<_, Option<BinaryValue<'_>>>(at) {
+            Some(BinaryValue(value)) => codec.write_json(value, json).unwrap(),
             None => json.extend_from_slice(b"null"),
         }
     }
 }
 
-/// The value of a cell as PostgreSQL sent it.
-struct Wire<'a>(&'a [u8]);
+/// A value as PostgreSQL sent it.
+struct BinaryValue<'a>(&'a [u8]);
 
-impl<'a> FromSql<'a> for Wire<'a> {
+impl<'a> FromSql<'a> for BinaryValue<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         Ok(Self(raw))
     }
@@ -176,7 +177,7 @@ impl<'a> FromSql<'a> for Wire<'a> {
     }
 }
 
-/// JSON into a string of JSON.
+/// Appends JSON, escaped as the inside of a JSON string.
 fn escape(mut json: &[u8], line: &mut Vec<u8>) {
     while let Some(at) = json.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
         line.extend_from_slice(&json[..at]);

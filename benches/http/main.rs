@@ -1,17 +1,17 @@
-//! The daemon beside stdio: calls a second, how long they take, processor time, at 1, 8 and 64 clients; and the memory
-//! of a thousand clients that do nothing. On a private PostgreSQL, the servers in turns, in one run.
+//! Compares HTTP with stdio at 1, 8 and 64 clients: calls a second, their times, processor time. Then the memory of a thousand
+//! idle clients. On a private PostgreSQL, all in one run.
 //!
-//! Each client over HTTP is a thread with a connection of its own, each over stdio a call in flight of one host: the
-//! client's own work is in the figures, and more of it over HTTP. Only ratios of one run say anything.
-//! `cargo bench --bench http -- memory` measures the memory alone.
+//! A client over HTTP is a thread with its own connection; a client over stdio is one call in flight of one host. The work of
+//! the clients is part of the figures, and there is more of it over HTTP. Only ratios within one run mean anything.
+//! `cargo bench --bench http -- memory` measures only the memory.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "another bench uses all of it")]
+#[allow(dead_code, reason = "other benches use the rest")]
 mod common;
 #[path = "../soak/http.rs"]
-#[allow(dead_code, reason = "the soak looks into messages too")]
+#[allow(dead_code, reason = "the soak uses the rest")]
 mod http;
 
 use std::fs;
@@ -21,7 +21,8 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Host, our_server, processor_time, say};
+use common::report::{Table, grouped, heading, percentile, time};
+use common::{Host, our_server, processor_time};
 use http::Connection;
 use mcp_server_postgres::demo::cluster::Options;
 use serde_json::{Value, json};
@@ -30,20 +31,19 @@ const TABLE: &str = "CREATE TABLE item AS SELECT id, 'name ' || id AS name, id *
                      timestamptz '2024-01-01Z' + id * interval '1 s' AS made FROM generate_series(1, 10000) AS id; \
                      ALTER TABLE item ADD PRIMARY KEY (id); ANALYZE item";
 
-/// Clients at a time.
+/// The numbers of clients.
 const CLIENTS: [usize; 3] = [1, 8, 64];
 
-/// How long a turn of one server is, and how many each has.
-const TURN: Duration = Duration::from_millis(700);
-const TURNS: usize = 3;
+/// How long each transport is measured in a round.
+const ROUND: Duration = Duration::from_millis(700);
+const ROUNDS: usize = 3;
 
-/// Clients that do nothing.
-const IDLE: usize = 1000;
+const IDLE_CLIENTS: usize = 1000;
 
-/// The most that one of them may take, in KiB.
+/// The most memory of an idle client.
 const IDLE_KIB_MAX: f64 = 20.0;
 
-/// The same for one with a stream that stands, of which hyper keeps the buffers.
+/// The same for a client with a standing stream, for which hyper keeps its buffers.
 const STREAM_KIB_MAX: f64 = 40.0;
 
 struct Case {
@@ -52,21 +52,21 @@ struct Case {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Transport {
     Stdio,
-    /// Of 2026-07-28.
-    Stateless,
-    /// Of 2025-11-25.
+    /// HTTP without sessions: the protocol's revision 2026-07-28.
+    Http,
+    /// HTTP with a session: revision 2025-11-25.
     Session,
 }
 
-impl Way {
-    const ALL: [Way; 3] = [Way::Stdio, Way::Stateless, Way::Session];
+impl Transport {
+    const ALL: [Transport; 3] = [Transport::Stdio, Transport::Http, Transport::Session];
 
     fn name(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
-            Self::Stateless => "http",
+            Self::Http => "http",
             Self::Session => "http, session",
         }
     }
@@ -93,7 +93,7 @@ fn main() {
     memory(folder.path(), &address);
 }
 
-/// How many calls a second there are, and what each takes.
+/// Calls a second, the times of calls, and processor time.
 fn calls(folder: &Path, address: &str) {
     let daemon = Daemon::start(folder, address);
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
@@ -105,40 +105,51 @@ fn calls(folder: &Path, address: &str) {
         Case { name: "100 rows", arguments: json!({"query": "select * from item order by id limit 100"}) },
     ];
     for case in &cases {
-        say(&format!("\n{}", case.name));
-        say("  clients  by              calls/s     × stdio        p50        p99  processor a call");
+        heading(
+            &format!("{} over stdio and over HTTP", case.name),
+            &format!("{ROUNDS} rounds, in each of which every transport is measured for {} ms.", ROUND.as_millis()),
+        );
+        let mut table = Table::new([
+            "transport",
+            "clients",
+            "calls a second",
+            "× stdio",
+            "median",
+            "p99",
+            "processor time of a call",
+        ]);
         for clients in CLIENTS {
-            let mut runs = Way::ALL.map(|_| Vec::new());
-            let mut used = Way::ALL.map(|_| Duration::ZERO);
-            for _ in 0..TURNS {
-                for (at, way) in Way::ALL.into_iter().enumerate() {
-                    let pid = if way == Way::Stdio { host.pid() } else { daemon.0.id() };
+            let mut runs = Transport::ALL.map(|_| Vec::new());
+            let mut used = Transport::ALL.map(|_| Duration::ZERO);
+            for _ in 0..ROUNDS {
+                for (at, transport) in Transport::ALL.into_iter().enumerate() {
+                    let pid = if transport == Transport::Stdio { host.pid() } else { daemon.0.id() };
                     let before = processor_time(pid);
-                    runs[at].extend(match way {
-                        Way::Stdio => over_stdio(&mut host, case, clients),
-                        _ => over_http(address, case, clients, way),
+                    runs[at].extend(match transport {
+                        Transport::Stdio => over_stdio(&mut host, case, clients),
+                        _ => over_http(address, case, clients, transport),
                     });
                     used[at] +=
                         processor_time(pid).zip(before).map_or(Duration::ZERO, |(after, before)| after - before);
                 }
             }
-            let rate = |times: &[Duration]| times.len() as f64 / (TURN * TURNS as u32).as_secs_f64();
+            let rate = |times: &[Duration]| times.len() as f64 / (ROUND * ROUNDS as u32).as_secs_f64();
             let stdio = rate(&runs[0]);
-            for (at, way) in Way::ALL.into_iter().enumerate() {
+            for (at, transport) in Transport::ALL.into_iter().enumerate() {
                 let times = &mut runs[at];
                 times.sort_unstable();
-                let micros = |of_hundred: usize| times[times.len() * of_hundred / 100].as_secs_f64() * 1e6;
-                say(&format!(
-                    "  {clients:>7}  {:13} {:>9.0}  {:>10.2}  {:>6.0} µs  {:>6.0} µs  {:>13.1} µs",
-                    way.name(),
-                    rate(times),
-                    rate(times) / stdio,
-                    micros(50),
-                    micros(99),
-                    used[at].as_secs_f64() * 1e6 / times.len() as f64,
-                ));
+                table.row([
+                    transport.name().to_owned(),
+                    clients.to_string(),
+                    grouped(rate(times)),
+                    format!("{:.2}", rate(times) / stdio),
+                    time(percentile(times, 50)),
+                    time(percentile(times, 99)),
+                    time(used[at] / times.len() as u32),
+                ]);
             }
         }
+        table.print();
     }
 }
 
@@ -156,16 +167,16 @@ impl Daemon {
         daemon
     }
 
-    /// When nothing has happened for as long as it takes to let go what only requests need.
+    /// The resident memory once it no longer shrinks: some memory is freed only after a time without requests.
     fn resting_kib(&self) -> f64 {
-        let mut known = f64::INFINITY;
+        let mut least = f64::INFINITY;
         loop {
             thread::sleep(Duration::from_secs(2));
             let now = self.resident_kib();
-            if now >= known {
+            if now >= least {
                 return now;
             }
-            known = now;
+            least = now;
         }
     }
 
@@ -190,13 +201,13 @@ fn call(id: u64, arguments: &Value, meta: Option<Value>) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string()
 }
 
-/// As many calls as come back within a turn, that many always in flight; how long each took.
+/// Makes calls for one round, of which `in_flight` are always in flight. Returns the time of each.
 fn over_stdio(host: &mut Host, case: &Case, in_flight: usize) -> Vec<Duration> {
     use std::io::Write as _;
     let mut begun = std::collections::HashMap::new();
     let mut times = Vec::new();
-    let ends = Instant::now() + TURN;
-    let mut left = in_flight;
+    let ends = Instant::now() + ROUND;
+    let mut running = in_flight;
     let send = |host: &mut Host, begun: &mut std::collections::HashMap<u64, Instant>| {
         host.requests += 1;
         begun.insert(host.requests, Instant::now());
@@ -205,7 +216,7 @@ fn over_stdio(host: &mut Host, case: &Case, in_flight: usize) -> Vec<Duration> {
     for _ in 0..in_flight {
         send(host, &mut begun);
     }
-    while left > 0 {
+    while running > 0 {
         host.read_line();
         let answer = &host.line;
         let id = answer[br#"{"jsonrpc":"2.0","id":"#.len()..].split(|byte| !byte.is_ascii_digit()).next().unwrap();
@@ -214,13 +225,13 @@ fn over_stdio(host: &mut Host, case: &Case, in_flight: usize) -> Vec<Duration> {
         if Instant::now() < ends {
             send(host, &mut begun);
         } else {
-            left -= 1;
+            running -= 1;
         }
     }
     times
 }
 
-/// One client over HTTP.
+/// A client over HTTP.
 struct Client {
     connection: Connection,
     session: Option<String>,
@@ -228,9 +239,9 @@ struct Client {
 }
 
 impl Client {
-    fn open(address: &str, way: Way) -> Self {
+    fn open(address: &str, transport: Transport) -> Self {
         let mut this = Self { connection: Connection::open(address, "").unwrap(), session: None, id: 0 };
-        if way == Way::Session {
+        if transport == Transport::Session {
             let info = json!({"name": "bench", "version": "1"});
             let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
             let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello});
@@ -252,6 +263,15 @@ impl Client {
         assert!(response.status == 200 && response.body.contains("\"isError\":false"), "{}", response.body);
     }
 
+    /// Opens the stream of the session on a connection of its own.
+    fn open_stream(&self, address: &str) -> Connection {
+        let mut stream = Connection::open(address, "").unwrap();
+        let session = self.session.clone().unwrap_or_default();
+        let headers = [("accept", "text/event-stream"), ("mcp-session-id", session.as_str())];
+        stream.send("GET", "/mcp", &headers, "").unwrap();
+        stream
+    }
+
     fn post(&mut self, body: &str, method: &str) -> http::Response {
         let mut headers = vec![("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
         match &self.session {
@@ -270,9 +290,9 @@ impl Client {
     }
 }
 
-fn over_http(address: &str, case: &Case, clients: usize, way: Way) -> Vec<Duration> {
-    let clients: Vec<Client> = (0..clients).map(|_| Client::open(address, way)).collect();
-    let ends = Instant::now() + TURN;
+fn over_http(address: &str, case: &Case, clients: usize, transport: Transport) -> Vec<Duration> {
+    let clients: Vec<Client> = (0..clients).map(|_| Client::open(address, transport)).collect();
+    let ends = Instant::now() + ROUND;
     thread::scope(|scope| {
         let each = clients.into_iter().map(|mut client| {
             scope.spawn(move || {
@@ -290,37 +310,38 @@ fn over_http(address: &str, case: &Case, clients: usize, way: Way) -> Vec<Durati
     })
 }
 
-/// How much a fresh daemon grows by clients that have asked once and stay.
+/// How much a new daemon grows by clients that make one call and then keep their connections open.
 fn memory(folder: &Path, address: &str) {
-    say(&format!("\nMemory of {IDLE} clients that have each made a call and stay, beyond the daemon's own"));
+    heading(
+        &format!("Memory of {} idle clients", grouped(IDLE_CLIENTS as f64)),
+        "Each has made one call and keeps its connections open. What the daemon itself needs is subtracted.",
+    );
+    let mut table = Table::new(["client", "KiB of each", "at most", "outcome"]);
     let case = Case { name: "select 1", arguments: json!({"query": "select 1"}) };
-    for (way, stands) in [(Way::Stateless, false), (Way::Session, false), (Way::Session, true)] {
+    for (transport, has_stream) in [(Transport::Http, false), (Transport::Session, false), (Transport::Session, true)] {
         let daemon = Daemon::start(folder, address);
-        // What is made once is there before.
+        // Whatever the daemon allocates only once is allocated by these.
         for _ in 0..50 {
-            Client::open(address, way).call(&case);
+            Client::open(address, transport).call(&case);
         }
         let before = daemon.resting_kib();
-        let clients: Vec<(Client, Option<Connection>)> = (0..IDLE)
+        let clients: Vec<(Client, Option<Connection>)> = (0..IDLE_CLIENTS)
             .map(|_| {
-                let mut client = Client::open(address, way);
+                let mut client = Client::open(address, transport);
                 client.call(&case);
-                let standing = stands.then(|| {
-                    let mut standing = Connection::open(address, "").unwrap();
-                    let session = client.session.clone().unwrap_or_default();
-                    let headers = [("accept", "text/event-stream"), ("mcp-session-id", session.as_str())];
-                    standing.send("GET", "/mcp", &headers, "").unwrap();
-                    standing
-                });
-                (client, standing)
+                let stream = has_stream.then(|| client.open_stream(address));
+                (client, stream)
             })
             .collect();
-        let each = (daemon.resting_kib() - before) / IDLE as f64;
-        let what = if stands { "http, session and its stream" } else { way.name() };
-        let most = if stands { STREAM_KIB_MAX } else { IDLE_KIB_MAX };
+        let each = (daemon.resting_kib() - before) / IDLE_CLIENTS as f64;
+        let (what, most) = match has_stream {
+            true => ("http, session and standing stream", STREAM_KIB_MAX),
+            false => (transport.name(), IDLE_KIB_MAX),
+        };
         let outcome =
-            if each <= most { "reached".to_owned() } else { format!("MISSED by {:.0} %", (each / most - 1.0) * 100.0) };
-        say(&format!("  {what:30} {each:>6.1} KiB each  ≤ {most:.0}  {outcome}"));
+            if each <= most { "reached".to_owned() } else { format!("missed by {:.0} %", (each / most - 1.0) * 100.0) };
+        table.row([what.to_owned(), format!("{each:.1}"), format!("{most:.0}"), outcome]);
         drop(clients);
     }
+    table.print();
 }

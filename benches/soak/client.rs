@@ -1,4 +1,4 @@
-//! One client: what it asks, and what it holds the answers to.
+//! One client: its calls, and what their answers must be.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 
 use crate::http::{Connection, Response};
 
-/// Runs until somebody stops it.
+/// Runs until it is cancelled.
 const ENDLESS: &str = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b";
 
-/// How long a client thinks between two calls, in milliseconds, at most.
-const THINK_MS_MAX: u64 = 40;
+/// The longest pause between two calls.
+const PAUSE_MS_MAX: u64 = 40;
 
-/// What became of a client's calls.
+/// The outcomes of a client's calls.
 #[derive(Default)]
 pub struct Tally {
     pub answered: u64,
-    /// Failed because a backend was killed under them, or a cursor gave way to another: told so.
+    /// Failed with an error that says so, because a backend was terminated or a cursor was closed in favour of another.
     pub disturbed: u64,
-    /// Given up by the client, and rightly not answered.
-    pub given_up: u64,
-    /// What should not be.
+    /// Cancelled by the client, and rightly not answered.
+    pub cancelled: u64,
+    /// Descriptions of what is wrong.
     pub wrong: Vec<String>,
 }
 
@@ -30,22 +30,22 @@ pub struct Client {
     number: u64,
     address: String,
     token: String,
-    /// Whether it is of a revision that has sessions.
+    /// Whether it uses an older revision of the protocol, which has sessions.
     is_older: bool,
     session: Option<String>,
     connection: Connection,
-    /// A stream that stands, for the sessions of some.
-    _standing: Option<Connection>,
+    /// The standing stream of the session. Some clients have one.
+    _stream: Option<Connection>,
     random: Rng,
     id: u64,
     pub tally: Tally,
 }
 
-/// What an answer has to be.
+/// What an answer must be.
 enum Expected<'a> {
-    /// The first row begins with that text, and there are so many rows.
+    /// The first row begins with this text, and there are so many rows.
     Rows(&'a str, u64),
-    /// A failure that says this.
+    /// A failure whose text contains this.
     Failure(&'a str),
 }
 
@@ -58,7 +58,7 @@ impl Client {
             is_older: number % 2 == 1,
             session: None,
             connection: Connection::open(address, token)?,
-            _standing: None,
+            _stream: None,
             random: Rng::with_seed(seed ^ (number << 32)),
             id: 0,
             tally: Tally::default(),
@@ -76,7 +76,7 @@ impl Client {
                     Err(_) => break,
                 }
             }
-            std::thread::sleep(Duration::from_millis(self.random.u64(0..=THINK_MS_MAX)));
+            std::thread::sleep(Duration::from_millis(self.random.u64(0..=PAUSE_MS_MAX)));
         }
         self.tally
     }
@@ -97,7 +97,7 @@ impl Client {
                 let each = json!({"query": "select $1::text", "parameters": [marker]});
                 self.call("batch_query_execute", json!({"queries": [each, each, each]}), &Expected::Rows(&marker, 1))
             }
-            75..80 => self.read_on(&marker),
+            75..80 => self.fetch_next_page(&marker),
             80..85 => {
                 let arguments = json!({"query": "select 1 / 0"});
                 self.call("async_query_execute", arguments, &Expected::Failure("22012"))
@@ -106,8 +106,8 @@ impl Client {
                 let arguments = json!({"query": ENDLESS, "timeout_ms": 30});
                 self.call("async_query_execute", arguments, &Expected::Failure("timeout_ms"))
             }
-            90..95 => self.give_up(false),
-            95..97 if self.is_older => self.give_up(true),
+            90..95 => self.cancel_call(false),
+            95..97 if self.is_older => self.cancel_call(true),
             95..98 => {
                 self.connection = Connection::open(&self.address, &self.token)?;
                 Ok(())
@@ -124,8 +124,8 @@ impl Client {
         }
     }
 
-    /// Ask for a page and the next, unless another cursor has taken its place.
-    fn read_on(&mut self, marker: &str) -> io::Result<()> {
+    /// Asks for a page and for the next one.
+    fn fetch_next_page(&mut self, marker: &str) -> io::Result<()> {
         let sql = "select $1::text, n from generate_series(1, 300) n";
         let arguments = json!({"query": sql, "parameters": [marker], "max_rows": 100});
         let response = self.ask("tools/call", json!({"name": "async_query_execute", "arguments": arguments}), None)?;
@@ -135,25 +135,25 @@ impl Client {
                 self.tally.answered += 1;
                 self.call("fetch_rows", json!({ "cursor": cursor }), &Expected::Rows(marker, 200))
             }
-            // Every cursor is being read from.
+            // No cursor: each of the cursors that are allowed is in use.
             Some(Value::Null) => self.check(&response, &Expected::Rows(marker, 100)),
             _ => self.judge(false, || format!("no cursor: {}", response.body)),
         }
     }
 
-    /// Begin something endless, and close the connection or say that it is not wanted.
-    fn give_up(&mut self, by_notification: bool) -> io::Result<()> {
+    /// Begins a statement without end, then closes the connection or sends a notification that cancels it.
+    fn cancel_call(&mut self, by_notification: bool) -> io::Result<()> {
         let arguments = json!({"query": ENDLESS});
         self.say("tools/call", json!({"name": "async_query_execute", "arguments": arguments}), None)?;
         std::thread::sleep(Duration::from_millis(self.random.u64(1..30)));
-        let mut given_up = std::mem::replace(&mut self.connection, Connection::open(&self.address, &self.token)?);
-        self.tally.given_up += 1;
+        let mut cancelled_call = std::mem::replace(&mut self.connection, Connection::open(&self.address, &self.token)?);
+        self.tally.cancelled += 1;
         if by_notification {
             let cancelled =
                 json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": self.id}});
             let response = self.post(&cancelled, "notifications/cancelled", None)?;
             self.judge(response.status == 202, || format!("a cancellation: {}", response.body))?;
-            let answer = given_up.receive()?;
+            let answer = cancelled_call.receive()?;
             return self.judge(answer.message().is_none(), || format!("a cancelled call is answered: {}", answer.body));
         }
         Ok(())
@@ -173,8 +173,8 @@ impl Client {
         let is_right = is_own
             && match expected {
                 Expected::Rows(marker, count) => {
-                    let told = &result["structuredContent"];
-                    let page = if told["results"].is_array() { &told["results"][2] } else { told };
+                    let structured = &result["structuredContent"];
+                    let page = if structured["results"].is_array() { &structured["results"][2] } else { structured };
                     !is_error && page["row_count"] == *count && page["rows"][0][0] == *marker
                 }
                 Expected::Failure(says) => is_error && text.contains(says),
@@ -247,11 +247,11 @@ impl Client {
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         self.post(&ready, "notifications/initialized", None)?;
         if self.number % 4 == 1 {
-            let mut standing = Connection::open(&self.address, &self.token)?;
+            let mut stream = Connection::open(&self.address, &self.token)?;
             let session = self.session.clone().unwrap_or_default();
             let headers = [("accept", "text/event-stream"), ("mcp-session-id", session.as_str())];
-            standing.send("GET", "/mcp", &headers, "")?;
-            self._standing = Some(standing);
+            stream.send("GET", "/mcp", &headers, "")?;
+            self._stream = Some(stream);
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Client {
         let headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
         self.connection.send("DELETE", "/mcp", &headers, "")?;
         let response = self.connection.receive()?;
-        self._standing = None;
+        self._stream = None;
         self.judge(response.status < 300, || format!("a session is not closed: {}", response.body))
     }
 }

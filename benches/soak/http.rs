@@ -1,4 +1,4 @@
-//! A client's connection: HTTP/1.1 as it is written, one request at a time.
+//! A client's connection: plain HTTP/1.1, one request at a time.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Longer than any answer takes: one that is lost ends the wait, and the soak.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any answer takes. If one does not come, the soak fails.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -22,7 +22,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The message in it: the body, or the last event of a stream that has one.
+    /// The message: the body, or the last event with data of a stream.
     pub fn message(&self) -> Option<Value> {
         let events = self.body.lines().filter_map(|line| line.strip_prefix("data:"));
         let last = events.rev().find(|data| !data.trim().is_empty());
@@ -34,7 +34,7 @@ impl Connection {
     pub fn open(address: &str, token: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
         Ok(Self { stream: BufReader::new(stream), token: token.to_owned(), host: address.to_owned() })
     }
 

@@ -1,12 +1,12 @@
-//! The daemon for ten minutes (`SOAK_SECONDS`) under 64 clients that do all that clients do, changed settings, rotated
-//! tokens and killed backends: `make soak`. It fails if a call is answered wrongly, twice, or not at all, if anything
-//! grows after the first fifth of the time, or if the daemon does not end as it should.
+//! Runs the daemon for ten minutes (`SOAK_SECONDS`) with 64 clients that use everything it offers, while settings change, tokens
+//! are rotated and backends are terminated: `make soak`. It fails if a call is answered wrongly, twice or not at all, if a
+//! figure grows after the first fifth of the time, or if the daemon does not end as it should.
 
 #![allow(clippy::unwrap_used, reason = "a soak that cannot go on ends")]
 
 mod client;
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "the process is another one here")]
+#[allow(dead_code, reason = "other benches use the rest")]
 mod common;
 mod http;
 mod watch;
@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use client::{Client, Tally};
-use common::say;
+use common::report::print;
 use mcp_server_postgres::demo::cluster::Options;
 use mcp_server_postgres::http::token::{NewToken, make};
 use watch::{MEASURES, Sample, Watch, rise};
@@ -27,22 +27,22 @@ use watch::{MEASURES, Sample, Watch, rise};
 const CLIENTS: u64 = 64;
 const TOKENS: usize = 4;
 
-/// How often something is done to the daemon.
+/// How often the daemon is disturbed.
 const DISTURB_EVERY: Duration = Duration::from_secs(3);
 
-/// Rows of the table of samples.
-const SHOWN: usize = 12;
+/// How many samples are printed.
+const SAMPLES_PRINTED_MAX: usize = 12;
 
 fn main() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
     let seed = std::env::var("SOAK_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    say(&format!("{CLIENTS} clients for {seconds} s; SOAK_SEED={seed}"));
+    print(&format!("{CLIENTS} clients for {seconds} s; SOAK_SEED={seed}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let wrong = runtime.block_on(soak(Duration::from_secs(seconds), seed));
     for what in &wrong {
-        say(&format!("WRONG: {what}"));
+        print(&format!("WRONG: {what}"));
     }
-    say(if wrong.is_empty() { "\nNothing was wrong." } else { "\nThe soak has failed." });
+    print(if wrong.is_empty() { "\nNothing was wrong." } else { "\nThe soak has failed." });
     std::process::exit(i32::from(!wrong.is_empty()));
 }
 
@@ -51,13 +51,13 @@ async fn soak(time: Duration, seed: u64) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let tokens: Vec<NewToken> =
         (0..=TOKENS).map(|at| make(&format!("token{at}"), "read-only", &["main"], at == TOKENS).unwrap()).collect();
-    // One that was free a moment ago.
+    // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let files = Files { folder: folder.path(), url: cluster.url(), address: address.clone(), tokens: &tokens };
     files.settings(8);
     files.tokens(false);
     let mut daemon = start(folder.path());
-    until_listening(&address);
+    wait_until_listening(&address);
     let began = Instant::now();
     let until = began + time;
     let clients: Vec<_> = (0..CLIENTS)
@@ -74,10 +74,10 @@ async fn soak(time: Duration, seed: u64) -> Vec<String> {
             disturbances += 1;
             next += DISTURB_EVERY;
             match disturbances % 4 {
-                0 => watch.kill().await,
+                0 => watch.terminate_backend().await,
                 1 => files.settings(6 + disturbances / 4 % 5),
                 2 => files.tokens(disturbances % 8 == 2),
-                // What cannot be used changes nothing.
+                // A file with an error changes nothing.
                 _ => fs::write(folder.path().join(".env"), "POSTGRES_POOL_SIZE=many\n").unwrap(),
             }
         }
@@ -88,16 +88,16 @@ async fn soak(time: Duration, seed: u64) -> Vec<String> {
         let of_client = client.join().unwrap();
         tally.answered += of_client.answered;
         tally.disturbed += of_client.disturbed;
-        tally.given_up += of_client.given_up;
+        tally.cancelled += of_client.cancelled;
         tally.wrong.extend(of_client.wrong);
     }
     let mut wrong = tally.wrong;
     show(&samples);
     wrong.extend(growth(&samples, time));
     wrong.extend(end(&mut daemon, &watch, folder.path()).await);
-    say(&format!(
-        "\n{} calls answered rightly, {} told that they were disturbed, {} given up and not answered; {disturbances} disturbances",
-        tally.answered, tally.disturbed, tally.given_up
+    print(&format!(
+        "\n{} calls answered rightly, {} failed because of a disturbance, {} cancelled and not answered; {disturbances} disturbances",
+        tally.answered, tally.disturbed, tally.cancelled
     ));
     wrong
 }
@@ -122,7 +122,7 @@ impl Files<'_> {
         self.write(".env", &text);
     }
 
-    /// With a further token for the first of them, or without.
+    /// Writes the tokens; with `with_next` the first client has two.
     fn tokens(&self, with_next: bool) {
         let mut text: String = self.tokens.iter().map(|token| format!("{}\n", token.table)).collect();
         if with_next {
@@ -153,8 +153,8 @@ fn start(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// Wait until somebody listens there.
-fn until_listening(address: &str) {
+/// Waits until the daemon listens.
+fn wait_until_listening(address: &str) {
     let began = Instant::now();
     while TcpStream::connect(address).is_err() {
         assert!(began.elapsed() < Duration::from_secs(30), "the daemon does not listen");
@@ -164,27 +164,27 @@ fn until_listening(address: &str) {
 
 fn show(samples: &[Sample]) {
     let names: String = MEASURES.iter().map(|measure| format!("{:>14}", measure.name)).collect();
-    say(&format!("\n    after{names}"));
-    for at in 0..SHOWN.min(samples.len()) {
-        let sample = &samples[at * (samples.len() - 1) / (SHOWN.min(samples.len()) - 1).max(1)];
+    print(&format!("\n    after{names}"));
+    for at in 0..SAMPLES_PRINTED_MAX.min(samples.len()) {
+        let sample = &samples[at * (samples.len() - 1) / (SAMPLES_PRINTED_MAX.min(samples.len()) - 1).max(1)];
         let values: String = sample.values.iter().map(|value| format!("{value:>14.1}")).collect();
-        say(&format!("  {:>5.0} s{values}", sample.after.as_secs_f64()));
+        print(&format!("  {:>5.0} s{values}", sample.after.as_secs_f64()));
     }
 }
 
-/// What has grown since it was warm.
+/// The figures that have grown after the first fifth of the time.
 fn growth(samples: &[Sample], time: Duration) -> Vec<String> {
     let warm: Vec<Sample> = samples.iter().copied().filter(|sample| sample.after > time / 5).collect();
     let mut wrong = Vec::new();
-    say("\n  after the first fifth, the line through all samples rises by");
+    print("\n  after the first fifth, the regression line of all samples rises by");
     for (at, measure) in MEASURES.iter().enumerate() {
         let rise = rise(&warm, at);
         let most = warm.iter().map(|sample| sample.values[at]).fold(0.0, f64::max);
-        say(&format!(
+        print(&format!(
             "  {:>14}  {rise:>+8.2} (at most {:.0}); never more than {most:.1} (at most {:.0})",
             measure.name, measure.rise_max, measure.max
         ));
-        // Written so that a figure that is missing is wrong.
+        // In this form a figure that is missing (NaN) is wrong.
         if !(rise <= measure.rise_max && most <= measure.max) {
             wrong.push(format!("{} grows by {rise:.2}, to {most:.1}", measure.name));
         }
@@ -192,7 +192,7 @@ fn growth(samples: &[Sample], time: Duration) -> Vec<String> {
     wrong
 }
 
-/// End it, and what is wrong with how it ends.
+/// Ends the daemon. Returns what is wrong with how it ends.
 async fn end(daemon: &mut Child, watch: &Watch, folder: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     Command::new("kill").args(["-s", "TERM", &daemon.id().to_string()]).status().unwrap();
@@ -208,9 +208,9 @@ async fn end(daemon: &mut Child, watch: &Watch, folder: &Path) -> Vec<String> {
         let _ = daemon.kill();
         wrong.push(format!("at SIGTERM it ends with {status:?}"));
     }
-    let left = watch.backends().await;
-    if left > 0 {
-        wrong.push(format!("{left} backends are left"));
+    let backends = watch.backends().await;
+    if backends > 0 {
+        wrong.push(format!("{backends} backends remain"));
     }
     let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
     wrong.extend(log.lines().filter(|line| line.contains("panic") || line.contains("a bug")).map(str::to_owned));

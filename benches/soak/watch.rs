@@ -1,4 +1,4 @@
-//! What is measured of the daemon while it runs, and whether it grows.
+//! Measures the daemon while it runs, and calculates whether it grows.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,23 +7,21 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::http::Connection;
 
-/// What was measured at one moment.
 #[derive(Clone, Copy)]
 pub struct Sample {
     pub after: Duration,
     pub values: [f64; MEASURES.len()],
 }
 
-/// One measure: its name, the most that the line through its samples may rise over the time that is looked at, and the
-/// most that it may be at all.
+/// A figure of the daemon, how much the regression line through its samples may rise, and its largest allowed value.
 pub struct Measure {
     pub name: &'static str,
     pub rise_max: f64,
     pub max: f64,
 }
 
-/// Memory: glibc gives freed pages back late and in parts, and the metrics' hour of latencies fills while the soak lasts:
-/// two MiB are some 3 % of what it has in use then. The others are counts that go up and down with what the clients do.
+/// Memory: glibc returns freed pages late and only in part, and the metrics of the last hour fill during the soak; two MiB are
+/// about 3 % of the memory in use. The other figures go up and down with what the clients do.
 pub const MEASURES: [Measure; 5] = [
     Measure { name: "resident MiB", rise_max: 2.0, max: 128.0 },
     Measure { name: "descriptors", rise_max: 8.0, max: 400.0 },
@@ -70,15 +68,15 @@ impl Watch {
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// End one of them.
-    pub async fn kill(&self) {
+    /// Terminates one of these connections.
+    pub async fn terminate_backend(&self) {
         let sql = "select pg_terminate_backend(pid) from pg_stat_activity \
                    where application_name = 'mcp-server-postgres' order by random() limit 1";
         self.observer.execute(sql, &[]).await.unwrap();
     }
 }
 
-/// By how much the line through the samples (least squares) rises from the first to the last.
+/// How much the regression line through the samples (least squares) rises from the first to the last.
 pub fn rise(samples: &[Sample], measure: usize) -> f64 {
     let points: Vec<(f64, f64)> =
         samples.iter().map(|sample| (sample.after.as_secs_f64(), sample.values[measure])).collect();

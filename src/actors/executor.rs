@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::parser::Parser;
+use pg_guard::sql::Operation;
+use pg_guard::{Guard, Statement};
+use serde_json::Value;
 use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -43,16 +47,13 @@ pub use status::{DatabaseStatus, Status};
 
 use super::metrics::{PoolRebuilt, QueryFinished, Verdict};
 use crate::caller::Caller;
-use crate::guard::Guard;
-use crate::guard::parser::Parser;
 use crate::log::warn;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::{Format, Limits};
 use crate::postgres::pool::Generation;
 use crate::postgres::role::Finding;
-use crate::postgres::run::{Outcome, Reading, Statement};
-use crate::postgres::sql::Operation;
+use crate::postgres::run::{Outcome, Reading};
 use crate::progress::Progress;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
@@ -279,14 +280,21 @@ impl Executor {
         });
     }
 
-    fn running(&self, tool: &'static str, caller: &Caller, statement: &Statement, generation: &Generation) -> Running {
+    fn running(
+        &self,
+        tool: &'static str,
+        caller: &Caller,
+        (sql, operation): (&Arc<str>, Operation),
+        parameters: &[Value],
+        generation: &Generation,
+    ) -> Running {
         Running {
             event: QueryFinished {
                 tool,
                 client: caller.name.clone(),
                 database: self.name.clone(),
-                sql: statement.sql.clone(),
-                operation: Operation::of(&statement.sql),
+                sql: sql.clone(),
+                operation,
                 began: Instant::now(),
                 waited: Duration::ZERO,
                 connected: None,
@@ -297,7 +305,7 @@ impl Executor {
                 verdict: Verdict::Cancelled,
                 generation: generation.number,
             },
-            parameters: self.log_parameters.then(|| statement.parameters.clone()),
+            parameters: self.log_parameters.then(|| parameters.to_vec()),
             executing_since: None,
             metrics: self.metrics.clone(),
             log: self.log.clone(),

@@ -27,8 +27,8 @@ pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 pub use snapshot::{MetricsSnapshot, Reload, Slow};
 
 use super::executor::ConfigChanged;
-use crate::postgres::sql::Operation;
 use crate::units::milliseconds;
+use pg_guard::sql::Operation;
 
 /// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
 #[derive(Debug, Clone, PartialEq, Message)]

@@ -15,15 +15,15 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
+use pg_guard::sql::Operation;
+use pg_guard::{Cleared, Questions};
 use pg_render::Codec;
 use self_cell::{MutBorrow, self_cell};
-use tokio::sync::OnceCell;
 use tokio_postgres::types::{BorrowToSql, Type};
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
 use super::history::{History, Past};
 use super::page::ColumnInfo;
-use crate::guard::{Cleared, Questions};
 use crate::settings::AccessMode;
 
 /// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
@@ -54,8 +54,8 @@ pub struct Connection {
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
-    /// The guard's questions to the catalogs, once they were needed.
-    questions: OnceCell<Questions>,
+    /// The guard's questions to the catalogs.
+    questions: Questions,
     history: Arc<History>,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
@@ -65,6 +65,8 @@ pub struct Connection {
 pub struct Prepared {
     /// Its text.
     pub sql: Arc<str>,
+    /// What kind it is.
+    pub operation: Operation,
     /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
     pub statement: Statement,
     /// The columns of its rows.
@@ -144,22 +146,16 @@ impl Connection {
             opened_in: Duration::ZERO,
             watches_us: watches_us.is_ok_and(|messages| messages.iter().any(says_so)),
             check: check?,
-            questions: OnceCell::new(),
+            questions: Questions::default(),
             parts,
             history,
             prepared: Mutex::default(),
         })
     }
 
-    /// The guard's questions to the catalogs; `prepare` makes them when they are needed first.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub async fn questions(
-        &self,
-        prepare: impl AsyncFnOnce(&Client) -> Result<Questions, Error>,
-    ) -> Result<&Questions, Error> {
-        self.questions.get_or_try_init(|| prepare(self.client())).await
+    /// The guard's questions to the catalogs.
+    pub fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     fn handle(&self) -> &Transaction<'_> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use pg_guard::Refusal;
 use pg_render::DecodeError;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
@@ -267,6 +268,12 @@ fn our_hint(error: &DbError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+impl From<Refusal> for QueryError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { why: refusal.why }
+    }
 }
 
 impl QueryError {

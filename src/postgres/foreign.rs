@@ -12,16 +12,16 @@ use std::slice;
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use pg_render::Codec;
+use pg_guard::{Statement, sql};
+use pg_render::{Codec, Part};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Column, Error, Row, Statement};
+use tokio_postgres::{Client, Column, Error, Row};
 
 use super::connection::Prepared;
 use super::error::QueryError;
 use super::page::wire;
 use super::params;
-use super::sql::{self, Operation};
 
 /// Of these types, those that have no binary form, or one that PostgreSQL sends and does not take back: in themselves,
 /// their elements, their fields, their bounds, or the types under their domains.
@@ -39,10 +39,10 @@ SELECT DISTINCT part.whole FROM part JOIN pg_catalog.pg_type t ON t.oid = part.o
   'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary')";
 
 /// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
-pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Result<Option<String>, Error> {
+pub(super) async fn cast(client: &Client, statement: &Statement, columns: &[Column]) -> Result<Option<String>, Error> {
     let foreign: Vec<u32> =
         columns.iter().map(Column::type_).filter(|ty| !Codec::of(ty).is_native()).map(|ty| ty.oid()).collect();
-    if foreign.is_empty() || !Operation::of(sql).is_a_query() {
+    if foreign.is_empty() || !statement.operation().is_a_query() {
         return Ok(None);
     }
     let rows = client.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
@@ -59,7 +59,7 @@ pub(super) async fn cast(client: &Client, sql: &str, columns: &[Column]) -> Resu
     Ok(Some(format!(
         "SELECT {} FROM (\n{}\n) AS q ({})",
         selected.collect::<Vec<_>>().join(", "),
-        sql::without_tail(sql),
+        sql::without_tail(statement.sql()),
         names.join(", ")
     )))
 }
@@ -143,7 +143,7 @@ struct Named<'a> {
 struct NamedType {
     type_: Type,
     codec: Codec,
-    cast: Statement,
+    cast: tokio_postgres::Statement,
 }
 
 impl<'a> Named<'a> {
@@ -154,34 +154,36 @@ impl<'a> Named<'a> {
     /// How a value is shown; `None` where its codec alone can show it, or where nothing can.
     async fn shown(&mut self, raw: &[u8]) -> Result<Option<Shown>, Error> {
         // Bytes that are no value of their type are told of by whoever writes them.
-        let parts = self.codec.foreign_parts(raw).unwrap_or_default();
-        for (oid, _) in &parts {
-            if !self.types.contains_key(oid) {
-                let named = self.ask(*oid).await?;
-                self.types.insert(*oid, named);
+        let parts = self.codec.server_only_parts(raw).unwrap_or_default();
+        for Part { type_oid, .. } in &parts {
+            if !self.types.contains_key(type_oid) {
+                let named = self.ask(*type_oid).await?;
+                self.types.insert(*type_oid, named);
             }
         }
-        let Some((oid, _)) = parts.first() else { return Ok(None) };
-        if let Some(codec) = self.codec.of_elements(&self.types[oid].type_) {
+        let Some(first) = parts.first() else { return Ok(None) };
+        if let Some(codec) = self.codec.of_elements(&self.types[&first.type_oid].type_) {
             return Ok(Some(Shown::By(codec)));
         }
-        let casts = parts.iter().map(|(oid, raw)| async {
-            let named = &self.types[oid];
+        let casts = parts.iter().map(|part| async {
+            let named = &self.types[&part.type_oid];
             match named.codec.is_native() {
                 true => Ok(None),
-                false => self.client.query_one(&named.cast, &[&AsItCame(raw)]).await?.try_get::<_, Option<String>>(0),
+                false => {
+                    self.client.query_one(&named.cast, &[&AsItCame(part.value)]).await?.try_get::<_, Option<String>>(0)
+                }
             }
         });
         // One value may have any number of parts.
         let texts: Vec<_> = stream::iter(casts).buffered(PARTS_AT_ONCE).try_collect().await?;
         let mut texts = texts.into_iter();
         let mut out = Vec::new();
-        let written = self.codec.write_text_with(raw, &mut out, |oid, part, out| match texts.next().flatten() {
+        let written = self.codec.write_text_with(raw, &mut out, |part, out| match texts.next().flatten() {
             Some(text) => {
                 out.extend_from_slice(text.as_bytes());
                 Ok(())
             }
-            None => self.types[&oid].codec.write_text(part, out),
+            None => self.types[&part.type_oid].codec.write_text(part.value, out),
         });
         // As above.
         Ok(written.ok().map(|()| Shown::Text(Some(String::from_utf8_lossy(&out).into_owned()))))

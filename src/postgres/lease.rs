@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
+use pg_guard::Clearance;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::connection::{Connection, WATCH_US};
@@ -17,7 +18,6 @@ use super::error::causes;
 use super::pool::fair_queue::Permit;
 use super::pool::{Generation, Object};
 use super::run::Place;
-use crate::guard::Clearance;
 use crate::log::{info, warn};
 use crate::settings::AccessMode;
 

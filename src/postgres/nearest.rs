@@ -2,11 +2,11 @@
 //! that is written nearly so, or else those that there are; and of columns likewise. (What is nearest among columns
 //! PostgreSQL tells itself, where it is very near.)
 
+use pg_guard::sql;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::error::Rejection;
-use super::sql;
 
 /// Names that are looked at. A database that has more is not searched to its end.
 const NAMES_MAX: i64 = 5000;

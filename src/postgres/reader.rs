@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use pg_guard::sql::Operation;
 use tokio_postgres::{Error, Portal, Row, RowStream};
 
 use super::connection::{Connection, Prepared};
@@ -18,7 +19,6 @@ use super::foreign;
 use super::history::Size;
 use super::page::Page;
 use super::run::{Marks, Outcome, Reading};
-use super::sql::Operation;
 
 /// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
 /// when each row is large.
@@ -39,7 +39,6 @@ const ALL_ROWS: usize = 0;
 /// A statement under way in an open transaction.
 pub struct Reader {
     prepared: Arc<Prepared>,
-    operation: Operation,
     /// None for a statement that is run to its end at once.
     portal: Option<Portal>,
     /// Rows that came and were not shown.
@@ -65,8 +64,7 @@ impl Reader {
     }
 
     fn with(prepared: Arc<Prepared>, portal: Option<Portal>, fetch: Option<Pin<Box<RowStream>>>) -> Self {
-        let operation = Operation::of(&prepared.sql);
-        Self { prepared, operation, portal, ahead: VecDeque::new(), fetch, rows_read: 0, row_bytes_max: 0, ended: None }
+        Self { prepared, portal, ahead: VecDeque::new(), fetch, rows_read: 0, row_bytes_max: 0, ended: None }
     }
 
     /// The statement's text.
@@ -74,10 +72,15 @@ impl Reader {
         &self.prepared.sql
     }
 
+    /// What kind of statement it is.
+    pub fn operation(&self) -> Operation {
+        self.prepared.operation
+    }
+
     /// Whether a page may follow. What changes rows has changed them all before it gave the first: the rest of those
     /// is counted, not kept.
     pub(super) fn has_more(&self) -> bool {
-        !self.operation.changes_rows() && (self.ended.is_none() || !self.ahead.is_empty())
+        !self.operation().changes_rows() && (self.ended.is_none() || !self.ahead.is_empty())
     }
 
     /// Whether there is more that cannot be read on: it was run to its end at once, because it gave little before.
@@ -138,7 +141,7 @@ impl Reader {
                 }
             }
         }
-        if self.operation.changes_rows() {
+        if self.operation().changes_rows() {
             // How many it has changed is known when all are read.
             self.ahead.clear();
             while self.next(connection, &page).await.map_err(wrong)?.is_some() {}
@@ -148,7 +151,7 @@ impl Reader {
         let size = Size { rows: shown.rows, bytes: shown.json.len() };
         self.prepared.past.remember(is_whole.then_some(size));
         let counts =
-            self.operation.changes_rows() || (self.operation.as_str() == "WITH" && self.prepared.types.is_empty());
+            self.operation().changes_rows() || (self.operation().as_str() == "WITH" && self.prepared.types.is_empty());
         // Of RETURNING the tag counts the rows of its last fetch alone.
         let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
         Ok(Outcome { page: shown, rows_affected: count.filter(|_| counts) })
@@ -203,7 +206,7 @@ impl Reader {
             && self.ended.is_none()
             && let Some(portal) = &self.portal
         {
-            let rows = if self.operation.changes_rows() && page.is_cut() {
+            let rows = if self.operation().changes_rows() && page.is_cut() {
                 ALL_ROWS
             } else if self.rows_read == 0 {
                 FIRST_FETCH_ROWS.min(page.rows_left() + 1)

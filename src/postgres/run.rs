@@ -7,9 +7,8 @@
 //! read-write mode the transaction ends in COMMIT, and is READ ONLY if the guard knows that the statement only reads.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
-use serde_json::Value;
+use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
 use super::connection::Connection;
@@ -18,7 +17,6 @@ use super::lease::{Left, Remains, Unended};
 use super::nearest;
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
-use crate::guard::{Clearance, Reviewed};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
 
@@ -26,15 +24,6 @@ mod alone;
 mod begin;
 mod prepare;
 mod transaction;
-
-/// One statement to run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
-    /// Its text.
-    pub sql: Arc<str>,
-    /// The values of `$1 … $n`; a client's as [`params::written`] makes them.
-    pub parameters: Vec<Value>,
-}
 
 /// What one statement did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,11 +148,11 @@ pub async fn query(
             // It may commit by itself, whenever it likes.
             marks.progress.makes_last();
             marks.left.set(Left { transaction: Unended::None, session: Remains::Anything });
-            let alone = async { run.alone(statement.clear(place.connection, place.target).await?, reading).await };
+            let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
         }
-        Err(error) => Err(Box::pin(run.with_hint(error, statement.sql())).await),
+        Err(error) => Err(Box::pin(run.with_hint(error, statement.statement().sql())).await),
         read => read,
     }
 }
@@ -211,7 +200,7 @@ pub async fn batch(
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return Err((Some(at), run.with_hint(error, statement.sql()).await)),
+            Err(error) => return Err((Some(at), run.with_hint(error, statement.statement().sql()).await)),
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);

@@ -5,15 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::guard::Policy;
-
 use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
     AccessMode, Address, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
-    MetricsSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode, TargetSessionAttrs,
-    TlsSettings, WatchedFile,
+    MetricsSettings, Policy, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode,
+    TargetSessionAttrs, TlsSettings, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
+use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Given, Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Rows, Tool};
 use crate::actors::executor::{Answered, Query};
-use crate::postgres::run::{Outcome, Reading, Statement};
-use crate::postgres::sql::Transaction;
+use crate::postgres::run::{Outcome, Reading};
 
 pub(super) const TOOL: Tool = Tool {
     name: "async_query_execute",
@@ -83,17 +83,17 @@ async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
     ]) {
         return answer;
     }
-    // In read-only mode a batch takes no more than a query: the guard says what is accepted.
-    let transaction = if reach.is_read_only() { Transaction::Shared } else { Transaction::Own };
-    if let Some(error) = super::unfit(&arguments.query, transaction) {
-        return Answer::failure(error.for_model(), &error);
-    }
+    let statement = super::statement(arguments.query, arguments.parameters.0, reach.access(), Transaction::Own);
+    let statement = match statement {
+        Ok(statement) => statement,
+        Err(error) => return Answer::failure(error.for_model(), &error),
+    };
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
     let cell_offset = arguments.cell_offset.map_or(0, |Whole(offset)| offset);
     let query = Query {
         tool: TOOL.name,
         caller: reach.caller.clone(),
-        statement: Statement { sql: arguments.query.into(), parameters: arguments.parameters.0 },
+        statement,
         reading: Reading { limits, format: arguments.format.into(), cell_offset },
         progress: reach.progress.clone(),
         timeout: super::timeout(arguments.timeout_ms),

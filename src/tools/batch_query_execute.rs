@@ -1,13 +1,13 @@
 //! `batch_query_execute`: several statements in one transaction, all or nothing.
 
+use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Given, Parameters, Whole, arguments};
 use super::{Answer, Defaults, FormatArgument, Reach, Tool};
 use crate::actors::executor::{Answered, Batch, BatchError};
-use crate::postgres::run::{Outcome, Reading, Statement};
-use crate::postgres::sql::Transaction;
+use crate::postgres::run::{Outcome, Reading};
 
 /// The most statements that a batch may have.
 const STATEMENTS_MAX: usize = 100;
@@ -101,16 +101,16 @@ async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
             queries.len()
         ));
     }
-    let wrong = queries
-        .iter()
-        .enumerate()
-        .find_map(|(at, item)| Some((at + 1, super::unfit(&item.query, Transaction::Shared)?)));
-    if let Some((number, error)) = wrong {
-        let text = format!("Statement {number}: {} Nothing was run.", error.for_model());
-        return Answer::failure(text, &error).of_statement(number);
+    let mut statements = Vec::with_capacity(queries.len());
+    for (at, item) in queries.into_iter().enumerate() {
+        match super::statement(item.query, item.parameters.0, reach.access(), Transaction::Shared) {
+            Ok(statement) => statements.push(statement),
+            Err(error) => {
+                let text = format!("Statement {}: {} Nothing was run.", at + 1, error.for_model());
+                return Answer::failure(text, &error).of_statement(at + 1);
+            }
+        }
     }
-    let statements =
-        queries.into_iter().map(|item| Statement { sql: item.query.into(), parameters: item.parameters.0 }).collect();
     let reading = Reading { limits: defaults.limits(max_rows, max_bytes), format: format.into(), cell_offset: 0 };
     let batch = Batch {
         tool: TOOL.name,

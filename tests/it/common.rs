@@ -7,11 +7,11 @@ pub mod scripted;
 
 use std::time::{Duration, Instant};
 
-use mcp_server_postgres::guard::Policy;
 use mcp_server_postgres::settings::{
     AccessMode, Address, HttpSettings, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
     RoleCheck, Settings, SslMode, TargetSessionAttrs,
 };
+use pg_guard::Policy;
 
 /// Settings that a test changes where it matters.
 pub fn settings() -> Settings {

@@ -34,9 +34,9 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // The role of the README, as it stands there, and that the doctor has printed.
-    let readme = include_str!("../../README.md");
-    let (_, sql) = readme.split_once("```sql\nCREATE ROLE agent").unwrap();
+    // The role of docs/safety.md, which is the one that the doctor prints.
+    let page = include_str!("../../docs/safety.md");
+    let (_, sql) = page.split_once("```sql\nCREATE ROLE agent").unwrap();
     let sql = format!("CREATE ROLE agent{}", sql.split_once("\n```").unwrap().0).replace("\"shop\"", "\"postgres\"");
     assert!(sql.lines().all(|line| said.contains(line)), "{sql}\n{said}");
     client.batch_execute(&sql).await.unwrap();

@@ -22,14 +22,14 @@ use deadpool_postgres::ClientWrapper;
 use std::sync::Arc;
 
 use mcp_server_postgres::demo::cluster::PrivateCluster;
-use mcp_server_postgres::guard::parser::Parser;
-use mcp_server_postgres::guard::{Guard, Policy};
 use mcp_server_postgres::postgres::connection::Connection;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::{self, FetchMode, Marks, Outcome, Place, Read, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
+use pg_guard::parser::Parser;
+use pg_guard::{Guard, Policy};
 use pg_render::{Codec, DecodeError};
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -133,7 +133,7 @@ impl Server {
 
     /// The rows that a client of ours gets, as JSON.
     pub async fn answer(&self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
-        let statement = run::Statement { sql: sql.into(), parameters };
+        let statement = pg_guard::Statement::new(sql, parameters).unwrap();
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json, cell_offset: 0 };
         // What the guard thinks of it is not asked here.

@@ -11,14 +11,14 @@ use mcp_server_postgres::actors::executor::{
 use mcp_server_postgres::actors::metrics::{PoolRebuilt, QueryFinished};
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
-use mcp_server_postgres::guard::Policy;
-use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::run::{Outcome, Reading, Statement};
+use mcp_server_postgres::postgres::run::{Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
+use pg_guard::parser::Parser;
+use pg_guard::{Policy, Statement};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;
@@ -252,7 +252,7 @@ async fn connect(url: &str) -> Client {
 
 fn statement(sql: &str, parameters: Value) -> Statement {
     let Value::Array(parameters) = parameters else { panic!("parameters are a list here") };
-    Statement { sql: sql.into(), parameters }
+    Statement::new(sql, parameters).unwrap()
 }
 
 fn password(text: &str) -> Option<Secret> {

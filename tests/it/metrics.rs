@@ -10,8 +10,8 @@ use mcp_server_postgres::actors::metrics::{
     QueryFinished, ReloadFinished, ReloadOutcome, Scrape, SlowList, SlowQueries, Snapshot, Summary, Times, Verdict,
 };
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::settings::Settings;
+use pg_guard::sql::Operation;
 
 mod exposition;
 mod latency;

@@ -5,6 +5,7 @@ mod faults;
 mod life;
 mod log;
 mod protocol;
+mod readme;
 mod reload;
 mod server;
 

@@ -33,17 +33,18 @@ fn range(key: &Key) -> String {
 }
 
 #[test]
-fn the_readme_has_every_setting_with_its_default() {
+fn the_page_of_settings_has_every_setting_with_its_default() {
     let mut table = "| setting | default | what it is |\n|---|---|---|\n".to_owned();
     for key in KEYS {
         let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         table.push_str(&format!("| `{}` | {default} | {}{} |\n", key.name, key.what, range(key)));
     }
-    let readme = read("README.md");
-    let (before, rest) = readme.split_once("<!-- settings: ").unwrap();
+    let name = "docs/configuration.md";
+    let page = read(name);
+    let (before, rest) = page.split_once("<!-- settings: ").unwrap();
     let (comment, rest) = rest.split_once("-->\n").unwrap();
     let (_, after) = rest.split_once("<!-- /settings -->").unwrap();
-    is_up_to_date("README.md", &format!("{before}<!-- settings: {comment}-->\n{table}<!-- /settings -->{after}"));
+    is_up_to_date(name, &format!("{before}<!-- settings: {comment}-->\n{table}<!-- /settings -->{after}"));
 }
 
 #[test]
@@ -63,10 +64,165 @@ fn the_example_env_file_has_every_setting_once_and_loads_as_the_defaults() {
 }
 
 #[test]
-fn the_readme_names_every_tool() {
-    let readme = read("README.md");
+fn the_readme_and_the_page_of_tools_name_every_tool() {
+    let (readme, page) = (read("README.md"), read("docs/tools.md"));
     for tool in TOOLS {
-        assert!(readme.contains(&format!("| `{}` |", tool.name)), "{}", tool.name);
+        assert!(page.contains(&format!("| `{}` |", tool.name)), "{}", tool.name);
+        assert!(readme.contains(&format!("\n```\n{} {{", tool.name)), "no answer of {} in README.md", tool.name);
+    }
+}
+
+/// The files below a folder whose names end so, by their paths from the top.
+fn files(folder: &str, end: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path(folder)).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let name = format!("{folder}/{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&name, end));
+        } else if name.ends_with(end) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What is written for people.
+fn documents() -> Vec<String> {
+    let mut documents: Vec<String> = ["README.md", "actors.md", "CHANGELOG.md"].map(str::to_owned).into();
+    documents.extend(files("docs", ".md"));
+    documents.extend(files("crates", ".md"));
+    documents
+}
+
+#[test]
+fn the_readme_and_actors_md_are_short() {
+    for name in ["README.md", "actors.md"] {
+        let lines = read(name).lines().count();
+        assert!(lines <= 150, "{name} has {lines} lines");
+    }
+}
+
+/// A document's lines outside of code blocks, without what stands in backticks.
+fn prose(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code {
+            lines.push(line.split('`').step_by(2).collect());
+        }
+    }
+    lines
+}
+
+/// Where the links of a document lead.
+fn links(text: &str) -> Vec<String> {
+    let targets = |line: String| -> Vec<String> {
+        let ends = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        ends.map(|(target, _)| target.to_owned()).collect()
+    };
+    prose(text).into_iter().flat_map(targets).collect()
+}
+
+/// What a heading is called in a link: small letters, digits, `-` and `_`; blanks become `-`.
+fn anchors(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut anchors = Vec::new();
+    for line in text.lines() {
+        is_code ^= line.starts_with("```");
+        let Some((_, heading)) = line.split_once("# ").filter(|(signs, _)| !is_code && signs.chars().all(|c| c == '#'))
+        else {
+            continue;
+        };
+        let small = heading.to_lowercase().replace(' ', "-");
+        anchors.push(small.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect());
+    }
+    anchors
+}
+
+#[test]
+fn every_link_of_a_document_leads_to_a_file_and_a_heading_that_are_there() {
+    let mut checked = 0;
+    let mut broken = Vec::new();
+    for document in documents() {
+        let folder = Path::new(&document).parent().unwrap();
+        for link in links(&read(&document)) {
+            if link.contains("://") {
+                continue;
+            }
+            checked += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { PathBuf::from(&document) } else { folder.join(file) };
+            let target = path(target.to_str().unwrap());
+            let has_anchor = || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|name| name == anchor);
+            if !target.exists() || (!anchor.is_empty() && !has_anchor()) {
+                broken.push(format!("{document}: {link}"));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+    assert!(checked >= 60, "the search finds nothing any more: {checked}");
+}
+
+#[test]
+fn the_readme_leads_to_every_page_and_the_list_of_decisions_to_every_decision() {
+    for (from, folder) in [("README.md", "docs"), ("docs/decisions/README.md", "docs/decisions")] {
+        let links = links(&read(from));
+        let above = Path::new(from).parent().unwrap();
+        for page in files(folder, ".md") {
+            let is_of_the_folder = Path::new(&page).parent() == Some(Path::new(folder));
+            let is_linked = || links.iter().any(|link| above.join(link) == Path::new(&page));
+            assert!(!is_of_the_folder || page == from || is_linked(), "{from} does not lead to {page}");
+        }
+    }
+}
+
+/// Every file of source text.
+fn sources() -> Vec<String> {
+    [files("src", ".rs"), files("crates", ".rs")].concat().into_iter().map(|name| read(&name)).collect()
+}
+
+#[test]
+fn every_type_of_the_glossary_is_in_the_source() {
+    let sources = sources();
+    let glossary = read("docs/glossary.md");
+    let rows: Vec<&str> = glossary.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!((20..=30).contains(&rows.len()), "some twenty words, not {}", rows.len());
+    for row in rows {
+        let (_, types) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let types: Vec<&str> = types.split('`').skip(1).step_by(2).collect();
+        assert!(!types.is_empty(), "no type: {row}");
+        for name in types {
+            let is_made = |line: &str| {
+                let line = line.trim_start();
+                ["struct ", "enum ", "trait ", "type "].iter().any(|kind| {
+                    let public = line
+                        .strip_prefix("pub")
+                        .map(|rest| rest.trim_start_matches("(super)").trim_start_matches("(crate)"));
+                    let rest = public
+                        .map_or(line, str::trim_start)
+                        .strip_prefix(kind)
+                        .and_then(|rest| rest.strip_prefix(name));
+                    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                })
+            };
+            assert!(sources.iter().any(|text| text.lines().any(is_made)), "there is no type {name}");
+        }
+    }
+}
+
+#[test]
+fn every_path_that_the_maps_name_is_there() {
+    for map in ["actors.md", "docs/architecture.md"] {
+        let text = read(map);
+        let named = text.split('`').skip(1).step_by(2);
+        let tops = ["src/", "crates/", "tests/", "benches/", "docs/", "packaging/", "scripts/"];
+        for name in named.filter(|name| tops.iter().any(|top| name.starts_with(top))) {
+            assert!(path(name).exists(), "{map}: {name}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-"""A headless Chromium, spoken to by the DevTools protocol over a pipe: JSON messages, each ended by a zero byte.
+"""A headless Chromium, controlled by the DevTools protocol over a pipe: JSON messages, each followed by a zero byte.
 
-It has a profile of its own that ends with it. Nothing here waits for a time to pass: it waits for what is to happen,
-and fails when that has not happened after WAIT_SECONDS.
+Its profile is a temporary folder. Nothing here sleeps for a fixed time: it waits for an event, and fails if the event has not
+come after WAIT_SECONDS.
 """
 
 import base64
@@ -25,8 +25,8 @@ FLAGS = [
 class Browser:
     def __init__(self, program):
         self.profile = tempfile.mkdtemp(prefix="status-page-")
-        # Chromium reads from 3 and writes to 4. The ends it is given lie above these, or moving them would overwrite one;
-        # bash moves them, for sh need not know a number of two digits.
+        # Chromium reads from descriptor 3 and writes to 4. The ends of the pipes get numbers above these, so that moving one
+        # does not overwrite the other. bash moves them: sh does not have to support numbers of two digits.
         reads, self.to = os.pipe()
         self.source, writes = os.pipe()
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (reads, writes)]
@@ -37,7 +37,7 @@ class Browser:
             pass_fds=ends, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for end in ends:
             os.close(end)
-        self.changed = threading.Condition()  # its lock may be taken again by who has it
+        self.changed = threading.Condition()  # with a lock that its owner can take again
         self.last_id = 0
         self.answers = {}
         self.pages = {}
@@ -79,7 +79,7 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
 
-# Seen from inside: what the policy blocked, and how much of the page moved without anybody's doing.
+# Runs in the page: records what the policy blocked, and layout shifts without an input.
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sample }) => violations.push([violatedDirective, blockedURI, sample]));
@@ -90,7 +90,7 @@ new PerformanceObserver((list) => unasked(list).forEach((shift) => shifts.push(s
 
 
 class Page:
-    """A tab with storage of its own."""
+    """A tab with its own storage."""
 
     def __init__(self, browser, width=1280, height=900, scheme="light", reduced=False):
         self.browser = browser
@@ -120,7 +120,7 @@ class Page:
             assert self.browser.changed.wait_for(lambda: len(self.of("Page.loadEventFired")) > loaded, WAIT_SECONDS), f"{url} is not loaded"
 
     def run(self, script):
-        """The value of an expression; a promise is waited for."""
+        """The value of an expression. If it is a promise, waits for it."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -139,7 +139,7 @@ class Page:
         return self.run("document.body.innerText")
 
     def click(self, selector):
-        """A real one, where the element stands."""
+        """A real mouse click on the middle of the element."""
         x, y = self.run(f"""(() => {{
             const node = document.querySelector({json.dumps(selector)});
             node.scrollIntoView({{ block: "center" }});
@@ -161,7 +161,7 @@ class Page:
             return [event["params"] for event in self.events if event["method"] == method]
 
     def complaints(self):
-        """Everything that a console would show as a warning or an error, and what the policy blocked."""
+        """Warnings and errors of the console, exceptions, and what the policy blocked."""
         console = [str(event["args"]) for event in self.of("Runtime.consoleAPICalled") if event["type"] in ("error", "warning", "assert")]
         log = [f"{entry['entry']['text']} {entry['entry'].get('url', '')}" for entry in self.of("Log.entryAdded") if entry["entry"]["level"] in ("error", "warning")]
         thrown = [str(event["exceptionDetails"]) for event in self.of("Runtime.exceptionThrown")]

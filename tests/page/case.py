@@ -1,6 +1,6 @@
-"""A test of the status page: a server to tell things, and a tab in a headless Chromium to see them.
+"""The base of the tests of the status page: a server, and tabs of a headless Chromium.
 
-Run by scripts/page.sh, which names the browser in CHROMIUM. Times of the page are waited for, none is slept through.
+scripts/page.sh runs them and sets CHROMIUM. The tests wait for events of the page and never sleep for a fixed time.
 """
 
 import os
@@ -36,7 +36,7 @@ class StatusPage(unittest.TestCase):
         return page
 
     def is_quiet(self, page, server, but=()):
-        """Nothing was blocked, thrown or complained of (but what is expected), and nobody else was asked for anything."""
+        """Asserts that nothing was blocked or thrown, no warning was logged except those in `but`, and no other host was asked."""
         complaints = [complaint for complaint in page.complaints() if not any(word in complaint for word in but)]
         self.assertEqual(complaints, [])
         elsewhere = [url for url in page.requested() if not url.startswith((server.url, "data:image/"))]

@@ -1,4 +1,4 @@
-"""A status as the daemon tells it (GET /status.json), of a busy hour that never was. The same each time."""
+"""An invented status of a busy hour, in the form of GET /status.json. The same in every run."""
 
 import math
 import random
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 NOW = datetime(2026, 7, 28, 14, 32, 8, 412000, timezone.utc)
 
-# Whoever can call a tool, or write a table's name, writes such things into the page.
+# Hostile text: anybody who can call a tool or name a table can bring such text into the page.
 MARKUP = "<img src=x onerror=\"window.ran = 1\">"
 ENDED_SCRIPT = "</script><script>window.ran = 2</script>"
 TURNED = "\u202etxet denrut"
@@ -168,7 +168,7 @@ def status():
 
 
 def empty():
-    """Of a server that has just begun, with nothing to serve."""
+    """The status of a server that has just started and has no database."""
     told = status()
     told["server"] |= {"uptime_ms": 812, "started_at": at(), "resident_bytes": None, "sessions": 0, "clients": 0, "connections": 1, "listeners": []}
     told["totals"] = dict.fromkeys(told["totals"], 0)

@@ -1,7 +1,7 @@
-"""Whether the page's texts can be read."""
+"""Whether the texts of the page have enough contrast."""
 
-# Every text whose contrast to what is behind it is less than WCAG 2.2 asks for at level AA (1.4.3): 4.5, or 3 for large
-# ones. Backgrounds here are opaque or absent.
+# All texts with less contrast to their background than WCAG 2.2 requires at level AA (1.4.3): 4.5, or 3 for large text.
+# Backgrounds of this page are either opaque or absent.
 FAINT = """(() => {
     const light = (color) => {
         const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map((part) => part / 255).map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);

@@ -1,4 +1,4 @@
-"""The daemon's side of the status page: the page under its policy, a status that a test sets, and calls that end."""
+"""Plays the daemon for the status page: serves the page with its policy and a status that a test sets, and cancels calls."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "src/http/status.html"
 
 
 def policy(page):
-    """The Content-Security-Policy: nothing but the one style and the one script that stand in the page."""
+    """The Content-Security-Policy, which allows only the one style and the one script in the page."""
 
     def digest(tag):
         [inside] = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
@@ -28,11 +28,11 @@ def policy(page):
 class Server:
     def __init__(self, status, token=None):
         self.status = status
-        self.token = token  # where there is one, who asks must send it
-        self.refusal = None  # a status with which everything is refused
-        self.body = None  # what is answered instead of the status
+        self.token = token  # if there is one, requests must send it
+        self.refusal = None  # if set, every request gets this status
+        self.body = None  # if set, it is sent instead of the status
         self.cancel_status = 204
-        self.asked = []  # (method, path, Authorization), without those for the page itself
+        self.asked = []  # (method, path, Authorization) of all requests except those for the page itself
         self.changed = threading.Condition()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.http.daemon_threads = True
@@ -50,7 +50,7 @@ class Server:
         return len([request for request in self.asked if request[1] == "/status.json"])
 
     def wait(self, condition):
-        """Waits until something holds of what has been asked."""
+        """Waits until the requests so far fulfil a condition."""
         with self.changed:
             assert self.changed.wait_for(condition, 30), f"asked so far: {self.asked}"
 
@@ -100,7 +100,7 @@ class Server:
                 if self.is_known():
                     if server.cancel_status == 204:
                         server.status["calls"] = [call for call in server.status["calls"] if f"/calls/{call['id']}/cancel" != self.path]
-                    # 204 has no body, and no length.
+                    # An answer 204 has no body and no Content-Length.
                     self.send_response(server.cancel_status)
                     if server.cancel_status != 204:
                         self.send_header("Content-Length", "0")

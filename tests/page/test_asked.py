@@ -1,4 +1,4 @@
-"""What the page asks and sends: the status, a token, and the end of a call."""
+"""What the page requests and sends: the status, a token, the cancellation of a call."""
 
 import fixture
 from case import SHOWN, StatusPage, button
@@ -55,13 +55,13 @@ class Asked(StatusPage):
         pressed = page.run("performance.now()")
         self.assertEqual(page.run(f'document.querySelector("{button(18240)}").textContent'), "Cancel?")
         self.assertEqual(server.posts(), [])
-        page.click(button(18240))  # as the second of a double click: no answer to the question
+        page.click(button(18240))  # the second click of a double click is not the confirmation
         page.until(f"performance.now() > {pressed} + 320")
         self.assertEqual(server.posts(), [])
         page.click(button(18240))
         page.until("document.getElementById('told').textContent === 'Call 18240 is cancelled.'")
         self.assertEqual(server.posts(), [("POST", "/calls/18240/cancel", "Bearer right-token")])
-        # It is not told of any more; its row says for a while what became of it, then goes.
+        # The status no longer has the call. Its row shows the outcome for a while and then disappears.
         self.assertIn("cancelled", page.run("document.getElementById('calls').innerText"))
         page.until("!document.getElementById('calls').innerText.includes('#18240')")
         self.assertEqual(len(server.posts()), 1)
@@ -71,7 +71,7 @@ class Asked(StatusPage):
         server = self.serve()
         page = self.open(server)
         page.click(button(18211))
-        page.click(button(18242))  # another call's button is another question
+        page.click(button(18242))  # the button of another call needs its own confirmation
         self.assertEqual(page.run("document.querySelectorAll('.cancel.armed').length"), 2)
         page.until("document.querySelectorAll('.cancel.armed').length === 0")
         self.assertEqual(server.posts(), [])
@@ -114,7 +114,7 @@ class Asked(StatusPage):
         page.until("document.body.classList.contains('stale')")
         self.assertRegex(page.run("document.getElementById('trouble-words').textContent"), r"^No answer since \d\d:\d\d:\d\d: the server answered 503\.$")
         self.assertIn("async_query_execute", page.text())
-        # The first try after that comes after four seconds, not two, and the next after eight.
+        # The first try after the failure comes after four seconds instead of two, the next one after eight.
         page.until("/Next try in 4 s/.test(document.getElementById('trouble-next').textContent)")
         page.until("/Next try in 8 s/.test(document.getElementById('trouble-next').textContent)")
         server.refusal = None

@@ -1,4 +1,4 @@
-"""How the page looks, and that it keeps still."""
+"""How the page looks, and that a refresh does not move it."""
 
 from pathlib import Path
 

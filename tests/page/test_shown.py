@@ -1,4 +1,4 @@
-"""What the page shows of what the server tells, and that none of it is more than text."""
+"""What the page shows of the status, and that all of it is treated as text."""
 
 import fixture
 from case import SHOWN, StatusPage
@@ -41,10 +41,10 @@ class Shown(StatusPage):
         points = server.status["latency"]["points"]
         self.assertEqual(page.run("document.querySelectorAll('#plot rect.bar').length"), len([1 for point in points if point["calls"] > point["failed"]]))
         self.assertEqual(page.run("document.querySelectorAll('#plot rect.failed').length"), len([1 for point in points if point["failed"]]))
-        # Two runs of calls with a pause between: each line is put down twice, and the dots once for each step.
+        # Two periods with calls and a pause between them: each line has two parts, and there is a dot for each step with calls.
         self.assertEqual(page.run("document.querySelector('#plot .p50').getAttribute('d').match(/M/g).length"), 2)
         self.assertEqual(page.run("document.querySelector('#plot .max').getAttribute('d').match(/M/g).length"), len([1 for point in points if point["calls"]]))
-        # The first bucket of the fixture's first tool has 120 of 13,922, and the second 980.
+        # Of the 13,922 calls of the first tool 120 are in the first bucket and 980 in the second.
         titles = page.run("[...document.querySelectorAll('#tools tr:first-child .spread title')].map((title) => title.textContent)")
         self.assertEqual(titles[:2], ["0 ms to 0.25 ms: 120 calls of 13,922", "0.25 ms to 0.5 ms: 980 calls of 13,922"])
         heights = page.run("[...document.querySelectorAll('#tools tr:first-child .spread rect')].map((bar) => +bar.getAttribute('height'))")
@@ -79,7 +79,7 @@ class Shown(StatusPage):
             for place in places:
                 self.assertIn(hostile, page.run(f"document.getElementById('{place}').textContent"))
         self.assertEqual(page.run("[document.images.length, document.scripts.length, typeof ran]"), [0, 1, "undefined"])
-        # A letter that would turn the text around is spelt out.
+        # A character that reverses the direction of text is written as an escape.
         self.assertIn("\\u202etxet denrut", content)
         self.assertNotIn("\u202e", content)
         self.is_quiet(page, server)
@@ -140,6 +140,6 @@ class Shown(StatusPage):
             self.assertEqual(page.run(rows), len([1 for line in server.status["log"] if line["level"] in levels]))
 
     def test_times_are_the_viewers_with_utc_in_the_title(self):
-        page = self.open(self.serve())  # in Berlin, where it is two hours later
+        page = self.open(self.serve())  # in Berlin, two hours ahead of UTC
         shown = page.run("(({ textContent, title, dateTime }) => [textContent, title, dateTime])(document.querySelector('#databases tr:nth-child(3) time'))")
         self.assertEqual(shown, ["16:29:59", "2026-07-28 14:29:59.412 UTC", "2026-07-28T14:29:59.412Z"])

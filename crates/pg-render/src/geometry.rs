@@ -1,18 +1,18 @@
-//! The geometric types. Their numbers are `float8`, with its text.
+//! The geometric types. Their coordinates are `float8` and have its text. Layouts: coordinates are x, then y.
 
 use super::DecodeError;
 use super::float::write_f64;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
 pub(super) fn point(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("point", raw);
+    let mut reader = ValueReader::new("point", raw);
     write_point(&mut reader, out)?;
     reader.finish()
 }
 
-/// A, B and C of Ax + By + C = 0.
+/// Layout: A, B and C of Ax + By + C = 0.
 pub(super) fn line(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("line", raw);
+    let mut reader = ValueReader::new("line", raw);
     for before in [b'{', b',', b','] {
         out.push(before);
         write_f64(reader.f64()?, out);
@@ -21,25 +21,25 @@ pub(super) fn line(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     reader.finish()
 }
 
-/// Both ends.
+/// Layout: both end points.
 pub(super) fn lseg(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("lseg", raw);
+    let mut reader = ValueReader::new("lseg", raw);
     out.push(b'[');
     write_points(2, &mut reader, out)?;
     out.push(b']');
     reader.finish()
 }
 
-/// The upper right corner, then the lower left: the server has put them in order.
+/// Layout: the upper right corner, then the lower left. The server has put them in this order.
 pub(super) fn box_(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("box", raw);
+    let mut reader = ValueReader::new("box", raw);
     write_points(2, &mut reader, out)?;
     reader.finish()
 }
 
-/// Whether it is closed (a byte), how many points (int32), the points.
+/// Layout: whether it is closed (a byte), the number of points (int32), the points.
 pub(super) fn path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("path", raw);
+    let mut reader = ValueReader::new("path", raw);
     let closed = reader.u8()? != 0;
     let count = reader.count(16)?;
     out.push(if closed { b'(' } else { b'[' });
@@ -48,9 +48,9 @@ pub(super) fn path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     reader.finish()
 }
 
-/// How many points (int32), the points.
+/// Layout: the number of points (int32), the points.
 pub(super) fn polygon(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("polygon", raw);
+    let mut reader = ValueReader::new("polygon", raw);
     let count = reader.count(16)?;
     out.push(b'(');
     write_points(count, &mut reader, out)?;
@@ -58,9 +58,9 @@ pub(super) fn polygon(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
     reader.finish()
 }
 
-/// The centre and the radius.
+/// Layout: the centre, the radius.
 pub(super) fn circle(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("circle", raw);
+    let mut reader = ValueReader::new("circle", raw);
     out.push(b'<');
     write_point(&mut reader, out)?;
     out.push(b',');
@@ -69,7 +69,7 @@ pub(super) fn circle(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     reader.finish()
 }
 
-fn write_points(count: usize, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+fn write_points(count: usize, reader: &mut ValueReader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     for n in 0..count {
         if n > 0 {
             out.push(b',');
@@ -79,7 +79,7 @@ fn write_points(count: usize, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-fn write_point(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+fn write_point(reader: &mut ValueReader<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     for before in [b'(', b','] {
         out.push(before);
         write_f64(reader.f64()?, out);

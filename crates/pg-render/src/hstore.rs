@@ -1,17 +1,17 @@
-//! `hstore`, the extension's type of keys and values.
+//! `hstore`: keys and values, from the extension of that name.
 
 use super::DecodeError;
 use super::quote::push_escaped;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
-/// The number of pairs (int32), then each key and value, as a length (int32, −1 for a NULL value) and bytes.
+/// Layout: the number of pairs (int32), then each key and each value as a length (int32, −1 for a NULL value) and bytes.
 pub(super) fn hstore(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("hstore", raw);
+    let mut reader = ValueReader::new("hstore", raw);
     for n in 0..reader.count(8)? {
         if n > 0 {
             out.extend_from_slice(b", ");
         }
-        let key = reader.value()?.ok_or_else(|| reader.bad("a key is null"))?;
+        let key = reader.value()?.ok_or_else(|| reader.error("a key is null"))?;
         quoted(key, out);
         out.extend_from_slice(b"=>");
         match reader.value()? {

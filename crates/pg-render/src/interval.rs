@@ -1,16 +1,16 @@
 //! `interval` in the style "postgres": "1 year 2 mons -3 days +04:05:06.5".
 
 use super::DecodeError;
-use super::civil::write_clock;
+use super::datetime::write_clock;
 use super::scalar::integer;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
-/// Microseconds (int64), days and months (int32 each), every one with a sign of its own.
+/// Layout: microseconds (int64), days, months (int32 each). Each has its own sign.
 pub(super) fn interval(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("interval", raw);
+    let mut reader = ValueReader::new("interval", raw);
     let (micros, days, months) = (reader.i64()?, reader.i32()?, reader.i32()?);
     reader.finish()?;
-    // Since PostgreSQL 17. Before, these were intervals like any other, but not ones that anybody computes.
+    // Since PostgreSQL 17. Before, these were ordinary intervals, which no calculation of practical use gives.
     match (months, days, micros) {
         (i32::MAX, i32::MAX, i64::MAX) => out.extend_from_slice(b"infinity"),
         (i32::MIN, i32::MIN, i64::MIN) => out.extend_from_slice(b"-infinity"),
@@ -20,14 +20,14 @@ pub(super) fn interval(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError>
             for (value, unit) in [(months / 12, " year"), (months % 12, " mon"), (days, " day")] {
                 if value != 0 {
                     separate(start, out);
-                    // A plus is written only where the part before was negative.
+                    // A plus is written only after a negative part.
                     if after_negative && value > 0 {
                         out.push(b'+');
                     }
                     integer(value, out)?;
                     out.extend_from_slice(unit.as_bytes());
                     if value != 1 {
-                        out.push(b's'); // "-1 days" too
+                        out.push(b's'); // also in "-1 days"
                     }
                     after_negative = value < 0;
                 }

@@ -1,10 +1,11 @@
-//! JSON's strings, and JSON from PostgreSQL inside the answer's.
+//! JSON strings, and values of `json` and `jsonb` as a part of other JSON.
 //!
-//! What is written is UTF-8 on one line, whatever came: the protocol's frames end at a newline.
+//! The output is always UTF-8 on one line, so that it fits into a format in which a newline ends a message.
 
 use super::DecodeError;
 
-/// Appends a JSON string. What is not UTF-8 (a database in `SQL_ASCII`) becomes U+FFFD.
+/// Appends a JSON string with its quotes. Each maximal invalid part of UTF-8 (in a database in `SQL_ASCII`) becomes
+/// U+FFFD.
 pub fn write_json_string(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
     let text = text.as_ref();
     out.reserve(text.len() + 2);
@@ -13,25 +14,25 @@ pub fn write_json_string(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How many bytes at the start of `text` are whole characters that take no more than `room` bytes inside of a JSON
+/// The number of bytes at the start of `text` that are whole characters and take at most `bytes_max` bytes inside a JSON
 /// string.
-pub(super) fn fitting_bytes(text: &[u8], mut room: usize) -> usize {
+pub(super) fn fitting_bytes(text: &[u8], mut bytes_max: usize) -> usize {
     let mut fitting = 0;
     for chunk in text.utf8_chunks() {
         let valid = chunk.valid().chars().map(|character| (character.len_utf8(), escaped_bytes(character)));
         let invalid = (!chunk.invalid().is_empty()).then_some((chunk.invalid().len(), '\u{fffd}'.len_utf8()));
         for (bytes, escaped) in valid.chain(invalid) {
-            if escaped > room {
+            if escaped > bytes_max {
                 return fitting;
             }
-            room -= escaped;
+            bytes_max -= escaped;
             fitting += bytes;
         }
     }
     fitting
 }
 
-/// Escapes `out[start..]` where it stands: what is between the quotes of a JSON string.
+/// Escapes `out[start..]` in place, as the inside of a JSON string.
 pub(super) fn escape_tail(out: &mut Vec<u8>, start: usize) {
     let tail = &out[start..];
     if tail.iter().any(|&byte| ESCAPES[usize::from(byte)] != 0) || std::str::from_utf8(tail).is_err() {
@@ -40,17 +41,18 @@ pub(super) fn escape_tail(out: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// JSON nested deeper than this is not embedded. serde_json reads 128 levels, and the answer around takes some.
+/// JSON with more levels is written as a string. serde_json reads at most 128 levels, and the JSON around the value needs
+/// some of them.
 const EMBEDDED_DEPTH_MAX: usize = 100;
 
-/// Appends a value that PostgreSQL has checked to be JSON: digits, keys and their order stay as they are. No
-/// string of JSON contains a raw newline, so each one is white space. What some reader refuses becomes a string
-/// of its text: with the value it would refuse the answer, and the call would never end.
+/// Appends a value of `json` or `jsonb`, which PostgreSQL has checked to be JSON. Digits, keys and their order do not
+/// change. A newline becomes a blank: it is white space, because a JSON string has no raw newline. JSON that some readers
+/// refuse becomes a string of its text, because such a reader would refuse everything around the value too.
 pub(super) fn embed(type_name: &'static str, raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     if raw.iter().all(u8::is_ascii_whitespace) {
         return Err(DecodeError { type_name, problem: "it is empty" });
     }
-    if !every_reader_takes(raw) {
+    if !is_portable(raw) {
         write_json_string(raw, out);
         return Ok(());
     }
@@ -64,15 +66,15 @@ pub(super) fn embed(type_name: &'static str, raw: &[u8], out: &mut Vec<u8>) -> R
     Ok(())
 }
 
-/// Whether what [`embed`] has written of JSON says which value it is. JSON's own null looks like NULL, and a string of its
-/// text like JSON's string of that.
-pub(super) fn is_itself(raw: &[u8], written: &[u8]) -> bool {
-    raw.trim_ascii() != b"null" && (written.first() != Some(&b'"') || every_reader_takes(raw))
+/// Whether `written`, which [`embed`] has written for `raw`, can be mistaken for no other value. A JSON null looks like a
+/// NULL, and a string of the text looks like a JSON string.
+pub(super) fn is_self_describing(raw: &[u8], written: &[u8]) -> bool {
+    raw.trim_ascii() != b"null" && (written.first() != Some(&b'"') || is_portable(raw))
 }
 
-/// Whether JSON is without what PostgreSQL takes and serde_json, Go or Python do not: nesting without end, half of
-/// a surrogate pair, a number beyond every double.
-fn every_reader_takes(text: &[u8]) -> bool {
+/// Whether every common reader accepts this JSON. PostgreSQL accepts deep nesting, half of a surrogate pair, and a number
+/// that is too large for a double; serde_json, Go or Python refuse some of these.
+fn is_portable(text: &[u8]) -> bool {
     let (mut at, mut depth) = (0, 0);
     while let Some(byte) = text.get(at) {
         match byte {
@@ -83,7 +85,7 @@ fn every_reader_takes(text: &[u8]) -> bool {
             b'-' | b'0'..=b'9' => {
                 let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
                 let length = text[at..].iter().take_while(|byte| is_of_number(byte)).count();
-                if !has_a_double(&text[at..at + length]) {
+                if !fits_a_double(&text[at..at + length]) {
                     return false;
                 }
                 at += length;
@@ -97,7 +99,7 @@ fn every_reader_takes(text: &[u8]) -> bool {
     true
 }
 
-/// Where the string that is open at `at` ends, if all its surrogates are in pairs.
+/// The end of the string whose first character is at `at`, if all its surrogates are in pairs.
 fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
@@ -117,14 +119,14 @@ fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The number in the `\uXXXX` at this place, if there is one.
+/// The number in the `\uXXXX` at `at`, if there is one.
 fn utf16_escape(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-fn has_a_double(number: &[u8]) -> bool {
-    /// 10^308 has a double.
+fn fits_a_double(number: &[u8]) -> bool {
+    /// 10^308 fits into a double.
     const DIGITS_MAX: usize = 308;
     if number.len() <= DIGITS_MAX && !number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
         return true;
@@ -155,8 +157,8 @@ fn push_escaped_utf8(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends UTF-8 as the inside of a JSON string, or any part of it. Runs of bytes that stand for themselves are copied
-/// at once.
+/// Appends UTF-8, escaped as the inside of a JSON string and without quotes. `text` may be any part of the string: it may
+/// end inside a character.
 pub fn push_json_escaped(mut text: &[u8], out: &mut Vec<u8>) {
     while let Some(at) = text.iter().position(|&byte| ESCAPES[usize::from(byte)] != 0) {
         let byte = text[at];
@@ -173,7 +175,7 @@ pub fn push_json_escaped(mut text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// What a character takes inside of a string.
+/// The number of bytes of a character inside a JSON string.
 fn escaped_bytes(character: char) -> usize {
     match u8::try_from(character).map(|byte| ESCAPES[usize::from(byte)]) {
         Ok(0) | Err(_) => character.len_utf8(),
@@ -182,7 +184,7 @@ fn escaped_bytes(character: char) -> usize {
     }
 }
 
-/// The letter behind the backslash, `u` for one without a letter of its own, 0 for a byte that needs none.
+/// For each byte: the letter after the backslash; `u` for a byte that has no such letter; 0 if it needs no escape.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut control = 0;

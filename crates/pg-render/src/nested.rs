@@ -1,25 +1,24 @@
-//! Values made of values: arrays, records, ranges. Their text quotes its members; an array's JSON is an array.
+//! Values that contain values: arrays, records, ranges. The text quotes the members; the JSON of an array is an array.
 
 use super::DecodeError;
 use super::json;
 use super::quote::{Quoting, quote_tail};
 use super::rule::{Delimiter, Item, Rule};
 use super::scalar::integer;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
 /// PostgreSQL's `MAXDIM`.
 const DIMENSIONS_MAX: usize = 6;
 
-/// What stands in front of an array's elements: the number of dimensions, whether there are NULLs, the
-/// elements' type (int32 each), then each dimension's length and lower bound (int32 each).
+/// An array of which the header is read. Layout: the number of dimensions, whether there are NULLs, the OID of the
+/// elements' type (int32 each); for each dimension its length and its lower bound (int32 each); then the elements.
 struct Array<'a> {
-    reader: Reader<'a>,
-    /// None where there is no element.
-    dimensions: Vec4<Dimension>,
+    reader: ValueReader<'a>,
+    dimensions: Dimensions,
 }
 
-/// Room for the dimensions without an allocation.
-type Vec4<T> = ([T; DIMENSIONS_MAX], usize);
+/// The dimensions without an allocation, and how many there are: none if the array has no element.
+type Dimensions = ([Dimension; DIMENSIONS_MAX], usize);
 
 #[derive(Clone, Copy, Default)]
 struct Dimension {
@@ -29,23 +28,23 @@ struct Dimension {
 
 impl<'a> Array<'a> {
     fn read(element_oid: u32, raw: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new("array", raw);
+        let mut reader = ValueReader::new("array", raw);
         let count = reader.count(8).ok().filter(|&count| count <= DIMENSIONS_MAX);
-        let count = count.ok_or_else(|| reader.bad("it has too many dimensions"))?;
+        let count = count.ok_or_else(|| reader.error("it has too many dimensions"))?;
         let _has_nulls = reader.i32()?;
         if reader.u32()? != element_oid {
-            return Err(reader.bad("its elements are of another type than the column's"));
+            return Err(reader.error("its elements are of another type than the column's"));
         }
         let mut dimensions = [Dimension::default(); DIMENSIONS_MAX];
         let mut elements = usize::from(count > 0);
         for dimension in &mut dimensions[..count] {
-            let length = usize::try_from(reader.i32()?).map_err(|_| reader.bad("a length is negative"))?;
+            let length = usize::try_from(reader.i32()?).map_err(|_| reader.error("a length is negative"))?;
             *dimension = Dimension { length, lower: reader.i32()? };
-            elements = elements.checked_mul(length).ok_or_else(|| reader.bad("it has too many elements"))?;
+            elements = elements.checked_mul(length).ok_or_else(|| reader.error("it has too many elements"))?;
         }
         // Each element has a length of four bytes.
         if elements > raw.len() / 4 {
-            return Err(reader.bad("it has too many elements"));
+            return Err(reader.error("it has too many elements"));
         }
         Ok(Array { reader, dimensions: (dimensions, if elements == 0 { 0 } else { count }) })
     }
@@ -55,9 +54,9 @@ impl<'a> Array<'a> {
     }
 }
 
-/// The type that an array's value names for its elements.
+/// The OID of the elements' type, from the header of an array.
 pub(super) fn element_oid(raw: &[u8]) -> Result<u32, DecodeError> {
-    let mut reader = Reader::new("array", raw);
+    let mut reader = ValueReader::new("array", raw);
     let (_dimensions, _has_nulls) = (reader.i32()?, reader.i32()?);
     reader.u32()
 }
@@ -84,10 +83,10 @@ pub(super) fn array_text(
     array_text_by(item.oid, delimiter, raw, out, depth, &mut |element, out, depth| item.rule.text(element, out, depth))
 }
 
-/// Writes the text of an element, in which so many levels may still nest.
+/// Appends the text of an element. The last argument is how many more levels may nest.
 type WriteText<'w> = dyn FnMut(&[u8], &mut Vec<u8>, usize) -> Result<(), DecodeError> + 'w;
 
-/// The same with the elements' texts as `write` writes them.
+/// As [`array_text`], but `write` writes the text of each element.
 pub(super) fn array_text_by(
     element_oid: u32,
     delimiter: Delimiter,
@@ -125,9 +124,9 @@ pub(super) fn array_text_by(
     reader.finish()
 }
 
-/// Nested JSON arrays. Without a delimiter the lower bounds do not matter; with one (of the text), an array that
-/// does not begin at 1 is a string of its text, for JSON cannot say where an array begins; and so is one of JSON with an
-/// element that would be taken for another.
+/// Writes nested JSON arrays. With `delimiter`, which is the one of the text, two arrays become a string of their text:
+/// one with a lower bound that is not 1, because JSON cannot express it, and one of JSON with an element that could be
+/// mistaken for another. Without it lower bounds are ignored.
 pub(super) fn array_json(
     item: &Item,
     raw: &[u8],
@@ -151,7 +150,7 @@ pub(super) fn array_json(
     }
     let Array { mut reader, dimensions } = array;
     let inside = deeper(depth, &reader)?;
-    let (start, mut all_themselves) = (out.len(), true);
+    let (start, mut all_self_describing) = (out.len(), true);
     let shape = Shape { open: b'[', between: b',', close: b']' };
     each_element(&dimensions.0[..dimensions.1], shape, &mut reader, out, &mut |element, out| match element {
         None => {
@@ -161,12 +160,12 @@ pub(super) fn array_json(
         Some(element) => {
             let start = out.len();
             item.rule.json(element, out, inside)?;
-            all_themselves &= item.rule.is_itself(element, &out[start..]);
+            all_self_describing &= item.rule.is_self_describing(element, &out[start..]);
             Ok(())
         }
     })?;
     if let Some(delimiter) = delimiter
-        && !all_themselves
+        && !all_self_describing
     {
         out.truncate(start);
         return as_text(delimiter, out);
@@ -174,24 +173,24 @@ pub(super) fn array_json(
     reader.finish()
 }
 
-/// int2vector and oidvector: the elements with a blank between them.
+/// int2vector and oidvector: the elements with blanks between them.
 pub(super) fn vector_text(item: &Item, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
     let Array { mut reader, dimensions } = Array::read(item.oid, raw)?;
     let depth = deeper(depth, &reader)?;
     if dimensions.1 > 1 {
-        return Err(reader.bad("a vector has one dimension"));
+        return Err(reader.error("a vector has one dimension"));
     }
     for n in 0..dimensions.0[0].length {
         if n > 0 {
             out.push(b' ');
         }
-        let element = reader.value()?.ok_or_else(|| reader.bad("an element is null"))?;
+        let element = reader.value()?.ok_or_else(|| reader.error("an element is null"))?;
         item.rule.text(element, out, depth)?;
     }
     reader.finish()
 }
 
-/// The bytes around and between the elements.
+/// The bytes before, between and after the elements.
 #[derive(Clone, Copy)]
 struct Shape {
     open: u8,
@@ -204,7 +203,7 @@ type WriteElement<'w> = dyn FnMut(Option<&[u8]>, &mut Vec<u8>) -> Result<(), Dec
 fn each_element(
     dimensions: &[Dimension],
     shape: Shape,
-    reader: &mut Reader<'_>,
+    reader: &mut ValueReader<'_>,
     out: &mut Vec<u8>,
     write: &mut WriteElement<'_>,
 ) -> Result<(), DecodeError> {
@@ -225,17 +224,17 @@ fn each_element(
     Ok(())
 }
 
-/// The number of fields (int32), then each: its type (int32) and its value.
+/// Layout: the number of fields (int32), then for each field the OID of its type (int32) and its value.
 pub(super) fn composite_text(items: &[Item], raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("record", raw);
+    let mut reader = ValueReader::new("record", raw);
     let depth = deeper(depth, &reader)?;
     if reader.count(8)? != items.len() {
-        return Err(reader.bad("it has another number of fields than its type"));
+        return Err(reader.error("it has another number of fields than its type"));
     }
     out.push(b'(');
     for (n, item) in items.iter().enumerate() {
         if reader.u32()? != item.oid {
-            return Err(reader.bad("a field is of another type than declared"));
+            return Err(reader.error("a field is of another type than declared"));
         }
         write_field(n, reader.value()?, out, |value, out| item.rule.text(value, out, depth))?;
     }
@@ -243,7 +242,7 @@ pub(super) fn composite_text(items: &[Item], raw: &[u8], out: &mut Vec<u8>, dept
     reader.finish()
 }
 
-/// Writes field `n` of a row, its text by `write`.
+/// Writes field `n` of a record; `write` writes its text.
 pub(super) fn write_field(
     n: usize,
     value: Option<&[u8]>,
@@ -265,13 +264,13 @@ const RANGE_UPPER_INCLUSIVE: u8 = 0x04;
 const RANGE_LOWER_INFINITE: u8 = 0x08;
 const RANGE_UPPER_INFINITE: u8 = 0x10;
 
-/// What is known about the bounds (a byte), then the lower and the upper, unless they are infinite.
+/// Layout: flags (a byte), then the lower and the upper bound, each only if it is finite.
 pub(super) fn range_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("range", raw);
+    let mut reader = ValueReader::new("range", raw);
     let depth = deeper(depth, &reader)?;
     let flags = reader.u8()?;
     if flags & !0x1f != 0 {
-        return Err(reader.bad("a flag is unknown"));
+        return Err(reader.error("a flag is unknown"));
     }
     if flags & RANGE_EMPTY != 0 {
         out.extend_from_slice(b"empty");
@@ -281,7 +280,7 @@ pub(super) fn range_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usi
         if flags & infinite != 0 {
             return Ok(());
         }
-        let value = reader.value()?.ok_or_else(|| reader.bad("a bound is null"))?;
+        let value = reader.value()?.ok_or_else(|| reader.error("a bound is null"))?;
         let start = out.len();
         bound.text(value, out, depth)?;
         quote_tail(out, start, Quoting::Range)
@@ -294,22 +293,23 @@ pub(super) fn range_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usi
     reader.finish()
 }
 
-/// The number of ranges (int32), then each as a value.
+/// Layout: the number of ranges (int32), then each range as a value.
 pub(super) fn multirange_text(bound: &Rule, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("multirange", raw);
+    let mut reader = ValueReader::new("multirange", raw);
     let depth = deeper(depth, &reader)?;
     out.push(b'{');
     for n in 0..reader.count(5)? {
         if n > 0 {
             out.push(b',');
         }
-        let range = reader.value()?.ok_or_else(|| reader.bad("a range is null"))?;
+        let range = reader.value()?.ok_or_else(|| reader.error("a range is null"))?;
         range_text(bound, range, out, depth)?;
     }
     out.push(b'}');
     reader.finish()
 }
 
-pub(super) fn deeper(depth: usize, reader: &Reader<'_>) -> Result<usize, DecodeError> {
-    depth.checked_sub(1).ok_or_else(|| reader.bad("values nest too deep"))
+/// One level less of `depth`, which is how many more levels may nest.
+pub(super) fn deeper(depth: usize, reader: &ValueReader<'_>) -> Result<usize, DecodeError> {
+    depth.checked_sub(1).ok_or_else(|| reader.error("values nest too deep"))
 }

@@ -4,21 +4,21 @@ use std::io::Write;
 
 use super::DecodeError;
 use super::scalar::{hex, integer};
-use super::wire::{Reader, fixed};
+use super::value_reader::{ValueReader, fixed};
 
-/// PostgreSQL's own numbers of the families, the same on every platform.
+/// PostgreSQL's numbers of the address families, the same on every platform.
 const FAMILY_IPV4: u8 = 2;
 const FAMILY_IPV6: u8 = 3;
 
-/// The family, the bits of the network, whether it is a cidr, the address's length (a byte each), the address.
-/// An inet's network is shown unless it is the whole address, a cidr's always.
+/// Layout: the family, the bits of the network, whether it is a cidr, the length of the address (a byte each), the
+/// address. The text of an inet has the network only if it is not the whole address, that of a cidr always.
 pub(super) fn inet(
     type_name: &'static str,
     raw: &[u8],
     out: &mut Vec<u8>,
     network_always: bool,
 ) -> Result<(), DecodeError> {
-    let mut reader = Reader::new(type_name, raw);
+    let mut reader = ValueReader::new(type_name, raw);
     let [family, bits, _is_cidr, length] = reader.array()?;
     let bits_max = match (family, length) {
         (FAMILY_IPV4, 4) => {
@@ -29,10 +29,10 @@ pub(super) fn inet(
             ipv6(reader.array()?, out)?;
             128
         }
-        _ => return Err(reader.bad("its family is unknown")),
+        _ => return Err(reader.error("its family is unknown")),
     };
     if bits > bits_max {
-        return Err(reader.bad("its network is longer than the address"));
+        return Err(reader.error("its network is longer than the address"));
     }
     reader.finish()?;
     if network_always || bits < bits_max {
@@ -42,7 +42,7 @@ pub(super) fn inet(
     Ok(())
 }
 
-/// Six or eight bytes.
+/// Layout: six or eight bytes.
 pub(super) fn macaddr<const N: usize>(
     type_name: &'static str,
     raw: &[u8],
@@ -67,9 +67,9 @@ fn ipv4(address: [u8; 4], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// The first of the longest runs of two or more zero words becomes "::". Where such a run leaves just the last two
-/// words (IPv4-compatible) or those behind ffff (IPv4-mapped), they are an IPv4 address and are shown with dots;
-/// this is where `std::net::Ipv6Addr` differs.
+/// The longest run of two or more zero words becomes "::", the first of them if several are equally long. If only the
+/// last two words remain (IPv4-compatible), or ffff and the last two (IPv4-mapped), the last two are written as an IPv4
+/// address. In this `std::net::Ipv6Addr` differs.
 fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let word = |n: usize| u16::from_be_bytes([address[2 * n], address[2 * n + 1]]);
     let zeros = |from: usize| (from..8).take_while(|&n| word(n) == 0).count();
@@ -101,7 +101,7 @@ fn ipv6(address: [u8; 16], out: &mut Vec<u8>) -> Result<(), DecodeError> {
             let [.., a, b, c, d] = address;
             return ipv4([a, b, c, d], out);
         }
-        let _ = write!(out, "{:x}", word(n)); // a Vec takes everything
+        let _ = write!(out, "{:x}", word(n)); // writing to a Vec never fails
         n += 1;
     }
     Ok(())

@@ -1,23 +1,23 @@
-//! The quotes that arrays, records and ranges put around a member's text when it could be mistaken.
+//! The quotes that arrays, records and ranges put around the text of a member if it needs them.
 //!
-//! The member has been written already, at the end of the output: it is quoted where it stands, without a copy.
+//! The text is already at the end of the output. It is quoted in place, without a copy.
 
 use super::{DecodeError, QUOTED_BYTES_MAX};
 
-/// Whose member it is.
+/// What contains the member.
 #[derive(Clone, Copy)]
 pub(super) enum Quoting {
-    /// Between this delimiter. Quotes and backslashes are escaped by a backslash.
+    /// An array with this delimiter. A backslash is put before quotes and backslashes.
     Array(u8),
-    /// Quotes and backslashes are doubled.
+    /// A record. Quotes and backslashes are doubled.
     Record,
-    /// As a record's, and the brackets are special too.
+    /// A range. As in a record, and square brackets need quotes too.
     Range,
 }
 
 impl Quoting {
     fn is_special(self, byte: u8) -> bool {
-        // A vertical tab is white space in C, but not in Rust.
+        // PostgreSQL's white space, which is C's: with the vertical tab, which Rust does not count.
         if matches!(byte, b'"' | b'\\' | b' ' | b'\t'..=b'\r') {
             return true;
         }
@@ -29,7 +29,7 @@ impl Quoting {
     }
 }
 
-/// Quotes `out[start..]` if it needs to be.
+/// Quotes `out[start..]` if it needs quotes.
 pub(super) fn quote_tail(out: &mut Vec<u8>, start: usize, quoting: Quoting) -> Result<(), DecodeError> {
     let text = &out[start..];
     let is_null_word = matches!(quoting, Quoting::Array(_)) && text.eq_ignore_ascii_case(b"null");
@@ -43,7 +43,7 @@ pub(super) fn quote_tail(out: &mut Vec<u8>, start: usize, quoting: Quoting) -> R
         return Err(DecodeError { type_name: "nested", problem: "its text is too long once quoted" });
     }
 
-    // From the end, so that nothing is overwritten before it has been moved.
+    // From the end, so that each byte is moved before it is overwritten.
     out.resize(start + quoted_length, b'"');
     let mut to = start + quoted_length - 1;
     for from in (start..start + length).rev() {
@@ -59,7 +59,7 @@ pub(super) fn quote_tail(out: &mut Vec<u8>, start: usize, quoting: Quoting) -> R
     Ok(())
 }
 
-/// Appends the text, with the byte that `escape` answers in front of each byte that it answers one for.
+/// Appends the text. Before each byte for which `escape` returns a byte, it appends that byte.
 pub(super) fn push_escaped(text: &[u8], escape: impl Fn(u8) -> Option<u8>, out: &mut Vec<u8>) {
     out.reserve(text.len());
     for &byte in text {

@@ -1,25 +1,25 @@
-//! Which rule a type has, and which function writes its text and its JSON: the one table of types.
+//! The rule of each type, and the functions that write the text and the JSON of each rule.
 
 use postgres_types::{Kind, Type};
 
-use super::wire::fixed;
+use super::value_reader::fixed;
 use super::{
-    DecodeError, NESTING_MAX, Text, anonymous, civil, float, geometry, hstore, interval, json, nested, network,
+    DecodeError, NESTING_MAX, Text, anonymous, datetime, float, geometry, hstore, interval, json, nested, network,
     numeric, scalar, tsquery, tsvector,
 };
 
-/// How many rules one codec may consist of. Composite types that contain each other twice, a few dozen levels
-/// deep, would otherwise grow without end.
+/// How many rules one codec may consist of. If each composite type contains the next one twice, a few dozen levels would
+/// be billions of rules.
 const RULES_MAX: usize = 4096;
 
-/// The rule of a type. A nested rule is never `Foreign`: then the whole is.
+/// How the values of a type are written. If a part of a type is `ServerOnly`, so is the whole type.
 #[derive(Clone, Debug)]
 pub(super) enum Rule {
     Bool,
     Char,
-    /// The bytes are the text. Holds the name for errors.
+    /// The bytes are the text.
     Text,
-    /// One byte, the version 1 of the format, and the text.
+    /// A byte, which is the format's version 1, then the text. With the type's name, for errors.
     Versioned(&'static str),
     Int2,
     Int4,
@@ -59,28 +59,28 @@ pub(super) enum Rule {
     Snapshot,
     Hstore,
     Void,
-    /// int2vector and oidvector: arrays of one dimension with a text of their own.
+    /// int2vector and oidvector: arrays of one dimension, whose text has blanks.
     Vector(Box<Item>),
     Array(Box<Item>, Delimiter),
-    /// The columns of `pg_stats`: each value names the type of its elements.
+    /// Each value names the type of its elements. Columns of `pg_stats` have this type.
     AnyArray,
     Composite(Box<[Item]>),
     /// An anonymous record: each value names the types of its fields.
     Record,
     Range(Box<Rule>),
     Multirange(Box<Rule>),
-    /// Only the server can show it.
-    Foreign,
+    /// Only the server can write the values.
+    ServerOnly,
 }
 
-/// A type inside another, with the OID that its values carry on the wire.
+/// A type inside another type, and the OID by which a value names it.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub oid: u32,
     pub rule: Rule,
 }
 
-/// What separates the elements in an array's text (`typdelim`).
+/// The byte between the elements in the text of an array (`pg_type.typdelim`).
 pub type Delimiter = u8;
 
 impl Rule {
@@ -89,15 +89,15 @@ impl Rule {
         build(type_, NESTING_MAX, &mut budget)
     }
 
-    /// The rule of an array of these.
+    /// The rule of an array with elements of this type.
     pub fn of_array(element: &Type) -> Rule {
         match Rule::of(element) {
-            Rule::Foreign => Rule::Foreign,
+            Rule::ServerOnly => Rule::ServerOnly,
             rule => Rule::Array(Box::new(Item { oid: element.oid(), rule }), delimiter(element)),
         }
     }
 
-    /// Appends the text. `depth` is how many levels may still nest.
+    /// Appends the text. `depth` is how many more levels may nest.
     pub fn text(&self, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
         match self {
             Rule::Bool => scalar::bool_text(raw, out),
@@ -125,11 +125,11 @@ impl Rule {
                 Ok(())
             }
             Rule::Numeric => numeric::numeric(raw, out),
-            Rule::Date => civil::date(raw, out),
-            Rule::Time => civil::time(raw, out),
-            Rule::TimeTz => civil::timetz(raw, out),
-            Rule::Timestamp => civil::timestamp(raw, out, b""),
-            Rule::TimestampTz => civil::timestamp(raw, out, b"+00"),
+            Rule::Date => datetime::date(raw, out),
+            Rule::Time => datetime::time(raw, out),
+            Rule::TimeTz => datetime::timetz(raw, out),
+            Rule::Timestamp => datetime::timestamp(raw, out, b""),
+            Rule::TimestampTz => datetime::timestamp(raw, out, b"+00"),
             Rule::Interval => interval::interval(raw, out),
             Rule::Uuid => scalar::uuid(raw, out),
             Rule::Bytea => {
@@ -165,16 +165,16 @@ impl Rule {
             Rule::Void => fixed::<0>("void", raw).map(|_| ()),
             Rule::Vector(item) => nested::vector_text(item, raw, out, depth),
             Rule::Array(item, delimiter) => nested::array_text(item, *delimiter, raw, out, depth),
-            Rule::AnyArray | Rule::Record => anonymous::text(self, raw, out, depth, &mut |_, _, _| Err(FOREIGN)),
+            Rule::AnyArray | Rule::Record => anonymous::text(self, raw, out, depth, &mut |_, _| Err(SERVER_ONLY)),
             Rule::Composite(items) => nested::composite_text(items, raw, out, depth),
             Rule::Range(bound) => nested::range_text(bound, raw, out, depth),
             Rule::Multirange(bound) => nested::multirange_text(bound, raw, out, depth),
-            Rule::Foreign => Err(FOREIGN),
+            Rule::ServerOnly => Err(SERVER_ONLY),
         }
     }
 
-    /// The text of a type whose values hold it as it is, or as bytes whose digits it is.
-    pub fn text_at_hand<'a>(&self, raw: &'a [u8]) -> Result<Option<Text<'a>>, DecodeError> {
+    /// The text if it can borrow the bytes of the value.
+    pub fn borrowed_text<'a>(&self, raw: &'a [u8]) -> Result<Option<Text<'a>>, DecodeError> {
         Ok(match self {
             Rule::Text | Rule::Json => Some(Text::of(raw)),
             Rule::Versioned(name) => Some(Text::of(versioned(name, raw)?)),
@@ -184,16 +184,16 @@ impl Rule {
         })
     }
 
-    /// Whether the JSON that was written of a value says which it is.
-    pub fn is_itself(&self, raw: &[u8], written: &[u8]) -> bool {
+    /// Whether `written`, the JSON of `raw`, can be mistaken for no other value.
+    pub fn is_self_describing(&self, raw: &[u8], written: &[u8]) -> bool {
         match self {
-            Rule::Json => json::is_itself(raw, written),
-            Rule::Jsonb => versioned("jsonb", raw).is_ok_and(|text| json::is_itself(text, written)),
+            Rule::Json => json::is_self_describing(raw, written),
+            Rule::Jsonb => versioned("jsonb", raw).is_ok_and(|text| json::is_self_describing(text, written)),
             _ => true,
         }
     }
 
-    /// Appends one JSON value. `depth` is how many levels may still nest.
+    /// Appends one JSON value. `depth` is how many more levels may nest.
     pub fn json(&self, raw: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), DecodeError> {
         match self {
             Rule::Bool => {
@@ -240,8 +240,8 @@ impl Rule {
     }
 }
 
-const FOREIGN: DecodeError =
-    DecodeError { type_name: "foreign", problem: "only the server can show values of this type" };
+const SERVER_ONLY: DecodeError =
+    DecodeError { type_name: "server-only", problem: "only the server can show values of this type" };
 
 fn versioned<'a>(type_name: &'static str, raw: &'a [u8]) -> Result<&'a [u8], DecodeError> {
     match raw.split_first() {
@@ -250,20 +250,20 @@ fn versioned<'a>(type_name: &'static str, raw: &'a [u8]) -> Result<&'a [u8], Dec
     }
 }
 
-/// The rule of a type, `depth` levels and `budget` rules before it gives up.
+/// The rule of a type, of at most `depth` levels and `budget` rules.
 fn build(type_: &Type, depth: usize, budget: &mut usize) -> Rule {
     if depth == 0 || *budget == 0 {
-        return Rule::Foreign;
+        return Rule::ServerOnly;
     }
     *budget -= 1;
     let mut inner = |type_: &Type| match build(type_, depth - 1, budget) {
-        Rule::Foreign => None,
+        Rule::ServerOnly => None,
         rule => Some(rule),
     };
     let nested = match type_.kind() {
         Kind::Simple | Kind::Pseudo => Some(simple(type_)),
         Kind::Enum(_) => Some(Rule::Text),
-        // On the wire a domain is its base type, and nothing tells them apart but the OID.
+        // A value of a domain is a value of its base type.
         Kind::Domain(base) => inner(base),
         Kind::Array(element) => inner(element).map(|rule| {
             let item = Box::new(Item { oid: element.oid(), rule });
@@ -279,14 +279,14 @@ fn build(type_: &Type, depth: usize, budget: &mut usize) -> Rule {
             .map(|field| inner(field.type_()).map(|rule| Item { oid: field.type_().oid(), rule }))
             .collect::<Option<Box<[Item]>>>()
             .map(Rule::Composite),
-        // `Kind` may grow.
-        #[allow(unreachable_patterns)]
+        #[allow(unreachable_patterns, reason = "`Kind` is non-exhaustive")]
         _ => None,
     };
-    nested.unwrap_or(Rule::Foreign)
+    nested.unwrap_or(Rule::ServerOnly)
 }
 
-/// A comma, except for `box`, its arrays, and the domains over these (an array and a domain inherit `typdelim`).
+/// The delimiter between elements of this type in the text of an array (`pg_type.typdelim`): a semicolon for `box`, its
+/// arrays and the domains over these, a comma for all others.
 pub fn delimiter(element: &Type) -> Delimiter {
     match element.kind() {
         Kind::Domain(inner) | Kind::Array(inner) => delimiter(inner),
@@ -300,7 +300,7 @@ fn simple(type_: &Type) -> Rule {
         Type::BOOL => Rule::Bool,
         Type::CHAR => Rule::Char,
         Type::NAME | Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::UNKNOWN => Rule::Text,
-        // The server sends the text of a pg_node_tree, and takes none back: a cast of ours would fail.
+        // The server sends a pg_node_tree as text, but accepts none as input.
         Type::XML | Type::REFCURSOR | Type::CSTRING | Type::PG_NODE_TREE => Rule::Text,
         Type::INT2 => Rule::Int2,
         Type::INT4 => Rule::Int4,
@@ -339,20 +339,21 @@ fn simple(type_: &Type) -> Rule {
         Type::PG_LSN => Rule::Lsn,
         Type::PG_SNAPSHOT | Type::TXID_SNAPSHOT => Rule::Snapshot,
         Type::RECORD => Rule::Record,
-        // To the driver these two are pseudo-types, without an element.
+        // These two are pseudo-types: postgres-types knows no element type of them.
         Type::RECORD_ARRAY => Rule::Array(Box::new(Item { oid: Type::RECORD.oid(), rule: Rule::Record }), b','),
         Type::ANYARRAY => Rule::AnyArray,
         Type::VOID => Rule::Void,
-        // Built in, but its text is a name (regclass), a locale's (money), or the server's secret (pg_mcv_list).
-        _ if Type::from_oid(type_.oid()).is_some() => Rule::Foreign,
-        // An extension's types have other OIDs in every database, and may live in any schema.
+        // Built in, but the text is a name in a catalog (regclass), depends on a locale (money), or is in a format that
+        // only the server reads (pg_mcv_list).
+        _ if Type::from_oid(type_.oid()).is_some() => Rule::ServerOnly,
+        // The types of an extension have other OIDs in each database, and can be in any schema.
         _ => match type_.name() {
             "citext" => Rule::Text,
             "hstore" => Rule::Hstore,
             "ltree" => Rule::Versioned("ltree"),
             "lquery" => Rule::Versioned("lquery"),
             "ltxtquery" => Rule::Versioned("ltxtquery"),
-            _ => Rule::Foreign,
+            _ => Rule::ServerOnly,
         },
     }
 }

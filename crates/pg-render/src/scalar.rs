@@ -1,11 +1,11 @@
-//! The small types that have one fixed shape: truth values, integers, identifiers, bits and bytes.
+//! Types without inner structure: booleans, integers, identifiers, bits and bytes.
 
 use std::io::Write;
 
 use super::DecodeError;
-use super::wire::{Reader, fixed};
+use super::value_reader::{ValueReader, fixed};
 
-/// The largest integer that a reader with doubles only still tells from its neighbours: 2^53 − 1.
+/// The largest integer that a double can still distinguish from the next one: 2^53 − 1.
 const EXACT_IN_A_DOUBLE_MAX: u64 = (1 << 53) - 1;
 
 pub(super) fn bool(raw: &[u8]) -> Result<bool, DecodeError> {
@@ -17,8 +17,8 @@ pub(super) fn bool_text(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError
     Ok(())
 }
 
-/// `"char"`: one byte. NUL is the empty text. A byte that is no ASCII is shown in octal, as PostgreSQL does since
-/// version 16; before that it sent the byte itself, which is no UTF-8.
+/// `"char"`. Layout: one byte. NUL is the empty text. A byte that is not ASCII is written in octal, as PostgreSQL 16 and
+/// later do; older versions send the byte itself, which is not UTF-8.
 pub(super) fn char(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     match fixed("\"char\"", raw)? {
         [0] => {}
@@ -44,9 +44,9 @@ pub(super) fn int8_json(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError
     Ok(())
 }
 
-/// The block (uint32) and the row's number in it (uint16).
+/// Layout: the block (uint32), the number of the row in it (uint16).
 pub(super) fn tid(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("tid", raw);
+    let mut reader = ValueReader::new("tid", raw);
     let (block, offset) = (reader.u32()?, reader.u16()?);
     reader.finish()?;
     out.push(b'(');
@@ -59,13 +59,13 @@ pub(super) fn tid(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
 
 pub(super) fn lsn(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let position = u64::from_be_bytes(fixed("pg_lsn", raw)?);
-    let _ = write!(out, "{:X}/{:X}", position >> 32, position & 0xffff_ffff); // a Vec takes everything
+    let _ = write!(out, "{:X}/{:X}", position >> 32, position & 0xffff_ffff); // writing to a Vec never fails
     Ok(())
 }
 
-/// How many transactions were running (int32), the oldest, the next (int64 each), then those that were running.
+/// Layout: the number of running transactions (int32), the oldest, the next (int64 each), the running ones (int64 each).
 pub(super) fn snapshot(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("pg_snapshot", raw);
+    let mut reader = ValueReader::new("pg_snapshot", raw);
     let running = reader.count(8)?;
     integer(reader.i64()?, out)?;
     out.push(b':');
@@ -90,10 +90,10 @@ pub(super) fn uuid(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// The number of bits (int32), then the bits, the first in the highest bit of the first byte.
+/// Layout: the number of bits (int32), then the bits; the first is the highest bit of the first byte.
 pub(super) fn bits(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("bit", raw);
-    let count = usize::try_from(reader.i32()?).map_err(|_| reader.bad("a count is negative"))?;
+    let mut reader = ValueReader::new("bit", raw);
+    let count = usize::try_from(reader.i32()?).map_err(|_| reader.error("a count is negative"))?;
     let bytes = reader.bytes(count.div_ceil(8))?;
     reader.finish()?;
     out.reserve(count);

@@ -1,13 +1,14 @@
-//! The encoder without a server: bytes that no PostgreSQL sends, and the limits. What it sends is in `tests/it/encode`.
+//! Without a server: malformed bytes, the limits, and one value of each rule. Values from a server are compared with the
+//! server's own text by the tests of `mcp-server-postgres`.
 
 use postgres_types::{Field, Kind, Type};
 
-use super::{Codec, DecodeError, NESTING_MAX, write_json_string};
+use super::{Codec, DecodeError, NESTING_MAX, Part, Text, write_json_string};
 
 const BEFORE: &[u8] = b"before \xff";
 
-/// Both writers: none panics, none touches what was there before, and after an error nothing is added. Answers
-/// what they added.
+/// Calls both writers, and asserts that they keep what is in the buffer and append nothing after an error. Returns what
+/// each appended.
 fn write(type_: &Type, raw: &[u8]) -> [Result<Vec<u8>, DecodeError>; 2] {
     let codec = Codec::of(type_);
     [Codec::write_text, Codec::write_json].map(|write| {
@@ -31,7 +32,7 @@ fn json(type_: &Type, raw: &[u8]) -> Result<String, DecodeError> {
 }
 
 fn own(name: &str, kind: Kind) -> Type {
-    // Beyond the OIDs of initdb, as those of CREATE TYPE are.
+    // As the OIDs of CREATE TYPE, above those that initdb assigns.
     Type::new(name.to_owned(), 20_000, kind, "public".to_owned())
 }
 
@@ -45,7 +46,7 @@ fn value(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as i32).to_be_bytes(), bytes].concat()
 }
 
-/// Dimensions are lengths and lower bounds; the elements are values.
+/// `dimensions` are lengths and lower bounds; `elements` are made by [`value`].
 fn array(element: &Type, dimensions: &[(i32, i32)], elements: &[Vec<u8>]) -> Vec<u8> {
     let mut raw = [(dimensions.len() as i32).to_be_bytes(), [0; 4], element.oid().to_be_bytes()].concat();
     raw.extend(dimensions.iter().flat_map(|(length, lower)| [length.to_be_bytes(), lower.to_be_bytes()].concat()));
@@ -145,12 +146,12 @@ fn valid() -> Vec<(Type, Vec<u8>, &'static str)> {
     ]
 }
 
-/// Whether the JSON is only as good as the JSON in the value, which PostgreSQL has checked.
+/// Whether the JSON is copied from the value, because PostgreSQL has checked it.
 fn trusts_postgresql(type_: &Type) -> bool {
     type_.name().contains("json") || *type_ == Type::ANYARRAY
 }
 
-/// SplitMix64 (public domain, Sebastiano Vigna): the same bytes in every run.
+/// The random numbers of SplitMix64 (public domain, Sebastiano Vigna): the same in every run.
 struct Generator(u64);
 
 impl Generator {
@@ -166,7 +167,7 @@ impl Generator {
     }
 }
 
-/// Malformed bytes: what of them is accepted all the same is JSON.
+/// Writes bytes that may be malformed. If they are accepted, the JSON must be valid and on one line.
 fn survives(type_: &Type, raw: &[u8]) {
     if let [_, Ok(json)] = write(type_, raw)
         && !trusts_postgresql(type_)
@@ -183,7 +184,7 @@ fn a_value_of_each_rule_has_its_text_and_is_refused_when_cut_off_or_too_long() {
         assert_eq!(text(&type_, &raw).as_deref(), Ok(wanted), "{type_} {raw:02x?}");
         survives(&type_, &raw);
         let codec = Codec::of(&type_);
-        // Of these each beginning is a value, and so is each longer one.
+        // Of these types every prefix of a value and every longer value is valid.
         let is_text = text(&type_, b"any text").is_ok_and(|text| text == "any text") || type_ == Type::BYTEA;
         let is_versioned = matches!(type_.name(), "jsonb" | "jsonpath" | "ltree");
         for end in 0..raw.len() {
@@ -214,13 +215,13 @@ fn malformed_bytes_are_an_error_or_a_value_and_never_a_panic() {
             let length = generator.below(64);
             let noise: Vec<u8> = (0..length).map(|_| generator.next() as u8).collect();
             survives(type_, &noise);
-            // Counts and flags are small numbers: with them noise comes further.
+            // Counts and flags are small numbers: bytes like these are read further before they are refused.
             let small: Vec<u8> = (0..length).map(|_| [0, 0, 0, 1, 2, 4, 255][generator.below(7)]).collect();
             survives(type_, &small);
             inputs += 2;
         }
     }
-    // Values with a few bytes changed, given to their own type.
+    // Valid values of a type with a few bytes changed.
     for (type_, raw, _) in &valid {
         for _ in 0..10 * INPUTS_OF_EACH {
             let mut raw = raw.clone();
@@ -284,7 +285,7 @@ fn a_value_of_another_type_than_its_columns_is_refused() {
     }
 }
 
-/// A record in a record, or in an array in a record, `depth` of them.
+/// `depth` records, each inside the next one; with `in_arrays` every second level is an array of records.
 fn nested(depth: usize, in_arrays: bool, innermost: &[u8]) -> (Type, Vec<u8>) {
     let mut inner = (Type::TEXT, innermost.to_vec());
     for level in 0..depth {
@@ -298,7 +299,7 @@ fn nested(depth: usize, in_arrays: bool, innermost: &[u8]) -> (Type, Vec<u8>) {
 }
 
 #[test]
-fn values_nest_so_deep_and_no_deeper() {
+fn values_nest_up_to_the_limit_and_no_deeper() {
     let too_deep = "values nest too deep";
     for in_arrays in [false, true] {
         for (depth, wanted) in [(1, Ok(())), (20, Ok(())), (NESTING_MAX + 1, Err(too_deep)), (1_000, Err(too_deep))] {
@@ -307,13 +308,13 @@ fn values_nest_so_deep_and_no_deeper() {
             assert_eq!(written, [wanted; 2], "{depth} levels, in arrays: {in_arrays}");
         }
     }
-    // Each level's header, with the length of all that follow: whole records, too many for any stack.
+    // Complete records, more levels than any stack has room for: of each level the header, with the length of the rest.
     let levels = 100_000;
     let header = |level: i32| [hex("00000001 000008c9"), (12 * (levels - 1 - level)).to_be_bytes().to_vec()].concat();
     let raw = (0..levels).flat_map(header).collect::<Vec<u8>>();
     assert_eq!(text(&Type::RECORD, &raw).map_err(|error| error.problem), Err(too_deep));
-    // Domains leave no trace on the wire, so that the type itself is what nests. (The driver's own drop of a type
-    // calls itself, and ends at some 10,000 levels.)
+    // Domains nest in the type and not in the value. (Dropping a `Type` is recursive: some 10,000 levels overflow the
+    // stack.)
     let domains = |depth| (0..depth).fold(Type::INT4, |base, _| own("domain", Kind::Domain(base)));
     assert!(Codec::of(&domains(NESTING_MAX - 1)).is_native());
     assert!(!Codec::of(&domains(NESTING_MAX)).is_native());
@@ -323,15 +324,15 @@ fn values_nest_so_deep_and_no_deeper() {
 #[test]
 fn quotes_within_quotes_do_not_fill_the_memory() {
     assert_eq!(text(&Type::RECORD, &nested(2, false, b"\"").1).unwrap(), r#"("("""""""")")"#);
-    // As deep as values may nest: 2^64 quotes.
+    // At the largest depth that is allowed there would be 2^64 quotes.
     let (type_, raw) = nested(NESTING_MAX, false, b"\"");
     let error = text(&type_, &raw).unwrap_err();
     assert_eq!(error, DecodeError { type_name: "nested", problem: "its text is too long once quoted" });
 }
 
 #[test]
-fn a_type_of_more_parts_than_anybody_declares_is_left_to_the_server() {
-    // Each contains the one before twice: 2^40 parts.
+fn a_type_of_too_many_parts_is_not_native() {
+    // Each type contains the one before twice: 2^40 parts.
     let twice = |inner: Type, _| {
         own("twice", Kind::Composite(vec![Field::new("a".into(), inner.clone()), Field::new("b".into(), inner)]))
     };
@@ -345,7 +346,7 @@ fn a_tsquery_may_be_as_deep_as_a_text_is_long() {
     let not = [hex("0000c351"), hex("0201").repeat(WORDS), hex("010000 61 00")].concat();
     assert_eq!(text(&Type::TSQUERY, &not).unwrap(), format!("{}'a'", "!".repeat(WORDS)));
     let word = hex("010000 61 00");
-    // The left operand is the deep one, and then the right one.
+    // First the left operand is the deep one, then the right one.
     let left = [hex("0001869f"), [hex("0202"), word.clone()].concat().repeat(WORDS - 1), word.clone()].concat();
     assert_eq!(text(&Type::TSQUERY, &left).unwrap(), vec!["'a'"; WORDS].join(" & "));
     let right = [hex("0001869f"), hex("0202").repeat(WORDS - 1), word.repeat(WORDS)].concat();
@@ -381,7 +382,7 @@ fn a_json_string_is_utf8_on_one_line_whatever_the_text() {
         (b"a\x80b\"", "\"a\u{fffd}b\\\"\""),
         (b"\xc3", "\"\u{fffd}\""),
         (b"\xe2\x82x", "\"\u{fffd}x\""),
-        (b"\xed\xa0\x80", "\"\u{fffd}\u{fffd}\u{fffd}\""), // a surrogate in UTF-8
+        (b"\xed\xa0\x80", "\"\u{fffd}\u{fffd}\u{fffd}\""), // a surrogate
         (b"\xc0\x80\n", "\"\u{fffd}\u{fffd}\\n\""),        // a NUL in two bytes
     ] {
         let mut out = BEFORE.to_vec();
@@ -402,4 +403,98 @@ fn text_keeps_bytes_that_are_no_utf8_and_json_replaces_them() {
     assert_eq!(write(&Type::TEXT_ARRAY, &array), [Ok(b"{caf\xe9}".to_vec()), Ok("[\"caf\u{fffd}\"]".into())]);
     assert_eq!(json(&Type::JSON, b"{\"caf\xe9\":\r\n1}").as_deref(), Ok("{\"caf\u{fffd}\":  1}"));
     assert!(json(&Type::JSON, b" \n").is_err(), "nothing is no JSON");
+}
+
+#[test]
+fn a_piece_is_the_longest_that_fits_at_any_offset_and_in_any_number_of_bytes() {
+    const QUOTES_BYTES: usize = 2;
+    let utf8 = "ab\"é\n日\u{1f511}\u{1}\\c".as_bytes();
+    let raw = [0x00, 0x1f, 0xab, 0xff];
+    let bytea = Codec::of(&Type::BYTEA);
+    let mut hex = Vec::new();
+    bytea.write_text(&raw, &mut hex).unwrap();
+    for (whole, text) in [(utf8, Text::of(utf8)), (&hex, bytea.text(&raw).unwrap()), (b"\\x", bytea.text(b"").unwrap())]
+    {
+        assert_eq!(text.len(), whole.len());
+        let whole = std::str::from_utf8(whole).unwrap();
+        for offset in (0..=whole.len()).filter(|&offset| whole.is_char_boundary(offset)) {
+            assert_eq!(text.character_start(offset), offset);
+            for bytes_max in 0..40 {
+                let fits = |end: &usize| {
+                    let mut json = Vec::new();
+                    write_json_string(&whole[offset..*end], &mut json);
+                    json.len() <= bytes_max + QUOTES_BYTES
+                };
+                let ends = (offset..=whole.len()).filter(|&end| whole.is_char_boundary(end));
+                let longest = ends.filter(fits).max().unwrap();
+                let piece = text.piece(offset, bytes_max);
+                assert_eq!(String::from_utf8_lossy(&piece), whole[offset..longest], "{offset} in {bytes_max}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_offset_inside_a_character_belongs_to_its_first_byte() {
+    let starts = |text: &'static [u8]| (0..=text.len()).map(|offset| Text::of(text).character_start(offset));
+    for (text, wanted) in [
+        ("aé日🔑b".as_bytes(), vec![0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11]),
+        // Each maximal invalid part is a character: a lone continuation byte, the start of a longer character.
+        (b"a\x80\x80b", vec![0, 1, 2, 3, 4]),
+        (b"\xe2\x82x", vec![0, 0, 2, 3]),
+    ] {
+        assert_eq!(starts(text).collect::<Vec<_>>(), wanted, "{text:02x?}");
+    }
+}
+
+#[test]
+fn the_caller_writes_the_parts_that_only_the_server_can_write() {
+    let mood = own("mood", Kind::Simple);
+    let inner = record(&[(&Type::MONEY, &[7; 8]), (&Type::TEXT, b"x")]);
+    let outer = record(&[(&Type::INT4, &[0, 0, 0, 1]), (&mood, b"ok"), (&Type::RECORD, &inner)]);
+    let records = array(&Type::RECORD, &[(1, 1)], &[value(&outer)]);
+    let moods = array(&mood, &[(2, 1)], &[value(b"ok"), value(b"sad")]);
+    let part = |type_: &Type, value| Part { type_oid: type_.oid(), value };
+    for (type_, raw, parts, wanted) in [
+        (Type::RECORD, &outer, vec![part(&mood, &b"ok"[..]), part(&Type::MONEY, &[7; 8])], r#"(1,"0 ","(""1 "",x)")"#),
+        (
+            Type::RECORD_ARRAY,
+            &records,
+            vec![part(&mood, b"ok"), part(&Type::MONEY, &[7; 8])],
+            r#"{"(1,\"0 \",\"(\"\"1 \"\",x)\")"}"#,
+        ),
+        (Type::ANYARRAY, &moods, vec![part(&mood, b"ok"), part(&mood, b"sad")], r#"{"0 ","1 "}"#),
+    ] {
+        let codec = Codec::of(&type_);
+        assert!(codec.is_native() && codec.is_anonymous(), "{type_}");
+        assert_eq!(codec.server_only_parts(raw).unwrap(), parts, "{type_}");
+        let (mut out, mut written) = (Vec::new(), Vec::new());
+        let result = codec.write_text_with(raw, &mut out, |part, out| {
+            out.extend_from_slice(format!("{} ", written.len()).as_bytes());
+            written.push((part.type_oid, part.value.to_vec()));
+            Ok(())
+        });
+        assert_eq!(result, Ok(()));
+        assert_eq!(written, parts.iter().map(|part| (part.type_oid, part.value.to_vec())).collect::<Vec<_>>());
+        assert_eq!(String::from_utf8_lossy(&out), wanted, "{type_}");
+        assert!(write(&type_, raw).iter().all(Result::is_err), "{type_}");
+    }
+}
+
+#[test]
+fn json_that_can_be_mistaken_is_known() {
+    for (type_, raw, wanted) in [
+        (Type::JSON, &b" null "[..], false),
+        (Type::JSONB, b"\x01null", false),
+        (Type::JSON, b"1e999", false),
+        (Type::JSON, br#""\ud800""#, false),
+        (Type::JSON, b"\"a\"", true),
+        (Type::JSON, b"{\"a\": null}", true),
+        (Type::TEXT, b"null", true),
+    ] {
+        let codec = Codec::of(&type_);
+        let mut json = Vec::new();
+        codec.write_json(raw, &mut json).unwrap();
+        assert_eq!(codec.is_self_describing(raw, &json), wanted, "{type_} {}", String::from_utf8_lossy(raw));
+    }
 }

@@ -1,11 +1,11 @@
-//! `tsquery`: a tree of operators, written with as few parentheses as PostgreSQL does.
+//! `tsquery`: a tree of operators, written with the same parentheses as PostgreSQL writes.
 //!
-//! `plainto_tsquery` of a long text makes a tree as deep as the text is long: nothing here calls itself.
+//! No function here is recursive: `plainto_tsquery` makes a tree that is as deep as its text has words.
 
 use super::DecodeError;
 use super::scalar::integer;
 use super::tsvector::write_lexeme;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
 const VALUE: u8 = 1;
 const OPERATOR: u8 = 2;
@@ -17,7 +17,7 @@ enum Node<'a> {
         prefix: bool,
     },
     Not,
-    /// `left` is the place of the left operand; the right one stands right behind the operator.
+    /// `left` is the index of the left operand. The right operand is the node after the operator.
     Binary {
         operator: Binary,
         left: usize,
@@ -28,11 +28,11 @@ enum Node<'a> {
 enum Binary {
     And,
     Or,
-    /// This many words apart.
+    /// The operands are this many words apart.
     Phrase(i16),
 }
 
-/// How strongly an operator binds. What binds less than the operator around it stands in parentheses.
+/// The precedence of an operator. An operator is put in parentheses if the one around it has a higher precedence.
 type Binding = u8;
 
 const BINDING_NONE: Binding = 0;
@@ -48,9 +48,9 @@ impl Binary {
     }
 }
 
-/// What is still to be written, last first.
+/// What is still to be written. The last step on the stack is the next.
 enum Step {
-    Node { place: usize, around: Binding, right_of_phrase: bool },
+    Node { index: usize, around: Binding, right_of_phrase: bool },
     Operator(Binary),
     Close,
 }
@@ -60,7 +60,7 @@ pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
     if nodes.is_empty() {
         return Ok(());
     }
-    let mut steps = vec![Step::Node { place: 0, around: BINDING_NONE, right_of_phrase: false }];
+    let mut steps = vec![Step::Node { index: 0, around: BINDING_NONE, right_of_phrase: false }];
     while let Some(step) = steps.pop() {
         match step {
             Step::Close => out.extend_from_slice(b" )"),
@@ -72,7 +72,7 @@ pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
                 integer(distance, out)?;
                 out.extend_from_slice(b"> ");
             }
-            Step::Node { place, around, right_of_phrase } => match nodes[place] {
+            Step::Node { index, around, right_of_phrase } => match nodes[index] {
                 Node::Value { text, weights, prefix } => write_value(text, weights, prefix, out),
                 Node::Not => {
                     if BINDING_NOT < around {
@@ -80,7 +80,7 @@ pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
                         steps.push(Step::Close);
                     }
                     out.push(b'!');
-                    steps.push(Step::Node { place: place + 1, around: BINDING_NOT, right_of_phrase: false });
+                    steps.push(Step::Node { index: index + 1, around: BINDING_NOT, right_of_phrase: false });
                 }
                 Node::Binary { operator, left } => {
                     let binding = operator.binding();
@@ -90,9 +90,9 @@ pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
                         out.extend_from_slice(b"( ");
                         steps.push(Step::Close);
                     }
-                    steps.push(Step::Node { place: place + 1, around: binding, right_of_phrase: phrase });
+                    steps.push(Step::Node { index: index + 1, around: binding, right_of_phrase: phrase });
                     steps.push(Step::Operator(operator));
-                    steps.push(Step::Node { place: left, around: binding, right_of_phrase: false });
+                    steps.push(Step::Node { index: left, around: binding, right_of_phrase: false });
                 }
             },
         }
@@ -100,11 +100,11 @@ pub(super) fn tsquery(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> 
     Ok(())
 }
 
-/// The number of nodes (int32), then each: a value is 1, its weights, whether it is a prefix (a byte each), its
-/// text and a NUL; an operator is 2 and its number, followed by the distance (int16) if it is a phrase. An
-/// operator stands in front of its operands, the right one first.
+/// Layout: the number of nodes (int32), then the nodes. A value: 1, its weights, whether it is a prefix (a byte each), its
+/// text, a NUL. An operator: 2, its number (a byte each), and for a phrase the distance (int16). An operator is before its
+/// operands, of which the right one is first.
 fn read(raw: &[u8]) -> Result<Vec<Node<'_>>, DecodeError> {
-    let mut reader = Reader::new("tsquery", raw);
+    let mut reader = ValueReader::new("tsquery", raw);
     let count = reader.count(2)?;
     let mut nodes = Vec::with_capacity(count);
     for _ in 0..count {
@@ -118,29 +118,29 @@ fn read(raw: &[u8]) -> Result<Vec<Node<'_>>, DecodeError> {
                 2 => Node::Binary { operator: Binary::And, left: 0 },
                 3 => Node::Binary { operator: Binary::Or, left: 0 },
                 4 => Node::Binary { operator: Binary::Phrase(reader.i16()?), left: 0 },
-                _ => return Err(reader.bad("an operator is unknown")),
+                _ => return Err(reader.error("an operator is unknown")),
             },
-            _ => return Err(reader.bad("a node is unknown")),
+            _ => return Err(reader.error("a node is unknown")),
         });
     }
 
-    // Read backwards, each operand is complete when its operator comes: `ends` holds where each one that still
-    // waits for its operator ends, the first in the query last.
+    // In reverse order the operands are complete when their operator is reached. `ends` has the ends of the operands
+    // whose operator is not reached yet; the last one belongs to the operand that is first in the query.
     let mut ends: Vec<usize> = Vec::new();
-    for place in (0..count).rev() {
-        match &mut nodes[place] {
-            Node::Value { .. } => ends.push(place + 1),
-            Node::Not if ends.is_empty() => return Err(reader.bad("an operand is missing")),
+    for index in (0..count).rev() {
+        match &mut nodes[index] {
+            Node::Value { .. } => ends.push(index + 1),
+            Node::Not if ends.is_empty() => return Err(reader.error("an operand is missing")),
             Node::Not => {}
             Node::Binary { left, .. } => match (ends.pop(), ends.last()) {
-                // The right operand ends where the left one begins.
+                // The end of the right operand is the start of the left one.
                 (Some(right_end), Some(_)) => *left = right_end,
-                _ => return Err(reader.bad("an operand is missing")),
+                _ => return Err(reader.error("an operand is missing")),
             },
         }
     }
     if ends.len() > 1 {
-        return Err(reader.bad("an operator is missing"));
+        return Err(reader.error("an operator is missing"));
     }
     reader.finish()?;
     Ok(nodes)

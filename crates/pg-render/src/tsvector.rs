@@ -1,28 +1,28 @@
-//! `tsvector`: lexemes with their positions and weights. Also the quoting that `tsquery` shares.
+//! `tsvector`: lexemes with their positions and weights. Also the quotes of a lexeme, for `tsquery` too.
 
 use super::DecodeError;
 use super::quote::push_escaped;
 use super::scalar::integer;
-use super::wire::Reader;
+use super::value_reader::ValueReader;
 
-/// The number of lexemes (int32), then each: its text and a NUL, the number of positions (uint16), the
-/// positions, whose upper two bits are the weight (uint16 each).
+/// Layout: the number of lexemes (int32), then for each its text, a NUL, the number of positions (uint16) and the positions
+/// (uint16 each), of which the upper two bits are the weight.
 pub(super) fn tsvector(raw: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let mut reader = Reader::new("tsvector", raw);
+    let mut reader = ValueReader::new("tsvector", raw);
     for n in 0..reader.count(3)? {
         if n > 0 {
             out.push(b' ');
         }
         write_lexeme(reader.c_string()?, out);
-        for place in 0..reader.u16()? {
-            out.push(if place == 0 { b':' } else { b',' });
+        for nth in 0..reader.u16()? {
+            out.push(if nth == 0 { b':' } else { b',' });
             let position = reader.u16()?;
             integer(position & 0x3fff, out)?;
             match position >> 14 {
                 3 => out.push(b'A'),
                 2 => out.push(b'B'),
                 1 => out.push(b'C'),
-                _ => {} // D is the weight that need not be said
+                _ => {} // weight D is the default and is not written
             }
         }
     }

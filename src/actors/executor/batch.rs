@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::Statement;
+use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
 use super::running::{Queue, Running};
@@ -23,10 +25,15 @@ impl Handler<Batch> for Executor {
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&batch.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let running = |statement| self.running(batch.tool, &batch.caller, statement, &generation);
+        let running = |statement: &Statement| {
+            let shown = (statement.sql(), statement.operation());
+            self.running(batch.tool, &batch.caller, shown, statement.parameters(), &generation)
+        };
         let mut queue: Queue = batch.statements.iter().map(running).collect();
-        let first = batch.statements.first().map_or_else(|| "".into(), |statement| statement.sql.clone());
-        let call = self.calls.begin(batch.tool, &batch.caller, &first, &batch.progress);
+        let nothing = "".into();
+        let first = batch.statements.first();
+        let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
+        let call = self.calls.begin(batch.tool, &batch.caller, first, &batch.progress);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
@@ -37,7 +44,7 @@ impl Handler<Batch> for Executor {
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(match access {
                         AccessMode::ReadOnly => {
-                            guard.review(statement, access).await.map_err(|error| (Some(at), error))?
+                            guard.review(statement, access).await.map_err(|refusal| (Some(at), refusal.into()))?
                         }
                         // One transaction for all: nothing is gained by what is known of one of them.
                         AccessMode::ReadWrite => guard.unjudged(statement),
@@ -60,7 +67,7 @@ impl Handler<Batch> for Executor {
                             let mut next = queue.next();
                             if let Some(running) = &mut next {
                                 running.executing(opened_in.take());
-                                call.is_at(&running.event.sql);
+                                call.is_at(&running.event.sql, running.event.operation);
                             }
                             *current.borrow_mut() = next;
                         },

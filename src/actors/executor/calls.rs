@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use pg_guard::sql::{Operation, normalised};
 use serde::{Serialize, Serializer};
 
 use super::Executor;
@@ -18,7 +19,6 @@ use crate::log::info;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
 use crate::postgres::pool::{Admission, Generation};
-use crate::postgres::sql::{Operation, normalised};
 use crate::progress::Progress;
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
@@ -87,15 +87,15 @@ impl Handler<CallsInFlight> for Executor {
 
     fn handle(&mut self, _: CallsInFlight, _: &mut Context<Self>) -> Self::Result {
         let shown = |(&id, seat): (&u64, &Rc<Seat>)| {
-            let sql = seat.sql.borrow();
+            let (sql, operation) = &*seat.statement.borrow();
             let (rows, bytes) = seat.progress.so_far();
             CallInFlight {
                 id,
                 database: self.name.clone(),
                 client: seat.client.clone(),
                 tool: seat.tool,
-                operation: Operation::of(&sql).as_str(),
-                sql: normalised(&sql, SQL_CHARS_MAX),
+                operation: operation.as_str(),
+                sql: normalised(sql, SQL_CHARS_MAX),
                 phase: match seat.phase.get() {
                     Phase::Wait | Phase::Connect => CallPhase::Waiting,
                     _ => CallPhase::Running,
@@ -130,7 +130,8 @@ pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<Seat>>>>);
 struct Seat {
     client: Arc<str>,
     tool: &'static str,
-    sql: RefCell<Arc<str>>,
+    /// Its text, and what kind it is.
+    statement: RefCell<(Arc<str>, Operation)>,
     began: Instant,
     phase: Cell<Phase>,
     progress: Progress,
@@ -141,14 +142,20 @@ struct Seat {
 
 impl Calls {
     /// A call has come. It is in flight until the reply is dropped.
-    pub(super) fn begin(&self, tool: &'static str, caller: &Caller, sql: &Arc<str>, progress: &Progress) -> InFlight {
+    pub(super) fn begin(
+        &self,
+        tool: &'static str,
+        caller: &Caller,
+        (sql, operation): (&Arc<str>, Operation),
+        progress: &Progress,
+    ) -> InFlight {
         // Of the process and not of the executor: whoever cancels a call need not know whose it is.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let seat = Rc::new(Seat {
             client: caller.name.clone(),
             tool,
-            sql: RefCell::new(sql.clone()),
+            statement: RefCell::new((sql.clone(), operation)),
             began: Instant::now(),
             phase: Cell::new(Phase::Wait),
             progress: progress.clone().or_counted(),
@@ -208,8 +215,8 @@ impl InFlight {
     }
 
     /// It has come to this statement.
-    pub(super) fn is_at(&self, sql: &Arc<str>) {
-        *self.seat.sql.borrow_mut() = sql.clone();
+    pub(super) fn is_at(&self, sql: &Arc<str>, operation: Operation) {
+        *self.seat.statement.borrow_mut() = (sql.clone(), operation);
     }
 
     /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.

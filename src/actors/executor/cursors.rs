@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use pg_guard::Clearance;
+
 use super::handles::{Ended, Handles, Held, Taken, Unusable};
 use super::{Cursor, settle};
-use crate::guard::Clearance;
 use crate::postgres::error::QueryError;
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use pg_guard::Reviewed;
 
 use super::attempt::{Attempt, Next, Reason, Run};
 use super::calls::InFlight;
@@ -10,12 +11,11 @@ use super::cursors::{Open, refusal};
 use super::running::Running;
 use super::{Answered, Cursor, Executor, Fetch, Query, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
-use crate::guard::Reviewed;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::pool::Generation;
-use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading, Statement};
+use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -26,8 +26,10 @@ impl Handler<Query> for Executor {
         self.check_role(false);
         let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
-        let mut running = self.running(query.tool, &query.caller, &query.statement, &generation);
-        let call = self.calls.begin(query.tool, &query.caller, &query.statement.sql, &query.progress);
+        let statement = &query.statement;
+        let shown = (statement.sql(), statement.operation());
+        let mut running = self.running(query.tool, &query.caller, shown, statement.parameters(), &generation);
+        let call = self.calls.begin(query.tool, &query.caller, shown, &query.progress);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
@@ -108,9 +110,9 @@ impl Handler<Fetch> for Executor {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.caller.name).map_err(refusal).map(|taken| {
-            let statement = Statement { sql: taken.held.reader.sql().clone(), parameters: Vec::new() };
-            let running = self.running(fetch.tool, &fetch.caller, &statement, taken.held.lease.generation());
-            let call = self.calls.begin(fetch.tool, &fetch.caller, &statement.sql, &fetch.progress);
+            let shown = (taken.held.reader.sql(), taken.held.reader.operation());
+            let running = self.running(fetch.tool, &fetch.caller, shown, &[], taken.held.lease.generation());
+            let call = self.calls.begin(fetch.tool, &fetch.caller, shown, &fetch.progress);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::{QueryFinished, Verdict};
-use crate::postgres::sql::{Operation, normalised};
 use crate::settings::MetricsSettings;
 use crate::units::{as_milliseconds, as_rfc3339};
+use pg_guard::sql::{Operation, normalised};
 
 /// How much of a statement is kept, in characters.
 const SQL_CHARS_MAX: usize = 1000;

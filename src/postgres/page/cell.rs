@@ -43,7 +43,7 @@ impl<'a> Value<'a> {
     pub fn json_bytes_min(&self) -> Result<usize, DecodeError> {
         Ok(match self {
             Self::Null => 0,
-            Self::Wire(codec, raw) => codec.text_at_hand(raw)?.map_or(0, |text| text.len()),
+            Self::Wire(codec, raw) => codec.borrowed_text(raw)?.map_or(0, |text| text.len()),
             Self::Shown(text) => text.len(),
         })
     }
@@ -60,7 +60,7 @@ impl<'a> Value<'a> {
     /// Whether the JSON that was written says which value it is.
     pub fn is_itself(&self, written: &[u8]) -> bool {
         match self {
-            Self::Wire(codec, raw) => codec.is_itself(raw, written),
+            Self::Wire(codec, raw) => codec.is_self_describing(raw, written),
             Self::Null | Self::Shown(_) => true,
         }
     }

@@ -3,24 +3,24 @@
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
+use pg_guard::Cleared;
 
 use super::super::error::{Phase, QueryError};
 use super::super::foreign;
 use super::super::page::Page;
 use super::super::params;
 use super::{Outcome, Reading, Run};
-use crate::guard::Cleared;
 
 impl Run<'_> {
     /// Run a statement outside of any transaction block, reading it to its end. Parts of it may last though it fails.
     pub(super) async fn alone(&self, cleared: Cleared<'_>, reading: Reading) -> Result<Outcome, QueryError> {
         let statement = cleared.statement();
-        let prepared = match self.place.connection.prepared(&statement.sql) {
+        let prepared = match self.place.connection.prepared(statement.sql()) {
             Some(prepared) => prepared,
-            None => self.prepare(&statement.sql).await?,
+            None => self.prepare(statement).await?,
         };
-        let wrong = |error| self.wrong(&error, &statement.sql, Phase::Execute).unsure(self.place.target);
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let wrong = |error| self.wrong(&error, statement.sql(), Phase::Execute).unsure(self.place.target);
+        let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let (columns, codecs) = (prepared.columns.clone(), prepared.codecs.clone());
         let mut page = Page::new(columns, codecs, reading.format, reading.limits, reading.cell_offset);
         let foreign = page.foreign_columns();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::future::join;
+use pg_guard::{Clearance, Cleared, Reviewed};
 
 use super::super::connection::Prepared;
 use super::super::error::{Phase, QueryError};
@@ -13,7 +14,6 @@ use super::super::page::Limits;
 use super::super::params;
 use super::super::reader::Reader;
 use super::Run;
-use crate::guard::{Clearance, Cleared, Reviewed};
 use crate::settings::AccessMode;
 
 impl Run<'_> {
@@ -24,7 +24,7 @@ impl Run<'_> {
         statement: &Reviewed,
         small_within: Option<Limits>,
     ) -> Result<(Reader, Clearance), QueryError> {
-        let sql = statement.sql();
+        let sql = statement.statement().sql();
         let transaction = |clearance| self.transaction(clearance);
         let is_small = |prepared: &Prepared| small_within.is_some_and(|limits| prepared.past.is_small(limits));
         let kept = self.place.connection.prepared(sql);
@@ -67,7 +67,7 @@ impl Run<'_> {
             Err(QueryError::Rejected(_)) if was_kept => {
                 self.place.connection.forget(sql);
                 transaction(clearance).await?;
-                let prepared = Box::pin(self.prepare(sql)).await?;
+                let prepared = Box::pin(self.prepare(statement.statement())).await?;
                 Ok((self.open(prepared, cleared).await?, clearance))
             }
             opened => Ok((opened?, clearance)),
@@ -99,18 +99,18 @@ impl Run<'_> {
     /// Open a portal for a statement.
     pub(super) async fn open(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         let statement = cleared.statement();
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let portal = self.place.connection.bind(cleared, &prepared.statement, &parameters).await;
-        let portal = portal.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        let portal = portal.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
     }
 
     /// Run a statement to its end.
     async fn stream(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         let statement = cleared.statement();
-        let parameters = params::convert(&statement.parameters, prepared.statement.params())?;
+        let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let rows = self.place.connection.stream(cleared, &prepared.statement, &parameters).await;
-        let rows = rows.map_err(|error| self.wrong(&error, &statement.sql, Phase::Execute))?;
+        let rows = rows.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::whole(prepared, rows))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join;
+use pg_guard::{Cleared, NotCleared, Reviewed, Statement};
 use pg_render::Codec;
 use tokio_postgres::Column;
 
@@ -11,7 +12,6 @@ use super::super::error::{Phase, QueryError};
 use super::super::foreign;
 use super::super::page::ColumnInfo;
 use super::Run;
-use crate::guard::{Cleared, Reviewed};
 
 impl Run<'_> {
     /// Have PostgreSQL and the guard read a statement, at once if that may be.
@@ -23,10 +23,10 @@ impl Run<'_> {
         let prepare = async {
             match kept {
                 Some(prepared) => Ok(prepared),
-                None => self.prepare(statement.sql()).await,
+                None => self.prepare(statement.statement()).await,
             }
         };
-        let clear = statement.clear(self.place.connection, self.place.target);
+        let clear = self.clear(statement);
         if statement.must_be_cleared_first() {
             let cleared = clear.await?;
             return Ok((prepare.await?, cleared));
@@ -35,26 +35,37 @@ impl Run<'_> {
         Ok((prepared?, cleared?))
     }
 
+    /// Have the guard clear a statement for this connection.
+    pub(super) async fn clear<'s>(&self, statement: &'s Reviewed) -> Result<Cleared<'s>, QueryError> {
+        let connection = self.place.connection;
+        statement.clear(connection.client(), connection.questions()).await.map_err(|error| match error {
+            NotCleared::Refused(refusal) => refusal.into(),
+            NotCleared::Unasked(error) => self.wrong(&error, "", Phase::Begin),
+        })
+    }
+
     /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.
-    pub(super) async fn prepare(&self, sql: &Arc<str>) -> Result<Arc<Prepared>, QueryError> {
+    pub(super) async fn prepare(&self, statement: &Statement) -> Result<Arc<Prepared>, QueryError> {
         let client = self.place.connection.client();
+        let sql = statement.sql();
         let unclear = |error| self.wrong(&error, sql, Phase::Parse);
-        let mut statement = client.prepare(sql).await.map_err(unclear)?;
-        let columns = statement.columns().iter().map(ColumnInfo::of).collect();
+        let mut handle = client.prepare(sql).await.map_err(unclear)?;
+        let columns = handle.columns().iter().map(ColumnInfo::of).collect();
         let mut changes = false;
-        if statement.columns().iter().map(Column::type_).chain(statement.params()).any(foreign::has_fields) {
+        if handle.columns().iter().map(Column::type_).chain(handle.params()).any(foreign::has_fields) {
             client.clear_type_cache();
             changes = true;
         }
-        if let Some(cast) = foreign::cast(client, sql, statement.columns()).await.map_err(unclear)? {
-            statement = client.prepare(&cast).await.map_err(|_| foreign::no_cast(statement.columns()))?;
+        if let Some(cast) = foreign::cast(client, statement, handle.columns()).await.map_err(unclear)? {
+            handle = client.prepare(&cast).await.map_err(|_| foreign::no_cast(handle.columns()))?;
             changes = true;
         }
-        let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
+        let types: Vec<_> = handle.columns().iter().map(|column| column.type_().clone()).collect();
         let codecs = types.iter().map(Codec::of).collect();
         let prepared = Arc::new(Prepared {
             sql: sql.clone(),
-            statement,
+            operation: statement.operation(),
+            statement: handle,
             columns,
             types,
             codecs,

@@ -7,7 +7,7 @@ use futures_util::future::join;
 use super::super::error::{Phase, QueryError};
 use super::super::lease::Unended;
 use super::Run;
-use crate::guard::Clearance;
+use pg_guard::Clearance;
 
 impl Run<'_> {
     /// Begin the transaction of a statement; one before it ends.

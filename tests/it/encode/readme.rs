@@ -1,4 +1,4 @@
-//! The README's table of values, against real answers.
+//! The tables of docs/values.md, against real answers.
 
 use std::fs;
 use std::path::Path;
@@ -16,10 +16,8 @@ const TYPES: &str = "select format_type(oid, null) from pg_type where oid < 1000
 
 /// The cells of a row: PostgreSQL's types, the JSON, the examples.
 fn table() -> Vec<[String; 3]> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Values\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/values.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| PostgreSQL |"));
     rows.map(|row| {
         let cells: Vec<String> = row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
         cells.try_into().unwrap_or_else(|cells| panic!("not three cells: {cells:?}"))
@@ -33,7 +31,7 @@ fn code(cell: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_example_of_the_readme_is_what_is_answered() {
+async fn every_example_of_the_values_page_is_what_is_answered() {
     let server = Server::start().await;
     server.run(SETUP).await;
     let (mut failures, mut examples) = (Vec::new(), 0);
@@ -59,7 +57,7 @@ async fn every_example_of_the_readme_is_what_is_answered() {
 }
 
 #[tokio::test]
-async fn the_readme_names_every_type_of_postgresql() {
+async fn the_values_page_names_every_type_of_postgresql() {
     let server = Server::start().await;
     let table = table();
     let named: Vec<&str> = table.iter().flat_map(|[types, ..]| code(types)).collect();

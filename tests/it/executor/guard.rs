@@ -1,6 +1,6 @@
 //! What the guard lets through, by what the names of a statement are in this database.
 
-use mcp_server_postgres::guard::parser::Unreadable;
+use pg_guard::parser::Unreadable;
 
 use super::*;
 

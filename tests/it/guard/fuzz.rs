@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_server_postgres::guard::parser::{Parser, Unreadable};
+use pg_guard::parser::{Parser, Unreadable};
 
 use crate::common::no_log;
 use crate::guard::lab::Lab;

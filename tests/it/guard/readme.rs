@@ -1,4 +1,4 @@
-//! The README's answers to what read-only mode does not run, word for word.
+//! The answers of docs/safety.md to what read-only mode does not run, word for word.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,11 @@ use mcp_server_postgres::demo::cluster::PrivateCluster;
 
 use crate::guard::served::Served;
 
-/// What is answered to each statement of the table, as the README shows it.
+/// What is answered to each statement of the table, as the page shows it.
 fn table() -> Vec<(String, String)> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Safety\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md")).unwrap();
+    let (_, table) = page.split_once("\n| statement | answer |\n|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with("| "));
     rows.map(|row| row.trim_matches(['|', ' ']).split_once(" | ").unwrap())
         .map(|(statement, answer)| (statement.trim().to_owned(), answer.trim().to_owned()))
         .collect()
@@ -28,7 +27,7 @@ fn statement(cell: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn every_answer_of_the_readme_is_given_word_for_word() {
+async fn every_answer_of_the_safety_page_is_given_word_for_word() {
     let cluster = PrivateCluster::start().unwrap();
     let served = Served::start(cluster.port(), "postgres");
     let table = table();

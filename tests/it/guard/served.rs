@@ -4,9 +4,9 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::executor::{Database, Executor, MetricsReach};
 use mcp_server_postgres::actors::session;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::guard::parser::Parser;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
 use mcp_server_postgres::tools::{self, Answer, Defaults, Reach};
+use pg_guard::parser::Parser;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 

@@ -1,4 +1,4 @@
-//! Who is let in, and what becomes of who is not; as the README says it.
+//! Who is let in, and what the others are answered; as docs/daemon.md says it.
 
 use std::sync::Arc;
 
@@ -116,16 +116,16 @@ async fn an_operator_sees_a_call_and_ends_it_and_its_client_is_told() {
 }
 
 #[actix_rt::test]
-async fn who_gets_what_is_as_the_readme_says() {
+async fn who_gets_what_is_as_the_page_of_the_daemon_says() {
     let cluster = PrivateCluster::start().unwrap();
     let alice = token("alice", "read-only", false);
     let env = "MCP_TOKENS_FILE=tokens.toml\nMCP_MAX_LINE_BYTES=10000\nMCP_CLIENT_RATE=1\n";
     let daemon = Daemon::with(&cluster, env, &[("tokens.toml", &alice.table)], &[]).await;
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/daemon.md")).unwrap();
     let told = |answer: &Answer| {
         let body = answer.body.trim();
-        let row = readme.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{body}`")));
-        let row = row.unwrap_or_else(|| panic!("the README does not tell: {body}"));
+        let row = page.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{body}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/daemon.md does not have: {body}"));
         assert!(row.contains(&format!("| {} |", answer.status)), "{row}");
     };
     let (headers, message) = query(1, "select 1");

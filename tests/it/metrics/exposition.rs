@@ -159,22 +159,25 @@ async fn before_anything_has_happened_what_can_be_counted_is_0() {
 }
 
 #[actix_rt::test]
-async fn the_readme_has_every_metric() {
+async fn the_page_of_metrics_has_every_metric() {
     let mut table = "| metric | type | labels | what it is |\n|---|---|---|---|\n".to_owned();
     for (name, family) in read(&full().await.scrape(gauges()).await) {
         let labels: Vec<_> = family.labels().into_iter().map(|label| format!("`{label}`")).collect();
         let help = family.help.strip_suffix('.').unwrap_or(&family.help);
         table.push_str(&format!("| `{name}` | {} | {} | {help} |\n", family.kind, labels.join(", ")));
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let read = || fs::read_to_string(&path).unwrap();
-    let readme = read();
-    let (before, rest) = readme.split_once("<!-- metrics: ").unwrap();
+    let page = read();
+    let (before, rest) = page.split_once("<!-- metrics: ").unwrap();
     let (comment, rest) = rest.split_once("-->\n").unwrap();
     let (_, after) = rest.split_once("<!-- /metrics -->").unwrap();
     let expected = format!("{before}<!-- metrics: {comment}-->\n{table}<!-- /metrics -->{after}");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, &expected).unwrap();
     }
-    assert!(read() == expected, "the README's metrics are not those that there are: run this with UPDATE_SNAPSHOTS=1");
+    assert!(
+        read() == expected,
+        "docs/metrics.md does not have the metrics that there are: run this with UPDATE_SNAPSHOTS=1"
+    );
 }

@@ -7,8 +7,8 @@ use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQue
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
-use mcp_server_postgres::postgres::sql::Operation;
 use mcp_server_postgres::tools::{self, Answer};
+use pg_guard::sql::Operation;
 use serde_json::Value;
 
 use crate::common::settings;

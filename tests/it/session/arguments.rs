@@ -41,7 +41,7 @@ async fn parameters_are_bound_by_position_or_in_the_order_written_with_the_digit
     for (parameters, bound) in PARAMETERS {
         let call = world.call(QUERY, &format!(r#"{{"query":"select $1","parameters":{parameters}}}"#));
         let asked = world.queries.next().await;
-        assert_eq!(json(&asked.message.statement.parameters), *bound, "{parameters}");
+        assert_eq!(json(asked.message.statement.parameters()), *bound, "{parameters}");
         asked.answer(done());
         assert!(!answer_of(call).await.is_error);
     }
@@ -61,10 +61,10 @@ async fn a_batch_binds_each_statements_own_parameters() {
     let statements = &asked.message.statements;
     assert_eq!(statements.len(), PARAMETERS.len() + 1);
     for (at, (statement, (_, bound))) in statements.iter().zip(PARAMETERS).enumerate() {
-        assert_eq!(*statement.sql, *format!("select {at}"));
-        assert_eq!(json(&statement.parameters), *bound);
+        assert_eq!(**statement.sql(), *format!("select {at}"));
+        assert_eq!(json(statement.parameters()), *bound);
     }
-    assert!(statements[PARAMETERS.len()].parameters.is_empty());
+    assert!(statements[PARAMETERS.len()].parameters().is_empty());
     asked.answer(Ok(answered(Vec::new())));
     assert!(!answer_of(call).await.is_error);
 }
@@ -75,7 +75,7 @@ async fn a_statement_arrives_as_it_was_written() {
     for sql in ["select 1", "  select\n'é😀\\', $$x$$ -- y\n;\t", "insert into t values ($1)", "frobnicate"] {
         let call = world.query(sql);
         let asked = world.queries.next().await;
-        assert_eq!(&*asked.message.statement.sql, sql);
+        assert_eq!(&**asked.message.statement.sql(), sql);
         asked.answer(done());
         assert!(!answer_of(call).await.is_error);
     }

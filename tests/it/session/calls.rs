@@ -18,7 +18,7 @@ async fn two_calls_are_in_flight_at_once_and_are_answered_in_either_order() {
         let mut asked = Vec::new();
         for number in 0..2 {
             let query = world.queries.next().await;
-            assert_eq!(&*query.message.statement.sql, format!("select {number}"));
+            assert_eq!(&**query.message.statement.sql(), format!("select {number}"));
             assert_eq!(query.message.tool, QUERY);
             asked.push(query);
         }

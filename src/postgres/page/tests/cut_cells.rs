@@ -1,7 +1,5 @@
 //! Cells that are not shown whole.
 
-use pg_render::Text;
-
 use super::*;
 
 fn limit(bytes_max: usize) -> Limits {
@@ -274,32 +272,4 @@ async fn what_the_list_of_cut_cells_takes_counts_as_bytes_of_the_rows() {
     }
     let page = page.finish();
     assert_eq!((page.rows, page.cut_cells.len(), page.cut), (74, 74, Some(Cut::Bytes(10_000))));
-}
-
-#[test]
-fn a_piece_is_the_longest_that_fits_at_any_offset_and_in_any_room() {
-    let utf8 = "ab\"é\n日\u{1f511}\u{1}\\c".as_bytes();
-    let raw = [0x00, 0x1f, 0xab, 0xff];
-    let mut hex = Vec::new();
-    Codec::of(&Type::BYTEA).write_text(&raw, &mut hex).unwrap();
-    let bytea = Codec::of(&Type::BYTEA);
-    for (whole, text) in [(utf8, Text::of(utf8)), (&hex, bytea.text(&raw).unwrap()), (b"\\x", bytea.text(b"").unwrap())]
-    {
-        assert_eq!(text.len(), whole.len());
-        let whole = std::str::from_utf8(whole).unwrap();
-        for offset in (0..=whole.len()).filter(|&offset| whole.is_char_boundary(offset)) {
-            assert_eq!(text.character_start(offset), offset);
-            for room in 0..40 {
-                let fits = |end: &usize| {
-                    let mut json = Vec::new();
-                    write_json_string(&whole[offset..*end], &mut json);
-                    json.len() <= room + cell::QUOTES_BYTES
-                };
-                let ends = (offset..=whole.len()).filter(|&end| whole.is_char_boundary(end));
-                let longest = ends.filter(fits).max().unwrap();
-                let piece = text.piece(offset, room);
-                assert_eq!(String::from_utf8_lossy(&piece), whole[offset..longest], "{offset} in {room}");
-            }
-        }
-    }
 }

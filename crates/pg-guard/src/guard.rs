@@ -4,45 +4,34 @@
 //! PostgreSQL is the boundary: the extended protocol, a READ ONLY transaction, ROLLBACK, the role's own rights. The
 //! guard stops before that what a READ ONLY transaction lets through: functions with effects outside of it, settings,
 //! locks, secrets. It reads a statement by PostgreSQL's own parser, decides on its kind, looks up each name in this
-//! database, reads on what stands behind the names, and remembers the verdict for a while by the statement's text.
+//! database, reads on what stands behind the names, and remembers the judgement for a while by the statement's text.
 //!
 //! In read-write mode nothing is refused by it. What it finds to read only runs in a READ ONLY transaction all the same,
-//! so it may be sent again, leave its connection as it was (`run.rs`); if PostgreSQL then says that it
-//! writes, the verdict is taken back and it runs as what writes.
+//! so it may be sent again, and leaves its connection as it was; if PostgreSQL then says that it writes, the judgement is
+//! taken back and it runs as what writes.
 //!
 //! The one way to PostgreSQL is by types: a statement is [`Reviewed`] before it gets a connection, and [`Cleared`] on
-//! that connection before it is bound; only the guard makes these, and only a cleared one can be bound (`run.rs`).
+//! that connection before it is bound; only the guard makes these, so a function that binds takes a cleared one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::postgres::connection::Connection;
-use crate::postgres::error::{Phase, QueryError};
-use crate::postgres::run::Statement;
-use crate::postgres::sql::Operation;
-use crate::settings::AccessMode;
+use tokio_postgres::{Client, Error};
 
-mod catalog;
-pub mod parser;
-mod policy;
-mod secrets;
-pub mod syntax;
-mod walk;
+use crate::catalog::{Catalog, Questions, Text};
+use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
+use crate::policy::{self, ACCEPTED, Known, Policy};
+use crate::refusal::{Refusal, Rule};
+use crate::statement::{AccessMode, Statement};
+use crate::syntax::{Name, Syntax};
 
-pub use catalog::Questions;
-use catalog::{Catalog, Text};
-use parser::{Parser, SQL_BYTES_MAX, Unreadable};
-pub use policy::Policy;
-use policy::{ACCEPTED, Known};
-use syntax::{Name, Syntax};
+/// How long a judgement holds. What a name stands for may change meanwhile, and the engine's READ ONLY then stands alone.
+const JUDGEMENT_LIFETIME: Duration = Duration::from_secs(30);
 
-/// How long a verdict holds. What a name stands for may change meanwhile, and the engine's READ ONLY then stands alone.
-const VERDICT_LIFETIME: Duration = Duration::from_secs(30);
-
-/// How many verdicts are remembered, of texts up to so many bytes.
-const VERDICTS_MAX: usize = 1024;
-const VERDICT_SQL_BYTES_MAX: usize = 8 << 10;
+/// How many judgements are remembered, of texts up to so many bytes.
+const JUDGEMENTS_MAX: usize = 1024;
+const JUDGEMENT_SQL_BYTES_MAX: usize = 8 << 10;
 
 /// How many texts behind a statement's names are read; a view may stand on views.
 const TEXTS_MAX: usize = 200;
@@ -60,20 +49,20 @@ pub struct Guard {
 /// What one mode lets through, or knows.
 struct Judge {
     policy: Policy,
-    verdicts: Verdicts,
+    judgements: Judgements,
 }
 
-/// Verdicts, remembered by the text.
+/// Judgements, remembered by the text.
 #[derive(Default)]
-struct Verdicts(Mutex<HashMap<Arc<str>, Remembered>>);
+struct Judgements(Mutex<HashMap<Arc<str>, Remembered>>);
 
 struct Remembered {
     until: Instant,
-    verdict: Verdict,
+    judgement: Judgement,
 }
 
 /// What is known of a statement that only reads, or why it does not.
-type Verdict = Result<Known, String>;
+type Judgement = Result<Known, Refusal>;
 
 /// A statement whose syntax may run. Whether all that it names may, is decided on its connection.
 pub struct Reviewed {
@@ -90,6 +79,15 @@ enum Stage {
     Read(Box<Syntax>),
     /// The parser could not read it, for this reason. If PostgreSQL cannot either, its error says more.
     Unread(String),
+}
+
+/// Why a statement is not cleared.
+#[derive(Debug)]
+pub enum NotCleared {
+    /// It may not run.
+    Refused(Refusal),
+    /// The catalogs could not be asked.
+    Unasked(Error),
 }
 
 /// A statement that may run.
@@ -130,15 +128,15 @@ impl Guard {
     /// Review a statement's syntax. In read-write mode nothing is refused.
     ///
     /// # Errors
-    /// [`QueryError::Refused`], with what is accepted.
-    pub async fn review(self: &Arc<Self>, statement: Statement, access: AccessMode) -> Result<Reviewed, QueryError> {
-        let stage = match self.judge(access).verdicts.get(&statement.sql) {
-            Some(verdict) => Stage::Known(cleared(access, verdict)?),
-            None if access == AccessMode::ReadWrite && !Operation::of(&statement.sql).may_only_read() => {
+    /// What is refused, and what is accepted.
+    pub async fn review(self: &Arc<Self>, statement: Statement, access: AccessMode) -> Result<Reviewed, Refusal> {
+        let stage = match self.judge(access).judgements.get(statement.sql()) {
+            Some(judgement) => Stage::Known(cleared(access, judgement)?),
+            None if access == AccessMode::ReadWrite && !statement.operation().may_only_read() => {
                 Stage::Known(Clearance::of(access))
             }
-            // Boxed, for it is seldom, and whoever awaits this would have room for it.
-            None => Box::pin(self.read(&statement.sql, access)).await?,
+            // Boxed: rare path; keeps the hot future small.
+            None => Box::pin(self.read(statement.sql(), access)).await?,
         };
         Ok(Reviewed { guard: self.clone(), statement, access, stage })
     }
@@ -156,17 +154,17 @@ impl Guard {
         }
     }
 
-    async fn read(&self, sql: &Arc<str>, access: AccessMode) -> Result<Stage, QueryError> {
-        let Judge { policy, verdicts } = self.judge(access);
+    async fn read(&self, sql: &Arc<str>, access: AccessMode) -> Result<Stage, Refusal> {
+        let Judge { policy, judgements } = self.judge(access);
         match self.parser.parse(sql).await {
             Ok(syntax) => {
-                let verdict = match policy::kinds(&syntax) {
+                let judgement = match policy::kinds(&syntax) {
                     Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Read(Box::new(syntax))),
                     Ok(()) => policy::names(&syntax, Catalog::default(), policy).map(|(known, _)| known),
                     Err(why) => Err(why),
                 };
-                verdicts.remember(sql, verdict.clone());
-                Ok(Stage::Known(cleared(access, verdict)?))
+                judgements.remember(sql, judgement.clone());
+                Ok(Stage::Known(cleared(access, judgement)?))
             }
             Err(Unreadable::Syntax(why)) if access == AccessMode::ReadOnly => Ok(Stage::Unread(why)),
             Err(unreadable) => Ok(Stage::Known(cleared(access, Err(unread(&unreadable)))?)),
@@ -176,12 +174,11 @@ impl Guard {
     /// Decide on everything that a statement names, and on what stands behind the names.
     async fn decide(
         &self,
-        connection: &Connection,
+        client: &Client,
+        questions: &Questions,
         syntax: &Syntax,
         policy: &Policy,
-    ) -> Result<Verdict, tokio_postgres::Error> {
-        let questions = connection.questions(Questions::prepare).await?;
-        let client = connection.client();
+    ) -> Result<Judgement, Error> {
         let catalog = Catalog::look_up(client, questions, syntax, false).await?;
         let (known, mut texts) = match policy::names(syntax, catalog, policy) {
             Ok(known) => known,
@@ -192,10 +189,13 @@ impl Guard {
             if !seen.insert(text.clone()) {
                 continue;
             }
-            let Text { of, sql, is_elsewhere } = text;
-            let behind = |why: String| Ok(Err(format!("{of} cannot be used: of what stands behind it, {why}")));
+            let Text { of, sql, any_schema } = text;
+            let behind = |refusal: Refusal| {
+                Ok(Err(refusal.reworded(|why| format!("{of} cannot be used: of what stands behind it, {why}"))))
+            };
             if seen.len() > TEXTS_MAX {
-                return behind(format!("there are more than {TEXTS_MAX} texts."));
+                let why = format!("there are more than {TEXTS_MAX} texts.");
+                return behind(Refusal::new(Rule::TooMuchBehind, of.as_str(), why));
             }
             let syntax = match self.parser.parse(&sql).await {
                 Ok(syntax) => syntax,
@@ -207,7 +207,7 @@ impl Guard {
             if !Catalog::is_needed(&syntax) {
                 continue;
             }
-            let catalog = Catalog::look_up(client, questions, &syntax, is_elsewhere).await?;
+            let catalog = Catalog::look_up(client, questions, &syntax, any_schema).await?;
             match policy::names(&syntax, catalog, policy) {
                 Ok((_, further)) => texts.extend(further),
                 Err(why) => return behind(why),
@@ -219,30 +219,30 @@ impl Guard {
 
 impl Judge {
     fn new(policy: Policy) -> Self {
-        Self { policy, verdicts: Verdicts::default() }
+        Self { policy, judgements: Judgements::default() }
     }
 }
 
-impl Verdicts {
-    fn get(&self, sql: &str) -> Option<Verdict> {
-        let verdicts = self.all();
-        let remembered = verdicts.get(sql)?;
-        (remembered.until > Instant::now()).then(|| remembered.verdict.clone())
+impl Judgements {
+    fn get(&self, sql: &str) -> Option<Judgement> {
+        let judgements = self.all();
+        let remembered = judgements.get(sql)?;
+        (remembered.until > Instant::now()).then(|| remembered.judgement.clone())
     }
 
-    fn remember(&self, sql: &Arc<str>, verdict: Verdict) {
-        if sql.len() > VERDICT_SQL_BYTES_MAX {
+    fn remember(&self, sql: &Arc<str>, judgement: Judgement) {
+        if sql.len() > JUDGEMENT_SQL_BYTES_MAX {
             return;
         }
         let now = Instant::now();
-        let mut verdicts = self.all();
-        if verdicts.len() >= VERDICTS_MAX {
-            verdicts.retain(|_, remembered| remembered.until > now);
-            if verdicts.len() >= VERDICTS_MAX {
-                verdicts.clear();
+        let mut judgements = self.all();
+        if judgements.len() >= JUDGEMENTS_MAX {
+            judgements.retain(|_, remembered| remembered.until > now);
+            if judgements.len() >= JUDGEMENTS_MAX {
+                judgements.clear();
             }
         }
-        verdicts.insert(sql.clone(), Remembered { until: now + VERDICT_LIFETIME, verdict });
+        judgements.insert(sql.clone(), Remembered { until: now + JUDGEMENT_LIFETIME, judgement });
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Remembered>> {
@@ -252,9 +252,9 @@ impl Verdicts {
 }
 
 impl Reviewed {
-    /// Its text.
-    pub fn sql(&self) -> &Arc<str> {
-        &self.statement.sql
+    /// The statement.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
     }
 
     /// What it will be cleared for, as far as that is known.
@@ -276,26 +276,27 @@ impl Reviewed {
     }
 
     /// Clear it for a connection, on which a READ ONLY transaction has begun. PostgreSQL must have parsed it meanwhile:
-    /// what the guard's parser cannot read is left to PostgreSQL's error, and refused if there is none.
+    /// what the guard's parser cannot read is left to PostgreSQL's error, and refused if there is none. `questions` are
+    /// the connection's.
     ///
     /// # Errors
-    /// [`QueryError::Refused`], with what is accepted; or the catalogs cannot be asked.
-    pub async fn clear(&self, connection: &Connection, target: &str) -> Result<Cleared<'_>, QueryError> {
+    /// It is refused, or the catalogs cannot be asked.
+    pub async fn clear(&self, client: &Client, questions: &Questions) -> Result<Cleared<'_>, NotCleared> {
         let clearance = match &self.stage {
             Stage::Known(clearance) => *clearance,
-            Stage::Unread(why) => return Err(refused(unread(&Unreadable::Syntax(why.clone())))),
+            Stage::Unread(why) => return Err(NotCleared::Refused(unread(&Unreadable::Syntax(why.clone())))),
             Stage::Read(syntax) => {
-                let Judge { policy, verdicts } = self.guard.judge(self.access);
-                match self.guard.decide(connection, syntax, policy).await {
-                    Ok(verdict) => {
-                        verdicts.remember(&self.statement.sql, verdict.clone());
-                        cleared(self.access, verdict)?
+                let Judge { policy, judgements } = self.guard.judge(self.access);
+                match self.guard.decide(client, questions, syntax, policy).await {
+                    Ok(judgement) => {
+                        judgements.remember(self.statement.sql(), judgement.clone());
+                        cleared(self.access, judgement).map_err(NotCleared::Refused)?
                     }
                     // What the role may not ask it may run all the same.
                     Err(error) if self.access == AccessMode::ReadWrite && error.as_db_error().is_some() => {
                         Clearance::of(self.access)
                     }
-                    Err(error) => return Err(QueryError::of(&error, "", Phase::Begin, target)),
+                    Err(error) => return Err(NotCleared::Unasked(error)),
                 }
             }
         };
@@ -313,8 +314,9 @@ impl Reviewed {
     /// In read-write mode: PostgreSQL says that it writes, whatever was found of it.
     pub fn writes(&mut self) {
         self.stage = Stage::Known(Clearance::of(AccessMode::ReadWrite));
-        let why = "PostgreSQL has refused it in a READ ONLY transaction".to_owned();
-        self.guard.read_write.verdicts.remember(&self.statement.sql, Err(why));
+        let why = "PostgreSQL has refused it in a READ ONLY transaction";
+        let refusal = Refusal::new(Rule::StatementKind, self.statement.operation().as_str(), why);
+        self.guard.read_write.judgements.remember(self.statement.sql(), Err(refusal));
     }
 }
 
@@ -342,37 +344,32 @@ impl Clearance {
     }
 }
 
-/// What a verdict makes of a statement in that mode.
-fn cleared(access: AccessMode, verdict: Verdict) -> Result<Clearance, QueryError> {
-    match (verdict, access) {
+/// What a judgement makes of a statement in that mode.
+fn cleared(access: AccessMode, judgement: Judgement) -> Result<Clearance, Refusal> {
+    match (judgement, access) {
         (Ok(Known { leaves_nothing }), _) => Ok(Clearance { access, only_reads: true, leaves_nothing }),
-        (Err(why), AccessMode::ReadOnly) => Err(refused(why)),
+        (Err(refusal), AccessMode::ReadOnly) => Err(refusal),
         (Err(_), AccessMode::ReadWrite) => Ok(Clearance::of(access)),
     }
 }
 
-fn refused(why: String) -> QueryError {
-    QueryError::Refused { why }
-}
-
-fn unread(unreadable: &Unreadable) -> String {
-    match unreadable {
-        Unreadable::Syntax(why) => {
-            format!("The statement cannot be checked for read-only mode, so it does not run: {why}. {ACCEPTED}.")
+fn unread(unreadable: &Unreadable) -> Refusal {
+    const UNCHECKED: &str = "The statement cannot be checked for read-only mode, so it does not run";
+    let (rule, why) = match unreadable {
+        Unreadable::Syntax(why) => (Rule::Syntax, format!("{UNCHECKED}: {why}. {ACCEPTED}.")),
+        Unreadable::TooLong(bytes) => {
+            let why = format!(
+                "The statement has {bytes} bytes; in read-only mode, where each is checked, {SQL_BYTES_MAX} are accepted. \
+                 Give long lists of values as one array in parameters: … = ANY($1)."
+            );
+            (Rule::TooLong, why)
         }
-        Unreadable::TooLong(bytes) => format!(
-            "The statement has {bytes} bytes; in read-only mode, where each is checked, {SQL_BYTES_MAX} are accepted. \
-             Give long lists of values as one array in parameters: … = ANY($1)."
-        ),
         Unreadable::Crashed => {
-            "The statement cannot be checked for read-only mode, so it does not run: the parser ended \
-                                over it. Write it with less nesting."
-                .to_owned()
+            (Rule::ParserCrashed, format!("{UNCHECKED}: the parser ended over it. Write it with less nesting."))
         }
         Unreadable::TimedOut => {
-            "The statement cannot be checked for read-only mode, so it does not run: the parser took \
-                                 too long. Write it shorter."
-                .to_owned()
+            (Rule::ParserTimedOut, format!("{UNCHECKED}: the parser took too long. Write it shorter."))
         }
-    }
+    };
+    Refusal::new(rule, "", why)
 }

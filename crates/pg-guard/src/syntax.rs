@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::walk::{Visitor, walk};
+use crate::walk::{Visitor, walk};
 
 /// What a text holds. Names are as PostgreSQL takes them: in small letters unless quoted, escapes resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,13 @@ pub struct CallOf {
     pub arguments: usize,
     /// Its first argument, where that is a literal text.
     pub first: Option<String>,
+}
+
+impl CallOf {
+    /// Whether it gives settings.
+    pub(crate) fn is_about_settings(&self) -> bool {
+        matches!(&*self.function.name, "current_setting" | "pg_show_all_settings")
+    }
 }
 
 /// A name after a dot.

@@ -7,76 +7,64 @@
 //! statement itself.
 
 use futures_util::future::{try_join, try_join3};
+use tokio::sync::OnceCell;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Statement};
 
-use super::secrets::is_hoard;
-use super::syntax::{self, CallOf, Name, Syntax};
+use crate::secrets::{SecretSource, holds_secrets};
+use crate::syntax::{self, CallOf, Name, Syntax};
 
-mod texts;
+mod queries;
 
-use texts::{FUNCTIONS, OWN_FUNCTIONS, OWN_TEXTS, RELATIONS, SECRETS, STAND_INS};
+use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, OWN_FUNCTIONS, OWN_TEXTS, RELATIONS, SECRETS};
 
 /// The longest text behind a name that is read, in characters; more is taken for unreadable.
 const TEXT_CHARS_MAX: i32 = 200_000;
 
 /// What there is under the names of a statement.
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     /// Functions under a name that is called, or that stands for one: an operator, a cast, an aggregate's parts.
-    pub(super) functions: Vec<Function>,
-    pub(super) relations: Vec<Relation>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) relations: Vec<Relation>,
     /// Columns of these relations, by the relation's name and their own.
-    pub(super) columns: Vec<(String, String)>,
+    pub(crate) columns: Vec<(String, String)>,
     /// A type is named that PostgreSQL itself does not have.
-    pub(super) has_own_types: bool,
+    pub(crate) has_own_types: bool,
     /// Texts that are run with the statement beside those of functions.
-    pub(super) texts: Vec<Text>,
+    pub(crate) texts: Vec<Text>,
     /// Where there are secrets, and of settings their names.
-    pub(super) secrets: Vec<(Hoard, String)>,
-}
-
-/// Where secrets may be, or not: it is looked whether they are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hoard {
-    /// Settings of the server.
-    Settings,
-    /// Settings of roles and databases.
-    RoleSettings,
-    /// Values of columns, as ANALYZE has found them: those of the column of password hashes.
-    Statistics,
-    /// Options of foreign servers.
-    ServerOptions,
+    pub(crate) secrets: Vec<(SecretSource, String)>,
 }
 
 /// SQL that is run with a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Text {
+pub(crate) struct Text {
     /// What it is of.
-    pub(super) of: String,
-    pub(super) sql: String,
+    pub(crate) of: String,
+    pub(crate) sql: String,
     /// Its names may mean what they mean in any schema: it is run with a search path of its own.
-    pub(super) is_elsewhere: bool,
+    pub(crate) any_schema: bool,
 }
 
 /// What a function's name stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Function {
+pub(crate) struct Function {
     /// What the statement says: the function's name, an operator, a type, an aggregate.
-    pub(super) asked: String,
+    pub(crate) requested_name: String,
     /// The statement calls it by its name.
-    pub(super) is_called: bool,
-    pub(super) schema: String,
-    pub(super) name: String,
-    pub(super) is_volatile: bool,
-    pub(super) language: String,
-    pub(super) is_trusted: bool,
-    pub(super) is_definer: bool,
-    pub(super) extension: Option<String>,
+    pub(crate) is_called: bool,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) is_volatile: bool,
+    pub(crate) language: String,
+    pub(crate) is_trusted: bool,
+    pub(crate) is_definer: bool,
+    pub(crate) extension: Option<String>,
     /// PostgreSQL itself has it.
-    pub(super) is_builtin: bool,
+    pub(crate) is_builtin: bool,
     /// What it runs, if that is SQL of a user.
-    pub(super) text: Option<Text>,
+    pub(crate) text: Option<Text>,
     arguments_min: usize,
     arguments_max: usize,
     /// Found without its schema.
@@ -85,51 +73,57 @@ pub(super) struct Function {
 
 impl Function {
     /// Whether that name can be this function.
-    pub(super) fn answers_to(&self, name: &Name) -> bool {
+    pub(crate) fn answers_to(&self, name: &Name) -> bool {
         self.is_called
             && self.name == name.name
             && name.schema.as_ref().map_or(self.is_visible, |schema| *schema == self.schema)
     }
 
     /// Whether it takes so many arguments.
-    pub(super) fn takes(&self, arguments: usize) -> bool {
+    pub(crate) fn takes(&self, arguments: usize) -> bool {
         (self.arguments_min..=self.arguments_max).contains(&arguments)
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Relation {
-    pub(super) name: String,
+pub(crate) struct Relation {
+    pub(crate) name: String,
     /// A table, a partitioned table or a materialised view, whose columns have types that PostgreSQL itself has, without
     /// policies: reading it runs nothing but the statement. Or PostgreSQL's own view.
-    pub(super) is_plain: bool,
+    pub(crate) is_plain: bool,
 }
 
 /// The first identifier of what is not part of PostgreSQL itself (FirstNormalObjectId in access/transam.h).
 const OWN: u32 = 16384;
 
-/// The questions that most statements need, as a connection keeps them.
+/// The questions that most statements need, prepared on a connection when it is asked first. A connection has one of
+/// these, which stays with it.
+#[derive(Debug, Default)]
+pub struct Questions(OnceCell<Prepared>);
+
 #[derive(Debug)]
-pub struct Questions {
+struct Prepared {
     functions: Statement,
-    stand_ins: Statement,
+    implicit_functions: Statement,
     relations: Statement,
 }
 
 impl Questions {
-    /// Have PostgreSQL parse them.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub async fn prepare(client: &Client) -> Result<Self, Error> {
+    async fn prepared(&self, client: &Client) -> Result<&Prepared, Error> {
+        self.0.get_or_try_init(|| Prepared::on(client)).await
+    }
+}
+
+impl Prepared {
+    async fn on(client: &Client) -> Result<Self, Error> {
         let texts = [Type::TEXT_ARRAY, Type::TEXT_ARRAY];
-        let (functions, stand_ins, relations) = try_join3(
+        let (functions, implicit_functions, relations) = try_join3(
             client.prepare_typed(FUNCTIONS, &texts[..1]),
-            client.prepare_typed(STAND_INS, &texts),
+            client.prepare_typed(IMPLICIT_FUNCTIONS, &texts),
             client.prepare_typed(RELATIONS, &texts),
         )
         .await?;
-        Ok(Self { functions, stand_ins, relations })
+        Ok(Self { functions, implicit_functions, relations })
     }
 }
 
@@ -142,7 +136,7 @@ struct Names {
     relations: Vec<String>,
     attributes: Vec<String>,
     /// Something that shows secrets if there are some.
-    hoards: bool,
+    may_hold_secrets: bool,
 }
 
 impl Names {
@@ -157,9 +151,9 @@ impl Names {
             types: syntax.types.iter().map(|name| name.name.clone()).collect(),
             relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
             attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
-            hoards: syntax.shown.is_some()
-                || syntax.calls.iter().any(is_about_settings)
-                || syntax.relations.iter().any(|relation| is_hoard(&relation.name.name)),
+            may_hold_secrets: syntax.shown.is_some()
+                || syntax.calls.iter().any(CallOf::is_about_settings)
+                || syntax.relations.iter().any(|relation| holds_secrets(&relation.name.name)),
         };
         names.functions.extend(names.attributes.iter().cloned());
         distinct(&mut names.functions);
@@ -175,41 +169,37 @@ impl Names {
             && self.operators.is_empty()
             && self.types.is_empty()
             && self.relations.is_empty()
-            && !self.hoards
+            && !self.may_hold_secrets
     }
-}
-
-/// Whether a call gives settings.
-pub(super) fn is_about_settings(call: &CallOf) -> bool {
-    matches!(&*call.function.name, "current_setting" | "pg_show_all_settings")
 }
 
 impl Catalog {
     /// Whether there is anything to look up.
-    pub(super) fn is_needed(syntax: &Syntax) -> bool {
+    pub(crate) fn is_needed(syntax: &Syntax) -> bool {
         !Names::of(syntax).is_empty()
     }
 
-    /// What is there under the names of a statement; in any schema if it `is_elsewhere`.
+    /// What is there under the names of a statement; in any schema if it `any_schema`.
     ///
     /// # Errors
     /// The driver's.
-    pub(super) async fn look_up(
+    pub(crate) async fn look_up(
         client: &Client,
         questions: &Questions,
         syntax: &Syntax,
-        is_elsewhere: bool,
+        any_schema: bool,
     ) -> Result<Self, Error> {
         let names = Names::of(syntax);
+        let questions = questions.prepared(client).await?;
         let ask = async |question: &Statement, is_needed: bool, parameters: &[&(dyn ToSql + Sync)]| match is_needed {
             true => client.query(question, parameters).await,
             false => Ok(Vec::new()),
         };
         // Joined, they are sent without waiting for each other.
-        let (functions, stand_ins, relations) = try_join3(
+        let (functions, implicit_functions, relations) = try_join3(
             ask(&questions.functions, !names.functions.is_empty(), &[&names.functions]),
             ask(
-                &questions.stand_ins,
+                &questions.implicit_functions,
                 !names.operators.is_empty() || !names.types.is_empty(),
                 &[&names.operators, &names.types],
             ),
@@ -217,47 +207,48 @@ impl Catalog {
         )
         .await?;
         let mut catalog = Self::default();
-        let mut own = Own { is_elsewhere, ..Own::default() };
+        let mut user = UserDefined { any_schema, ..UserDefined::default() };
         for row in &functions {
-            catalog.add_function(row, &mut own)?;
+            catalog.add_function(row, &mut user)?;
         }
-        for row in &stand_ins {
-            let (function, asked, own_type): (u32, String, u32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        for row in &implicit_functions {
+            let (function, requested_name, own_type): (u32, String, u32) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             if own_type == 0 {
-                own.stand_ins.push((function, asked));
+                user.implicit_functions.push((function, requested_name));
             } else {
                 catalog.has_own_types = true;
-                own.types.push(own_type);
+                user.types.push(own_type);
             }
         }
         for row in &relations {
-            catalog.add_relation(row, &syntax.relations, &mut own)?;
+            catalog.add_relation(row, &syntax.relations, &mut user)?;
         }
-        catalog.add_own(client, own).await?;
-        if names.hoards {
+        catalog.add_own(client, user).await?;
+        if names.may_hold_secrets {
             for row in client.query_typed(SECRETS, &[]).await? {
-                let hoard = match row.try_get::<_, i32>(0)? {
-                    1 => Hoard::Settings,
-                    2 => Hoard::RoleSettings,
-                    3 => Hoard::Statistics,
-                    _ => Hoard::ServerOptions,
+                let source = match row.try_get::<_, i32>(0)? {
+                    1 => SecretSource::Settings,
+                    2 => SecretSource::RoleSettings,
+                    3 => SecretSource::Statistics,
+                    _ => SecretSource::ServerOptions,
                 };
-                catalog.secrets.push((hoard, row.try_get(1)?));
+                catalog.secrets.push((source, row.try_get(1)?));
             }
         }
         Ok(catalog)
     }
 
-    fn add_function(&mut self, row: &Row, own: &mut Own) -> Result<(), Error> {
+    fn add_function(&mut self, row: &Row, user: &mut UserDefined) -> Result<(), Error> {
         let count = |at| Ok::<_, Error>(usize::try_from(row.try_get::<_, i32>(at)?).unwrap_or_default());
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let schema = unquoted(row.try_get(2)?);
-        let is_visible = own.is_elsewhere || row.try_get::<_, Vec<String>>(6)?.contains(&schema);
+        let is_visible = user.any_schema || row.try_get::<_, Vec<String>>(6)?.contains(&schema);
         if oid >= OWN {
-            own.functions.push((oid, self.functions.len()));
+            user.functions.push((oid, self.functions.len()));
         }
         self.functions.push(Function {
-            asked: name.clone(),
+            requested_name: name.clone(),
             is_called: true,
             schema,
             name,
@@ -275,40 +266,44 @@ impl Catalog {
         Ok(())
     }
 
-    fn add_relation(&mut self, row: &Row, asked: &[syntax::Relation], own: &mut Own) -> Result<(), Error> {
+    fn add_relation(&mut self, row: &Row, named: &[syntax::Relation], user: &mut UserDefined) -> Result<(), Error> {
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, kind): (String, &str) = (unquoted(row.try_get(2)?), row.try_get(3)?);
         let (has_policies, is_visible, own_types): (bool, bool, Vec<u32>) =
             (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-        let is_visible = own.is_elsewhere || is_visible;
-        let is_asked = asked.iter().any(|syntax::Relation { name: asked, .. }| {
-            asked.name == name && asked.schema.as_ref().map_or(is_visible, |asked| *asked == schema)
+        let is_visible = user.any_schema || is_visible;
+        let is_named = named.iter().any(|syntax::Relation { name: named, .. }| {
+            named.name == name && named.schema.as_ref().map_or(is_visible, |named| *named == schema)
         });
-        if !is_asked {
+        if !is_named {
             return Ok(());
         }
         self.columns.extend(row.try_get::<_, Vec<String>>(7)?.into_iter().map(|column| (name.clone(), column)));
         let is_own = oid >= OWN;
         if is_own && (kind == "v" || has_policies) {
-            own.relations.push(oid);
+            user.relations.push(oid);
         }
         let is_plain = !is_own || (matches!(kind, "r" | "p" | "m") && !has_policies && own_types.is_empty());
-        own.types.extend(own_types);
+        user.types.extend(own_types);
         self.relations.push(Relation { name, is_plain });
         Ok(())
     }
 
     /// Add what is to be known of what a user has made.
-    async fn add_own(&mut self, client: &Client, own: Own) -> Result<(), Error> {
-        if own.functions.is_empty() && own.stand_ins.is_empty() && own.types.is_empty() && own.relations.is_empty() {
+    async fn add_own(&mut self, client: &Client, user: UserDefined) -> Result<(), Error> {
+        if user.functions.is_empty()
+            && user.implicit_functions.is_empty()
+            && user.types.is_empty()
+            && user.relations.is_empty()
+        {
             return Ok(());
         }
-        let called: Vec<u32> = own.functions.iter().map(|(oid, _)| *oid).collect();
-        let all: Vec<u32> = called.iter().copied().chain(own.stand_ins.iter().map(|(oid, _)| *oid)).collect();
+        let called: Vec<u32> = user.functions.iter().map(|(oid, _)| *oid).collect();
+        let all: Vec<u32> = called.iter().copied().chain(user.implicit_functions.iter().map(|(oid, _)| *oid)).collect();
         let oids = |oids| -> (&(dyn ToSql + Sync), Type) { (oids, Type::OID_ARRAY) };
         let max: (&(dyn ToSql + Sync), Type) = (&TEXT_CHARS_MAX, Type::INT4);
         // What an operator or a cast takes tells nothing: there are others of that name, for other types.
-        let (types, called, all, relations) = (oids(&own.types), oids(&called), oids(&all), oids(&own.relations));
+        let (types, called, all, relations) = (oids(&user.types), oids(&called), oids(&all), oids(&user.relations));
         // Joined, they are sent without waiting for each other.
         let (details, texts) = try_join(
             client.query_typed(OWN_FUNCTIONS, &[types.clone(), called.clone(), max.clone(), all]),
@@ -316,25 +311,25 @@ impl Catalog {
         )
         .await?;
         for row in &details {
-            self.add_own_function(row, &own)?;
+            self.add_own_function(row, &user)?;
         }
         for row in &texts {
             if let Some(sql) = row.try_get(1)? {
-                self.texts.push(Text { of: row.try_get(0)?, sql, is_elsewhere: own.is_elsewhere });
+                self.texts.push(Text { of: row.try_get(0)?, sql, any_schema: user.any_schema });
             }
         }
         Ok(())
     }
 
     /// Complete a function that is called, or add what else runs.
-    fn add_own_function(&mut self, row: &Row, own: &Own) -> Result<(), Error> {
+    fn add_own_function(&mut self, row: &Row, user: &UserDefined) -> Result<(), Error> {
         let (whole, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, name): (String, String) = (unquoted(row.try_get(3)?), row.try_get(2)?);
         let has_search_path: bool = row.try_get(10)?;
         let text = row.try_get::<_, Option<String>>(9)?.filter(|text| !text.is_empty()).map(|sql| Text {
             of: format!("{schema}.{name}"),
             sql,
-            is_elsewhere: own.is_elsewhere || has_search_path,
+            any_schema: user.any_schema || has_search_path,
         });
         let found = Function {
             schema,
@@ -348,15 +343,15 @@ impl Catalog {
             text,
             ..Function::default()
         };
-        if let Some(asked) = row.try_get(11)? {
-            self.functions.push(Function { asked, ..found });
+        if let Some(requested_name) = row.try_get(11)? {
+            self.functions.push(Function { requested_name, ..found });
             return Ok(());
         }
-        for (_, at) in own.functions.iter().filter(|(called, _)| *called == whole) {
+        for (_, at) in user.functions.iter().filter(|(called, _)| *called == whole) {
             let called = &mut self.functions[*at];
             if whole == oid {
                 *called = Function {
-                    asked: called.asked.clone(),
+                    requested_name: called.requested_name.clone(),
                     is_called: true,
                     arguments_min: called.arguments_min,
                     arguments_max: called.arguments_max,
@@ -365,12 +360,12 @@ impl Catalog {
                 };
             } else {
                 // A part of an aggregate.
-                let asked = called.asked.clone();
-                self.functions.push(Function { asked, ..found.clone() });
+                let requested_name = called.requested_name.clone();
+                self.functions.push(Function { requested_name, ..found.clone() });
             }
         }
-        for (_, asked) in own.stand_ins.iter().filter(|(stands, _)| *stands == whole) {
-            self.functions.push(Function { asked: asked.clone(), ..found.clone() });
+        for (_, requested_name) in user.implicit_functions.iter().filter(|(stands, _)| *stands == whole) {
+            self.functions.push(Function { requested_name: requested_name.clone(), ..found.clone() });
         }
         Ok(())
     }
@@ -378,15 +373,15 @@ impl Catalog {
 
 /// What a user has made, of what was found.
 #[derive(Debug, Default)]
-struct Own {
+struct UserDefined {
     /// With their places among the catalog's functions.
     functions: Vec<(u32, usize)>,
     /// Functions, with what stands for them.
-    stand_ins: Vec<(u32, String)>,
+    implicit_functions: Vec<(u32, String)>,
     relations: Vec<u32>,
     types: Vec<u32>,
     /// Of a text that is run with a search path of its own.
-    is_elsewhere: bool,
+    any_schema: bool,
 }
 
 /// A schema's name as `regnamespace` writes it, in quotes where it needs them.

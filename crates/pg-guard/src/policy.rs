@@ -4,9 +4,10 @@
 //! must be known as harmless. So a function that a later PostgreSQL or an extension brings is refused until somebody
 //! has looked at it, unless it promises. Those that promise and break it are listed.
 
-use super::catalog::{Catalog, Function, Text};
-use super::secrets;
-use super::syntax::{Attribute, Name, Syntax};
+use crate::catalog::{Catalog, Function, Text};
+use crate::refusal::{Refusal, Rule};
+use crate::secrets::check_no_secret_is_read;
+use crate::syntax::{Attribute, Name, Syntax};
 
 /// What the operator wants otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,9 +22,9 @@ pub struct Policy {
 
 /// What is known of a statement that may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// It calls nothing, and reads nothing, that could leave anything on its connection.
-    pub(super) leaves_nothing: bool,
+    pub(crate) leaves_nothing: bool,
 }
 
 /// PostgreSQL's volatile functions that change nothing.
@@ -193,7 +194,7 @@ const READING: &[&str] = &["SelectStmt", "ExplainStmt", "VariableShowStmt"];
 const PLANNED: &[&str] = &["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
 /// The command that a kind of statement is.
-pub(super) fn command(kind: &str) -> String {
+pub(crate) fn command(kind: &str) -> String {
     match kind {
         "VariableSetStmt" => "SET or RESET".to_owned(),
         "TransactionStmt" => "transaction control".to_owned(),
@@ -219,26 +220,30 @@ pub(super) fn command(kind: &str) -> String {
 }
 
 /// What a read-only mode accepts instead.
-pub(super) const ACCEPTED: &str = "Accepted are SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN of these";
+pub(crate) const ACCEPTED: &str = "Accepted are SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN of these";
 
 /// Whether the kind of a statement, and of what is in it, only reads.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
+pub(crate) fn kinds(syntax: &Syntax) -> Result<(), Refusal> {
     if syntax.statements > 1 {
-        return Err(format!(
+        let why = format!(
             "The query holds {} statements, and a call runs one: give the others to further calls, or all of them to \
              batch_query_execute.",
             syntax.statements
-        ));
+        );
+        return Err(Refusal::new(Rule::SeveralStatements, "", why));
     }
-    let Some(kind) = &syntax.kind else { return Err("The query holds no statement.".to_owned()) };
-    let refused = |what: &str, why: &str| {
-        Err(format!(
+    let Some(kind) = &syntax.kind else {
+        return Err(Refusal::new(Rule::NoStatement, "", "The query holds no statement."));
+    };
+    let refused = |rule, what: &str, why: &str| {
+        let why = format!(
             "{what} is not accepted in read-only mode{why}. {ACCEPTED}. The operator can allow writes by \
              MCP_ACCESS_MODE=read-write."
-        ))
+        );
+        Err(Refusal::new(rule, what, why))
     };
     if !READING.contains(&kind.as_str()) {
         let why = match kind.as_str() {
@@ -249,7 +254,7 @@ pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
             "DeclareCursorStmt" | "FetchStmt" => ": a long answer has a cursor by itself, for fetch_rows",
             _ => "",
         };
-        return refused(&command(kind), why);
+        return refused(Rule::StatementKind, &command(kind), why);
     }
     let only_plans = kind == "ExplainStmt" && !syntax.analyzes;
     if let Some(inner) = syntax.inner.iter().find(|inner| !(only_plans && PLANNED.contains(&inner.as_str()))) {
@@ -258,13 +263,13 @@ pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
         } else {
             ", wherever it stands"
         };
-        return refused(&command(inner), why);
+        return refused(Rule::StatementKind, &command(inner), why);
     }
     if syntax.has_into {
-        return refused("SELECT INTO", ": it makes a table");
+        return refused(Rule::SelectInto, "SELECT INTO", ": it makes a table");
     }
     if syntax.has_locking && !only_plans {
-        return refused("FOR UPDATE, FOR SHARE or the like", ": it locks rows");
+        return refused(Rule::RowLock, "FOR UPDATE, FOR SHARE or the like", ": it locks rows");
     }
     Ok(())
 }
@@ -274,7 +279,7 @@ pub(super) fn kinds(syntax: &Syntax) -> Result<(), String> {
 ///
 /// # Errors
 /// Why not.
-pub(super) fn kinds_behind(syntax: &Syntax) -> Result<(), String> {
+pub(crate) fn kinds_behind(syntax: &Syntax) -> Result<(), Refusal> {
     let mut within = Syntax { statements: 1, ..syntax.clone() };
     within.inner.retain(|kind| kind != "ReturnStmt" && kind != "CreateFunctionStmt");
     match within.kind.as_deref() {
@@ -289,7 +294,7 @@ pub(super) fn kinds_behind(syntax: &Syntax) -> Result<(), String> {
 ///
 /// # Errors
 /// Why not.
-pub(super) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Result<(Known, Vec<Text>), String> {
+pub(crate) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Result<(Known, Vec<Text>), Refusal> {
     let mut texts = Vec::new();
     let mut leaves_nothing = syntax.kind.as_deref() == Some("SelectStmt")
         && !catalog.has_own_types
@@ -315,11 +320,14 @@ pub(super) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Resul
     }
     for hidden in catalog.functions.iter().filter(|function| !function.is_called) {
         let judged = judge(hidden, policy, &mut texts);
-        judged.map_err(|why| format!("{} stands for a function. {why}", hidden.asked))?;
+        judged.map_err(|refusal| {
+            refusal.reworded(|why| format!("{} stands for a function. {why}", hidden.requested_name))
+        })?;
         leaves_nothing = false;
     }
     if !policy.sensitive {
-        secrets::none_is_read(syntax, &catalog)?;
+        let is_found = |name: &str| catalog.relations.iter().any(|found| found.name == name);
+        check_no_secret_is_read(syntax, is_found, &catalog.secrets)?;
     }
     texts.extend(catalog.texts);
     Ok((Known { leaves_nothing }, texts))
@@ -344,16 +352,17 @@ fn is_column(attribute: &Attribute, syntax: &Syntax, catalog: &Catalog) -> bool 
 
 /// Whether a function may run; and then, whether it is one of PostgreSQL's own that leaves nothing on its connection.
 /// What it runs is added to `texts`.
-fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<bool, String> {
+fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<bool, Refusal> {
     let Function { schema, name, .. } = function;
     let whole = format!("{schema}.{name}");
     let listed = |names: &[String]| names.iter().any(|listed| listed == name || *listed == whole);
-    let refused = |why: &str, instead: &str| {
-        Err(format!("The function {whole} is not accepted in read-only mode: {why}. {instead}"))
+    let refused = |rule, why: &str, instead: &str| {
+        let why = format!("The function {whole} is not accepted in read-only mode: {why}. {instead}");
+        Err(Refusal::new(rule, whole.as_str(), why))
     };
     let allow = format!("The operator can allow it by MCP_FUNCTIONS_ALLOW={whole}.");
     if listed(&policy.deny) {
-        return refused("the operator has excluded it (MCP_FUNCTIONS_DENY)", "Do without it.");
+        return refused(Rule::FunctionExcluded, "the operator has excluded it (MCP_FUNCTIONS_DENY)", "Do without it.");
     }
     if listed(&policy.allow) {
         return Ok(false);
@@ -365,19 +374,23 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         && !policy.sensitive
         && let Some((why, _)) = SENSITIVE_FUNCTIONS.iter().find(|(_, names)| has(names, name))
     {
-        return refused(why, "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.");
+        return refused(Rule::FunctionSecret, why, "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.");
     }
     if function.is_definer {
-        return refused("it runs with the rights of its owner, not of this session (SECURITY DEFINER)", &allow);
+        return refused(
+            Rule::FunctionDefiner,
+            "it runs with the rights of its owner, not of this session (SECURITY DEFINER)",
+            &allow,
+        );
     }
     if !function.is_volatile {
         if extension.is_some() && has(HARMFUL_ALTHOUGH_NOT_VOLATILE, name) {
-            return refused(why_harmful().unwrap_or("it does more than it promises"), &allow);
+            return refused(Rule::FunctionHarmful, why_harmful().unwrap_or("it does more than it promises"), &allow);
         }
         // An extension's C is the extension's promise; C by itself has been put there by a superuser, for anything.
         if !function.is_trusted && extension.is_none() && !function.is_builtin {
             let why = format!("it is written in {}, which can do anything on the server", function.language);
-            return refused(&why, &allow);
+            return refused(Rule::FunctionLanguage, &why, &allow);
         }
         texts.extend(function.text.clone());
         return Ok(function.is_builtin);
@@ -389,8 +402,9 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         return Ok(function.is_builtin);
     }
     match why_harmful() {
-        Some(why) => refused(why, &allow),
+        Some(why) => refused(Rule::FunctionHarmful, why, &allow),
         None => refused(
+            Rule::FunctionVolatile,
             "it is volatile, so it may do what no transaction undoes",
             &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
         ),

@@ -1,9 +1,9 @@
 //! PostgreSQL's parser, in a process of its own.
 //!
-//! The parser is 100,000 lines of C that read what a stranger may have written. What crashes it (a nesting that
+//! The parser is 100,000 lines of C that read what anybody may have written. What crashes it (a nesting that
 //! overflows its stack, a bug) costs the one statement: the process is started again for the next. It has no
-//! connection, no environment and no secret. It is this program again, as `mcp-server-postgres parser`, a child that
-//! ends when its input ends.
+//! connection, no environment and no secret. It is a program of the caller's, as a rule itself again, whose one argument
+//! is `parser`: a child that calls [`serve`] and ends when its input ends.
 //!
 //! One statement goes there and its syntax comes back, each as a length (4 bytes, big-endian) and so many bytes.
 
@@ -13,13 +13,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slog::Logger;
+use slog::{Logger, debug, warn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use super::syntax::Syntax;
-use crate::log::{debug, warn};
+use crate::syntax::Syntax;
 
 /// The subcommand that is the parser's process.
 pub const SUBCOMMAND: &str = "parser";

@@ -6,10 +6,6 @@
 
 use std::fmt;
 
-mod unfit;
-
-pub use unfit::{Transaction, unfit};
-
 /// What kind of statement a text begins, by its first keyword in upper case (`SELECT`, `WITH`, `CREATE` …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Operation(&'static str);
@@ -32,6 +28,11 @@ impl Operation {
             }
             Some(_) => Self("OTHER"),
         }
+    }
+
+    /// Whether there is no token at all.
+    pub fn is_none(self) -> bool {
+        self.0 == "EMPTY"
     }
 
     /// Whether it can stand in another statement's FROM clause, if nothing in it writes.
@@ -62,7 +63,7 @@ impl fmt::Display for Operation {
 }
 
 /// Every word that begins a statement in PostgreSQL 18 (part VI of the manual, SQL Commands).
-const OPERATIONS: &[&str] = &[
+pub(crate) const OPERATIONS: &[&str] = &[
     "ABORT",
     "ALTER",
     "ANALYZE",
@@ -189,7 +190,7 @@ pub fn normalised(sql: &str, chars_max: usize) -> String {
 }
 
 #[derive(Debug, PartialEq)]
-enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// A keyword, an unquoted identifier or a `$1`.
     Word(&'a str),
     /// A quoted identifier with its quotes.
@@ -201,12 +202,12 @@ enum Token<'a> {
 }
 
 /// The tokens of an SQL text, comments and white space left out.
-struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     rest: &'a str,
 }
 
 impl<'a> Tokens<'a> {
-    fn new(sql: &'a str) -> Self {
+    pub(crate) fn new(sql: &'a str) -> Self {
         Self { rest: sql }
     }
 

@@ -1,34 +1,36 @@
-//! Statements that no tool sends, or not the tool that was called, and what to do instead.
+//! Statements that no call runs, or not the call that was made, and what to do instead.
 //!
 //! It spares a model an answer that says "Done." of what is gone with the call. It guards nothing.
 
-use super::{Operation, Token, Tokens};
+use crate::refusal::{Refusal, Rule};
+use crate::sql::{Operation, Token, Tokens};
+use crate::statement::Transaction;
 
-/// In whose transaction a statement is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transaction {
-    /// One of its own.
-    Own,
-    /// One with others.
-    Shared,
-}
-
-/// Why `sql` cannot be run there, if it cannot: a sentence that names the statement and what to do instead.
-pub fn unfit(sql: &str, transaction: Transaction) -> Option<String> {
-    if Operation::of(sql).is_a_query() {
-        return None;
+/// Whether `sql` can be run there.
+///
+/// # Errors
+/// The statement that cannot, and what to do instead.
+pub(crate) fn unsupported(sql: &str, operation: Operation, transaction: Transaction) -> Result<(), Refusal> {
+    if operation.is_a_query() {
+        return Ok(());
     }
     let words = first_words(sql);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (statement, why) = unfit_anywhere(&words).or_else(|| match transaction {
-        Transaction::Own => gone_with_its_call(&words),
+    let found = unsupported_anywhere(&words).map(|found| (Rule::ConnectionState, found));
+    let found = found.or_else(|| match transaction {
+        Transaction::Own => gone_with_its_call(&words).map(|found| (Rule::EndsWithTheCall, found)),
         Transaction::Shared => None,
-    })?;
-    Some(format!("{statement} is not accepted: {why}."))
+    });
+    match found {
+        Some((rule, (statement, why))) => {
+            Err(Refusal::new(rule, statement, format!("{statement} is not accepted: {why}.")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What would act on a connection that the next call shares, or wait for data that nobody sends.
-fn unfit_anywhere<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
+fn unsupported_anywhere<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
     const TWO_PHASES: &str = "no transaction is prepared through this server, for nobody would be sure to end it; every call \
                               commits by itself. Several statements of one transaction go to batch_query_execute, and \
                               what others have prepared is ended by whoever prepared it";
@@ -111,3 +113,6 @@ fn first_words(sql: &str) -> Vec<String> {
     });
     words.take(WORDS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests;

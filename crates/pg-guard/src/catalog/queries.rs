@@ -10,7 +10,7 @@ FROM pg_catalog.pg_proc p WHERE p.proname = ANY ($1)";
 
 /// Functions that a user's operators of these names ($1), or casts from and to types of these names ($2), stand for;
 /// and a user's types of these names.
-pub(super) const STAND_INS: &str = "
+pub(super) const IMPLICIT_FUNCTIONS: &str = "
 SELECT o.oprcode::pg_catalog.oid, o.oprname::pg_catalog.text, 0::pg_catalog.oid
 FROM pg_catalog.pg_operator o WHERE o.oprname = ANY ($1) AND o.oid >= 16384
 UNION ALL
@@ -123,7 +123,7 @@ WHERE k.conbin IS NOT NULL"
 );
 
 /// What a secret looks like: `password=…` and its like, as a part of a connection string or as a setting, or a password
-/// in a URL. Of those that are there for this role, where they are (see `Hoard`) and the setting's name.
+/// in a URL. Of those that are there for this role, where they are (see `SecretSource`) and the setting's name.
 pub(super) const SECRETS: &str = r"
 WITH looks (secret) AS (VALUES (
     '(password|passwd|secret|token|passphrase|credentials?|(api|access|secret|private)_?key)\s*='

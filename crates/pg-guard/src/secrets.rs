@@ -1,0 +1,146 @@
+//! What a catalogue knows and no reader of it needs: hashes, passwords, other sessions' SQL.
+
+use crate::refusal::{Refusal, Rule};
+use crate::syntax::Syntax;
+
+/// Where secrets may be, or not: it is looked whether they are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretSource {
+    /// Settings of the server.
+    Settings,
+    /// Settings of roles and databases.
+    RoleSettings,
+    /// Values of columns, as ANALYZE has found them: those of the column of password hashes.
+    Statistics,
+    /// Options of foreign servers.
+    ServerOptions,
+}
+
+/// Tables and views that hold secrets, in these columns; the last only if there is one.
+const SENSITIVE: &[(&str, &[&str], &str, Option<SecretSource>)] = &[
+    ("pg_authid", &["rolpassword"], "password hashes", None),
+    ("pg_shadow", &["passwd"], "password hashes", None),
+    ("pg_user_mapping", &["umoptions"], "passwords of foreign servers", None),
+    ("pg_user_mappings", &["umoptions"], "passwords of foreign servers", None),
+    ("user_mapping_options", &["option_value"], "passwords of foreign servers", None),
+    ("_pg_user_mappings", &["umoptions"], "passwords of foreign servers", None),
+    ("pg_subscription", &["subconninfo"], "connection strings with passwords", None),
+    ("pg_stat_wal_receiver", &["conninfo"], "connection strings with passwords", None),
+    ("pg_stat_activity", &["query"], "other sessions' SQL", None),
+    ("pg_stat_statements", &["query"], "other sessions' SQL", None),
+    ("pg_prepared_statements", &["statement"], "other calls' SQL", None),
+    ("pg_file_settings", &["setting"], "settings with passwords perhaps", None),
+    ("pg_hba_file_rules", &["options"], "passwords of directory servers", None),
+    ("pg_foreign_server", &["srvoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("_pg_foreign_servers", &["srvoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("foreign_server_options", &["option_value"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_settings", &["setting", "reset_val", "boot_val"], "passwords", Some(SecretSource::Settings)),
+    ("pg_db_role_setting", &["setconfig"], "passwords", Some(SecretSource::RoleSettings)),
+    ("pg_roles", &["rolconfig"], "passwords", Some(SecretSource::RoleSettings)),
+    ("pg_shadow", &["useconfig"], "passwords", Some(SecretSource::RoleSettings)),
+    ("pg_user", &["useconfig"], "passwords", Some(SecretSource::RoleSettings)),
+    (
+        "pg_stats",
+        &["most_common_vals", "most_common_elems", "histogram_bounds"],
+        "password hashes, of which there are statistics",
+        Some(SecretSource::Statistics),
+    ),
+    (
+        "pg_statistic",
+        &["stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"],
+        "password hashes, of which there are statistics",
+        Some(SecretSource::Statistics),
+    ),
+];
+
+/// What the names of a user's own settings end with that hold secrets: `app.jwt_secret`.
+const SECRET_ENDS: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "passphrase",
+    "credential",
+    "credentials",
+    "api_key",
+    "access_key",
+    "secret_key",
+    "private_key",
+];
+
+/// Whether there may be secrets in a relation of this name, so that it has to be looked.
+pub(crate) fn holds_secrets(relation: &str) -> bool {
+    SENSITIVE.iter().any(|(sensitive, .., source)| *sensitive == relation && source.is_some())
+}
+
+/// Whether a statement reads nothing secret. A column is known by its name alone, wherever that stands; so it is refused in
+/// some statements that would not show it.
+///
+/// `is_found` says whether there is a relation of that name, `secrets` where there are secrets, and of settings their
+/// names.
+///
+/// # Errors
+/// What holds which secret.
+pub(crate) fn check_no_secret_is_read(
+    syntax: &Syntax,
+    is_found: impl Fn(&str) -> bool,
+    secrets: &[(SecretSource, String)],
+) -> Result<(), Refusal> {
+    let refused = |rule, what: &str, of: &str, subject: &str, instead: &str| {
+        let why = format!(
+            "{of} holds {what}: not to be read. {instead}The operator can allow it by MCP_SENSITIVE_CATALOGS=allow."
+        );
+        Err(Refusal::new(rule, subject, why))
+    };
+    let has = |source: SecretSource| secrets.iter().any(|(found, _)| *found == source);
+    for relation in &syntax.relations {
+        let name = &relation.name.name;
+        if !is_found(name) {
+            continue;
+        }
+        // All of a row by what it is called: row_to_json(a).
+        let is_row = |row: &String| row == name || syntax.aliases.contains(row);
+        let shows_all = syntax.has_star || relation.renames_columns || syntax.rows.iter().any(is_row);
+        let of_it = SENSITIVE.iter().filter(|(sensitive, _, _, source)| sensitive == name && source.is_none_or(has));
+        for (_, columns, what, _) in of_it {
+            if shows_all || syntax.columns.iter().any(|column| columns.contains(&&**column)) {
+                let but = columns.join(", ");
+                return refused(
+                    Rule::SecretRelation,
+                    what,
+                    name,
+                    name,
+                    &format!("Name the columns that are wanted, all but {but}, without * or whole rows. "),
+                );
+            }
+        }
+    }
+    let is_secret = |setting: &str| {
+        let setting = setting.to_lowercase();
+        secrets.iter().any(|(_, secret)| *secret == setting)
+            || setting.contains('.') && SECRET_ENDS.iter().any(|end| setting.ends_with(end))
+    };
+    let all = "Ask for single settings by SHOW. ";
+    let setting =
+        |what: &str, of: &str, subject: &str, instead: &str| refused(Rule::SecretSetting, what, of, subject, instead);
+    let some = has(SecretSource::Settings) || has(SecretSource::RoleSettings);
+    if let Some(shown) = &syntax.shown {
+        if is_secret(shown) {
+            return setting("a password", shown, shown, "");
+        }
+        if shown == "all" && has(SecretSource::Settings) {
+            return setting("passwords", "One of the settings", "all", all);
+        }
+    }
+    for call in syntax.calls.iter().filter(|call| call.is_about_settings()) {
+        match &call.first {
+            Some(name) if call.function.name == "current_setting" && is_secret(name) => {
+                return setting("a password", name, name, "");
+            }
+            Some(_) if call.function.name == "current_setting" => {}
+            _ if some => return setting("passwords", "One of the settings", "all", all),
+            _ => {}
+        }
+    }
+    Ok(())
+}
