@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use common::report::{Table, Targets, heading, percentile, time};
 use common::{Host, our_server};
-use mcp_server_postgres::actors::executor::{Query, Status};
-use mcp_server_postgres::actors::session::Call;
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::PrivateCluster;
+use mcp_server_postgres::messages::admin::Status;
+use mcp_server_postgres::messages::call::{Call, CallContext};
+use mcp_server_postgres::messages::statements::Query;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::run::Reading;
 use mcp_server_postgres::progress::Progress;
@@ -142,12 +143,9 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement::new("select 1", Vec::new()).unwrap();
     let query = Query {
-        tool: "bench",
-        caller: Caller::stdio(),
+        call: CallContext::new("bench", Caller::stdio()),
         statement,
         reading: Reading { limits, format: Format::Table, cell_offset: 0 },
-        timeout: None,
-        progress: Progress::default(),
     };
     let arguments = json!({"query": "select 1"});
     let given = arguments.as_object().unwrap().clone().into();

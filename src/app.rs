@@ -13,13 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
-use crate::actors::executor::{self, CloseCursors, ConfigChanged, Database, Executor};
+use crate::actors::executor::Executor;
 use crate::actors::metrics::Metrics;
-use crate::actors::session::{self, Session};
+use crate::actors::session::Session;
 use crate::caller::Caller;
-use crate::http::seen::Watched;
+use crate::http::seen::DatabaseProbe;
 use crate::log::LogControl;
+use crate::messages::database::Database;
+use crate::messages::events::{Events, SettingsChanged, Subscribers};
+use crate::messages::metrics::MetricsHandle;
+use crate::messages::statements::CloseCursors;
 use crate::settings::{self, Inputs, Loaded, Settings};
+use crate::tools;
 use pg_guard::parser::Parser;
 
 mod daemon;
@@ -46,8 +51,10 @@ pub struct System {
     pub lost: CancellationToken,
     /// The connections in use, being cleaned, or being cancelled.
     pub endings: TaskTracker,
+    /// Who is told of what has happened.
+    pub events: Events,
     /// Who is told of changed settings.
-    listeners: Vec<Recipient<ConfigChanged>>,
+    listeners: Vec<Recipient<SettingsChanged>>,
 }
 
 impl System {
@@ -59,34 +66,40 @@ impl System {
     pub fn start(settings: &Settings, program: PathBuf, log: &Logger) -> Result<Self, String> {
         let lost = CancellationToken::new();
         let endings = TaskTracker::new();
-        let metrics = start_vital(Metrics::new(&settings.metrics), &lost);
+        let metrics = start_vital(Metrics::new(&settings.metrics, &tools::names()), &lost);
+        let events = Events {
+            statement_began: Subscribers::default(),
+            statement_ended: metrics.clone().recipient().into(),
+            call_ended: metrics.clone().recipient().into(),
+            pool_rebuilt: metrics.clone().recipient().into(),
+            reload_finished: metrics.clone().recipient().into(),
+        };
         let parser = Arc::new(Parser::new(program, log));
         let (mut databases, mut executors) = (Vec::new(), Vec::new());
         for name in settings.databases() {
-            let to_metrics =
-                executor::MetricsReach { finished: metrics.clone().recipient(), rebuilt: metrics.clone().recipient() };
-            let executor = Executor::new(name, settings, parser.clone(), to_metrics, endings.clone(), log)?;
-            let (database, executor) = Database::of(executor, |executor| start_vital(executor, &lost));
+            let executor = Executor::new(name, settings, parser.clone(), events.clone(), endings.clone(), log)?;
+            let (database, executor) = executor.into_database(|executor| start_vital(executor, &lost));
             databases.push(database);
             executors.push(executor);
         }
         let mut listeners = vec![metrics.clone().recipient()];
         listeners.extend(executors.iter().map(|executor| executor.clone().recipient()));
-        Ok(Self { databases: databases.into(), executors, metrics, lost, endings, listeners })
+        Ok(Self { databases: databases.into(), executors, metrics, lost, endings, events, listeners })
     }
 
     /// The session of the host that has started this process.
     pub fn session(&mut self, settings: &Settings, log: &Logger) -> Addr<Session> {
-        let session = Session::new(settings, Caller::stdio(), self.databases.clone(), self.metrics(), log);
+        let session =
+            Session::new(settings, Caller::stdio(), self.databases.clone(), self.metrics(), self.events.clone(), log);
         let session = start_vital(session, &self.lost);
         self.listeners.push(session.clone().recipient());
         session
     }
 
     /// The databases, as whoever watches over them asks them.
-    fn watched(&self) -> Vec<Watched> {
+    fn watched(&self) -> Vec<DatabaseProbe> {
         let each = self.databases.iter().zip(&self.executors);
-        each.map(|(database, executor)| Watched {
+        each.map(|(database, executor)| DatabaseProbe {
             name: database.name.clone(),
             status: executor.clone().recipient(),
             calls: executor.clone().recipient(),
@@ -96,12 +109,8 @@ impl System {
     }
 
     /// The metrics, as sessions know them.
-    fn metrics(&self) -> session::MetricsReach {
-        session::MetricsReach {
-            summary: self.metrics.clone().recipient(),
-            slow_queries: self.metrics.clone().recipient(),
-            finished: self.metrics.clone().recipient(),
-        }
+    fn metrics(&self) -> MetricsHandle {
+        MetricsHandle { summary: self.metrics.clone().recipient(), slow_queries: self.metrics.clone().recipient() }
     }
 
     /// Follow the settings' files from now on, for all who are there. `inputs` are read again when a file changes.
@@ -116,8 +125,8 @@ impl System {
         let watcher = ConfigWatcher::new(
             loaded,
             load,
-            self.listeners.clone(),
-            self.metrics.clone().recipient(),
+            self.listeners.iter().cloned().collect(),
+            self.events.reload_finished.clone(),
             log_control,
             log,
         );

@@ -7,6 +7,7 @@
 //!   or a body.
 //! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::reception`].
 //! - [`actors::session`]: one client and its calls in flight.
+//! - [`messages`]: what the actors say to each other, and the events.
 //! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
 //! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
 //! - [`pg_guard`], a crate of this workspace: decides whether a statement is accepted in read-only mode, and whether it only reads, before it runs.
@@ -34,6 +35,7 @@ pub mod doctor;
 pub mod http;
 pub mod log;
 pub mod mcp;
+pub mod messages;
 pub mod postgres;
 pub mod progress;
 pub mod settings;

@@ -11,14 +11,15 @@ use pg_render::write_json_string;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::actors::executor::{Cursor, Database};
-use crate::actors::metrics::CallOutcome;
-use crate::actors::session::MetricsReach;
-use crate::caller::Caller;
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, CallContext};
+use crate::messages::database::Database;
+use crate::messages::events::CallOutcome;
+use crate::messages::metrics::MetricsHandle;
+use crate::messages::statements::Cursor;
 use crate::postgres::error::QueryError;
 use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
 use crate::postgres::run::Outcome;
-use crate::progress::Progress;
 use crate::settings::{AccessMode, Settings};
 use crate::units;
 
@@ -31,8 +32,7 @@ mod fetch_rows;
 mod performance_summary;
 mod slow_queries;
 
-pub use arguments::Given;
-use arguments::Whole;
+use arguments::Count;
 
 /// Every tool, in the order in which a client is told of them.
 pub const TOOLS: &[Tool] = &[
@@ -42,6 +42,11 @@ pub const TOOLS: &[Tool] = &[
     performance_summary::TOOL,
     slow_queries::TOOL,
 ];
+
+/// Their names.
+pub fn names() -> Vec<&'static str> {
+    TOOLS.iter().map(|tool| tool.name).collect()
+}
 
 /// The tool of that name.
 pub fn find(name: &str) -> Option<&'static Tool> {
@@ -65,7 +70,7 @@ pub struct Tool {
     /// The JSON Schema of [`Answer::structured`].
     pub output: fn() -> Value,
     /// Do it. An answer always comes; a failure is an answer with `is_error`.
-    pub call: fn(Reach, Defaults, Given) -> Work,
+    pub call: fn(ToolContext, Defaults, RawArguments) -> Work,
 }
 
 /// A call under way; dropping it cancels the call.
@@ -94,20 +99,18 @@ impl Tool {
 
 /// For whom a tool works, whom it can ask, and whom it tells how far it is.
 #[derive(Clone)]
-pub struct Reach {
-    /// The client.
-    pub caller: Caller,
+pub struct ToolContext {
+    /// The call.
+    pub call: CallContext,
     /// The databases that the client may ask.
     pub databases: Arc<[Database]>,
     /// Which of them the call is for.
     pub at: usize,
-    /// Whoever waits for the call.
-    pub progress: Progress,
     /// The metrics.
-    pub metrics: Arc<MetricsReach>,
+    pub metrics: Arc<MetricsHandle>,
 }
 
-impl Reach {
+impl ToolContext {
     /// The database that the call is for.
     fn database(&self) -> &Database {
         &self.databases[self.at]
@@ -115,8 +118,8 @@ impl Reach {
 
     /// The mode of the call's statements: the database's, or the caller's where that is less.
     fn access(&self) -> AccessMode {
-        let of_database = self.database().shown.borrow().access;
-        if self.caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { of_database }
+        let of_database = self.database().summary.borrow().access;
+        if self.call.caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { of_database }
     }
 
     /// The names of those that the client may ask: of others it is told nothing.
@@ -148,8 +151,8 @@ impl Defaults {
     }
 
     /// The limits of a call that asks for these.
-    fn limits(&self, max_rows: Option<Whole>, max_bytes: Option<Whole>) -> Limits {
-        let within = |asked: Option<Whole>, default, ceiling| asked.map_or(default, |Whole(asked)| asked.min(ceiling));
+    fn limits(&self, max_rows: Option<Count>, max_bytes: Option<Count>) -> Limits {
+        let within = |asked: Option<Count>, default, ceiling| asked.map_or(default, |Count(asked)| asked.min(ceiling));
         Limits {
             rows_max: within(max_rows, self.limits.rows_max, self.ceilings.rows_max),
             bytes_max: within(max_bytes, self.limits.bytes_max, self.ceilings.bytes_max),
@@ -157,50 +160,10 @@ impl Defaults {
     }
 }
 
-/// What a call answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// For the model to read; without its rows, where `rows` tells of them.
-    pub text: String,
-    /// A JSON object for programs, already encoded and without a newline; `None` for an error.
-    pub structured: Option<String>,
-    /// The rows that the text shows as JSON.
-    pub rows: Option<Rows>,
-    /// Whether it is a failure that the model may be able to mend.
-    pub is_error: bool,
-    /// What a program can know of a failure of the database, by member.
-    pub failure: Option<Box<Value>>,
-}
-
-/// Rows that stand in an answer's text as they do in its structured part, and are there once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
-    /// Where in the text they go, in bytes.
-    pub in_text: usize,
-    /// Where in the structured part they are, in bytes.
-    pub in_structured: Range<usize>,
-}
-
 impl Answer {
     /// A success.
     fn success(text: String, structured: String) -> Self {
         Self { text, structured: Some(structured), rows: None, is_error: false, failure: None }
-    }
-
-    /// The text with all that it shows.
-    pub fn whole_text(&self) -> String {
-        match (&self.rows, &self.structured) {
-            (Some(rows), Some(structured)) => {
-                let (before, after) = self.text.split_at(rows.in_text);
-                format!("{before}{}{after}", &structured[rows.in_structured.clone()])
-            }
-            _ => self.text.clone(),
-        }
-    }
-
-    /// A failure, said so that the model can do better.
-    pub fn error(text: impl Into<String>) -> Self {
-        Self { text: text.into(), structured: None, rows: None, is_error: true, failure: None }
     }
 
     /// What became of the call, for the metrics.
@@ -225,7 +188,7 @@ impl Answer {
 }
 
 /// An answer for when an actor is gone, which only a bug or the end of the process can bring about.
-fn gone(error: &actix::MailboxError) -> Answer {
+fn server_ending(error: &actix::MailboxError) -> Answer {
     Answer {
         failure: Some(Box::new(json!({"kind": "ending", "retryable": true}))),
         ..Answer::error(format!("The server is ending and did not run this: {error}."))
@@ -257,9 +220,9 @@ fn statement(
 }
 
 /// The refusal of the first of these counts that is 0.
-fn zero(counts: &[(&str, Option<Whole>)]) -> Option<Answer> {
-    let (name, _) = counts.iter().find(|(_, count)| *count == Some(Whole(0)))?;
-    Some(Answer::misfit(format!("`{name}` is 0; it must be at least 1.")))
+fn reject_zero(counts: &[(&str, Option<Count>)]) -> Option<Answer> {
+    let (name, _) = counts.iter().find(|(_, count)| *count == Some(Count(0)))?;
+    Some(Answer::invalid_arguments(format!("`{name}` is 0; it must be at least 1.")))
 }
 
 /// `1 row`, `2 rows`, `3 queries`.
@@ -283,8 +246,8 @@ fn headline(outcome: &Outcome) -> String {
 }
 
 /// How long a call may take that says so itself.
-fn timeout(timeout_ms: Option<Whole>) -> Option<Duration> {
-    timeout_ms.map(|Whole(ms)| Duration::from_millis(ms as u64))
+fn timeout(timeout_ms: Option<Count>) -> Option<Duration> {
+    timeout_ms.map(|Count(ms)| Duration::from_millis(ms as u64))
 }
 
 /// The schemas of what limits one call's answer.

@@ -1,4 +1,4 @@
-//! The config watcher: file events in, one checked [`ConfigChanged`] out.
+//! The config watcher: file events in, one checked [`SettingsChanged`] out.
 //!
 //! It follows the files that the settings come from until they have been quiet for a while, compares their text with
 //! what it knows, loads and checks, and tells everybody whose work depends on the settings. What does not load
@@ -15,9 +15,8 @@ use notify::{EventKind, RecursiveMode, Watcher};
 use slog::Logger;
 use tokio::time::Instant;
 
-use super::executor::ConfigChanged;
-use super::metrics::{ReloadFinished, ReloadOutcome};
 use crate::log::{LogControl, debug, error, info, warn};
+use crate::messages::events::{ReloadFinished, ReloadOutcome, SettingsChanged, Subscribers};
 use crate::settings::{self, Effective, Loaded, Settings, SettingsError, WatchedFile};
 
 /// Says that a file which the settings may come from was touched. Sent by the file system's watcher, as often as
@@ -41,9 +40,9 @@ pub struct ConfigWatcher {
     files: Vec<WatchedFile>,
     /// Files that a load named which did not succeed: a password file, say, that is yet to come.
     awaited: Vec<PathBuf>,
-    listeners: Vec<Recipient<ConfigChanged>>,
+    changed: Subscribers<SettingsChanged>,
     /// Who counts what becomes of a change.
-    finished: Recipient<ReloadFinished>,
+    finished: Subscribers<ReloadFinished>,
     /// A logger is no actor: its level and file are turned here.
     log_control: Option<LogControl>,
     /// When the first touch since the last look was, and the timer that the last one set.
@@ -57,12 +56,12 @@ pub struct ConfigWatcher {
 }
 
 impl ConfigWatcher {
-    /// A watcher that knows `loaded` and tells `listeners` of what comes after it, and `finished` of what became of it.
+    /// A watcher that knows `loaded` and tells the subscribers of `changed` of what comes after it, and those of `finished` of what became of it.
     pub fn new(
         loaded: &Loaded,
         load: Load,
-        listeners: Vec<Recipient<ConfigChanged>>,
-        finished: Recipient<ReloadFinished>,
+        changed: Subscribers<SettingsChanged>,
+        finished: Subscribers<ReloadFinished>,
         log_control: Option<LogControl>,
         log: &Logger,
     ) -> Self {
@@ -72,7 +71,7 @@ impl ConfigWatcher {
             origins: loaded.origins.clone(),
             files: loaded.files.clone(),
             awaited: Vec::new(),
-            listeners,
+            changed,
             finished,
             log_control,
             touched: None,
@@ -180,9 +179,7 @@ impl ConfigWatcher {
         if let Some(Err(why)) = self.log_control.as_ref().map(|control| control.apply(&new.log)) {
             error!(self.log, "log file not changed"; "why" => why);
         }
-        for listener in &self.listeners {
-            listener.do_send(ConfigChanged { old: old.clone(), new: new.clone() });
-        }
+        self.changed.tell(SettingsChanged { old, new });
         self.tell(ReloadOutcome::Applied, what);
     }
 
@@ -193,7 +190,7 @@ impl ConfigWatcher {
     }
 
     fn tell(&self, outcome: ReloadOutcome, what: String) {
-        self.finished.do_send(ReloadFinished { outcome, what });
+        self.finished.tell(ReloadFinished { outcome, what });
     }
 }
 

@@ -4,10 +4,10 @@
 //! pool by an assignment and what is under way finishes on the old one. It decides nothing about what is asked
 //! (that was the tool) or shown (that is the session).
 //!
-//! Its messages are here; what becomes of each is in a file of its own: `query` (one statement, and the pages after
-//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent once
-//! more, `handles` keeps what a client has open from one call to the next, `cursors` is that of statements that are not
-//! read to their end, `running` tells the metrics and the log.
+//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages
+//! after its first), `batch`, `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent
+//! once more, `handles` keeps what a client has open from one call to the next, `cursors` is that of statements that are
+//! not read to their end, `running` tells the metrics and the log.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use pg_guard::Guard;
 use pg_guard::parser::Parser;
 use pg_guard::sql::Operation;
-use pg_guard::{Guard, Statement};
 use serde_json::Value;
 use slog::Logger;
 use tokio::sync::watch;
@@ -28,7 +28,6 @@ mod attempt;
 mod batch;
 mod calls;
 mod cursors;
-mod database;
 mod handles;
 mod query;
 mod reload;
@@ -37,135 +36,21 @@ mod status;
 
 use calls::{Calls, InFlight};
 use cursors::Cursors;
-use handles::Kept;
 use running::{Running, ToldLater};
 use status::Trouble;
 
-pub use calls::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
-pub use database::{Database, Shown};
-pub use status::{DatabaseStatus, Status};
-
-use super::metrics::{PoolRebuilt, QueryFinished, Verdict};
 use crate::caller::Caller;
 use crate::log::warn;
+use crate::messages::call::CallContext;
+use crate::messages::database::{Database, DatabaseSummary};
+use crate::messages::events::{Events, StatementEnded, StatementOutcome};
+use crate::messages::statements::{CloseCursors, CloseCursorsOf};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::{Lease, Left};
-use crate::postgres::page::{Format, Limits};
 use crate::postgres::pool::Generation;
 use crate::postgres::role::Finding;
-use crate::postgres::run::{Outcome, Reading};
-use crate::progress::Progress;
+use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
-
-/// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Answered<Outcome>, QueryError>")]
-pub struct Query {
-    /// Which tool asks, for the log and the metrics.
-    pub tool: &'static str,
-    /// For whom.
-    pub caller: Caller,
-    /// What to run.
-    pub statement: Statement,
-    /// What the answer may hold and how it is laid out.
-    pub reading: Reading,
-    /// How long the call may take, waiting included.
-    pub timeout: Option<Duration>,
-    /// How far it has come, for whoever waits.
-    pub progress: Progress,
-}
-
-/// Reads on where an answer was cut and replies with the next page. Sent by the tool that fetches.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Answered<Outcome>, QueryError>")]
-pub struct Fetch {
-    /// Which tool asks, for the log and the metrics.
-    pub tool: &'static str,
-    /// For whom.
-    pub caller: Caller,
-    /// The cursor's handle, as an answer gave it.
-    pub cursor: String,
-    /// What the page may hold.
-    pub limits: Limits,
-    /// How it is laid out; `None` as the page before it.
-    pub format: Option<Format>,
-    /// How long the call may take.
-    pub timeout: Option<Duration>,
-    /// How far it has come, for whoever waits.
-    pub progress: Progress,
-}
-
-/// Closes every cursor. Sent when the process ends.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct CloseCursors;
-
-/// Closes a client's cursors: nobody else may read them on. Sent by its session when that ends.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct CloseCursorsOf {
-    /// Whose.
-    pub client: Arc<str>,
-}
-
-/// Runs statements in one transaction, all or nothing, and replies with what each did.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Answered<Vec<Outcome>>, BatchError>")]
-pub struct Batch {
-    /// Which tool asks, for the log and the metrics.
-    pub tool: &'static str,
-    /// For whom.
-    pub caller: Caller,
-    /// What to run, in this order; never empty.
-    pub statements: Vec<Statement>,
-    /// What all answers together may hold, and how they are laid out.
-    pub reading: Reading,
-    /// How long the call may take, waiting included.
-    pub timeout: Option<Duration>,
-    /// How far it has come, for whoever waits.
-    pub progress: Progress,
-}
-
-/// Says that the settings have changed. Sent by the config watcher to everybody whose work depends on them.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct ConfigChanged {
-    /// What was in force.
-    pub old: Arc<Settings>,
-    /// What is to be.
-    pub new: Arc<Settings>,
-}
-
-/// An answer, with what ran it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered<T> {
-    /// The answer.
-    pub answer: T,
-    /// From the message's arrival to the answer, waiting included.
-    pub took: Duration,
-    /// The generation of the pool that it ran on.
-    pub generation: u64,
-    /// How to read on, where it was cut.
-    pub cursor: Option<Cursor>,
-}
-
-/// A statement that waits to be read on, by [`Fetch`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
-    /// What it is called by; nobody can guess it.
-    pub handle: String,
-    /// How long it waits, from the answer on.
-    pub lifetime: Duration,
-}
-
-/// Why a batch did nothing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BatchError {
-    /// The number of the statement that failed, from 1; `None` if it was the transaction itself.
-    pub statement: Option<usize>,
-    /// Why.
-    pub error: QueryError,
-}
 
 /// The actor.
 pub struct Executor {
@@ -180,7 +65,7 @@ pub struct Executor {
     guard: Arc<Guard>,
     role_check: RoleCheck,
     /// What clients are told of the database.
-    shown: watch::Sender<Shown>,
+    summary: watch::Sender<DatabaseSummary>,
     access: AccessMode,
     log_parameters: bool,
     waiting_max: usize,
@@ -189,18 +74,9 @@ pub struct Executor {
     told_later: ToldLater,
     /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
     reload: Rc<Cell<u64>>,
-    metrics: Rc<MetricsReach>,
+    events: Rc<Events>,
     endings: TaskTracker,
     log: Logger,
-}
-
-/// The metrics, as an executor knows them.
-#[derive(Clone)]
-pub struct MetricsReach {
-    /// What has ended.
-    pub finished: Recipient<QueryFinished>,
-    /// What a reload has changed.
-    pub rebuilt: Recipient<PoolRebuilt>,
 }
 
 impl Executor {
@@ -214,7 +90,7 @@ impl Executor {
         name: &str,
         settings: &Settings,
         parser: Arc<Parser>,
-        metrics: MetricsReach,
+        events: Events,
         endings: TaskTracker,
         log: &Logger,
     ) -> Result<Self, String> {
@@ -230,7 +106,7 @@ impl Executor {
             trouble: Trouble::default(),
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
-            shown: watch::Sender::new(Shown { access, findings: [].into() }),
+            summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
             access,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
@@ -238,15 +114,24 @@ impl Executor {
             calls: Calls::default(),
             told_later: ToldLater::default(),
             reload: Rc::default(),
-            metrics: Rc::new(metrics),
+            events: Rc::new(events),
             endings,
             log,
         })
     }
 
     /// What clients are told of the database, now and whenever that changes.
-    pub fn shown(&self) -> watch::Receiver<Shown> {
-        self.shown.subscribe()
+    pub fn summary(&self) -> watch::Receiver<DatabaseSummary> {
+        self.summary.subscribe()
+    }
+
+    /// The database of this executor, which is not started yet; `start` starts it.
+    pub fn into_database(self, start: impl FnOnce(Self) -> Addr<Self>) -> (Database, Addr<Self>) {
+        let (name, summary) = (self.name.clone(), self.summary());
+        let executor = start(self);
+        let (query, fetch) = (executor.clone().recipient(), executor.clone().recipient());
+        let (batch, close_cursors) = (executor.clone().recipient(), executor.clone().recipient());
+        (Database { name, query, fetch, batch, close_cursors, summary }, executor)
     }
 
     /// The mode of that caller's statements.
@@ -257,20 +142,20 @@ impl Executor {
     /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
     fn check_role(&self, anew: bool) {
         if self.role_check == RoleCheck::Off {
-            self.shown.send_if_modified(|shown| !std::mem::replace(&mut shown.findings, [].into()).is_empty());
+            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
             return;
         }
         if self.generation.role_was_checked(true) && !anew {
             return;
         }
-        let (generation, shown, log) = (self.generation.clone(), self.shown.clone(), self.log.clone());
+        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
         actix_rt::spawn(async move {
             match generation.findings(true).await {
                 Ok(findings) => {
                     for Finding { is_severe, what, mend } in findings.iter() {
                         warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
                     }
-                    shown.send_modify(|shown| shown.findings = findings);
+                    summary.send_modify(|summary| summary.findings = findings);
                 }
                 Err(error) => {
                     warn!(log, "the role could not be checked"; "why" => error.to_string());
@@ -282,16 +167,15 @@ impl Executor {
 
     fn running(
         &self,
-        tool: &'static str,
-        caller: &Caller,
+        call: &CallContext,
         (sql, operation): (&Arc<str>, Operation),
         parameters: &[Value],
         generation: &Generation,
     ) -> Running {
         Running {
-            event: QueryFinished {
-                tool,
-                client: caller.name.clone(),
+            event: StatementEnded {
+                tool: call.tool,
+                client: call.caller.name.clone(),
                 database: self.name.clone(),
                 sql: sql.clone(),
                 operation,
@@ -302,12 +186,13 @@ impl Executor {
                 rows: 0,
                 bytes: 0,
                 retries: 0,
-                verdict: Verdict::Cancelled,
+                outcome: StatementOutcome::Cancelled,
                 generation: generation.number,
             },
             parameters: self.log_parameters.then(|| parameters.to_vec()),
             executing_since: None,
-            metrics: self.metrics.clone(),
+            began: false,
+            events: self.events.clone(),
             log: self.log.clone(),
         }
     }
@@ -330,12 +215,6 @@ impl Actor for Executor {
                 }
             });
         }
-    }
-}
-
-impl From<Kept> for Cursor {
-    fn from(Kept { handle, lifetime }: Kept) -> Self {
-        Self { handle, lifetime }
     }
 }
 

@@ -1,210 +1,28 @@
 //! The metrics aggregator: what ran, how long it took and what became of it.
 //!
 //! It hears of each statement and each call that has ended and of each reload, and keeps a bounded history and counts
-//! that never stop. It shows them to the tools (`history`), to the status page (`snapshot`, `latency`) and to
+//! that never stop. It shows them to the tools (`history`), to the status page (`latency`) and to
 //! Prometheus (`exposition`), and a statement's text only with its literals taken out.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 
 mod exposition;
 mod history;
 mod latency;
-mod snapshot;
 
 use exposition::Exposition;
 use history::History;
 use latency::Latencies;
 
-pub use exposition::{DatabaseGauges, Gauges};
-pub use history::{PerformanceSummary, SlowList, SlowQuery, Times, Totals};
-pub use latency::{Bucket, Latency, Point, ToolCalls};
 /// The media type of what [`Scrape`] is answered.
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-pub use snapshot::{MetricsSnapshot, Reload, Slow};
 
-use super::executor::ConfigChanged;
+use crate::messages::events::{CallEnded, PoolRebuilt, ReloadFinished, ReloadOutcome, SettingsChanged, StatementEnded};
+use crate::messages::metrics::{MetricsSnapshot, Reload, Scrape, Slow, SlowQueries, Snapshot, Summary};
 use crate::units::milliseconds;
-use pg_guard::sql::Operation;
-
-/// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
-#[derive(Debug, Clone, PartialEq, Message)]
-#[rtype(result = "()")]
-pub struct QueryFinished {
-    /// Which tool asked.
-    pub tool: &'static str,
-    /// For whom.
-    pub client: Arc<str>,
-    /// Which database was asked.
-    pub database: Arc<str>,
-    /// The statement as it was given.
-    pub sql: Arc<str>,
-    /// What kind it is.
-    pub operation: Operation,
-    /// When it was asked for; in a batch, when its turn came.
-    pub began: Instant,
-    /// All that came before its connection was there: the guard's look at its text, waiting for a connection, opening it.
-    pub waited: Duration,
-    /// Of that, opening the connection; `None` if one was there.
-    pub connected: Option<Duration>,
-    /// From having the connection to the end.
-    pub executed: Duration,
-    /// Rows read, or changed.
-    pub rows: u64,
-    /// Bytes of the answer's rows, as JSON.
-    pub bytes: u64,
-    /// How many times it was sent once more, because its connection was lost.
-    pub retries: u32,
-    /// What became of it.
-    pub verdict: Verdict,
-    /// The pool's generation it ran on.
-    pub generation: u64,
-}
-
-/// What became of a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It was answered.
-    Done,
-    /// It was not.
-    Failed {
-        /// PostgreSQL's code, where it gave one.
-        sqlstate: Option<String>,
-        /// The whole reason, for the log.
-        why: String,
-        /// It was not let run: by the guard, or by what its role may do.
-        is_refusal: bool,
-    },
-    /// Nobody wanted the answer any more.
-    Cancelled,
-    /// An earlier statement of its batch ended the batch; it is in no count.
-    NeverBegan,
-}
-
-/// Says that a call of a tool has ended, in whatever way. Sent by the session, once for each call.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct CallFinished {
-    /// Which tool; `unknown` if there is none of that name.
-    pub tool: &'static str,
-    /// What became of it.
-    pub outcome: CallOutcome,
-    /// From the call to its answer, or to its end without one.
-    pub took: Duration,
-}
-
-macro_rules! outcomes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $variant:ident => $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$what])* $variant,)* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
-
-            /// Its name.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
-
-outcomes! {
-    /// What became of a call.
-    CallOutcome {
-        /// It was answered.
-        Successful => "successful",
-        /// It came to run, and failed.
-        Failed => "failed",
-        /// The guard did not let its statement run.
-        Refused => "refused",
-        /// There were too many calls already, of the session or for the database.
-        Busy => "busy",
-        /// What it was called with does not fit.
-        InvalidArguments => "invalid_arguments",
-        /// There is no such tool.
-        UnknownTool => "unknown_tool",
-        /// Nobody wanted the answer any more.
-        Cancelled => "cancelled",
-    }
-}
-
-impl CallOutcome {
-    /// Whether it says something about how long calls take.
-    pub fn came_to_run(self) -> bool {
-        !matches!(self, Self::Busy | Self::InvalidArguments | Self::UnknownTool)
-    }
-}
-
-/// Says what became of a change of the settings' files. Sent by the config watcher.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct ReloadFinished {
-    /// What became of it.
-    pub outcome: ReloadOutcome,
-    /// The keys that were changed, or why nothing was; never a secret.
-    pub what: String,
-}
-
-outcomes! {
-    /// What became of a change of the settings' files.
-    ReloadOutcome {
-        /// It is in force.
-        Applied => "applied",
-        /// It changes nothing.
-        Unchanged => "unchanged",
-        /// It cannot be used; what was in force still is.
-        Rejected => "rejected",
-    }
-}
-
-/// Says that a changed setting has a new pool, or that the old one had to stay. Sent by the executor.
-#[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct PoolRebuilt {
-    /// Of which database.
-    pub database: Arc<str>,
-    /// The new generation, or why it could not be.
-    pub result: Result<u64, String>,
-}
-
-/// Asks how things have gone. Sent by the tool `performance_summary`.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "PerformanceSummary")]
-pub struct Summary {
-    /// At these databases: those that the client may ask.
-    pub databases: Arc<[Arc<str>]>,
-}
-
-/// Asks for the slowest statements of the history. Sent by the tool `slow_queries`.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "SlowList")]
-pub struct SlowQueries {
-    /// Only those that took at least this long; the setting, if none is given.
-    pub threshold: Option<Duration>,
-    /// No more than this many.
-    pub limit: usize,
-    /// Of these databases: those that the client may ask.
-    pub databases: Arc<[Arc<str>]>,
-}
-
-/// Asks for all that the status page shows, of all databases. Sent by the page's side.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "MetricsSnapshot")]
-pub struct Snapshot;
-
-/// Asks for the text that Prometheus reads. Sent by the daemon's HTTP side.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "String")]
-pub struct Scrape {
-    /// What is not counted here.
-    pub gauges: Gauges,
-}
 
 /// How many slow statements a snapshot has.
 const SLOW_MAX: usize = 20;
@@ -224,14 +42,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing recorded yet.
-    pub fn new(settings: &crate::settings::MetricsSettings) -> Self {
+    /// Nothing recorded yet. Calls of each of `tools` are counted from 0.
+    pub fn new(settings: &crate::settings::MetricsSettings, tools: &[&'static str]) -> Self {
         let since = SystemTime::now();
         Self {
             since: (since, tokio::time::Instant::now()),
             history: History::new(settings),
             latencies: Latencies::new(),
-            exposition: Exposition::new(since),
+            exposition: Exposition::new(since, tools),
             reloads: VecDeque::new(),
         }
     }
@@ -255,19 +73,19 @@ impl Actor for Metrics {
     type Context = Context<Self>;
 }
 
-impl Handler<QueryFinished> for Metrics {
+impl Handler<StatementEnded> for Metrics {
     type Result = ();
 
-    fn handle(&mut self, event: QueryFinished, _: &mut Context<Self>) {
+    fn handle(&mut self, event: StatementEnded, _: &mut Context<Self>) {
         self.exposition.statement(&event);
         self.history.record(event, self.uptime().as_secs());
     }
 }
 
-impl Handler<CallFinished> for Metrics {
+impl Handler<CallEnded> for Metrics {
     type Result = ();
 
-    fn handle(&mut self, call: CallFinished, _: &mut Context<Self>) {
+    fn handle(&mut self, call: CallEnded, _: &mut Context<Self>) {
         self.exposition.call(&call);
         let after = self.uptime();
         self.latencies.record(&call, after);
@@ -338,10 +156,10 @@ impl Handler<Scrape> for Metrics {
     }
 }
 
-impl Handler<ConfigChanged> for Metrics {
+impl Handler<SettingsChanged> for Metrics {
     type Result = ();
 
-    fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
+    fn handle(&mut self, change: SettingsChanged, _: &mut Context<Self>) {
         self.history.reload(&change.new.metrics);
     }
 }

@@ -13,12 +13,14 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{ConfigChanged, Database};
-use super::session::{MetricsReach, Session};
+use super::session::Session;
 use crate::caller::Caller;
-use crate::http::client::{Client, Here};
+use crate::http::client::{Client, ClientCount};
 use crate::log::{error, info, warn};
 use crate::mcp::offer::Offer;
+use crate::messages::database::Database;
+use crate::messages::events::{Events, SettingsChanged};
+use crate::messages::metrics::MetricsHandle;
 use crate::settings::{AccessMode, Settings, TlsSettings, Token};
 
 /// Lets a client in. Sent by the gate.
@@ -28,7 +30,7 @@ pub enum Admit {
     /// Who bears the token with this SHA-256; nobody is let in by one that is not known.
     Bearer([u8; 32]),
     /// Who comes without one; nobody is let in so where there are tokens.
-    Stranger,
+    Anonymous,
 }
 
 /// What the gate and the listeners go by, as it is now.
@@ -48,22 +50,23 @@ impl Rules {
 }
 
 /// The actor.
-pub struct Reception {
+pub struct ClientRegistry {
     rules: watch::Sender<Rules>,
     databases: Arc<[Database]>,
-    metrics: MetricsReach,
+    metrics: MetricsHandle,
+    events: Events,
     /// By the tokens' names.
     bearers: HashMap<String, Arc<Client>>,
     strangers: Vec<Weak<Client>>,
     strangers_ever: u64,
     sessions: Vec<WeakAddr<Session>>,
-    here: Here,
+    here: ClientCount,
     /// The parent of every client's end.
     ending: CancellationToken,
     log: Logger,
 }
 
-impl Reception {
+impl ClientRegistry {
     /// A reception with nobody in. `ending` ends all clients.
     ///
     /// # Errors
@@ -71,7 +74,8 @@ impl Reception {
     pub fn new(
         settings: &Settings,
         databases: Arc<[Database]>,
-        metrics: MetricsReach,
+        metrics: MetricsHandle,
+        events: Events,
         ending: CancellationToken,
         log: &Logger,
     ) -> Result<Self, String> {
@@ -79,11 +83,12 @@ impl Reception {
             rules: watch::Sender::new(Rules::of(Arc::new(settings.clone()))?),
             databases,
             metrics,
+            events,
             bearers: HashMap::new(),
             strangers: Vec::new(),
             strangers_ever: 0,
             sessions: Vec::new(),
-            here: Here::default(),
+            here: ClientCount::default(),
             ending,
             log: log.new(slog::o!("logger" => "reception")),
         })
@@ -95,7 +100,7 @@ impl Reception {
     }
 
     /// What counts the clients; for one asker.
-    pub fn here(&self) -> Here {
+    pub fn here(&self) -> ClientCount {
         self.here.clone()
     }
 
@@ -137,7 +142,9 @@ impl Reception {
             return None;
         }
         let offer = Offer::new(&caller, &databases);
-        let session = Session::new(settings, caller.clone(), databases, self.metrics.clone(), &self.log).start();
+        let session =
+            Session::new(settings, caller.clone(), databases, self.metrics.clone(), self.events.clone(), &self.log)
+                .start();
         if self.sessions.len() == self.sessions.capacity() {
             self.sessions.retain(|session| session.upgrade().is_some());
         }
@@ -147,7 +154,7 @@ impl Reception {
     }
 
     /// End those clients whose rights are not what they were.
-    fn turn_out(&mut self, old: &Settings, new: &Settings) {
+    fn revoke(&mut self, old: &Settings, new: &Settings) {
         let token =
             |settings: &Settings, name: &str| settings.http.tokens.as_ref().and_then(|all| all.get(name).cloned());
         // Another hash alone is a rotation: whoever came with the old token has to come with the new one, and is the same.
@@ -167,25 +174,25 @@ impl Reception {
     }
 }
 
-impl Actor for Reception {
+impl Actor for ClientRegistry {
     type Context = Context<Self>;
 }
 
-impl Handler<Admit> for Reception {
+impl Handler<Admit> for ClientRegistry {
     type Result = MessageResult<Admit>;
 
     fn handle(&mut self, admit: Admit, _: &mut Context<Self>) -> Self::Result {
         MessageResult(match admit {
             Admit::Bearer(hash) => self.bearer(hash),
-            Admit::Stranger => self.stranger(),
+            Admit::Anonymous => self.stranger(),
         })
     }
 }
 
-impl Handler<ConfigChanged> for Reception {
+impl Handler<SettingsChanged> for ClientRegistry {
     type Result = ();
 
-    fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
+    fn handle(&mut self, change: SettingsChanged, _: &mut Context<Self>) {
         let (old, new) = (&change.old.http, &change.new.http);
         if old.addresses != new.addresses {
             warn!(self.log, "MCP_HTTP_ADDR has changed: that takes a restart");
@@ -197,7 +204,7 @@ impl Handler<ConfigChanged> for Reception {
                 return;
             }
         };
-        self.turn_out(&change.old, &change.new);
+        self.revoke(&change.old, &change.new);
         self.sessions.retain(|session| {
             let session = session.upgrade();
             session.iter().for_each(|session| session.do_send(change.clone()));

@@ -13,64 +13,30 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use slog::Logger;
 
-use super::executor::{CloseCursorsOf, ConfigChanged, Database};
-use super::metrics::{CallFinished, CallOutcome, SlowQueries, Summary};
 use super::wanted::WhileWanted;
 use crate::caller::Caller;
 use crate::log::{debug, warn};
-use crate::progress::Progress;
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, Call, CallContext, CallError};
+use crate::messages::database::Database;
+use crate::messages::events::{CallEnded, CallOutcome, Events, SettingsChanged};
+use crate::messages::metrics::MetricsHandle;
+use crate::messages::statements::CloseCursorsOf;
 use crate::settings::Settings;
-use crate::tools::{self, Answer, Defaults, Given, Reach, Tool, boundary};
-
-/// Calls a tool. Sent by the protocol's side for each request; dropping the reply cancels the call.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Answer, CallError>")]
-pub struct Call {
-    /// The tool's name.
-    pub tool: String,
-    /// Its arguments.
-    pub arguments: Given,
-    /// How far it has come, for whoever waits.
-    pub progress: Progress,
-}
-
-/// Why a call never began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallError {
-    /// There is no such tool.
-    UnknownTool {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// As many calls as the session may have are in flight.
-    Busy {
-        /// That many: the setting MCP_MAX_IN_FLIGHT.
-        in_flight_max: usize,
-    },
-}
+use crate::tools::{self, Defaults, Tool, ToolContext, boundary};
 
 /// The actor.
 pub struct Session {
     caller: Caller,
     /// Those that it may ask. A call that names none means the first.
     databases: Arc<[Database]>,
-    metrics: Arc<MetricsReach>,
+    metrics: Arc<MetricsHandle>,
+    events: Arc<Events>,
     defaults: Defaults,
     in_flight: Rc<Cell<usize>>,
     in_flight_max: usize,
     data_boundary: bool,
     log: Logger,
-}
-
-/// The metrics, as a session knows them.
-#[derive(Clone)]
-pub struct MetricsReach {
-    /// How things have gone.
-    pub summary: Recipient<Summary>,
-    /// What was slow.
-    pub slow_queries: Recipient<SlowQueries>,
-    /// What has ended.
-    pub finished: Recipient<CallFinished>,
 }
 
 impl Session {
@@ -79,7 +45,8 @@ impl Session {
         settings: &Settings,
         caller: Caller,
         databases: Arc<[Database]>,
-        metrics: MetricsReach,
+        metrics: MetricsHandle,
+        events: Events,
         log: &Logger,
     ) -> Self {
         let log = log.new(slog::o!("logger" => "session", "client" => caller.name.to_string()));
@@ -87,6 +54,7 @@ impl Session {
             caller,
             databases,
             metrics: Arc::new(metrics),
+            events: Arc::new(events),
             defaults: Defaults::of(settings),
             in_flight: Rc::default(),
             in_flight_max: settings.limits.in_flight_max,
@@ -96,7 +64,7 @@ impl Session {
     }
 
     /// Which database a call means; its name is taken out of the arguments.
-    fn database(&self, tool: &Tool, arguments: &mut Given) -> Result<usize, Answer> {
+    fn database(&self, tool: &Tool, arguments: &mut RawArguments) -> Result<usize, Answer> {
         let named = if tool.names_database && self.databases.len() > 1 {
             match arguments.take("database").map(|raw| serde_json::from_str(raw.get())) {
                 None => None,
@@ -113,7 +81,7 @@ impl Session {
 
     fn no_database(&self, why: &str) -> Answer {
         let names: Vec<&str> = self.databases.iter().map(|database| &*database.name).collect();
-        Answer::misfit(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
+        Answer::invalid_arguments(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
     }
 }
 
@@ -131,19 +99,19 @@ impl Handler<Call> for Session {
     type Result = WhileWanted<Result<Answer, CallError>>;
 
     fn handle(&mut self, call: Call, _: &mut Context<Self>) -> Self::Result {
-        let mut running = Running {
-            event: CallFinished { tool: "unknown", outcome: CallOutcome::Cancelled, took: Duration::ZERO },
+        let mut record = CallRecord {
+            event: CallEnded { tool: "unknown", outcome: CallOutcome::Cancelled, took: Duration::ZERO },
             began: Instant::now(),
-            metrics: self.metrics.clone(),
+            events: self.events.clone(),
         };
         let Some(tool) = tools::find(&call.tool) else {
-            running.event.outcome = CallOutcome::UnknownTool;
+            record.event.outcome = CallOutcome::UnknownTool;
             let name = call.tool;
             return WhileWanted::new(async move { Err(CallError::UnknownTool { name }) });
         };
-        running.event.tool = tool.name;
+        record.event.tool = tool.name;
         if self.in_flight.get() >= self.in_flight_max {
-            running.event.outcome = CallOutcome::Busy;
+            record.event.outcome = CallOutcome::Busy;
             warn!(self.log, "call refused: too many in flight"; "tool" => tool.name, "in_flight_max" => self.in_flight_max);
             let in_flight_max = self.in_flight_max;
             return WhileWanted::new(async move { Err(CallError::Busy { in_flight_max }) });
@@ -154,27 +122,27 @@ impl Handler<Call> for Session {
         let at = match self.database(tool, &mut arguments) {
             Ok(at) => at,
             Err(answer) => {
-                running.event.outcome = answer.outcome();
+                record.event.outcome = answer.outcome();
                 return WhileWanted::new(async move { Ok(answer) });
             }
         };
-        let (caller, databases, metrics) = (self.caller.clone(), self.databases.clone(), self.metrics.clone());
-        let reach = Reach { caller, databases, at, progress: call.progress, metrics };
-        let work = (tool.call)(reach, self.defaults, arguments);
+        let (databases, metrics) = (self.databases.clone(), self.metrics.clone());
+        let call = CallContext { progress: call.progress, ..CallContext::new(tool.name, self.caller.clone()) };
+        let work = (tool.call)(ToolContext { call, databases, at, metrics }, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let answer = work.await;
-            running.event.outcome = answer.outcome();
-            drop((place, running));
+            record.event.outcome = answer.outcome();
+            drop((place, record));
             Ok(if data_boundary { boundary::around(answer) } else { answer })
         })
     }
 }
 
-impl Handler<ConfigChanged> for Session {
+impl Handler<SettingsChanged> for Session {
     type Result = ();
 
-    fn handle(&mut self, change: ConfigChanged, _: &mut Context<Self>) {
+    fn handle(&mut self, change: SettingsChanged, _: &mut Context<Self>) {
         self.defaults = Defaults::of(&change.new);
         self.in_flight_max = change.new.limits.in_flight_max;
         self.data_boundary = change.new.data_boundary;
@@ -182,16 +150,16 @@ impl Handler<ConfigChanged> for Session {
 }
 
 /// A call under way. Whatever becomes of it, its drop tells the metrics, once.
-struct Running {
-    event: CallFinished,
+struct CallRecord {
+    event: CallEnded,
     began: Instant,
-    metrics: Arc<MetricsReach>,
+    events: Arc<Events>,
 }
 
-impl Drop for Running {
+impl Drop for CallRecord {
     fn drop(&mut self) {
         self.event.took = self.began.elapsed();
-        self.metrics.finished.do_send(self.event.clone());
+        self.events.call_ended.tell(self.event.clone());
     }
 }
 

@@ -17,16 +17,16 @@ use tokio_util::task::TaskTracker;
 
 use super::{EXIT_BUG, LAST_WORDS, System, start_vital, this_program};
 use crate::actors::config_watcher::{ConfigWatcher, FilesTouched};
-use crate::actors::executor::Status;
-use crate::actors::reception::Reception;
+use crate::actors::reception::ClientRegistry;
 use crate::http::client::Client;
 use crate::http::gate::Gate;
 use crate::http::listener::{Listener, Serving};
 use crate::http::routes;
-use crate::http::seen::Seen;
+use crate::http::seen::AdminState;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::http::{Mcp, server};
 use crate::mcp::sessions::Sessions;
+use crate::messages::admin::Status;
 use crate::settings::{Inputs, Loaded};
 
 /// Serve clients over HTTP until the process is to end.
@@ -68,7 +68,14 @@ where
 
     let mut system = System::start(settings, this_program(), &log)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
-    let reception = Reception::new(settings, system.databases.clone(), system.metrics(), ending.clone(), &log)?;
+    let reception = ClientRegistry::new(
+        settings,
+        system.databases.clone(),
+        system.metrics(),
+        system.events.clone(),
+        ending.clone(),
+        &log,
+    )?;
     let (rules, here) = (reception.rules(), reception.here());
     let reception = start_vital(reception, &system.lost);
     system.listeners.push(reception.clone().recipient());
@@ -88,7 +95,7 @@ where
     };
     let protocol = Mcp::new(each, sessions.clone(), settings.limits.line_bytes_max, stopping.clone());
     let connections = TaskTracker::new();
-    let seen = Arc::new(Seen {
+    let seen = Arc::new(AdminState {
         databases: system.watched(),
         snapshot: system.metrics.clone().recipient(),
         scrape: system.metrics.clone().recipient(),

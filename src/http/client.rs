@@ -11,9 +11,9 @@ use actix::Recipient;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::session::Call;
 use crate::caller::Caller;
 use crate::mcp::offer::Offer;
+use crate::messages::call::Call;
 
 /// How many seconds' worth of requests a client may make at once.
 const BURST_S: f64 = 2.0;
@@ -32,14 +32,14 @@ pub struct Client {
     pub ending: CancellationToken,
     in_flight: AtomicUsize,
     bucket: Mutex<Option<Bucket>>,
-    _here: Here,
+    _here: ClientCount,
 }
 
 /// Says that a client is here, for whoever counts them.
 #[derive(Clone, Default)]
-pub struct Here(Arc<()>);
+pub struct ClientCount(Arc<()>);
 
-impl Here {
+impl ClientCount {
     /// How many clients there are, where this is the counter's own.
     pub fn others(&self) -> usize {
         Arc::strong_count(&self.0) - COUNTERS
@@ -63,7 +63,7 @@ impl Client {
         offer: Offer,
         is_operator: bool,
         ending: CancellationToken,
-        here: Here,
+        here: ClientCount,
     ) -> Self {
         let (in_flight, bucket) = (AtomicUsize::new(0), Mutex::new(None));
         Self { caller, session, offer, is_operator, ending, in_flight, bucket, _here: here }

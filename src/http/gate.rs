@@ -158,7 +158,7 @@ impl Gate {
         if let Some(owner) = session.and_then(|id| self.sessions.owner(id)) {
             return Ok(owner);
         }
-        let client = connection.client.get_or_init(|| admit(Admit::Stranger)).await;
+        let client = connection.client.get_or_init(|| admit(Admit::Anonymous)).await;
         client.clone().filter(|client| !client.ending.is_cancelled()).ok_or(Refusal::NoToken)
     }
 
@@ -173,7 +173,7 @@ impl Gate {
 }
 
 /// Whom a request comes from, in its extensions, for whoever works on it.
-pub type Whose = Arc<Client>;
+pub type AuthenticatedClient = Arc<Client>;
 
 /// Let in whoever may know how the server stands: anybody by an allowed name.
 pub async fn for_anybody(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
@@ -189,7 +189,7 @@ pub async fn for_operators(State(gate): State<Arc<Gate>>, request: Request, next
     let (mut parts, body) = request.into_parts();
     match operator(&gate, &parts).await {
         Ok(client) => {
-            parts.extensions.insert::<Whose>(client);
+            parts.extensions.insert::<AuthenticatedClient>(client);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(refusal) => gate.refuse(&parts, refusal),
@@ -213,7 +213,7 @@ pub async fn for_clients(State(gate): State<Arc<Gate>>, request: Request, next: 
         Ok(admitted) => admitted,
         Err(refusal) => return gate.refuse(&parts, refusal),
     };
-    parts.extensions.insert::<Whose>(client);
+    parts.extensions.insert::<AuthenticatedClient>(client);
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     // It is in flight until its answer has been taken.
     response.map(|body| Holding::body(body, place))

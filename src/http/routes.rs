@@ -8,7 +8,7 @@ use axum::routing::{any, get, post};
 
 use super::gate::{self, Gate};
 use super::page;
-use super::seen::{self, Seen};
+use super::seen::{self, AdminState};
 use crate::mcp::http::Protocol;
 
 /// The protocol, for clients.
@@ -19,7 +19,7 @@ pub fn protocol<P: Protocol>(gate: Arc<Gate>, protocol: P) -> Router {
 }
 
 /// What is seen of the server: by anybody whether it is there and ready, by operators all of it.
-pub fn seen(seen: Arc<Seen>) -> Router {
+pub fn seen(seen: Arc<AdminState>) -> Router {
     let gate = &seen.gate;
     let anybody = Router::new()
         .route("/", get(page::page))

@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 use slog::Logger;
 use tokio_util::task::TaskTracker;
 
-use super::client::Here;
-use super::gate::{Gate, Whose};
+use super::client::ClientCount;
+use super::gate::{AuthenticatedClient, Gate};
 use super::process;
-use crate::actors::executor::{CallsInFlight, CancelCall, DatabaseStatus, Status};
-use crate::actors::metrics::{self, DatabaseGauges, Gauges, Scrape, Snapshot};
+use crate::actors::metrics;
 use crate::log::info;
 use crate::mcp::sessions::Sessions;
+use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus, Status};
+use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape, Snapshot};
 use crate::postgres::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
@@ -31,9 +32,9 @@ const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
 /// Whom to ask.
-pub struct Seen {
+pub struct AdminState {
     /// The databases, the main one first.
-    pub databases: Vec<Watched>,
+    pub databases: Vec<DatabaseProbe>,
     /// The metrics.
     pub snapshot: Recipient<Snapshot>,
     /// The metrics.
@@ -41,7 +42,7 @@ pub struct Seen {
     /// The sessions of the older revisions.
     pub sessions: Arc<Sessions>,
     /// The clients.
-    pub here: Here,
+    pub here: ClientCount,
     /// The connections of clients.
     pub connections: TaskTracker,
     /// The last lines of the log, the newest first.
@@ -57,7 +58,7 @@ pub struct Seen {
 }
 
 /// A database, as whoever watches over it asks it.
-pub struct Watched {
+pub struct DatabaseProbe {
     /// Its name.
     pub name: Arc<str>,
     /// Its executor.
@@ -68,8 +69,8 @@ pub struct Watched {
     pub cancel: Recipient<CancelCall>,
 }
 
-impl Seen {
-    async fn statuses(&self) -> Vec<(&Watched, DatabaseStatus)> {
+impl AdminState {
+    async fn statuses(&self) -> Vec<(&DatabaseProbe, DatabaseStatus)> {
         let asked = self.databases.iter().map(async |database| {
             // An actor that is gone ends the process.
             Some((database, database.status.send(Status).await.ok()?))
@@ -79,7 +80,7 @@ impl Seen {
 }
 
 /// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be reached.
-pub async fn ready(State(seen): State<Arc<Seen>>, database: Option<Path<String>>) -> Response {
+pub async fn ready(State(seen): State<Arc<AdminState>>, database: Option<Path<String>>) -> Response {
     let statuses = seen.statuses().await;
     let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
     let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(&database.name)).collect();
@@ -99,7 +100,7 @@ pub async fn ready(State(seen): State<Arc<Seen>>, database: Option<Path<String>>
 }
 
 /// `GET /metrics`, for Prometheus.
-pub async fn metrics(State(seen): State<Arc<Seen>>) -> Response {
+pub async fn metrics(State(seen): State<Arc<AdminState>>) -> Response {
     let databases = seen.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
         name: database.name.clone(),
         is_up: status.state != Health::Down,
@@ -119,7 +120,10 @@ pub async fn metrics(State(seen): State<Arc<Seen>>) -> Response {
 }
 
 /// `GET /status.json`: all that the page at `/` shows.
-pub async fn status(State(seen): State<Arc<Seen>>, Extension(client): Extension<Whose>) -> Response {
+pub async fn status(
+    State(seen): State<Arc<AdminState>>,
+    Extension(client): Extension<AuthenticatedClient>,
+) -> Response {
     let Ok(snapshot) = seen.snapshot.send(Snapshot).await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -176,8 +180,8 @@ pub async fn status(State(seen): State<Arc<Seen>>, Extension(client): Extension<
 
 /// `POST /calls/ID/cancel`: end a call. 204, or 404 if it has ended.
 pub async fn cancel(
-    State(seen): State<Arc<Seen>>,
-    Extension(client): Extension<Whose>,
+    State(seen): State<Arc<AdminState>>,
+    Extension(client): Extension<AuthenticatedClient>,
     Path(id): Path<u64>,
 ) -> Response {
     if !seen.gate.asks_for_tokens() {

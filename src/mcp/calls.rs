@@ -4,9 +4,10 @@ use actix::Recipient;
 use rmcp::ErrorData;
 use serde_json::Value;
 
-use crate::actors::session::{Call, CallError};
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, Call, CallError};
 use crate::progress::Progress;
-use crate::tools::{Answer, Given, TOOLS};
+use crate::tools::TOOLS;
 
 /// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
@@ -31,7 +32,7 @@ impl Calls {
     pub fn call(
         &self,
         tool: String,
-        arguments: Given,
+        arguments: RawArguments,
         progress: Progress,
     ) -> impl Future<Output = Result<Answer, ErrorData>> + Send + use<> {
         let reply = self.0.send(Call { tool, arguments, progress });

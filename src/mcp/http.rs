@@ -22,8 +22,8 @@ use super::calls::Calls;
 use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
 use crate::http::client::Client;
-use crate::http::gate::Whose;
-use crate::tools::Given;
+use crate::http::gate::AuthenticatedClient;
+use crate::messages::RawArguments;
 
 /// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -64,7 +64,7 @@ where
     async fn answer(self, request: Request) -> Response {
         let request = with_body_at_hand(request).await;
         // The gate has put it there.
-        let Some(client) = request.extensions().get::<Whose>().cloned() else {
+        let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
         };
         let standing = request.method() == Method::GET;
@@ -104,14 +104,14 @@ async fn with_body_at_hand(request: Request) -> Request {
 
 /// The arguments of a call as they were written, if it came by HTTP. rmcp has them as a tree of values, which keeps
 /// neither how a number is spelled nor a key that comes twice.
-pub(super) fn arguments(extensions: &Extensions) -> Option<Given> {
+pub(super) fn arguments(extensions: &Extensions) -> Option<RawArguments> {
     #[derive(Deserialize)]
     struct Call {
         params: Params,
     }
     #[derive(Deserialize)]
     struct Params {
-        arguments: Given,
+        arguments: RawArguments,
     }
     let AsItCame(body) = extensions.get::<Parts>()?.extensions.get()?;
     let body = body.lock().unwrap_or_else(PoisonError::into_inner).take()?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use tokio::sync::watch;
 
-use crate::actors::executor::{Database, Shown};
 use crate::caller::Caller;
+use crate::messages::database::{Database, DatabaseSummary};
 use crate::settings::AccessMode;
 
 /// An offer. It follows what the databases show.
@@ -14,13 +14,13 @@ use crate::settings::AccessMode;
 pub struct Offer {
     /// The most that the client may do.
     access: AccessMode,
-    databases: Vec<(Arc<str>, watch::Receiver<Shown>)>,
+    databases: Vec<(Arc<str>, watch::Receiver<DatabaseSummary>)>,
 }
 
 impl Offer {
     /// What that caller is offered of these databases.
     pub fn new(caller: &Caller, databases: &[Database]) -> Self {
-        let databases = databases.iter().map(|database| (database.name.clone(), database.shown.clone()));
+        let databases = databases.iter().map(|database| (database.name.clone(), database.summary.clone()));
         Self { access: caller.access, databases: databases.collect() }
     }
 
@@ -35,7 +35,7 @@ impl Offer {
         if may_write { AccessMode::ReadWrite } else { AccessMode::ReadOnly }
     }
 
-    fn access_to(&self, shown: &watch::Receiver<Shown>) -> AccessMode {
+    fn access_to(&self, shown: &watch::Receiver<DatabaseSummary>) -> AccessMode {
         if self.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { shown.borrow().access }
     }
 

@@ -19,8 +19,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::calls::{self, Calls};
 use super::offer::Offer;
 use super::{encoded, http, methods, progress};
+use crate::messages::call::Answer;
 use crate::settings::AccessMode;
-use crate::tools::{Answer, TOOLS, Tool};
+use crate::tools::{TOOLS, Tool};
 
 /// The server as one client sees it.
 #[derive(Clone)]

@@ -1,96 +1,25 @@
 //! A tool's arguments from what the client sent. What does not fit is said in the words of the tool's own schema:
 //! what was given, where, and what would be right.
 
-use std::collections::HashSet;
-use std::fmt;
-
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::de::{DeserializeOwned, Deserializer, Error};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use super::{Answer, Tool};
+use super::Tool;
+use crate::messages::call::Answer;
+use crate::messages::{RawArguments, half_a_pair};
 use crate::postgres::params;
 
 /// How long a text may be to be shown where it does not fit, in characters.
 const SHOWN_CHARS_MAX: usize = 40;
 
-/// What a client gives a tool: members of an object, each as it was written. A tree of values keeps neither how a number
-/// is spelled nor a key that comes twice.
-#[derive(Debug, Clone, Default)]
-pub struct Given(Vec<(String, Box<RawValue>)>);
-
-impl Given {
-    /// The member of that name, which is taken out.
-    pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
-    }
-
-    /// The member of that name, if it is a text.
-    pub fn text(&self, name: &str) -> Option<String> {
-        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
-        serde_json::from_str(raw.get()).ok()
-    }
-
-    /// A name that is there twice.
-    fn repeated(&self) -> Option<&str> {
-        let mut seen = HashSet::new();
-        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
-    }
-
-    /// What is wrong with a member that has half of a surrogate pair: a string of JavaScript may, and JSON.stringify writes
-    /// it as an escape.
-    fn with_half_a_pair(&self) -> Option<String> {
-        let has_it = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).is_err_and(|error| half_a_pair(&error));
-        let (name, _) = self.0.iter().find(|(_, raw)| has_it(raw))?;
-        Some(format!(
-            "`{name}` has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half), which is no \
-             character"
-        ))
-    }
-
-    /// As values; `None` if there is one that no value can hold.
-    pub(crate) fn tree(&self) -> Option<Map<String, Value>> {
-        self.0.iter().map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?))).collect()
-    }
-}
-
-impl From<Map<String, Value>> for Given {
-    fn from(members: Map<String, Value>) -> Self {
-        // A value is always written: its keys are texts.
-        Self(members.iter().filter_map(|(name, value)| Some((name.clone(), to_raw_value(value).ok()?))).collect())
-    }
-}
-
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Given;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Given(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
 /// The arguments of `tool`.
 ///
 /// # Errors
 /// The answer that names the argument and what would be right.
-pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Given) -> Result<T, Answer> {
+pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: RawArguments) -> Result<T, Answer> {
     let is_null = |raw: &RawValue| raw.get() == "null";
     if given.0.iter().any(|(_, raw)| is_null(raw)) {
         let schema = (tool.input)();
@@ -111,13 +40,8 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: Given) -> R
             let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
             why.strip_suffix(&place).unwrap_or(&why).to_owned()
         });
-        Answer::misfit(format!("The arguments of {} do not fit: {why}.", tool.name))
+        Answer::invalid_arguments(format!("The arguments of {} do not fit: {why}.", tool.name))
     })
-}
-
-/// Whether that is what could not be read: of what was taken as it was written, any other escape has been read before.
-fn half_a_pair(error: &serde_json::Error) -> bool {
-    error.to_string().contains("hex escape")
 }
 
 /// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
@@ -133,7 +57,7 @@ impl<'de> Deserialize<'de> for Parameters {
                 Ok(Self(values.iter().map(|raw| params::written(raw)).collect()))
             }
             Some(b'{') => {
-                let values: Given = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+                let values: RawArguments = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
                 if let Some(name) = values.repeated() {
                     let why = format!("`parameters` has {name:?} twice; each value must have a name of its own");
                     return Err(D::Error::custom(why));
@@ -148,9 +72,9 @@ impl<'de> Deserialize<'de> for Parameters {
 
 /// A whole number, which may be written as 5.0: to JSON Schema that is an integer, and some clients have no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Whole(pub usize);
+pub(super) struct Count(pub usize);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = Number::deserialize(deserializer)?;
         match number.as_f64() {

@@ -6,9 +6,11 @@ use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Given, Parameters, Whole, arguments};
-use super::{Answer, Defaults, FormatArgument, Reach, Rows, Tool};
-use crate::actors::executor::{Answered, Query};
+use super::arguments::{Count, Parameters, arguments};
+use super::{Defaults, FormatArgument, Tool, ToolContext};
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, CallContext, Rows};
+use crate::messages::statements::{Answered, Query};
 use crate::postgres::run::{Outcome, Reading};
 
 pub(super) const TOOL: Tool = Tool {
@@ -21,7 +23,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -30,12 +32,12 @@ struct Arguments {
     query: String,
     #[serde(default)]
     parameters: Parameters,
-    max_rows: Option<Whole>,
-    max_bytes: Option<Whole>,
-    timeout_ms: Option<Whole>,
+    max_rows: Option<Count>,
+    max_bytes: Option<Count>,
+    timeout_ms: Option<Count>,
     #[serde(default)]
     format: FormatArgument,
-    cell_offset: Option<Whole>,
+    cell_offset: Option<Count>,
 }
 
 fn input() -> Value {
@@ -71,37 +73,31 @@ fn output() -> Value {
     json!({"type": "object", "required": super::required(&properties), "properties": properties})
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
+async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::zero(&[
+    if let Some(answer) = super::reject_zero(&[
         ("max_rows", arguments.max_rows),
         ("max_bytes", arguments.max_bytes),
         ("timeout_ms", arguments.timeout_ms),
     ]) {
         return answer;
     }
-    let statement = super::statement(arguments.query, arguments.parameters.0, reach.access(), Transaction::Own);
+    let statement = super::statement(arguments.query, arguments.parameters.0, context.access(), Transaction::Own);
     let statement = match statement {
         Ok(statement) => statement,
         Err(error) => return Answer::failure(error.for_model(), &error),
     };
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
-    let cell_offset = arguments.cell_offset.map_or(0, |Whole(offset)| offset);
-    let query = Query {
-        tool: TOOL.name,
-        caller: reach.caller.clone(),
-        statement,
-        reading: Reading { limits, format: arguments.format.into(), cell_offset },
-        progress: reach.progress.clone(),
-        timeout: super::timeout(arguments.timeout_ms),
-    };
-    match reach.database().query.send(query).await {
+    let cell_offset = arguments.cell_offset.map_or(0, |Count(offset)| offset);
+    let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
+    let query = Query { call, statement, reading: Reading { limits, format: arguments.format.into(), cell_offset } };
+    match context.database().query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::gone(&error),
+        Err(error) => super::server_ending(&error),
     }
 }
 

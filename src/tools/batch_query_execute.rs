@@ -4,9 +4,11 @@ use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Given, Parameters, Whole, arguments};
-use super::{Answer, Defaults, FormatArgument, Reach, Tool};
-use crate::actors::executor::{Answered, Batch, BatchError};
+use super::arguments::{Count, Parameters, arguments};
+use super::{Defaults, FormatArgument, Tool, ToolContext};
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, CallContext};
+use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::run::{Outcome, Reading};
 
 /// The most statements that a batch may have.
@@ -21,23 +23,23 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    queries: Vec<Item>,
-    max_rows: Option<Whole>,
-    max_bytes: Option<Whole>,
-    timeout_ms: Option<Whole>,
+    queries: Vec<BatchStatement>,
+    max_rows: Option<Count>,
+    max_bytes: Option<Count>,
+    timeout_ms: Option<Count>,
     #[serde(default)]
     format: FormatArgument,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Item {
+struct BatchStatement {
     query: String,
     #[serde(default)]
     parameters: Parameters,
@@ -46,8 +48,8 @@ struct Item {
 fn input() -> Value {
     let queries = json!({
         "type": "array",
-        "minItems": 1,
-        "maxItems": STATEMENTS_MAX,
+        "minBatchStatements": 1,
+        "maxBatchStatements": STATEMENTS_MAX,
         "items": {
             "type": "object",
             "properties": {
@@ -84,26 +86,28 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
+async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
     let Arguments { queries, max_rows, max_bytes, timeout_ms, format } = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::zero(&[("max_rows", max_rows), ("max_bytes", max_bytes), ("timeout_ms", timeout_ms)]) {
+    if let Some(answer) =
+        super::reject_zero(&[("max_rows", max_rows), ("max_bytes", max_bytes), ("timeout_ms", timeout_ms)])
+    {
         return answer;
     }
     if queries.is_empty() {
-        return Answer::misfit("`queries` is empty: give at least one statement.");
+        return Answer::invalid_arguments("`queries` is empty: give at least one statement.");
     }
     if queries.len() > STATEMENTS_MAX {
-        return Answer::misfit(format!(
+        return Answer::invalid_arguments(format!(
             "`queries` has {} statements; a batch takes at most {STATEMENTS_MAX}.",
             queries.len()
         ));
     }
     let mut statements = Vec::with_capacity(queries.len());
     for (at, item) in queries.into_iter().enumerate() {
-        match super::statement(item.query, item.parameters.0, reach.access(), Transaction::Shared) {
+        match super::statement(item.query, item.parameters.0, context.access(), Transaction::Shared) {
             Ok(statement) => statements.push(statement),
             Err(error) => {
                 let text = format!("Statement {}: {} Nothing was run.", at + 1, error.for_model());
@@ -112,15 +116,9 @@ async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
         }
     }
     let reading = Reading { limits: defaults.limits(max_rows, max_bytes), format: format.into(), cell_offset: 0 };
-    let batch = Batch {
-        tool: TOOL.name,
-        caller: reach.caller.clone(),
-        statements,
-        reading,
-        progress: reach.progress.clone(),
-        timeout: super::timeout(timeout_ms),
-    };
-    match reach.database().batch.send(batch).await {
+    let call = CallContext { timeout: super::timeout(timeout_ms), ..context.call.clone() };
+    let batch = Batch { call, statements, reading };
+    match context.database().batch.send(batch).await {
         Ok(Ok(answered)) => answer(answered),
         Ok(Err(BatchError { statement: Some(number), error })) => {
             let text = format!(
@@ -130,7 +128,7 @@ async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
             Answer::failure(text, &error).of_statement(number)
         }
         Ok(Err(BatchError { statement: None, error })) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::gone(&error),
+        Err(error) => super::server_ending(&error),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Both of its lines hold a word that is made anew for each answer, so no row can hold the second line.
 
-use super::Answer;
+use crate::messages::call::Answer;
 
 /// The answer with a boundary around its text.
 pub(crate) fn around(mut answer: Answer) -> Answer {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Answer;
+use crate::messages::call::Answer;
 use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
 
 /// What of an error the README's table of failures lists. What is unknown is absent.
@@ -86,7 +86,7 @@ pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
 
 impl Answer {
     /// The answer to arguments that do not fit.
-    pub(crate) fn misfit(text: impl Into<String>) -> Self {
+    pub(crate) fn invalid_arguments(text: impl Into<String>) -> Self {
         let facts = json!({"kind": INVALID_ARGUMENTS, "phase": Phase::Check.as_str(), "retryable": false});
         Self { failure: Some(Box::new(facts)), ..Self::error(text) }
     }

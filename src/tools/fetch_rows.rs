@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Given, Whole, arguments};
-use super::{Answer, Defaults, FormatArgument, Reach, Tool, async_query_execute};
-use crate::actors::executor::Fetch;
+use super::arguments::{Count, arguments};
+use super::{Defaults, FormatArgument, Tool, ToolContext, async_query_execute};
+use crate::messages::RawArguments;
+use crate::messages::call::{Answer, CallContext};
+use crate::messages::statements::Fetch;
 
 pub(super) const TOOL: Tool = Tool {
     name: "fetch_rows",
@@ -16,16 +18,16 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |reach, defaults, arguments| Box::pin(call(reach, defaults, arguments)),
+    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
     cursor: String,
-    max_rows: Option<Whole>,
-    max_bytes: Option<Whole>,
-    timeout_ms: Option<Whole>,
+    max_rows: Option<Count>,
+    max_bytes: Option<Count>,
+    timeout_ms: Option<Count>,
     format: Option<FormatArgument>,
 }
 
@@ -51,30 +53,28 @@ fn output() -> Value {
     schema
 }
 
-async fn call(reach: Reach, defaults: Defaults, given: Given) -> Answer {
+async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::zero(&[
+    if let Some(answer) = super::reject_zero(&[
         ("max_rows", arguments.max_rows),
         ("max_bytes", arguments.max_bytes),
         ("timeout_ms", arguments.timeout_ms),
     ]) {
         return answer;
     }
+    let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
     let fetch = Fetch {
-        tool: TOOL.name,
-        caller: reach.caller.clone(),
+        call,
         cursor: arguments.cursor,
         limits: defaults.limits(arguments.max_rows, arguments.max_bytes),
         format: arguments.format.map(Into::into),
-        progress: reach.progress.clone(),
-        timeout: super::timeout(arguments.timeout_ms),
     };
-    match reach.database().fetch.send(fetch).await {
+    match context.database().fetch.send(fetch).await {
         Ok(Ok(answered)) => async_query_execute::answer(answered, super::READ_ON_ELSEWHERE),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::gone(&error),
+        Err(error) => super::server_ending(&error),
     }
 }

@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::{Given, arguments};
-use super::{Answer, Defaults, Reach, Tool};
-use crate::actors::metrics::{PerformanceSummary, Summary};
+use super::arguments::arguments;
+use super::{Defaults, Tool, ToolContext};
+use crate::messages::RawArguments;
+use crate::messages::call::Answer;
+use crate::messages::metrics::{PerformanceSummary, Summary};
 use crate::units::rfc3339;
 
 pub(super) const TOOL: Tool = Tool {
@@ -17,7 +19,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
     output,
-    call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),
+    call: |context, _: Defaults, arguments| Box::pin(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -42,13 +44,13 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, given: Given) -> Answer {
+async fn call(context: ToolContext, given: RawArguments) -> Answer {
     if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
         return answer;
     }
-    match reach.metrics.summary.send(Summary { databases: reach.names() }).await {
+    match context.metrics.summary.send(Summary { databases: context.names() }).await {
         Ok(summary) => answer(&summary),
-        Err(error) => super::gone(&error),
+        Err(error) => super::server_ending(&error),
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::{Given, Whole, arguments};
-use super::{Answer, Defaults, Reach, Tool};
-use crate::actors::metrics::{SlowList, SlowQueries};
+use super::arguments::{Count, arguments};
+use super::{Defaults, Tool, ToolContext};
+use crate::messages::RawArguments;
+use crate::messages::call::Answer;
+use crate::messages::metrics::{SlowList, SlowQueries};
 use crate::units::rfc3339;
 
 /// How many are listed when the call does not say, and at most.
@@ -21,14 +23,14 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |reach, _: Defaults, arguments| Box::pin(call(reach, arguments)),
+    call: |context, _: Defaults, arguments| Box::pin(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
     threshold_ms: Option<f64>,
-    limit: Option<Whole>,
+    limit: Option<Count>,
 }
 
 fn input() -> Value {
@@ -75,7 +77,7 @@ fn output() -> Value {
     })
 }
 
-async fn call(reach: Reach, given: Given) -> Answer {
+async fn call(context: ToolContext, given: RawArguments) -> Answer {
     let arguments: Arguments = match arguments(&TOOL, given) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
@@ -83,15 +85,17 @@ async fn call(reach: Reach, given: Given) -> Answer {
     let threshold = match arguments.threshold_ms.map(|ms| Duration::try_from_secs_f64(ms / 1000.0)) {
         None => None,
         Some(Ok(threshold)) => Some(threshold),
-        Some(Err(_)) => return Answer::misfit("`threshold_ms` must be a number of milliseconds, 0 or more."),
+        Some(Err(_)) => {
+            return Answer::invalid_arguments("`threshold_ms` must be a number of milliseconds, 0 or more.");
+        }
     };
-    let limit = arguments.limit.map_or(LIMIT.0, |Whole(limit)| limit);
+    let limit = arguments.limit.map_or(LIMIT.0, |Count(limit)| limit);
     if !(1..=LIMIT.1).contains(&limit) {
-        return Answer::misfit(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
+        return Answer::invalid_arguments(format!("`limit` is {limit}; it must be from 1 to {}.", LIMIT.1));
     }
-    match reach.metrics.slow_queries.send(SlowQueries { threshold, limit, databases: reach.names() }).await {
+    match context.metrics.slow_queries.send(SlowQueries { threshold, limit, databases: context.names() }).await {
         Ok(list) => answer(&list),
-        Err(error) => super::gone(&error),
+        Err(error) => super::server_ending(&error),
     }
 }
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{
-    Answered, Batch, BatchError, ConfigChanged, Cursor, DatabaseStatus, Executor, Fetch, MetricsReach, Query, Status,
-};
-use mcp_server_postgres::actors::metrics::{PoolRebuilt, QueryFinished};
+use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use mcp_server_postgres::messages::admin::{DatabaseStatus, Status};
+use mcp_server_postgres::messages::call::CallContext;
+use mcp_server_postgres::messages::events::{Events, PoolRebuilt, SettingsChanged, StatementEnded};
+use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cursor, Fetch, Query};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::postgres::run::{Outcome, Reading};
-use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
 use pg_guard::parser::Parser;
 use pg_guard::{Policy, Statement};
@@ -31,6 +31,7 @@ mod calls;
 mod cancel;
 mod connection;
 mod cursors;
+mod events;
 mod fair;
 mod guard;
 mod health;
@@ -48,7 +49,7 @@ use crate::common::{settings_with, until};
 struct World {
     /// Dropped first, so that its connections go before their server.
     executor: Addr<Executor>,
-    finished: Script<QueryFinished>,
+    finished: Script<StatementEnded>,
     rebuilt: Script<PoolRebuilt>,
     log: Lines,
     settings: Arc<Settings>,
@@ -96,14 +97,7 @@ impl World {
     /// The same for another client.
     fn ask_as(&self, caller: Caller, sql: &str, parameters: Value) -> Request<Executor, Query> {
         let statement = statement(sql, parameters);
-        self.executor.send(Query {
-            tool: "a test",
-            caller,
-            statement,
-            reading: self.reading,
-            timeout: None,
-            progress: Progress::default(),
-        })
+        self.executor.send(Query { call: CallContext::new("a test", caller), statement, reading: self.reading })
     }
 
     async fn query(&self, sql: &str) -> Result<Answered<Outcome>, QueryError> {
@@ -122,14 +116,8 @@ impl World {
     /// Ask for at most so many rows, whose answer has a cursor.
     async fn first(&self, sql: &str, rows_max: usize) -> (String, Cursor) {
         let reading = Reading { limits: Limits { rows_max, ..self.reading.limits }, ..self.reading };
-        let query = Query {
-            tool: "a test",
-            caller: Caller::stdio(),
-            statement: statement(sql, json!([])),
-            reading,
-            timeout: None,
-            progress: Progress::default(),
-        };
+        let query =
+            Query { call: CallContext::new("a test", Caller::stdio()), statement: statement(sql, json!([])), reading };
         let answered = self.executor.send(query).await.unwrap().unwrap();
         (format!("[{}]", answered.answer.page.json), answered.cursor.unwrap())
     }
@@ -138,15 +126,7 @@ impl World {
     fn fetch(&self, cursor: &Cursor, rows_max: usize) -> Request<Executor, Fetch> {
         let limits = Limits { rows_max, ..self.reading.limits };
         let cursor = cursor.handle.clone();
-        self.executor.send(Fetch {
-            tool: "a test",
-            caller: Caller::stdio(),
-            cursor,
-            limits,
-            format: None,
-            timeout: None,
-            progress: Progress::default(),
-        })
+        self.executor.send(Fetch { call: CallContext::new("a test", Caller::stdio()), cursor, limits, format: None })
     }
 
     /// The next rows as JSON, and the cursor for those after them.
@@ -163,12 +143,9 @@ impl World {
     fn ask_batch(&self, statements: &[(&str, Value)]) -> Request<Executor, Batch> {
         let statements = statements.iter().map(|(sql, parameters)| statement(sql, parameters.clone())).collect();
         self.executor.send(Batch {
-            tool: "a test",
-            caller: Caller::stdio(),
+            call: CallContext::new("a test", Caller::stdio()),
             statements,
             reading: self.reading,
-            timeout: None,
-            progress: Progress::default(),
         })
     }
 
@@ -182,7 +159,7 @@ impl World {
         change(&mut new);
         let new = Arc::new(new);
         self.settings = new.clone();
-        self.executor.send(ConfigChanged { old, new }).await.unwrap();
+        self.executor.send(SettingsChanged { old, new }).await.unwrap();
     }
 
     async fn status(&self) -> PoolStatus {
@@ -232,11 +209,11 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
     })
 }
 
-fn start(settings: &Settings) -> (Addr<Executor>, (Script<QueryFinished>, Script<PoolRebuilt>), Lines) {
+fn start(settings: &Settings) -> (Addr<Executor>, (Script<StatementEnded>, Script<PoolRebuilt>), Lines) {
     let (log, lines) = heard();
     let ((finished, finishes), (rebuilt, rebuilds)) = (scripted(), scripted());
-    let metrics = MetricsReach { finished, rebuilt };
-    let executor = Executor::new(MAIN_DATABASE, settings, parser(&log), metrics, TaskTracker::new(), &log).unwrap();
+    let events = Events { statement_ended: finished.into(), pool_rebuilt: rebuilt.into(), ..Events::default() };
+    let executor = Executor::new(MAIN_DATABASE, settings, parser(&log), events, TaskTracker::new(), &log).unwrap();
     (executor.start(), (finishes, rebuilds), lines)
 }
 

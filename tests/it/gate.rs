@@ -17,16 +17,17 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
-use mcp_server_postgres::actors::executor::{CallsInFlight, CancelCall, ConfigChanged, Database, Shown, Status};
-use mcp_server_postgres::actors::metrics::{Scrape, Snapshot};
-use mcp_server_postgres::actors::reception::Reception;
-use mcp_server_postgres::actors::session::MetricsReach;
-use mcp_server_postgres::http::gate::{Connection, Gate, Whose};
+use mcp_server_postgres::actors::reception::ClientRegistry;
+use mcp_server_postgres::http::gate::{AuthenticatedClient, Connection, Gate};
 use mcp_server_postgres::http::routes;
-use mcp_server_postgres::http::seen::{Seen, Watched};
+use mcp_server_postgres::http::seen::{AdminState, DatabaseProbe};
 use mcp_server_postgres::http::token::{NewToken, make};
 use mcp_server_postgres::mcp::http::Protocol;
 use mcp_server_postgres::mcp::sessions::Sessions;
+use mcp_server_postgres::messages::admin::{CallsInFlight, CancelCall, Status};
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::{Events, SettingsChanged};
+use mcp_server_postgres::messages::metrics::{MetricsHandle, Scrape, Snapshot};
 use mcp_server_postgres::settings::{AccessMode, Settings, Token};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -41,15 +42,15 @@ use crate::common::{no_log, settings_with};
 /// A gate, with who is let in handed to the test.
 struct World {
     router: Router,
-    reception: Addr<Reception>,
+    reception: Addr<ClientRegistry>,
     connection: Arc<Connection>,
     ending: CancellationToken,
     settings: Arc<Settings>,
-    let_in: mpsc::UnboundedReceiver<Whose>,
+    let_in: mpsc::UnboundedReceiver<AuthenticatedClient>,
     neighbours: Vec<Neighbour>,
     snapshots: Script<Snapshot>,
     scrapes: Script<Scrape>,
-    _shown: Vec<watch::Sender<Shown>>,
+    _shown: Vec<watch::Sender<DatabaseSummary>>,
 }
 
 /// A database that is watched over, played by the test.
@@ -75,14 +76,16 @@ impl World {
         }
         let (mut databases, mut shown) = (Vec::new(), Vec::new());
         for &name in names {
-            let (show, seen) = watch::channel(Shown { access: settings.access, findings: [].into() });
+            let (show, seen) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
             shown.push(show);
             let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
-            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, shown: seen });
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary: seen });
         }
-        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
+        let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let ending = CancellationToken::new();
-        let reception = Reception::new(&settings, databases.into(), metrics, ending.clone(), &no_log()).unwrap();
+        let reception =
+            ClientRegistry::new(&settings, databases.into(), metrics, Events::default(), ending.clone(), &no_log())
+                .unwrap();
         let (rules, here) = (reception.rules(), reception.here());
         let reception = reception.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
@@ -90,11 +93,11 @@ impl World {
         let (mut watched, mut neighbours) = (Vec::new(), Vec::new());
         for &name in names {
             let ((status, statuses), (calls, call_lists), (cancel, cancels)) = (scripted(), scripted(), scripted());
-            watched.push(Watched { name: name.into(), status, calls, cancel });
+            watched.push(DatabaseProbe { name: name.into(), status, calls, cancel });
             neighbours.push(Neighbour { statuses, call_lists, cancels });
         }
         let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
-        let seen = Arc::new(Seen {
+        let seen = Arc::new(AdminState {
             databases: watched,
             snapshot,
             scrape,
@@ -157,7 +160,7 @@ impl World {
         let mut new = (*self.settings).clone();
         change(&mut new);
         let (old, new) = (std::mem::replace(&mut self.settings, Arc::new(new.clone())), Arc::new(new));
-        self.reception.send(ConfigChanged { old, new }).await.unwrap();
+        self.reception.send(SettingsChanged { old, new }).await.unwrap();
     }
 }
 
@@ -177,11 +180,11 @@ impl Answer {
 
 /// A protocol that says who has come, and tells the test.
 #[derive(Clone)]
-struct Tells(mpsc::UnboundedSender<Whose>);
+struct Tells(mpsc::UnboundedSender<AuthenticatedClient>);
 
 impl Protocol for Tells {
     async fn answer(self, request: Request) -> Response {
-        let client = request.extensions().get::<Whose>().unwrap().clone();
+        let client = request.extensions().get::<AuthenticatedClient>().unwrap().clone();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let told = format!("{} sends {} bytes", client.caller.name, body.len());
         let _ = self.0.send(client);

@@ -5,13 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Database, Shown};
-use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
+use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
+use mcp_server_postgres::messages::RawArguments;
+use mcp_server_postgres::messages::call::Call;
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::Events;
+use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{LogSettings, MAIN_DATABASE};
-use mcp_server_postgres::tools::Given;
 use serde_json::{Value, json};
 use slog::{Level, Logger, o};
 use tempfile::TempDir;
@@ -123,13 +126,18 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
-    let (_show, shown) = tokio::sync::watch::channel(Shown { access: settings.access, findings: [].into() });
+    let (_show, summary) =
+        tokio::sync::watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
     let (fetch, close_cursors) = (scripted().0, scripted().0);
-    let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, shown };
-    let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
-    let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &world.log).start();
-    let call =
-        Call { tool: "performance_summary".to_owned(), arguments: Given::default(), progress: Progress::default() };
+    let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary };
+    let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+    let session =
+        Session::new(&settings, Caller::stdio(), [database].into(), metrics, Events::default(), &world.log).start();
+    let call = Call {
+        tool: "performance_summary".to_owned(),
+        arguments: RawArguments::default(),
+        progress: Progress::default(),
+    };
     assert!(session.send(call).await.unwrap().is_err());
     let [lines] = world.end(["server.log"]);
     let line = &lines[0];

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::ConfigChanged;
-use mcp_server_postgres::actors::metrics::{
-    CallFinished, CallOutcome, DatabaseGauges, Gauges, Metrics, MetricsSnapshot, PerformanceSummary, PoolRebuilt,
-    QueryFinished, ReloadFinished, ReloadOutcome, Scrape, SlowList, SlowQueries, Snapshot, Summary, Times, Verdict,
+use mcp_server_postgres::actors::metrics::Metrics;
+use mcp_server_postgres::messages::events::{
+    CallEnded, CallOutcome, SettingsChanged, StatementEnded, StatementOutcome,
+};
+use mcp_server_postgres::messages::metrics::{
+    Gauges, MetricsSnapshot, PerformanceSummary, Scrape, SlowList, SlowQueries, Snapshot, Summary,
 };
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::settings::Settings;
+use mcp_server_postgres::tools;
 use pg_guard::sql::Operation;
 
 mod exposition;
@@ -27,19 +30,19 @@ struct World(Addr<Metrics>);
 
 impl World {
     fn new(settings: &Settings) -> Self {
-        Self(Metrics::new(&settings.metrics).start())
+        Self(Metrics::new(&settings.metrics, &tools::names()).start())
     }
 
     fn with_history(history_max: usize) -> Self {
         Self::new(&settings_with(|settings| settings.metrics.history_max = history_max))
     }
 
-    async fn finished(&self, event: QueryFinished) {
+    async fn finished(&self, event: StatementEnded) {
         self.0.send(event).await.unwrap();
     }
 
     async fn called(&self, tool: &'static str, outcome: CallOutcome, took: Duration) {
-        self.0.send(CallFinished { tool, outcome, took }).await.unwrap();
+        self.0.send(CallEnded { tool, outcome, took }).await.unwrap();
     }
 
     async fn summary(&self) -> PerformanceSummary {
@@ -69,7 +72,7 @@ impl World {
 
     async fn change(&self, change: impl FnOnce(&mut Settings)) {
         let (old, new) = (Arc::new(settings()), Arc::new(settings_with(change)));
-        self.0.send(ConfigChanged { old, new }).await.unwrap();
+        self.0.send(SettingsChanged { old, new }).await.unwrap();
     }
 }
 
@@ -78,8 +81,8 @@ fn names(databases: &[&str]) -> Arc<[Arc<str>]> {
 }
 
 /// A statement that was answered with one row.
-fn done(sql: &str, executed_ms: u64) -> QueryFinished {
-    QueryFinished {
+fn done(sql: &str, executed_ms: u64) -> StatementEnded {
+    StatementEnded {
         tool: "async_query_execute",
         client: "stdio".into(),
         database: "main".into(),
@@ -92,29 +95,29 @@ fn done(sql: &str, executed_ms: u64) -> QueryFinished {
         rows: 1,
         bytes: 10,
         retries: 0,
-        verdict: Verdict::Done,
+        outcome: StatementOutcome::Done,
         generation: 1,
     }
 }
 
-fn failed(sql: &str, executed_ms: u64) -> QueryFinished {
+fn failed(sql: &str, executed_ms: u64) -> StatementEnded {
     let why = "no such table".to_owned();
-    let verdict = Verdict::Failed { sqlstate: Some("42P01".to_owned()), why, is_refusal: false };
-    QueryFinished { verdict, rows: 0, bytes: 0, ..done(sql, executed_ms) }
+    let outcome = StatementOutcome::Failed { sqlstate: Some("42P01".to_owned()), why };
+    StatementEnded { outcome, rows: 0, bytes: 0, ..done(sql, executed_ms) }
 }
 
-fn refused(sql: &str) -> QueryFinished {
-    let verdict = Verdict::Failed { sqlstate: None, why: "not accepted".to_owned(), is_refusal: true };
-    QueryFinished { verdict, rows: 0, bytes: 0, ..done(sql, 0) }
+fn refused(sql: &str) -> StatementEnded {
+    let outcome = StatementOutcome::Refused { why: "not accepted".to_owned() };
+    StatementEnded { outcome, rows: 0, bytes: 0, ..done(sql, 0) }
 }
 
-fn cancelled(sql: &str, executed_ms: u64) -> QueryFinished {
-    QueryFinished { verdict: Verdict::Cancelled, rows: 0, bytes: 0, ..done(sql, executed_ms) }
+fn cancelled(sql: &str, executed_ms: u64) -> StatementEnded {
+    StatementEnded { outcome: StatementOutcome::Cancelled, rows: 0, bytes: 0, ..done(sql, executed_ms) }
 }
 
 /// The same at another database.
-fn at(database: &str, event: QueryFinished) -> QueryFinished {
-    QueryFinished { database: database.into(), ..event }
+fn at(database: &str, event: StatementEnded) -> StatementEnded {
+    StatementEnded { database: database.into(), ..event }
 }
 
 fn texts(list: &SlowList) -> Vec<&str> {

@@ -10,9 +10,10 @@ use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
 use super::running::{Queue, Running};
-use super::{Answered, Batch, BatchError, Executor, allows, settle};
+use super::{Executor, allows, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
+use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
@@ -23,17 +24,17 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
-            self.running(batch.tool, &batch.caller, shown, statement.parameters(), &generation)
+            self.running(&batch.call, shown, statement.parameters(), &generation)
         };
         let mut queue: Queue = batch.statements.iter().map(running).collect();
         let nothing = "".into();
         let first = batch.statements.first();
         let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
-        let call = self.calls.begin(batch.tool, &batch.caller, first, &batch.progress);
+        let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
@@ -88,7 +89,7 @@ impl Handler<Batch> for Executor {
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
-            let work = match batch.timeout {
+            let work = match batch.call.timeout {
                 Some(after) => {
                     let call = &call;
                     let out_of_time = move |_| Err((None, call.out_of_time(after)));

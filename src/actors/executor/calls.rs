@@ -9,17 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
-use pg_guard::sql::{Operation, normalised};
-use serde::{Serialize, Serializer};
-
 use super::Executor;
-use crate::caller::Caller;
 use crate::log::info;
+use crate::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
+use crate::messages::call::CallContext;
 use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::lease::Lease;
 use crate::postgres::pool::{Admission, Generation};
 use crate::progress::Progress;
+use actix::prelude::*;
+use pg_guard::sql::{Operation, normalised};
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
 /// of a call's time went into that.
@@ -27,60 +26,6 @@ const WORK_BYTES_MAX: usize = 4 << 10;
 
 /// How much of a statement is shown, in characters.
 const SQL_CHARS_MAX: usize = 1000;
-
-/// Asks for the calls in flight, the oldest first. Sent by whoever shows them to an operator.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Vec<CallInFlight>")]
-pub struct CallsInFlight;
-
-/// Ends a call: its client is told that an operator wanted that, and its statement is cancelled in PostgreSQL. Replies
-/// whether there was such a call at this database. Sent on behalf of an operator.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "bool")]
-pub struct CancelCall {
-    /// Which one.
-    pub id: u64,
-}
-
-/// A call that has no answer yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CallInFlight {
-    /// Of no other call in this process, at whatever database.
-    pub id: u64,
-    /// Which database it asks.
-    pub database: Arc<str>,
-    /// For whom.
-    pub client: Arc<str>,
-    /// Which tool.
-    pub tool: &'static str,
-    /// What kind of statement it is; of a batch, its current one.
-    pub operation: &'static str,
-    /// That statement, without its literals.
-    pub sql: String,
-    /// Whether it has a connection.
-    pub phase: CallPhase,
-    /// Since it came.
-    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
-    pub elapsed: Duration,
-    /// Rows that have come so far.
-    pub rows: u64,
-    /// Their bytes, as PostgreSQL sends them.
-    pub bytes: u64,
-}
-
-/// What a call is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CallPhase {
-    /// It waits for a connection.
-    Waiting,
-    /// It has one.
-    Running,
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
-}
 
 impl Handler<CallsInFlight> for Executor {
     type Result = MessageResult<CallsInFlight>;
@@ -142,23 +87,17 @@ struct Seat {
 
 impl Calls {
     /// A call has come. It is in flight until the reply is dropped.
-    pub(super) fn begin(
-        &self,
-        tool: &'static str,
-        caller: &Caller,
-        (sql, operation): (&Arc<str>, Operation),
-        progress: &Progress,
-    ) -> InFlight {
+    pub(super) fn begin(&self, call: &CallContext, (sql, operation): (&Arc<str>, Operation)) -> InFlight {
         // Of the process and not of the executor: whoever cancels a call need not know whose it is.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let seat = Rc::new(Seat {
-            client: caller.name.clone(),
-            tool,
+            client: call.caller.name.clone(),
+            tool: call.tool,
             statement: RefCell::new((sql.clone(), operation)),
             began: Instant::now(),
             phase: Cell::new(Phase::Wait),
-            progress: progress.clone().or_counted(),
+            progress: call.progress.clone().or_counted(),
             cancelled: Cell::default(),
             waker: Cell::default(),
         });

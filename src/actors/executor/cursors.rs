@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use pg_guard::Clearance;
 
-use super::handles::{Ended, Handles, Held, Taken, Unusable};
-use super::{Cursor, settle};
+use super::handles::{Ended, Handles, Held, Kept, Taken, Unusable};
+use super::settle;
+use crate::messages::database::OF_DATABASE;
+use crate::messages::statements::Cursor;
 use crate::postgres::error::QueryError;
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
 use crate::postgres::reader::Reader;
 use crate::settings::MAIN_DATABASE;
-
-/// What stands in a handle between the name of its database and the rest.
-pub(super) const OF_DATABASE: char = ':';
 
 /// The cursors of an executor.
 pub(super) type Cursors = Handles<Open>;
@@ -51,6 +50,12 @@ impl Open {
     fn settle(self, left: Left, error: Option<&QueryError>) {
         drop(self.reader);
         settle(self.lease, left, error);
+    }
+}
+
+impl From<Kept> for Cursor {
+    fn from(Kept { handle, lifetime }: Kept) -> Self {
+        Self { handle, lifetime }
     }
 }
 

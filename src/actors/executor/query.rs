@@ -9,9 +9,10 @@ use super::attempt::{Attempt, Next, Reason, Run};
 use super::calls::InFlight;
 use super::cursors::{Open, refusal};
 use super::running::Running;
-use super::{Answered, Cursor, Executor, Fetch, Query, allows, settle, within, within_the_call};
+use super::{Executor, allows, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
+use crate::messages::statements::{Answered, Cursor, Fetch, Query};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::lease::{Lease, Left};
 use crate::postgres::pool::Generation;
@@ -24,12 +25,12 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&query.caller), self.guard.clone(), self.role_check);
+        let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(query.tool, &query.caller, shown, statement.parameters(), &generation);
-        let call = self.calls.begin(query.tool, &query.caller, shown, &query.progress);
+        let mut running = self.running(&query.call, shown, statement.parameters(), &generation);
+        let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
                 allows(role_check, &generation).await?;
@@ -37,7 +38,7 @@ impl Handler<Query> for Executor {
                 let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
                 runs.until_answered(&mut statement, &mut running).await
             };
-            let work = call.unless_cancelled(within_the_call(&call, query.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &generation.target()));
             running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
@@ -47,7 +48,7 @@ impl Handler<Query> for Executor {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
                     let open = Open { reader, lease, clearance, format: query.reading.format };
-                    answered.cursor = cursors.put(query.caller.name, open).map(Cursor::from);
+                    answered.cursor = cursors.put(query.call.caller.name, open).map(Cursor::from);
                 }
             }
             Ok(answered)
@@ -109,10 +110,10 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.caller.name).map_err(refusal).map(|taken| {
+        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.name).map_err(refusal).map(|taken| {
             let shown = (taken.held.reader.sql(), taken.held.reader.operation());
-            let running = self.running(fetch.tool, &fetch.caller, shown, &[], taken.held.lease.generation());
-            let call = self.calls.begin(fetch.tool, &fetch.caller, shown, &fetch.progress);
+            let running = self.running(&fetch.call, shown, &[], taken.held.lease.generation());
+            let call = self.calls.begin(&fetch.call, shown);
             (taken, running, call)
         });
         let told_later = self.told_later.clone();
@@ -129,7 +130,7 @@ impl Handler<Fetch> for Executor {
             let place = open.lease.place(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
             let work = within(Clock::Command, generation.settings.command_timeout, work);
-            let work = call.unless_cancelled(within_the_call(&call, fetch.timeout, work));
+            let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
             running.end(result.as_ref().map(|(outcome, _)| outcome));

@@ -8,26 +8,26 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::Logger;
 
+use super::Executor;
 use super::status::Trouble;
-use super::{ConfigChanged, Executor};
-use crate::actors::metrics::PoolRebuilt;
 use crate::log::{error, info, warn};
+use crate::messages::events::{PoolRebuilt, SettingsChanged};
 use crate::postgres::health;
 use crate::postgres::pool::Generation;
 
 /// How long after a failed probe the next one is tried, at first and at most.
 const PROBE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-impl Handler<ConfigChanged> for Executor {
+impl Handler<SettingsChanged> for Executor {
     type Result = ();
 
-    fn handle(&mut self, change: ConfigChanged, context: &mut Context<Self>) {
+    fn handle(&mut self, change: SettingsChanged, context: &mut Context<Self>) {
         let Some((postgres, access)) = change.new.database(&self.name) else {
             warn!(self.log, "the database is in the settings no more: it is served until a restart");
             return;
         };
         self.access = access;
-        self.shown.send_if_modified(|shown| std::mem::replace(&mut shown.access, access) != access);
+        self.summary.send_if_modified(|summary| std::mem::replace(&mut summary.access, access) != access);
         if change.new.policy != *self.guard.policy() {
             self.guard = Arc::new(self.guard.renewed(change.new.policy.clone()));
         }
@@ -49,13 +49,13 @@ impl Handler<ConfigChanged> for Executor {
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => &why);
                 self.trouble.tell("see the log".to_owned());
-                self.metrics.rebuilt.do_send(PoolRebuilt { database: self.name.clone(), result: Err(why) });
+                self.events.pool_rebuilt.tell(PoolRebuilt { database: self.name.clone(), result: Err(why) });
                 return;
             }
         };
         let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone(), trouble: self.trouble.clone() };
-        let (name, rebuilt) = (self.name.clone(), self.metrics.rebuilt.clone());
-        let failed = move |why| rebuilt.do_send(PoolRebuilt { database: name.clone(), result: Err(why) });
+        let (name, rebuilt) = (self.name.clone(), self.events.pool_rebuilt.clone());
+        let failed = move |why| rebuilt.tell(PoolRebuilt { database: name.clone(), result: Err(why) });
         let probing = probe(generation, wanted, failed, self.log.clone());
         // An actor future, so that the swap is an assignment in the actor's own turn.
         context.spawn(probing.into_actor(self).map(|generation, executor, _| {
@@ -66,7 +66,7 @@ impl Handler<ConfigChanged> for Executor {
                 executor.trouble.is_over();
                 executor.watch = Some(generation.watch());
                 let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number) };
-                executor.metrics.rebuilt.do_send(rebuilt);
+                executor.events.pool_rebuilt.tell(rebuilt);
                 // The last statement on the old one closes it.
                 let old = std::mem::replace(&mut executor.generation, generation);
                 executor.older.retain(|generation| generation.strong_count() > 0);

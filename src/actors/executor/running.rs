@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use slog::Logger;
 
-use super::{Answered, MetricsReach, rows};
-use crate::actors::metrics::{QueryFinished, Verdict};
+use super::rows;
 use crate::log::info;
+use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
+use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
 use crate::postgres::run::Outcome;
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
-    pub(super) event: QueryFinished,
+    pub(super) event: StatementEnded,
     /// For the log, where the operator wants them there.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
     pub(super) executing_since: Option<Instant>,
-    pub(super) metrics: Rc<MetricsReach>,
+    /// Whether it was sent to PostgreSQL.
+    pub(super) began: bool,
+    pub(super) events: Rc<Events>,
     pub(super) log: Logger,
 }
 
@@ -32,6 +35,17 @@ impl Running {
             self.event.connected = Some(self.event.connected.unwrap_or_default() + time);
         }
         self.executing_since = Some(now);
+        if !std::mem::replace(&mut self.began, true) {
+            let event = &self.event;
+            self.events.statement_began.tell_with(|| StatementBegan {
+                tool: event.tool,
+                client: event.client.clone(),
+                database: event.database.clone(),
+                sql: event.sql.clone(),
+                operation: event.operation,
+                generation: event.generation,
+            });
+        }
     }
 
     /// It waits for a connection again; so often because the one before was lost.
@@ -46,17 +60,16 @@ impl Running {
             return;
         }
         self.stop();
-        self.event.verdict = match result {
+        self.event.outcome = match result {
             Ok(outcome) => {
                 self.event.rows = rows(outcome);
                 self.event.bytes = outcome.page.json.len() as u64;
-                Verdict::Done
+                StatementOutcome::Done
             }
-            Err(error) => Verdict::Failed {
-                sqlstate: error.sqlstate().map(str::to_owned),
-                why: error.to_string(),
-                is_refusal: matches!(error, QueryError::Refused { .. }),
-            },
+            Err(error @ QueryError::Refused { .. }) => StatementOutcome::Refused { why: error.to_string() },
+            Err(error) => {
+                StatementOutcome::Failed { sqlstate: error.sqlstate().map(str::to_owned), why: error.to_string() }
+            }
         };
     }
 
@@ -77,21 +90,21 @@ impl Running {
 
     /// It never ran.
     fn forget(mut self) {
-        self.event.verdict = Verdict::NeverBegan;
+        self.event.outcome = StatementOutcome::NeverBegan;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.event.verdict == Verdict::NeverBegan {
+        if self.event.outcome == StatementOutcome::NeverBegan {
             return;
         }
-        if self.event.verdict == Verdict::Cancelled {
+        if self.event.outcome == StatementOutcome::Cancelled {
             self.stop();
         }
         let event = &self.event;
-        let sqlstate = match &event.verdict {
-            Verdict::Failed { sqlstate: Some(sqlstate), .. } => sqlstate.as_str(),
+        let sqlstate = match &event.outcome {
+            StatementOutcome::Failed { sqlstate: Some(sqlstate), .. } => sqlstate.as_str(),
             _ => "",
         };
         let facts = slog::b!(
@@ -99,15 +112,15 @@ impl Drop for Running {
             "wait_us" => event.waited.as_micros() as u64, "execution_us" => event.executed.as_micros() as u64,
             "rows" => event.rows, "sqlstate" => sqlstate, "generation" => event.generation);
         let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
-        match &event.verdict {
-            Verdict::Done => info!(self.log, "query executed"; facts, "parameters" => parameters),
-            Verdict::Cancelled => info!(self.log, "query cancelled"; facts, "parameters" => parameters),
-            Verdict::Failed { why, .. } => {
+        match &event.outcome {
+            StatementOutcome::Done => info!(self.log, "query executed"; facts, "parameters" => parameters),
+            StatementOutcome::Cancelled => info!(self.log, "query cancelled"; facts, "parameters" => parameters),
+            StatementOutcome::Failed { why, .. } | StatementOutcome::Refused { why } => {
                 info!(self.log, "query failed"; facts, "parameters" => parameters, "why" => why);
             }
-            Verdict::NeverBegan => {}
+            StatementOutcome::NeverBegan => {}
         }
-        self.metrics.finished.do_send(self.event.clone());
+        self.events.statement_ended.tell(self.event.clone());
     }
 }
 

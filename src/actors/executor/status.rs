@@ -2,40 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use actix::prelude::*;
 
 use super::Executor;
 use crate::actors::wanted::WhileWanted;
+use crate::messages::admin::{DatabaseStatus, Status};
 use crate::postgres::health::{Condition, State};
-use crate::postgres::pool::PoolStatus;
-use crate::settings::AccessMode;
-
-/// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
-/// waits for that, a second at most. Sent by whoever shows it to an operator, a load balancer or a scraper.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "DatabaseStatus")]
-pub struct Status;
-
-/// How a database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseStatus {
-    /// How the pool stands that new calls go to.
-    pub pool: PoolStatus,
-    /// Whether the database can be reached.
-    pub state: State,
-    /// Since when that is so.
-    pub since: SystemTime,
-    /// What is wrong, where it is not up; without host, user and password, which are in the log.
-    pub why: Option<String>,
-    /// In how long it is tried again though no call comes, where it is not up.
-    pub next_try: Option<Duration>,
-    /// The most that statements may do there.
-    pub access: AccessMode,
-    /// Pools of earlier settings on which a statement still runs or a cursor waits.
-    pub draining: usize,
-}
 
 /// Why the pool that the settings ask for is not the one that serves, and since when; shared with the attempts to
 /// make it.

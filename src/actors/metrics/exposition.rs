@@ -16,38 +16,11 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::latency::BUCKETS_MS;
-use super::{CallFinished, CallOutcome, PoolRebuilt, QueryFinished, ReloadOutcome, Verdict};
-use crate::postgres::pool::PoolStatus;
-use crate::tools::TOOLS;
+use crate::messages::events::{CallEnded, CallOutcome, PoolRebuilt, ReloadOutcome, StatementEnded, StatementOutcome};
+use crate::messages::metrics::{DatabaseGauges, Gauges};
 
 /// What begins every name but those that Prometheus has for all processes.
 const PREFIX: &str = "mcp_server_postgres";
-
-/// What is not counted here: the asker gathers it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Gauges {
-    /// How each database stands.
-    pub databases: Vec<DatabaseGauges>,
-    /// Sessions of clients that there are.
-    pub sessions: usize,
-    /// Connections of clients that are open.
-    pub connections: usize,
-    /// Memory of the process that is in use, in bytes, where the system tells.
-    pub resident_bytes: Option<u64>,
-    /// File descriptors that are open, where the system tells.
-    pub descriptors: Option<u64>,
-}
-
-/// How a database stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DatabaseGauges {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Whether it can be asked.
-    pub is_up: bool,
-    /// Its newest pool.
-    pub pool: PoolStatus,
-}
 
 /// All metrics. A family that has no series yet is not shown.
 pub(super) struct Exposition {
@@ -124,7 +97,7 @@ struct OfRebuild {
 
 impl Exposition {
     /// Nothing counted yet. What can be counted from the start on is there with 0, so that the first of it is a rise.
-    pub(super) fn new(since: SystemTime) -> Self {
+    pub(super) fn new(since: SystemTime, tools: &[&'static str]) -> Self {
         let mut registry = Registry::default();
         let start: Gauge<f64, AtomicU64> = Gauge::default();
         start.set(since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
@@ -185,14 +158,14 @@ impl Exposition {
             resident_bytes,
             descriptors,
         };
-        exposition.begin_at_zero();
+        exposition.begin_at_zero(tools);
         exposition
     }
 
-    fn begin_at_zero(&self) {
+    fn begin_at_zero(&self, tools: &[&'static str]) {
         for outcome in CallOutcome::ALL.map(CallOutcome::as_str) {
-            for tool in TOOLS {
-                drop(self.calls.get_or_create(&OfCall { tool: tool.name, outcome }));
+            for tool in tools {
+                drop(self.calls.get_or_create(&OfCall { tool, outcome }));
             }
         }
         for outcome in ReloadOutcome::ALL.map(ReloadOutcome::as_str) {
@@ -200,21 +173,21 @@ impl Exposition {
         }
     }
 
-    pub(super) fn call(&self, call: &CallFinished) {
+    pub(super) fn call(&self, call: &CallEnded) {
         self.calls.get_or_create(&OfCall { tool: call.tool, outcome: call.outcome.as_str() }).inc();
         if call.outcome.came_to_run() {
             self.call_seconds.get_or_create(&OfTool { tool: call.tool }).observe(call.took.as_secs_f64());
         }
     }
 
-    pub(super) fn statement(&self, event: &QueryFinished) {
+    pub(super) fn statement(&self, event: &StatementEnded) {
         let (database, tool) = (event.database.clone(), event.tool);
-        let outcome = match event.verdict {
-            Verdict::Done => "successful",
-            Verdict::Failed { is_refusal: false, .. } => "failed",
-            Verdict::Failed { is_refusal: true, .. } => "refused",
-            Verdict::Cancelled => "cancelled",
-            Verdict::NeverBegan => return,
+        let outcome = match event.outcome {
+            StatementOutcome::Done => "successful",
+            StatementOutcome::Failed { .. } => "failed",
+            StatementOutcome::Refused { .. } => "refused",
+            StatementOutcome::Cancelled => "cancelled",
+            StatementOutcome::NeverBegan => return,
         };
         self.statements.get_or_create(&OfStatement { database: database.clone(), tool, outcome }).inc();
         let of_database = OfDatabase { database: database.clone() };

@@ -5,134 +5,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
-
-use super::{QueryFinished, Verdict};
+use crate::messages::events::{StatementEnded, StatementOutcome};
+use crate::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times, Totals};
 use crate::settings::MetricsSettings;
-use crate::units::{as_milliseconds, as_rfc3339};
-use pg_guard::sql::{Operation, normalised};
+use pg_guard::sql::normalised;
 
 /// How much of a statement is kept, in characters.
 const SQL_CHARS_MAX: usize = 1000;
 
 /// What is said of a statement that was answered.
 const SUCCESSFUL: &str = "successful";
-
-/// How things have gone since the server started. Times are of answered statements still in the history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PerformanceSummary {
-    /// When counting began.
-    pub since: SystemTime,
-    /// How long ago that was.
-    pub uptime: Duration,
-    /// Statements that have ended.
-    pub total: u64,
-    /// Of these, answered.
-    pub successful: u64,
-    /// Of these, failed.
-    pub failed: u64,
-    /// Of these, cancelled.
-    pub cancelled: u64,
-    /// Of the last 60 seconds.
-    pub queries_per_minute: u64,
-    /// Statements in the history.
-    pub history: usize,
-    /// How many it can hold, of all databases together.
-    pub history_max: usize,
-    /// Absent when the history holds no answered statement.
-    pub times: Option<Times>,
-}
-
-impl PerformanceSummary {
-    /// Answered of all that ended, 0 to 1; `None` when nothing has.
-    pub fn success_rate(&self) -> Option<f64> {
-        (self.total > 0).then(|| self.successful as f64 / self.total as f64)
-    }
-}
-
-/// Execution times and rows of the answered statements in the history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Times {
-    /// The arithmetic mean.
-    pub average: Duration,
-    /// Half took no longer (nearest rank).
-    pub median: Duration,
-    /// 95 of 100 took no longer (nearest rank).
-    pub p95: Duration,
-    /// The longest.
-    pub max: Duration,
-    /// The shortest.
-    pub min: Duration,
-    /// Rows a statement, on average.
-    pub average_rows: f64,
-}
-
-/// The slowest statements, slowest first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SlowList {
-    /// The threshold that was applied.
-    pub threshold: Duration,
-    /// Statements in the history that were looked at.
-    pub looked_at: usize,
-    /// Those at or over the threshold, before the limit.
-    pub over: usize,
-    /// The slowest of these.
-    pub queries: Vec<SlowQuery>,
-}
-
-/// One slow statement.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SlowQuery {
-    /// Its text without literals.
-    pub sql: String,
-    /// What kind it is.
-    #[serde(serialize_with = "by_name")]
-    pub operation: Operation,
-    /// Running.
-    #[serde(rename = "executed_ms", serialize_with = "as_milliseconds")]
-    pub executed: Duration,
-    /// Waiting for a connection.
-    #[serde(rename = "waited_ms", serialize_with = "as_milliseconds")]
-    pub waited: Duration,
-    /// Rows read or changed.
-    pub rows: u64,
-    /// What became of it: `successful`, `failed` or `cancelled`.
-    pub outcome: &'static str,
-    /// When it was asked for.
-    #[serde(rename = "began_at", serialize_with = "as_rfc3339")]
-    pub began: SystemTime,
-    /// Which database was asked.
-    #[serde(serialize_with = "text")]
-    pub database: Arc<str>,
-    /// For whom.
-    #[serde(serialize_with = "text")]
-    pub client: Arc<str>,
-}
-
-fn by_name<S: Serializer>(operation: &Operation, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(operation.as_str())
-}
-
-fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-/// How many statements have ended, by what became of them, and what they gave.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Answered.
-    pub successful: u64,
-    /// Failed.
-    pub failed: u64,
-    /// Cancelled.
-    pub cancelled: u64,
-    /// Of those that failed: not let run at all, by the guard for nearly all of them.
-    pub refused: u64,
-    /// Rows read or changed.
-    pub rows: u64,
-    /// Bytes of the answers' rows, as JSON.
-    pub bytes: u64,
-}
 
 /// The history, and the counts.
 pub(super) struct History {
@@ -166,18 +48,19 @@ impl History {
     }
 
     /// A statement has ended, so many seconds after counting began.
-    pub(super) fn record(&mut self, event: QueryFinished, second: u64) {
-        if event.verdict == Verdict::NeverBegan {
+    pub(super) fn record(&mut self, event: StatementEnded, second: u64) {
+        if event.outcome == StatementOutcome::NeverBegan {
             return;
         }
         let Counts { totals, per_second } = self.databases.entry(event.database.clone()).or_default();
-        let (count, outcome) = match event.verdict {
-            Verdict::Done => (&mut totals.successful, SUCCESSFUL),
-            Verdict::Failed { is_refusal, .. } => {
-                totals.refused += u64::from(is_refusal);
+        let (count, outcome) = match event.outcome {
+            StatementOutcome::Done => (&mut totals.successful, SUCCESSFUL),
+            StatementOutcome::Failed { .. } => (&mut totals.failed, "failed"),
+            StatementOutcome::Refused { .. } => {
+                totals.refused += 1;
                 (&mut totals.failed, "failed")
             }
-            Verdict::Cancelled | Verdict::NeverBegan => (&mut totals.cancelled, "cancelled"),
+            StatementOutcome::Cancelled | StatementOutcome::NeverBegan => (&mut totals.cancelled, "cancelled"),
         };
         *count += 1;
         totals.rows += event.rows;

@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
-use super::{CallFinished, CallOutcome};
-use crate::units::{as_rfc3339, milliseconds};
+use crate::messages::events::{CallEnded, CallOutcome};
+use crate::messages::metrics::{Bucket, Latency, Point, ToolCalls};
+use crate::units::milliseconds;
 
 /// The bounds of the histograms, in milliseconds: from a statement that is known to one that the usual timeout ends.
 pub(super) const BUCKETS_MS: [f64; 17] =
@@ -17,65 +16,6 @@ const STEP: Duration = Duration::from_secs(10);
 
 /// An hour.
 const STEPS_MAX: u64 = 360;
-
-/// How long calls took, over time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Latency {
-    /// How long a step is.
-    pub step_ms: f64,
-    /// The steps of the last hour, or of all the time since the start; the oldest first, the last is not over.
-    pub points: Vec<Point>,
-}
-
-/// One step. Counted are calls that came to run: none that was refused for its arguments or for want of room.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Point {
-    /// Its beginning.
-    #[serde(serialize_with = "as_rfc3339")]
-    pub at: SystemTime,
-    /// Calls that ended in it.
-    pub calls: u64,
-    /// Of these, failed or refused by the guard.
-    pub failed: u64,
-    /// Half took no longer; no more than an eighth off. `None` of a step without calls.
-    pub p50_ms: Option<f64>,
-    /// 95 of 100 took no longer; no more than an eighth off.
-    pub p95_ms: Option<f64>,
-    /// The longest, exactly.
-    pub max_ms: Option<f64>,
-}
-
-/// One tool's calls since the start, counted as those of a [`Point`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ToolCalls {
-    /// Its name.
-    pub tool: &'static str,
-    /// Calls that ended.
-    pub calls: u64,
-    /// Of these, failed or refused by the guard.
-    pub failed: u64,
-    /// Of these, cancelled; their times count too.
-    pub cancelled: u64,
-    /// Half took no longer; no more than an eighth off, as the others.
-    pub p50_ms: f64,
-    /// 95 of 100 took no longer.
-    pub p95_ms: f64,
-    /// 99 of 100 took no longer.
-    pub p99_ms: f64,
-    /// The longest, exactly.
-    pub max_ms: f64,
-    /// How many took how long.
-    pub buckets: Vec<Bucket>,
-}
-
-/// Calls up to a bound, those of all smaller bounds included.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Bucket {
-    /// The bound, which belongs to it; `None` for all calls.
-    pub le_ms: Option<f64>,
-    /// So many.
-    pub count: u64,
-}
 
 /// What calls have taken.
 pub(super) struct Latencies {
@@ -105,7 +45,7 @@ impl Latencies {
     }
 
     /// A call has ended, so long after the start.
-    pub(super) fn record(&mut self, call: &CallFinished, after: Duration) {
+    pub(super) fn record(&mut self, call: &CallEnded, after: Duration) {
         if !call.outcome.came_to_run() {
             return;
         }

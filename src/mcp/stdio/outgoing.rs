@@ -11,7 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use crate::mcp::{calls, methods};
-use crate::tools::{Answer, Rows};
+use crate::messages::call::{Answer, Rows};
 
 /// A part from this size on, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;

@@ -15,8 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex}
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::actors::session::{Call, CallError};
-use crate::tools::Answer;
+use crate::messages::call::{Answer, Call, CallError};
 
 /// What the pipes of these tests hold: more than any answer of theirs, where reading is not what is tested.
 const PIPE_BYTES: usize = 1 << 20;

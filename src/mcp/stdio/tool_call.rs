@@ -14,7 +14,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::mcp::methods::is_stateless;
-use crate::tools::Given;
+use crate::messages::RawArguments;
 
 /// A line that calls a tool.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ enum Method {
 pub(super) struct Params {
     pub(super) name: String,
     #[serde(default)]
-    pub(super) arguments: Option<Given>,
+    pub(super) arguments: Option<RawArguments>,
     #[serde(default, rename = "_meta")]
     pub(super) meta: Option<RequestMetaObject>,
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::outgoing::Outgoing;
 use crate::log::debug;
 use crate::mcp::calls;
-use crate::tools::Answer;
+use crate::messages::call::Answer;
 
 /// Answers not yet taken by the client, in bytes, past which its requests are no longer read.
 pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;

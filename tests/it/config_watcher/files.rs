@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::config_watcher::ConfigWatcher;
-use mcp_server_postgres::actors::executor::ConfigChanged;
+use mcp_server_postgres::messages::events::{SettingsChanged, Subscribers};
 use mcp_server_postgres::settings::{self, Inputs, Secret};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use crate::common::scripted::{Script, scripted};
 /// A folder, and a watcher of what is in it.
 struct World {
     folder: TempDir,
-    changes: Script<ConfigChanged>,
+    changes: Script<SettingsChanged>,
     lines: Lines,
     _watcher: Addr<ConfigWatcher>,
 }
@@ -44,7 +44,7 @@ impl World {
         });
         let (recipient, changes) = scripted();
         let (log, lines) = heard();
-        let watcher = ConfigWatcher::new(&loaded, load, vec![recipient], scripted().0, None, &log).start();
+        let watcher = ConfigWatcher::new(&loaded, load, recipient.into(), Subscribers::default(), None, &log).start();
         loads.recv().await.unwrap();
         Self { folder, changes, lines, _watcher: watcher }
     }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::config_watcher::{ConfigWatcher, FilesTouched};
-use mcp_server_postgres::actors::executor::ConfigChanged;
-use mcp_server_postgres::actors::metrics::{ReloadFinished, ReloadOutcome};
+use mcp_server_postgres::messages::events::{ReloadFinished, ReloadOutcome, SettingsChanged};
 use mcp_server_postgres::settings::{Effective, Loaded, SettingsError, WatchedFile};
 use slog::Level;
 use tokio::sync::{Mutex as Gate, mpsc};
@@ -50,7 +49,7 @@ struct World {
     loads: mpsc::UnboundedReceiver<Instant>,
     /// Whoever holds it keeps a load from ending.
     gate: Arc<Gate<()>>,
-    listeners: Vec<Script<ConfigChanged>>,
+    listeners: Vec<Script<SettingsChanged>>,
     outcomes: Script<ReloadFinished>,
     lines: Lines,
 }
@@ -67,11 +66,18 @@ impl World {
             drop(pass.blocking_lock());
             load(text.as_deref())
         });
-        let (recipients, listeners) = (0..3).map(|_| scripted()).unzip();
+        let (recipients, listeners): (Vec<_>, _) = (0..3).map(|_| scripted()).unzip();
         let (finished, outcomes) = scripted();
         let (log, lines) = heard();
-        let watcher =
-            ConfigWatcher::new(&load(text).unwrap(), loading, recipients, finished, None, &log).without_file_system();
+        let watcher = ConfigWatcher::new(
+            &load(text).unwrap(),
+            loading,
+            recipients.into_iter().collect(),
+            finished.into(),
+            None,
+            &log,
+        )
+        .without_file_system();
         Self { watcher: watcher.start(), disk, loads, gate, listeners, outcomes, lines }
     }
 

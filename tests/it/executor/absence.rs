@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::postgres::error::{Clock, Phase};
 
 use super::*;
@@ -45,12 +46,9 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
     let statement = statement("select 1", json!([]));
     let after = Duration::from_millis(50);
     let query = Query {
-        tool: "a test",
-        caller: Caller::stdio(),
+        call: CallContext { timeout: Some(after), ..CallContext::new("a test", Caller::stdio()) },
         statement,
         reading: world.reading,
-        timeout: Some(after),
-        progress: Progress::default(),
     };
     let error = world.executor.send(query).await.unwrap().unwrap_err();
     assert_eq!(error, QueryError::TimedOut { clock: Clock::Call { during: Phase::Connect }, after });
@@ -236,8 +234,8 @@ async fn a_connection_that_died_in_the_pool_costs_no_call() {
                 assert_eq!(world.batch(&[("select 1", json!([]))]).await.unwrap().answer.len(), 1);
             }
             assert!(matches!(
-                world.finished.next().await.message.verdict,
-                mcp_server_postgres::actors::metrics::Verdict::Done
+                world.finished.next().await.message.outcome,
+                mcp_server_postgres::messages::events::StatementOutcome::Done
             ));
             // Fill the pool again.
             let calls: Vec<_> = (0..3).map(|_| world.ask("select pg_sleep(0.05)", json!([]))).collect();

@@ -1,6 +1,8 @@
 //! Read-only and read-write.
 
 use super::*;
+use mcp_server_postgres::messages::call::CallContext;
+use mcp_server_postgres::messages::events::Events;
 
 /// A function that writes, and that the operator lets through.
 const MISCHIEF: &str = "create table t (n int);
@@ -201,12 +203,9 @@ async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_wr
     let world = World::read_write().await;
     world.query("create table written (n int)").await.unwrap();
     let query = |name: &str, access| Query {
-        tool: "a test",
-        caller: Caller { name: name.into(), access },
+        call: CallContext::new("a test", Caller { name: name.into(), access }),
         statement: statement("insert into written values (1)", json!([])),
         reading: world.reading,
-        timeout: None,
-        progress: Progress::default(),
     };
     let refused = world.executor.send(query("reader", AccessMode::ReadOnly)).await.unwrap();
     assert!(refused.unwrap_err().for_model().contains("INSERT is not accepted in read-only mode"));
@@ -219,9 +218,9 @@ async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_wr
 async fn what_clients_are_told_of_the_mode_changes_with_it_and_only_then() {
     let settings = settings_with(|settings| settings.postgres.pool_min_size = 0);
     let (log, _) = heard();
-    let metrics = MetricsReach { finished: scripted().0, rebuilt: scripted().0 };
-    let executor = Executor::new(MAIN_DATABASE, &settings, parser(&log), metrics, TaskTracker::new(), &log).unwrap();
-    let mut shown = executor.shown();
+    let events = Events::default();
+    let executor = Executor::new(MAIN_DATABASE, &settings, parser(&log), events, TaskTracker::new(), &log).unwrap();
+    let mut shown = executor.summary();
     let executor = executor.start();
     let mut old = Arc::new(settings);
     for (access, is_new) in [
@@ -234,7 +233,7 @@ async fn what_clients_are_told_of_the_mode_changes_with_it_and_only_then() {
         new.access = access;
         new.limits.rows_max += 1;
         let new = Arc::new(new);
-        executor.send(ConfigChanged { old, new: new.clone() }).await.unwrap();
+        executor.send(SettingsChanged { old, new: new.clone() }).await.unwrap();
         old = new;
         assert_eq!(shown.has_changed().unwrap(), is_new, "{access}");
         assert_eq!(shown.borrow_and_update().access, access);

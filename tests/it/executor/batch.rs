@@ -1,8 +1,7 @@
 //! Several statements in one transaction.
 
-use mcp_server_postgres::actors::metrics::Verdict;
-
 use super::*;
+use mcp_server_postgres::messages::events::StatementOutcome;
 
 #[actix_rt::test]
 async fn a_batch_commits_as_one_and_answers_each_statement() {
@@ -135,13 +134,13 @@ async fn each_statement_that_began_is_told_to_the_metrics_once() {
     let mut told = Vec::new();
     for _ in 0..3 {
         let event = world.finished.next().await.message;
-        let verdict = match event.verdict {
-            Verdict::Failed { sqlstate, .. } => sqlstate.unwrap(),
-            verdict => format!("{verdict:?}"),
+        let outcome = match event.outcome {
+            StatementOutcome::Failed { sqlstate, .. } => sqlstate.unwrap(),
+            outcome => format!("{outcome:?}"),
         };
-        told.push((event.sql.to_string(), verdict));
+        told.push((event.sql.to_string(), outcome));
     }
     let expected = [("select 1", "Done"), ("select 1 / 0", "22012"), ("select 2", "Done")];
-    assert_eq!(told, expected.map(|(sql, verdict)| (sql.to_owned(), verdict.to_owned())));
+    assert_eq!(told, expected.map(|(sql, outcome)| (sql.to_owned(), outcome.to_owned())));
     assert!(world.finished.is_silent());
 }

@@ -1,7 +1,7 @@
 //! The calls in flight, and how an operator ends one.
 
-use mcp_server_postgres::actors::executor::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
-use mcp_server_postgres::actors::metrics::Verdict;
+use mcp_server_postgres::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
+use mcp_server_postgres::messages::events::StatementOutcome;
 use mcp_server_postgres::postgres::error::Phase;
 
 use super::*;
@@ -83,7 +83,7 @@ async fn a_cancelled_call_tells_its_client_who_wanted_that_and_stops_in_postgres
         assert_eq!(error, QueryError::Cancelled { phase });
         assert!(error.for_model().contains("cancelled by an operator") && !error.is_retryable());
         let event = world.finished.next().await.message;
-        assert_eq!((&*event.sql, event.verdict), (sql, Verdict::Cancelled));
+        assert_eq!((&*event.sql, event.outcome), (sql, StatementOutcome::Cancelled));
         assert!(!world.cancel(id).await, "there is no such call any more");
     }
     world.until_backends("active", 0).await;
@@ -106,8 +106,8 @@ async fn a_batch_is_one_call_at_its_current_statement_and_cancelled_whole() {
         BatchError { statement: None, error: QueryError::Cancelled { phase: Phase::Execute } }
     );
     world.until_backends("active", 0).await;
-    for verdict in [Verdict::Done, Verdict::Cancelled] {
-        assert_eq!(world.finished.next().await.message.verdict, verdict);
+    for outcome in [StatementOutcome::Done, StatementOutcome::Cancelled] {
+        assert_eq!(world.finished.next().await.message.outcome, outcome);
     }
     assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
 }

@@ -1,10 +1,10 @@
 //! What nobody waits for does not run on, and what takes too long is ended by the clock that says so.
 
 use futures_util::future::join_all;
-use mcp_server_postgres::actors::metrics::Verdict;
 use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::messages::call::CallContext;
+use mcp_server_postgres::messages::events::StatementOutcome;
 use mcp_server_postgres::postgres::error::{Clock, Phase};
-use mcp_server_postgres::progress::Progress;
 
 use super::*;
 
@@ -21,9 +21,9 @@ async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
         world.until_backends("active", 1).await;
         call.abort();
         world.until_backends("active", 0).await;
-        assert_eq!(world.finished.next().await.message.verdict, Verdict::Cancelled, "{sql}");
+        assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Cancelled, "{sql}");
         assert_eq!(world.rows("select 1").await, "[[1]]");
-        assert_eq!(world.finished.next().await.message.verdict, Verdict::Done);
+        assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Done);
         assert!(world.backends("%").await <= 1, "the pool's place was not given away twice");
     }
 }
@@ -50,9 +50,11 @@ async fn a_dropped_batch_stops_and_leaves_nothing() {
     batch.abort();
     world.until_backends("active", 0).await;
     // The third never had its turn, and is in no count.
-    for (sql, verdict) in [("insert into t values (1)", Verdict::Done), ("select pg_sleep(60)", Verdict::Cancelled)] {
+    for (sql, outcome) in
+        [("insert into t values (1)", StatementOutcome::Done), ("select pg_sleep(60)", StatementOutcome::Cancelled)]
+    {
         let event = world.finished.next().await.message;
-        assert_eq!((&*event.sql, event.verdict), (sql, verdict));
+        assert_eq!((&*event.sql, event.outcome), (sql, outcome));
     }
     world.query("select 1").await.unwrap();
     assert_eq!(&*world.finished.next().await.message.sql, "select 1");
@@ -68,7 +70,7 @@ async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
     until("the second waits", async || world.status().await.waiting == 1).await;
     second.abort();
     let event = world.finished.next().await.message;
-    assert_eq!((&*event.sql, event.verdict, event.executed), ("select 2", Verdict::Cancelled, Duration::ZERO));
+    assert_eq!((&*event.sql, event.outcome, event.executed), ("select 2", StatementOutcome::Cancelled, Duration::ZERO));
     assert_eq!(world.status().await.waiting, 0);
     first.abort();
     world.until_backends("active", 0).await;
@@ -157,12 +159,9 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
     let timeout = Duration::from_millis(150);
     let query = |sql: &str| Query {
-        tool: "a test",
-        caller: Caller::stdio(),
+        call: CallContext { timeout: Some(timeout), ..CallContext::new("a test", Caller::stdio()) },
         statement: statement(sql, json!([])),
         reading: world.reading,
-        timeout: Some(timeout),
-        progress: Progress::default(),
     };
     let ran_out = |during| QueryError::TimedOut { clock: Clock::Call { during }, after: timeout };
     let expected = ran_out(Phase::Execute);
@@ -181,12 +180,9 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
 
     let statements = vec![statement("select 1", json!([])), statement("select pg_sleep(60)", json!([]))];
     let batch = Batch {
-        tool: "a test",
-        caller: Caller::stdio(),
+        call: CallContext { timeout: Some(timeout), ..CallContext::new("a test", Caller::stdio()) },
         statements,
         reading: world.reading,
-        timeout: Some(timeout),
-        progress: Progress::default(),
     };
     assert_eq!(world.executor.send(batch).await.unwrap().unwrap_err().error, expected);
     world.until_backends("active", 0).await;
@@ -194,7 +190,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     let mut told = Vec::new();
     while told.last().is_none_or(|(sql, _)| sql != "select pg_sleep(60)") || told.len() < 6 {
         let event = world.finished.next().await.message;
-        told.push((event.sql.to_string(), matches!(event.verdict, Verdict::Failed { .. })));
+        told.push((event.sql.to_string(), matches!(event.outcome, StatementOutcome::Failed { .. })));
     }
     assert_eq!(told[told.len() - 2..], [("select 1".to_owned(), false), ("select pg_sleep(60)".to_owned(), true)]);
 }
@@ -231,12 +227,9 @@ async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
     .await;
     world.prepare("set synchronous_commit = local; create table t (n int)").await;
     let query = Query {
-        tool: "a test",
-        caller: Caller::stdio(),
+        call: CallContext { timeout: Some(Duration::from_millis(100)), ..CallContext::new("a test", Caller::stdio()) },
         statement: statement("insert into t values (1)", json!([])),
         reading: world.reading,
-        timeout: Some(Duration::from_millis(100)),
-        progress: Progress::default(),
     };
     // At first the server knows of no standby that it has to wait for.
     let mut written = 0;

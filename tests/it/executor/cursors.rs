@@ -1,8 +1,8 @@
 //! Answers that are read on.
 
-use mcp_server_postgres::actors::executor::{CloseCursors, CloseCursorsOf};
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::progress::Progress;
+use mcp_server_postgres::messages::call::CallContext;
+use mcp_server_postgres::messages::statements::{CloseCursors, CloseCursorsOf};
 
 use super::*;
 
@@ -107,14 +107,8 @@ async fn one_connection_is_always_left_for_calls() {
     .await;
     let limits = Limits { rows_max: 10, ..world.reading.limits };
     let reading = Reading { limits, ..world.reading };
-    let query = Query {
-        tool: "a test",
-        caller: Caller::stdio(),
-        statement: statement(NUMBERS, json!([])),
-        reading,
-        timeout: None,
-        progress: Progress::default(),
-    };
+    let query =
+        Query { call: CallContext::new("a test", Caller::stdio()), statement: statement(NUMBERS, json!([])), reading };
     let answered = world.executor.send(query).await.unwrap().unwrap();
     assert!(answered.answer.page.cut.is_some() && answered.cursor.is_none());
     assert_eq!(world.rows("select 1").await, "[[1]]");
@@ -226,14 +220,8 @@ async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
     for sql in
         ["select put(n) from generate_series(1, 200) n", "insert into t select generate_series(1, 50) returning n"]
     {
-        let query = Query {
-            tool: "a test",
-            caller: Caller::stdio(),
-            statement: statement(sql, json!([])),
-            reading,
-            timeout: None,
-            progress: Progress::default(),
-        };
+        let query =
+            Query { call: CallContext::new("a test", Caller::stdio()), statement: statement(sql, json!([])), reading };
         let answered = world.executor.send(query).await.unwrap().unwrap();
         assert!(answered.answer.page.cut.is_some() && answered.cursor.is_none(), "{sql}");
         assert!(world.observed::<i64>("select count(*) from t").await >= 10, "{sql}");

@@ -117,8 +117,8 @@ async fn what_turns_out_to_write_is_run_as_what_may() {
     for count in 1..4_i64 {
         assert_eq!(world.rows(sql).await, "[[9]]");
         assert!(matches!(
-            world.finished.next().await.message.verdict,
-            mcp_server_postgres::actors::metrics::Verdict::Done
+            world.finished.next().await.message.outcome,
+            mcp_server_postgres::messages::events::StatementOutcome::Done
         ));
         assert_eq!(world.observed::<i64>("select count(*) from t where n = 9").await, count, "once each time");
     }

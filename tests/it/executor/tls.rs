@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::progress::Progress;
+use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::settings::SslMode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -54,12 +54,9 @@ async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>
     let statement = statement("select ssl from pg_stat_ssl where pid = pg_backend_pid()", json!([]));
     let limits = Limits { rows_max: 1, bytes_max: 1000 };
     let query = Query {
-        tool: "a test",
-        caller: Caller::stdio(),
+        call: CallContext::new("a test", Caller::stdio()),
         statement,
         reading: Reading { limits, format: Format::Table, cell_offset: 0 },
-        timeout: None,
-        progress: Progress::default(),
     };
     match executor.send(query).await.unwrap() {
         Ok(answered) => Ok(answered.answer.page.json == "[true]"),
@@ -129,12 +126,9 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
     let reading = Reading { limits: Limits { rows_max: 1, bytes_max: 1000 }, format: Format::Table, cell_offset: 0 };
     let query = |sql: &str| {
         executor.send(Query {
-            tool: "a test",
-            caller: Caller::stdio(),
+            call: CallContext::new("a test", Caller::stdio()),
             statement: statement(sql, json!([])),
             reading,
-            timeout: None,
-            progress: Progress::default(),
         })
     };
     let sleeping = actix_rt::spawn(query("select pg_sleep(60)"));

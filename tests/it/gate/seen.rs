@@ -1,11 +1,13 @@
 //! What is seen of the server, and by whom.
 
+use mcp_server_postgres::messages::admin::{CallInFlight, CallPhase, DatabaseStatus};
+use mcp_server_postgres::messages::metrics::Snapshot;
+use mcp_server_postgres::tools::names;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
-use mcp_server_postgres::actors::executor::{CallInFlight, CallPhase, DatabaseStatus};
-use mcp_server_postgres::actors::metrics::{Metrics, Snapshot};
+use mcp_server_postgres::actors::metrics::Metrics;
 use mcp_server_postgres::postgres::health::State;
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::settings::AccessMode;
@@ -120,7 +122,7 @@ async fn the_pages_document_has_all_that_the_actors_say() {
         let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
         serde_json::from_slice::<Value>(&body).unwrap()
     });
-    let metrics = Metrics::new(&settings().metrics).start();
+    let metrics = Metrics::new(&settings().metrics, &names()).start();
     let snapshot = metrics.send(Snapshot).await.unwrap();
     world.snapshots.next().await.answer(snapshot);
     world.neighbours[0].statuses.next().await.answer(status(State::Degraded));

@@ -1,11 +1,13 @@
 //! Our server on a PostgreSQL, in read-only mode, as superuser: from the tool on.
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Database, Executor, MetricsReach};
-use mcp_server_postgres::actors::session;
+use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::messages::call::{Answer, CallContext};
+use mcp_server_postgres::messages::events::Events;
+use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
-use mcp_server_postgres::tools::{self, Answer, Defaults, Reach};
+use mcp_server_postgres::tools::{self, Defaults, ToolContext};
 use pg_guard::parser::Parser;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
@@ -18,14 +20,10 @@ use crate::common::{no_log, settings_with};
 
 /// An executor, and a tool's way to it.
 pub struct Served {
-    reach: Reach,
+    context: ToolContext,
     defaults: Defaults,
     /// Nobody reads them.
-    _unread: (
-        Script<mcp_server_postgres::actors::metrics::QueryFinished>,
-        Script<mcp_server_postgres::actors::metrics::Summary>,
-        Script<mcp_server_postgres::actors::metrics::SlowQueries>,
-    ),
+    _unread: (Script<Summary>, Script<SlowQueries>),
 }
 
 impl Served {
@@ -53,28 +51,26 @@ impl Served {
             change(settings);
         });
         let parser = || Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log()));
-        let (finished, finishes) = scripted();
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
-        let metrics = MetricsReach { finished, rebuilt: scripted().0 };
+        let events = Events::default();
         let executor =
-            Executor::new(MAIN_DATABASE, &settings, parser(), metrics, TaskTracker::new(), &no_log()).unwrap();
-        let (database, _) = Database::of(executor, Actor::start);
-        let reach = Reach {
-            caller: Caller::stdio(),
+            Executor::new(MAIN_DATABASE, &settings, parser(), events, TaskTracker::new(), &no_log()).unwrap();
+        let (database, _) = executor.into_database(Actor::start);
+        let context = ToolContext {
+            call: CallContext::new("async_query_execute", Caller::stdio()),
             databases: [database].into(),
             at: 0,
-            progress: Default::default(),
-            metrics: Arc::new(session::MetricsReach { summary, slow_queries, finished: scripted().0 }),
+            metrics: Arc::new(MetricsHandle { summary, slow_queries }),
         };
-        Self { reach, defaults: Defaults::of(&settings), _unread: (finishes, summaries, slow_lists) }
+        Self { context, defaults: Defaults::of(&settings), _unread: (summaries, slow_lists) }
     }
 
     /// What the tool answers.
     pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
         let arguments = json!({"query": sql, "parameters": parameters});
         let Value::Object(arguments) = arguments else { unreachable!() };
-        (tools::find("async_query_execute").unwrap().call)(self.reach.clone(), self.defaults, arguments.into()).await
+        (tools::find("async_query_execute").unwrap().call)(self.context.clone(), self.defaults, arguments.into()).await
     }
 
     /// The rows as compact JSON, or the failure's text.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::text_format::read;
 use super::*;
+use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome};
+use mcp_server_postgres::messages::metrics::DatabaseGauges;
 
 const QUERY: &str = "async_query_execute";
 
@@ -28,7 +30,7 @@ fn gauges() -> Gauges {
 /// A world in which everything has happened that is counted.
 async fn full() -> World {
     let world = World::new(&settings());
-    let event = QueryFinished {
+    let event = StatementEnded {
         waited: Duration::from_millis(30),
         connected: Some(Duration::from_millis(20)),
         executed: Duration::from_millis(7),
@@ -41,7 +43,7 @@ async fn full() -> World {
     world.finished(failed("table a", 4)).await;
     world.finished(refused("delete from a")).await;
     world.finished(at("stock", cancelled("table a", 4))).await;
-    world.finished(QueryFinished { verdict: Verdict::NeverBegan, ..done("table b", 1) }).await;
+    world.finished(StatementEnded { outcome: StatementOutcome::NeverBegan, ..done("table b", 1) }).await;
     for outcome in CallOutcome::ALL {
         let tool = if outcome == CallOutcome::UnknownTool { "unknown" } else { QUERY };
         world.called(tool, outcome, Duration::from_millis(40)).await;

@@ -32,7 +32,7 @@ async fn the_last_hour_is_shown_in_steps_of_ten_seconds_the_oldest_first() {
     }
     let points = world.snapshot().await.latency.points;
     let with_calls = |points: &[_]| -> Vec<(usize, u64)> {
-        let points = points.iter().map(|point: &mcp_server_postgres::actors::metrics::Point| point.calls);
+        let points = points.iter().map(|point: &mcp_server_postgres::messages::metrics::Point| point.calls);
         points.enumerate().filter(|(_, calls)| *calls > 0).collect()
     };
     assert_eq!((points.len(), with_calls(&points)), (360, vec![(0, 3), (2, 1), (359, 2)]));

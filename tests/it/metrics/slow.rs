@@ -50,7 +50,7 @@ async fn a_statement_is_shown_with_when_it_was_asked_for() {
     let world = World::new(&settings());
     let (before, ago) = (SystemTime::now(), Duration::from_secs(5));
     let began = Instant::now().checked_sub(ago).unwrap();
-    world.finished(QueryFinished { began, ..done("table a", 5000) }).await;
+    world.finished(StatementEnded { began, ..done("table a", 5000) }).await;
     let shown = world.slow(None, 1).await.queries.remove(0).began;
     // The two clocks are not read at one moment.
     let slack = Duration::from_secs(4);

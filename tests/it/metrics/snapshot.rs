@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
+use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome};
 
 #[actix_rt::test]
 async fn it_has_the_members_of_the_status_document() {
     tokio::time::pause();
     let world = World::new(&settings());
-    world.finished(QueryFinished { rows: 7, bytes: 90, ..done("select 'secret'", 1500) }).await;
+    world.finished(StatementEnded { rows: 7, bytes: 90, ..done("select 'secret'", 1500) }).await;
     world.finished(at("stock", failed("table a", 999))).await;
     world.finished(refused("delete from a")).await;
     world.finished(cancelled("table b", 2500)).await;

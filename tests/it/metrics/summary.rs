@@ -1,6 +1,7 @@
 //! How statements have gone, and the history that this is told from.
 
 use super::*;
+use mcp_server_postgres::messages::metrics::Times;
 
 #[actix_rt::test]
 async fn where_nothing_was_recorded_there_is_nothing_to_sum_up() {
@@ -46,7 +47,7 @@ async fn times_are_of_answered_statements_by_nearest_rank() {
 async fn rows_are_averaged_over_the_answered_statements() {
     let world = World::new(&settings());
     for rows in [0, 1, 4] {
-        world.finished(QueryFinished { rows, ..done("select 1", 1) }).await;
+        world.finished(StatementEnded { rows, ..done("select 1", 1) }).await;
     }
     world.finished(failed("select 1", 1)).await;
     assert_eq!(world.summary().await.times.unwrap().average_rows, 5.0 / 3.0);
@@ -61,7 +62,7 @@ async fn every_statement_that_began_is_counted_once_by_what_became_of_it() {
         world.finished(done("select 1", 1)).await;
         world.finished(failed("select 1", 1)).await;
         world.finished(cancelled("select 1", 1)).await;
-        world.finished(QueryFinished { verdict: Verdict::NeverBegan, ..done("select 1", 1) }).await;
+        world.finished(StatementEnded { outcome: StatementOutcome::NeverBegan, ..done("select 1", 1) }).await;
         expected = (2 * round, round, round);
         let summary = world.summary().await;
         assert_eq!((summary.successful, summary.failed, summary.cancelled), expected);

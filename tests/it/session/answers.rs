@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_server_postgres::actors::executor::{Answered, Cursor};
-use mcp_server_postgres::actors::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
+use mcp_server_postgres::messages::call::Answer;
+use mcp_server_postgres::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
+use mcp_server_postgres::messages::statements::{Answered, Cursor};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
-use mcp_server_postgres::tools::{self, Answer};
+use mcp_server_postgres::tools;
 use pg_guard::sql::Operation;
 use serde_json::Value;
 
@@ -129,7 +130,7 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     let limits = &world.settings.limits;
     assert_eq!(fetch.message.cursor, handle);
     assert_eq!(fetch.message.limits, Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max });
-    assert_eq!((fetch.message.format, fetch.message.timeout), (None, None));
+    assert_eq!((fetch.message.format, fetch.message.call.timeout), (None, None));
     fetch.answer(Ok(Answered { cursor: cursor(), ..answered(cut()) }));
     assert_answers(FETCH, &answer_of(call).await, &text, &structured(&format!("\"{handle}\"")));
 
@@ -137,7 +138,7 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     let call = world.call(FETCH, &arguments);
     let fetch = world.fetches.next().await;
     assert_eq!(fetch.message.limits, Limits { rows_max: 7, bytes_max: 70 });
-    assert_eq!((fetch.message.format, fetch.message.timeout), (Some(Format::Csv), Some(Duration::from_millis(9))));
+    assert_eq!((fetch.message.format, fetch.message.call.timeout), (Some(Format::Csv), Some(Duration::from_millis(9))));
     fetch.answer(Err(QueryError::Refused { why: "There is no such cursor.".to_owned() }));
     let answer = answer_of(call).await;
     assert!(answer.is_error && answer.text == "There is no such cursor.", "{answer:?}");

@@ -57,7 +57,7 @@ async fn a_batch_binds_each_statements_own_parameters() {
         .collect();
     let call = world.call(BATCH, &format!(r#"{{"queries":[{},{{"query":"select"}}]}}"#, items.join(",")));
     let asked = world.batches.next().await;
-    assert_eq!(asked.message.tool, BATCH);
+    assert_eq!(asked.message.call.tool, BATCH);
     let statements = &asked.message.statements;
     assert_eq!(statements.len(), PARAMETERS.len() + 1);
     for (at, (statement, (_, bound))) in statements.iter().zip(PARAMETERS).enumerate() {
@@ -144,11 +144,11 @@ async fn a_call_may_say_how_long_it_may_take() {
     for (arguments, timeout) in [("", None), (r#","timeout_ms":250"#, Some(std::time::Duration::from_millis(250)))] {
         let call = world.call(QUERY, &format!(r#"{{"query":"select 1"{arguments}}}"#));
         let asked = world.queries.next().await;
-        assert_eq!(asked.message.timeout, timeout);
+        assert_eq!(asked.message.call.timeout, timeout);
         asked.answer(done());
         answer_of(call).await;
         let _call = world.call(BATCH, &format!(r#"{{"queries":[{{"query":"select 1"}}]{arguments}}}"#));
-        assert_eq!(world.batches.next().await.message.timeout, timeout);
+        assert_eq!(world.batches.next().await.message.call.timeout, timeout);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Calls in flight: how many, in what order, and what becomes of one that nobody wants.
 
-use mcp_server_postgres::actors::metrics::CallOutcome;
-use mcp_server_postgres::actors::session::CallError;
 use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::messages::call::CallError;
+use mcp_server_postgres::messages::events::CallOutcome;
 use mcp_server_postgres::postgres::error::{Phase, QueryError};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
@@ -19,7 +19,7 @@ async fn two_calls_are_in_flight_at_once_and_are_answered_in_either_order() {
         for number in 0..2 {
             let query = world.queries.next().await;
             assert_eq!(&**query.message.statement.sql(), format!("select {number}"));
-            assert_eq!(query.message.tool, QUERY);
+            assert_eq!(query.message.call.tool, QUERY);
             asked.push(query);
         }
         let mut pairs: Vec<_> = asked.into_iter().zip(calls).enumerate().collect();

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{Database, Fetch, Query, Shown};
-use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
+use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::server::Server;
+use mcp_server_postgres::messages::call::Call;
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::Events;
+use mcp_server_postgres::messages::metrics::MetricsHandle;
+use mcp_server_postgres::messages::statements::{Fetch, Query};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use rmcp::ServiceExt;
@@ -23,7 +27,7 @@ use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
 struct World {
     session: Addr<Session>,
     offer: Offer,
-    databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<Shown>)>,
+    databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<DatabaseSummary>)>,
 }
 
 impl World {
@@ -31,15 +35,15 @@ impl World {
         let (mut databases, mut neighbours) = (Vec::new(), Vec::new());
         for &name in names {
             let ((query, queries), (fetch, fetches)) = (scripted(), scripted());
-            let (show, shown) = watch::channel(Shown { access: AccessMode::ReadOnly, findings: [].into() });
+            let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
             let (batch, close_cursors) = (scripted().0, scripted().0);
-            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, shown });
+            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary });
             neighbours.push((queries, fetches, show));
         }
         let databases: Arc<[Database]> = databases.into();
         let offer = Offer::new(&caller, &databases);
-        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
-        let session = Session::new(&settings(), caller, databases, metrics, &no_log()).start();
+        let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+        let session = Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start();
         Self { session, offer, databases: neighbours }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mcp_server_postgres::actors::executor::BatchError;
+use mcp_server_postgres::messages::call::Answer;
+use mcp_server_postgres::messages::statements::BatchError;
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
-use mcp_server_postgres::tools::Answer;
 
 use crate::common::settings;
 use crate::session::world::{BATCH, World, answer_of};

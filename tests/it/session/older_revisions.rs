@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::{FutureExt, Stream, StreamExt};
-use mcp_server_postgres::actors::executor::{Database, Shown};
-use mcp_server_postgres::actors::session::{MetricsReach, Session};
+use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::http::client::Client;
 use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::sessions::{Sessions, SessionsOf};
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::Events;
+use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::settings::AccessMode;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientJsonRpcMessage, ContentBlock, ServerJsonRpcMessage,
@@ -62,16 +64,16 @@ struct World {
     sessions: Arc<Sessions>,
     begun: mpsc::UnboundedReceiver<CancellationToken>,
     tell: mpsc::UnboundedSender<CancellationToken>,
-    show: watch::Sender<Shown>,
+    show: watch::Sender<DatabaseSummary>,
     database: Database,
 }
 
 impl World {
     fn new() -> Self {
         let (tell, begun) = mpsc::unbounded_channel();
-        let (show, shown) = watch::channel(Shown { access: AccessMode::ReadOnly, findings: [].into() });
+        let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
         let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
-        let database = Database { name: "main".into(), query, fetch, batch, close_cursors, shown };
+        let database = Database { name: "main".into(), query, fetch, batch, close_cursors, summary };
         let sessions = Arc::new(Sessions::new(IDLE));
         actix_rt::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
         Self { sessions, begun, tell, show, database }
@@ -81,8 +83,10 @@ impl World {
         let caller = Caller::stdio();
         let databases: Arc<[Database]> = [self.database.clone()].into();
         let offer = Offer::new(&caller, &databases);
-        let metrics = MetricsReach { summary: scripted().0, slow_queries: scripted().0, finished: scripted().0 };
-        let session = Session::new(&settings(), caller.clone(), databases, metrics, &no_log()).start().recipient();
+        let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+        let session = Session::new(&settings(), caller.clone(), databases, metrics, Events::default(), &no_log())
+            .start()
+            .recipient();
         Arc::new(Client::new(caller, session, offer, false, CancellationToken::new(), Default::default()))
     }
 

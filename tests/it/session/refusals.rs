@@ -1,7 +1,7 @@
 //! Calls that are refused before anybody is asked: each is answered with what was wrong, where, and what is right.
 
+use mcp_server_postgres::messages::call::Answer;
 use mcp_server_postgres::settings::AccessMode;
-use mcp_server_postgres::tools::Answer;
 
 use crate::common::{settings, settings_with};
 use crate::session::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done};

@@ -1,6 +1,6 @@
 //! What a change of the settings does to a session that is under way.
 
-use mcp_server_postgres::actors::session::CallError;
+use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::postgres::page::{FinishedPage, Limits};
 use mcp_server_postgres::postgres::run::Outcome;
 

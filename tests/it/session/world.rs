@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::prelude::*;
-use mcp_server_postgres::actors::executor::{
-    Answered, Batch, CloseCursorsOf, ConfigChanged, Database, Fetch, Query, Shown,
-};
-use mcp_server_postgres::actors::metrics::{CallFinished, SlowQueries, Summary};
-use mcp_server_postgres::actors::session::{Call, MetricsReach, Session};
+use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
+use mcp_server_postgres::messages::call::{Answer, Call};
+use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::events::{CallEnded, Events, SettingsChanged};
+use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
+use mcp_server_postgres::messages::statements::{Answered, Batch, CloseCursorsOf, Fetch, Query};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, FinishedPage};
 use mcp_server_postgres::postgres::run::Outcome;
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{MAIN_DATABASE, Settings};
-use mcp_server_postgres::tools::Answer;
 use tokio::sync::watch;
 
 use crate::common::scripted::{Script, scripted};
@@ -37,9 +37,9 @@ pub struct World {
     pub cursors_closed: Script<CloseCursorsOf>,
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
-    pub finished: Script<CallFinished>,
+    pub finished: Script<CallEnded>,
     /// What the database shows.
-    pub _show: watch::Sender<Shown>,
+    pub _show: watch::Sender<DatabaseSummary>,
     pub settings: Arc<Settings>,
 }
 
@@ -52,10 +52,11 @@ impl World {
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
         let (finished, finishes) = scripted();
-        let (show, shown) = watch::channel(Shown { access: settings.access, findings: [].into() });
-        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, shown };
-        let metrics = MetricsReach { summary, slow_queries, finished };
-        let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, &no_log()).start();
+        let (show, shown) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
+        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary: shown };
+        let metrics = MetricsHandle { summary, slow_queries };
+        let events = Events { call_ended: finished.into(), ..Events::default() };
+        let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, events, &no_log()).start();
         Self {
             session,
             queries,
@@ -85,7 +86,7 @@ impl World {
         let old = self.settings.clone();
         let new = Arc::new(settings_with(change));
         self.settings = new.clone();
-        self.session.send(ConfigChanged { old, new }).await.unwrap();
+        self.session.send(SettingsChanged { old, new }).await.unwrap();
     }
 }
 

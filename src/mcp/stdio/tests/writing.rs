@@ -6,7 +6,7 @@ use rmcp::{ServerHandler, ServiceExt};
 
 use super::traffic::UNREAD_BYTES_MAX;
 use super::*;
-use crate::tools::Rows;
+use crate::messages::call::Rows;
 
 /// An answer as tools make it.
 fn answer(text: &str, structured: String, rows: Option<Rows>) -> Answer {

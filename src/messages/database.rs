@@ -1,35 +1,37 @@
-//! A database, as those who ask it know it: by the messages that its executor hears, and by what that shows.
+//! A database, as those who ask it know it: by the messages that its executor hears, and by what that says of itself.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::cursors::OF_DATABASE;
-use super::{Batch, CloseCursorsOf, Executor, Fetch, Query};
+use super::statements::{Batch, CloseCursorsOf, Fetch, Query};
 use crate::postgres::role::Finding;
 use crate::settings::AccessMode;
+
+/// What stands in a cursor's handle between the name of its database and the rest.
+pub const OF_DATABASE: char = ':';
 
 /// One database, for whoever sends to it.
 #[derive(Clone)]
 pub struct Database {
     /// What calls name it by.
     pub name: Arc<str>,
-    /// Its executor.
+    /// Runs a statement.
     pub query: Recipient<Query>,
-    /// Its executor.
+    /// Reads the next page.
     pub fetch: Recipient<Fetch>,
-    /// Its executor.
+    /// Runs a batch.
     pub batch: Recipient<Batch>,
-    /// Its executor.
+    /// Closes the cursors of a client.
     pub close_cursors: Recipient<CloseCursorsOf>,
     /// What clients are told of it.
-    pub shown: watch::Receiver<Shown>,
+    pub summary: watch::Receiver<DatabaseSummary>,
 }
 
 /// What clients are told of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct DatabaseSummary {
     /// The most that statements may do there.
     pub access: AccessMode,
     /// What the role may do too much of.
@@ -40,14 +42,5 @@ impl Database {
     /// The name of the database that a cursor's handle is of, if it is not the one that calls need not name.
     pub fn named_in(cursor: &str) -> Option<&str> {
         Some(cursor.split_once(OF_DATABASE)?.0)
-    }
-
-    /// The database of that executor, which is not started yet; `start` starts it.
-    pub fn of(executor: Executor, start: impl FnOnce(Executor) -> Addr<Executor>) -> (Self, Addr<Executor>) {
-        let (name, shown) = (executor.name.clone(), executor.shown());
-        let executor = start(executor);
-        let (query, fetch) = (executor.clone().recipient(), executor.clone().recipient());
-        let (batch, close_cursors) = (executor.clone().recipient(), executor.clone().recipient());
-        (Self { name, query, fetch, batch, close_cursors, shown }, executor)
     }
 }

@@ -1,0 +1,15 @@
+//! What the actors say to each other: the messages with their replies, and the events.
+//!
+//! Everybody above may import this, and it imports no actor: a tool sends messages and a session runs tools, so with the
+//! messages in the actors' own files each would need the other.
+
+pub mod admin;
+mod arguments;
+pub mod call;
+pub mod database;
+pub mod events;
+pub mod metrics;
+pub mod statements;
+
+pub use arguments::RawArguments;
+pub(crate) use arguments::half_a_pair;

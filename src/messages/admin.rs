@@ -1,0 +1,90 @@
+//! What an operator's side asks of a database's executor: how it is, what is in flight, and to end a call.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use actix::prelude::*;
+use serde::{Serialize, Serializer};
+
+use crate::postgres::health::State;
+use crate::postgres::pool::PoolStatus;
+use crate::settings::AccessMode;
+
+/// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
+/// waits for that, a second at most. Sent by whoever shows it to an operator, a load balancer or a scraper.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "DatabaseStatus")]
+pub struct Status;
+
+/// How a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseStatus {
+    /// How the pool stands that new calls go to.
+    pub pool: PoolStatus,
+    /// Whether the database can be reached.
+    pub state: State,
+    /// Since when that is so.
+    pub since: SystemTime,
+    /// What is wrong, where it is not up; without host, user and password, which are in the log.
+    pub why: Option<String>,
+    /// In how long it is tried again though no call comes, where it is not up.
+    pub next_try: Option<Duration>,
+    /// The most that statements may do there.
+    pub access: AccessMode,
+    /// Pools of earlier settings on which a statement still runs or a cursor waits.
+    pub draining: usize,
+}
+
+/// Asks for the calls in flight, the oldest first. Sent by whoever shows them to an operator.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<CallInFlight>")]
+pub struct CallsInFlight;
+
+/// Ends a call: its client is told that an operator wanted that, and its statement is cancelled in PostgreSQL. Replies
+/// whether there was such a call at this database. Sent on behalf of an operator.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "bool")]
+pub struct CancelCall {
+    /// Which one.
+    pub id: u64,
+}
+
+/// A call that has no answer yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallInFlight {
+    /// Of no other call in this process, at whatever database.
+    pub id: u64,
+    /// Which database it asks.
+    pub database: Arc<str>,
+    /// For whom.
+    pub client: Arc<str>,
+    /// Which tool.
+    pub tool: &'static str,
+    /// What kind of statement it is; of a batch, its current one.
+    pub operation: &'static str,
+    /// That statement, without its literals.
+    pub sql: String,
+    /// Whether it has a connection.
+    pub phase: CallPhase,
+    /// Since it came.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    pub elapsed: Duration,
+    /// Rows that have come so far.
+    pub rows: u64,
+    /// Their bytes, as PostgreSQL sends them.
+    pub bytes: u64,
+}
+
+/// What a call is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallPhase {
+    /// It waits for a connection.
+    Waiting,
+    /// It has one.
+    Running,
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
+}

@@ -1,0 +1,260 @@
+//! What has happened, for all who want to know: each event goes to its subscribers, and nobody answers it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use pg_guard::sql::Operation;
+
+use crate::settings::Settings;
+
+/// Those who are told of an event, in this order.
+pub struct Subscribers<M: Message + Send>(Arc<[Recipient<M>]>)
+where
+    M::Result: Send;
+
+impl<M> Subscribers<M>
+where
+    M: Message + Send + Clone + 'static,
+    M::Result: Send,
+{
+    /// Tell each of them.
+    pub fn tell(&self, event: M) {
+        let Some((last, others)) = self.0.split_last() else { return };
+        others.iter().for_each(|subscriber| subscriber.do_send(event.clone()));
+        last.do_send(event);
+    }
+
+    /// The same with an event that is made only if somebody hears it.
+    pub fn tell_with(&self, event: impl FnOnce() -> M) {
+        if !self.0.is_empty() {
+            self.tell(event());
+        }
+    }
+}
+
+impl<M: Message + Send> Clone for Subscribers<M>
+where
+    M::Result: Send,
+{
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: Message + Send> Default for Subscribers<M>
+where
+    M::Result: Send,
+{
+    fn default() -> Self {
+        Self(Arc::new([]))
+    }
+}
+
+impl<M: Message + Send> FromIterator<Recipient<M>> for Subscribers<M>
+where
+    M::Result: Send,
+{
+    fn from_iter<I: IntoIterator<Item = Recipient<M>>>(subscribers: I) -> Self {
+        Self(subscribers.into_iter().collect())
+    }
+}
+
+impl<M: Message + Send> From<Recipient<M>> for Subscribers<M>
+where
+    M::Result: Send,
+{
+    fn from(only: Recipient<M>) -> Self {
+        Self(Arc::new([only]))
+    }
+}
+
+/// Who is told of what, but for changes of the settings: those have subscribers that come and go.
+#[derive(Clone, Default)]
+pub struct Events {
+    /// A statement is sent to PostgreSQL.
+    pub statement_began: Subscribers<StatementBegan>,
+    /// A statement has ended.
+    pub statement_ended: Subscribers<StatementEnded>,
+    /// A call has ended.
+    pub call_ended: Subscribers<CallEnded>,
+    /// A pool was rebuilt, or could not be.
+    pub pool_rebuilt: Subscribers<PoolRebuilt>,
+    /// The settings' files were read again.
+    pub reload_finished: Subscribers<ReloadFinished>,
+}
+
+/// Says that a statement has its connection and is sent to PostgreSQL; once for each statement, however often it is sent.
+/// A statement that is refused never begins.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct StatementBegan {
+    /// Which tool asked.
+    pub tool: &'static str,
+    /// For whom.
+    pub client: Arc<str>,
+    /// Which database is asked.
+    pub database: Arc<str>,
+    /// The statement as it was given.
+    pub sql: Arc<str>,
+    /// What kind it is.
+    pub operation: Operation,
+    /// The pool's generation it runs on.
+    pub generation: u64,
+}
+
+/// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct StatementEnded {
+    /// Which tool asked.
+    pub tool: &'static str,
+    /// For whom.
+    pub client: Arc<str>,
+    /// Which database was asked.
+    pub database: Arc<str>,
+    /// The statement as it was given.
+    pub sql: Arc<str>,
+    /// What kind it is.
+    pub operation: Operation,
+    /// When it was asked for; in a batch, when its turn came.
+    pub began: Instant,
+    /// All that came before its connection was there: the guard's look at its text, waiting for a connection, opening it.
+    pub waited: Duration,
+    /// Of that, opening the connection; `None` if one was there.
+    pub connected: Option<Duration>,
+    /// From having the connection to the end.
+    pub executed: Duration,
+    /// Rows read, or changed.
+    pub rows: u64,
+    /// Bytes of the answer's rows, as JSON.
+    pub bytes: u64,
+    /// How many times it was sent once more, because its connection was lost.
+    pub retries: u32,
+    /// What became of it.
+    pub outcome: StatementOutcome,
+    /// The pool's generation it ran on.
+    pub generation: u64,
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatementOutcome {
+    /// It was answered.
+    Done,
+    /// It was not.
+    Failed {
+        /// PostgreSQL's code, where it gave one.
+        sqlstate: Option<String>,
+        /// The whole reason, for the log.
+        why: String,
+    },
+    /// It was not let run, by the guard or by what its role may do: it never began.
+    Refused {
+        /// The whole reason, for the log.
+        why: String,
+    },
+    /// Nobody wanted the answer any more.
+    Cancelled,
+    /// An earlier statement of its batch ended the batch; it is in no count.
+    NeverBegan,
+}
+
+/// Says that a call of a tool has ended, in whatever way. Sent by the session, once for each call.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct CallEnded {
+    /// Which tool; `unknown` if there is none of that name.
+    pub tool: &'static str,
+    /// What became of it.
+    pub outcome: CallOutcome,
+    /// From the call to its answer, or to its end without one.
+    pub took: Duration,
+}
+
+macro_rules! outcomes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$what])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
+
+            /// Its name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// What became of a call.
+    CallOutcome {
+        /// It was answered.
+        Successful => "successful",
+        /// It came to run, and failed.
+        Failed => "failed",
+        /// The guard did not let its statement run.
+        Refused => "refused",
+        /// There were too many calls already, of the session or for the database.
+        Busy => "busy",
+        /// What it was called with does not fit.
+        InvalidArguments => "invalid_arguments",
+        /// There is no such tool.
+        UnknownTool => "unknown_tool",
+        /// Nobody wanted the answer any more.
+        Cancelled => "cancelled",
+    }
+}
+
+impl CallOutcome {
+    /// Whether it says something about how long calls take.
+    pub fn came_to_run(self) -> bool {
+        !matches!(self, Self::Busy | Self::InvalidArguments | Self::UnknownTool)
+    }
+}
+
+/// Says what became of a change of the settings' files. Sent by the config watcher.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ReloadFinished {
+    /// What became of it.
+    pub outcome: ReloadOutcome,
+    /// The keys that were changed, or why nothing was; never a secret.
+    pub what: String,
+}
+
+outcomes! {
+    /// What became of a change of the settings' files.
+    ReloadOutcome {
+        /// It is in force.
+        Applied => "applied",
+        /// It changes nothing.
+        Unchanged => "unchanged",
+        /// It cannot be used; what was in force still is.
+        Rejected => "rejected",
+    }
+}
+
+/// Says that a changed setting has a new pool, or that the old one had to stay. Sent by the executor.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct PoolRebuilt {
+    /// Of which database.
+    pub database: Arc<str>,
+    /// The new generation, or why it could not be.
+    pub result: Result<u64, String>,
+}
+
+/// Says that the settings have changed. Sent by the config watcher to everybody whose work depends on them.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct SettingsChanged {
+    /// What was in force.
+    pub old: Arc<Settings>,
+    /// What is to be.
+    pub new: Arc<Settings>,
+}
