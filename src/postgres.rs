@@ -3,9 +3,9 @@
 //! In the order of a request: [`history`] (how much it gave before), [`pool`] (whose queue gives a [`lease`] on a
 //! [`connection`], which `dial` opens), [`params`] (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`]
 //! (its rows, a page at a time), [`page`] and [`pg_render`] (PostgreSQL → answer), `foreign` (what only it can show),
-//! [`error`] and `nearest`
-//! (what may have been meant). Beside it, [`health`] knows whether the database can be reached.
+//! [`error`]. [`catalog`] has the questions of our own. Beside it, [`health`] knows whether the database can be reached.
 
+pub mod catalog;
 pub mod connection;
 mod dial;
 pub mod error;
@@ -13,10 +13,8 @@ mod foreign;
 pub mod health;
 pub mod history;
 pub mod lease;
-mod nearest;
 pub mod page;
 pub mod params;
 pub mod pool;
 pub mod reader;
-pub mod role;
 pub mod run;

@@ -15,11 +15,11 @@ use slog::Logger;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
+use super::catalog::role::Finding;
 use super::dial::Manager;
 use super::error::{Clock, Phase, QueryError, causes};
 use super::health::Health;
 use super::lease::{Lease, PooledConnection};
-use super::role::{self, Finding};
 use crate::log::{info, warn};
 use crate::settings::{AccessMode, PostgresSettings};
 use crate::tls;
@@ -204,30 +204,24 @@ impl Generation {
         failure.map_or(Ok(()), Err)
     }
 
+    /// By what name this server stands in the queue for itself; no client has it.
+    pub fn ourselves(&self) -> Arc<str> {
+        self.ourselves.clone()
+    }
+
     /// Remember whether somebody has asked for that, or is asking; whether somebody had before.
     pub fn role_was_checked(&self, is_checked: bool) -> bool {
         self.role_checked.swap(is_checked, Ordering::Relaxed)
     }
 
-    /// What the role may do too much of. Asked once, unless it is to be asked `anew`.
-    ///
-    /// # Errors
-    /// There is no connection, or PostgreSQL does not say.
-    pub async fn findings(self: &Arc<Self>, anew: bool) -> Result<Arc<[Finding]>, QueryError> {
-        let known = || self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        if !anew && let Some(findings) = &*known() {
-            return Ok(findings.clone());
-        }
-        let lease = self.lease(&self.ourselves, usize::MAX, Admission::Internal).await?;
-        let asked = role::findings(lease.connection().client(), self.access);
-        let found = tokio::time::timeout(self.settings.command_timeout, asked).await;
-        let found =
-            found.map_err(|_| QueryError::TimedOut { clock: Clock::Command, after: self.settings.command_timeout })?;
-        let found: Arc<[Finding]> =
-            found.map_err(|error| QueryError::of(&error, "", Phase::Begin, &self.target()))?.into();
-        lease.unused();
-        *known() = Some(found.clone());
-        Ok(found)
+    /// What the role may do too much of, once [`Self::remember_findings`] was told.
+    pub fn known_findings(&self) -> Option<Arc<[Finding]>> {
+        self.role.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The role may do that too much.
+    pub fn remember_findings(&self, findings: Arc<[Finding]>) {
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Some(findings);
     }
 
     /// How the pool stands now.

@@ -8,7 +8,7 @@ use crate::postgres::pool::Admission;
 use crate::postgres::run::{FetchMode, Marks, Read};
 use crate::settings::AccessMode;
 
-/// The runs of one statement, or of one batch.
+/// The runs of one statement, of one batch, or of one question of our own.
 #[derive(Debug)]
 pub(super) struct Attempt {
     of: Of,
@@ -24,6 +24,7 @@ pub(super) struct Attempt {
 enum Of {
     Statement(AccessMode),
     Batch,
+    Inspection,
 }
 
 /// What a run came to.
@@ -87,6 +88,11 @@ impl Attempt {
         Self::new(Of::Batch)
     }
 
+    /// A question of our own, which only reads, and waits so for its first connection.
+    pub(super) fn of_inspection(admission: Admission) -> Self {
+        Self { admission, ..Self::new(Of::Inspection) }
+    }
+
     fn new(of: Of) -> Self {
         let fetch_mode = FetchMode::RunToEndIfSmall;
         Self { of, fetch_mode, admission: Admission::Normal, was_lost: false, retries: 0 }
@@ -117,7 +123,9 @@ impl Attempt {
                 None => return Next::Fail,
             },
         };
-        self.admission = Admission::Retry;
+        if self.admission == Admission::Normal {
+            self.admission = Admission::Retry;
+        }
         match reason {
             Reason::Outgrown => self.fetch_mode = FetchMode::Portal,
             Reason::Writes => {}

@@ -9,8 +9,8 @@ use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
-use super::running::{Queue, Running};
-use super::{Executor, allows, settle};
+use super::running::{Queue, Running, size_of_answer};
+use super::{Executor, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
@@ -24,7 +24,7 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
+        let (access, guard, permission) = (self.access_of(&batch.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
@@ -40,7 +40,9 @@ impl Handler<Batch> for Executor {
             let current = RefCell::new(None::<Running>);
             let marks = Marks::new(call.progress());
             let work = async {
-                allows(role_check, &generation).await.map_err(|error| (None, error))?;
+                if let Some(permission) = permission {
+                    permission.await.map_err(|error| (None, error))?;
+                }
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(match access {
@@ -74,7 +76,7 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref());
+                                ended.end(result.as_ref().map(size_of_answer));
                             }
                         },
                     );

@@ -8,8 +8,8 @@ use pg_guard::Reviewed;
 use super::attempt::{Attempt, Next, Reason, Run};
 use super::calls::InFlight;
 use super::cursors::{Open, refusal};
-use super::running::Running;
-use super::{Executor, allows, settle, within, within_the_call};
+use super::running::{Running, size_of_answer};
+use super::{Executor, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
 use crate::messages::statements::{Answered, Cursor, Fetch, Query};
@@ -25,7 +25,7 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
+        let (access, guard, permission) = (self.access_of(&query.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
@@ -33,7 +33,9 @@ impl Handler<Query> for Executor {
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
-                allows(role_check, &generation).await?;
+                if let Some(permission) = permission {
+                    permission.await?;
+                }
                 let mut statement = guard.review(query.statement, access).await?;
                 let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
                 runs.until_answered(&mut statement, &mut running).await
@@ -41,7 +43,7 @@ impl Handler<Query> for Executor {
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &generation.target()));
-            running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
+            running.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
             let (Answer { outcome, rest }, lease, left) = result?;
             let mut answered = running.answered(outcome, &told_later);
             match rest {
@@ -133,7 +135,7 @@ impl Handler<Fetch> for Executor {
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));
-            running.end(result.as_ref().map(|(outcome, _)| outcome));
+            running.end(result.as_ref().map(|(outcome, _)| size_of_answer(outcome)));
             match result {
                 Ok((outcome, has_more)) => {
                     let mut answered = running.answered(outcome, &told_later);

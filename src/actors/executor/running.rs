@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 
 use slog::Logger;
 
-use super::rows;
 use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
 use crate::postgres::run::Outcome;
+
+/// How many rows a statement read or changed, and the bytes of those that it gives.
+pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {
+    (outcome.rows_affected.unwrap_or(outcome.page.rows as u64), outcome.page.json.len() as u64)
+}
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
@@ -54,16 +58,16 @@ impl Running {
         self.event.retries = retries;
     }
 
-    pub(super) fn end(&mut self, result: Result<&Outcome, &QueryError>) {
+    /// It has given an answer of so many rows and bytes, or an error.
+    pub(super) fn end(&mut self, result: Result<(u64, u64), &QueryError>) {
         if matches!(result, Err(QueryError::Cancelled { .. })) {
             // As when nobody wants it any more: its drop says so.
             return;
         }
         self.stop();
         self.event.outcome = match result {
-            Ok(outcome) => {
-                self.event.rows = rows(outcome);
-                self.event.bytes = outcome.page.json.len() as u64;
+            Ok((rows, bytes)) => {
+                (self.event.rows, self.event.bytes) = (rows, bytes);
                 StatementOutcome::Done
             }
             Err(error @ QueryError::Refused { .. }) => StatementOutcome::Refused { why: error.to_string() },

@@ -129,6 +129,16 @@ fn each_way_a_run_can_end_has_its_next_step() {
         ("a batch that has begun is not sent again, though it reads", Of::Batch, &[(lost(READS), Fail)]),
         ("nor when it writes", Of::Batch, &[(lost(WRITES), Fail)]),
         ("nor when it has to write and may not", Of::Batch, &[(read_only(READS), Fail)]),
+        (
+            "a question of our own is sent once more when it is lost before its first row",
+            Of::Inspection,
+            &[
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(READS), RunAgain(ConnectionLost)),
+                (lost(READS), Fail),
+            ],
+        ),
+        ("after its first row it is not", Of::Inspection, &[(lost(READS_WITH_ROWS), Fail)]),
         ("the command's clock ends it", READ_ONLY, &[(timed_out(Clock::Command), Fail)]),
         ("the call's clock ends it", READ_ONLY, &[(timed_out(Clock::Call { during: Phase::Fetch }), Fail)]),
         ("an operator ends it", READ_ONLY, &[(failed(&QueryError::Cancelled { phase: Phase::Execute }, READS), Fail)]),
@@ -164,6 +174,13 @@ fn the_first_run_waits_behind_its_client_s_calls_and_the_others_go_before_them()
             (fetch_mode, Admission::Retry, retries)
         );
     }
+}
+
+#[test]
+fn what_is_this_server_s_own_stays_so_in_the_queue() {
+    let mut attempt = Attempt::of_inspection(Admission::Internal);
+    attempt.after(failed(&unavailable(false), NOT_BEGUN));
+    assert_eq!((attempt.admission(), attempt.retries()), (Admission::Internal, 1));
 }
 
 #[test]
