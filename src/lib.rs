@@ -10,7 +10,8 @@
 //! - [`messages`]: what the actors say to each other, and the events.
 //! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
 //! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
-//! - [`pg_guard`], a crate of this workspace: decides whether a statement is accepted in read-only mode, and whether it only reads, before it runs.
+//! - [`pg_guard`], a crate of this workspace: decides, before a statement runs, whether it is accepted in read-only mode and
+//!   whether it only reads.
 //! - [`postgres`]: connections, transactions, parameters, and rows from PostgreSQL's bytes to the answer.
 //! - [`actors::metrics`]: what has run, how long it took and how it ended.
 //!

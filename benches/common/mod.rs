@@ -61,11 +61,8 @@ impl Host {
         assert!(self.output.read_until(b'\n', &mut self.line).unwrap() > 0, "the server has ended");
     }
 
-    /// A size from `/proc/PID/status`; `None` on a system without it.
     pub fn status_kib(&self, name: &str) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix(" kB")?.parse().ok()
+        status_kib(self.pid(), name)
     }
 
     pub fn pid(&self) -> u32 {
@@ -89,6 +86,13 @@ pub fn our_server(folder: &Path) -> Command {
 
 /// The unit of `utime` and `stime`: 1 / `USER_HZ`, which is 100 on every kernel (proc(5), times(2)).
 const TICK: Duration = Duration::from_millis(10);
+
+/// A size from `/proc/PID/status` (proc(5)); `None` on a system without it.
+pub fn status_kib(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
 
 /// User and system time of all threads of a process (proc(5)); `None` on a system without `/proc`.
 pub fn processor_time(pid: u32) -> Option<Duration> {

@@ -41,9 +41,6 @@ use servers::{POOL_SIZE, SERVE_ECHO, SERVE_YARDSTICK, Server, Workspace};
 /// Calls that are sent at once, to see whether they are answered in their order.
 const QUEUED: usize = 1000;
 
-/// How many calls of ours share a connection when many wait.
-const CALLS_ON_A_CONNECTION: u64 = 4;
-
 /// How many lines of our server's log are printed for a case.
 const LOG_LINES_MAX: usize = 5;
 
@@ -77,8 +74,7 @@ fn compare(quick: bool, only: Option<&str>) {
         report::in_flight(case, &rows, &mut targets);
         if case.name == "select 1" {
             let times = if quick { 3 } else { 10 };
-            let running_max = POOL_SIZE * CALLS_ON_A_CONNECTION;
-            report::fairness(QUEUED, times, &bench.positions_off(QUEUED, times), running_max, &mut targets);
+            report::fairness(QUEUED, times, &bench.positions_off(QUEUED, times), POOL_SIZE, &mut targets);
         }
         drop(bench);
         let mut problems = workspace.logged_problems();

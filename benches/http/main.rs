@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::report::{Table, grouped, heading, percentile, time};
-use common::{Host, our_server, processor_time};
+use common::{Host, our_server, processor_time, status_kib};
 use http::Connection;
 use mcp_server_postgres::demo::cluster::Options;
 use serde_json::{Value, json};
@@ -181,8 +181,7 @@ impl Daemon {
     }
 
     fn resident_kib(&self) -> f64 {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.0.id())).unwrap_or_default();
-        statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).map_or(f64::NAN, |pages| pages * 4.0)
+        status_kib(self.0.id(), "VmRSS").map_or(f64::NAN, |kib| kib as f64)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
+use crate::common::status_kib;
 use crate::http::Connection;
 
 #[derive(Clone, Copy)]
@@ -45,8 +46,7 @@ impl Watch {
     }
 
     pub async fn sample(&mut self) -> Sample {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
-        let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+        let resident_mib = status_kib(self.pid, "VmRSS").map_or(f64::NAN, |kib| kib as f64 / 1024.0);
         let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count) as f64;
         self.connection.send("GET", "/metrics", &[], "").unwrap();
         let figures = self.connection.receive().unwrap().body;
@@ -58,7 +58,7 @@ impl Watch {
         let connections = figure("mcp_server_postgres_client_connections");
         let sessions = figure("mcp_server_postgres_sessions");
         let backends = self.backends().await as f64;
-        let values = [pages * 4096.0 / 1_048_576.0, descriptors, connections, sessions, backends];
+        let values = [resident_mib, descriptors, connections, sessions, backends];
         Sample { after: self.began.elapsed(), values }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 
+mod distribution;
 mod exposition;
 mod history;
 mod latency;

@@ -1,20 +1,23 @@
-//! What the operating system knows of this process, where it tells (Linux, proc(5)).
+//! Figures of this process from the operating system (Linux, proc(5)). `None` on a system without `/proc`.
 
 use std::fs;
 
-/// How much of a page there is in memory, in bytes: on every system that has `/proc/self/statm` and that this is built
-/// for.
-const PAGE_BYTES: u64 = 4096;
-
-/// Memory in use by this process, in bytes; what it shares with others counts too.
+/// The resident memory of this process in bytes, with the pages that it shares with others.
+#[cfg(target_os = "linux")]
 pub fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * PAGE_BYTES)
+    Some(pages * rustix::param::page_size() as u64)
 }
 
-/// Files, sockets and the like that are open.
+/// Only Linux has `/proc/self/statm`.
+#[cfg(not(target_os = "linux"))]
+pub fn resident_bytes() -> Option<u64> {
+    None
+}
+
+/// The number of open files, sockets and the like.
 pub fn descriptors() -> Option<u64> {
-    // Less the one by which they are counted.
+    // Without the one that is open to count them.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }

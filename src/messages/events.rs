@@ -72,7 +72,7 @@ where
 /// Who is told of what, but for changes of the settings: those have subscribers that come and go.
 #[derive(Clone, Default)]
 pub struct Events {
-    /// A statement is sent to PostgreSQL.
+    /// A statement has its connection.
     pub statement_began: Subscribers<StatementBegan>,
     /// A statement has ended.
     pub statement_ended: Subscribers<StatementEnded>,
@@ -84,8 +84,8 @@ pub struct Events {
     pub reload_finished: Subscribers<ReloadFinished>,
 }
 
-/// Says that a statement has its connection and is sent to PostgreSQL; once for each statement, however often it is sent.
-/// A statement that is refused never begins.
+/// Says that a statement has its connection; once for each statement, however often it is sent. What the guard refuses by
+/// its text alone never begins; what it refuses by what the catalogs say has a connection then, to ask them on.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct StatementBegan {
@@ -149,7 +149,7 @@ pub enum StatementOutcome {
         /// The whole reason, for the log.
         why: String,
     },
-    /// It was not let run, by the guard or by what its role may do: it never began.
+    /// It was not let run, by the guard or by what its role may do.
     Refused {
         /// The whole reason, for the log.
         why: String,

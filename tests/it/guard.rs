@@ -9,6 +9,6 @@ mod allowed;
 mod attack;
 mod fuzz;
 mod lab;
-mod readme;
+mod page;
 mod refused;
 mod served;

@@ -24,7 +24,7 @@ pub(super) struct Running {
     /// For the log, where the operator wants them there.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
     pub(super) executing_since: Option<Instant>,
-    /// Whether it was sent to PostgreSQL.
+    /// Whether it has had a connection.
     pub(super) began: bool,
     pub(super) events: Rc<Events>,
     pub(super) log: Logger,

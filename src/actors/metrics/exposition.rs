@@ -117,8 +117,7 @@ impl Exposition {
         register(ours, "call_duration_seconds", "From a call to its answer, of calls that came to run", &call_seconds);
         let what = "Statements that have ended, by what became of them: cancels and refusals too";
         register(ours, "statements", what, &statements);
-        let what = "Waiting for a connection, opening it (if the call did), running, writing the answer's rows \
-                    (of more than 16 rows by every 16th)";
+        let what = "Waiting for a connection, opening it (if the call did), running";
         register(ours, "statement_phase_seconds", what, &phase_seconds);
         register(ours, "statement_rows", "Rows that statements have read or changed", &rows);
         register(ours, "answer_bytes", "Bytes of the answers' rows, as JSON", &bytes);

@@ -1,4 +1,4 @@
-//! The answers that the README shows, given again.
+//! The answers that the README and docs/errors.md show, given again.
 
 use serde_json::{Value, json};
 
@@ -71,4 +71,20 @@ async fn every_answer_of_the_readme_is_given_again() {
         }
         assert_eq!(text, wanted, "{tool}");
     }
+}
+
+#[tokio::test]
+async fn the_example_of_the_page_of_errors_is_given_again() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md")).unwrap();
+    let (_, example) = page.split_once("the text of `").unwrap();
+    let (sql, example) = example.split_once("`:\n\n```\n").unwrap();
+    let (wanted, example) = example.split_once("\n```\n").unwrap();
+    let (_, json) = example.split_once("```json\n").unwrap();
+    let failure: Value = serde_json::from_str(json.split_once("\n```").unwrap().0).unwrap();
+    let cluster = PrivateCluster::start().unwrap();
+    observer(&cluster).await.batch_execute(include_str!("../../../src/demo/data.sql")).await.unwrap();
+    let mut server = Server::on(&cluster, "").await;
+    let result = server.query(sql).await;
+    assert_eq!(result["content"][0]["text"], wanted);
+    assert_eq!(result["_meta"]["mcp-server-postgres/failure"], failure);
 }
