@@ -4,7 +4,8 @@ use super::*;
 use mcp_server_postgres::messages::events::{StatementBegan, StatementOutcome};
 
 #[actix_rt::test]
-async fn each_subscriber_is_told_that_a_statement_began_and_then_how_it_ended_and_what_is_refused_by_its_text_never_began() {
+async fn each_subscriber_is_told_that_a_statement_began_and_then_how_it_ended_and_what_is_refused_by_its_text_never_began()
+ {
     let cluster = Options::new().start().unwrap();
     let settings = settings_of(&cluster, |_| {});
     let (log, _) = heard();

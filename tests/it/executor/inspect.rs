@@ -1,5 +1,6 @@
 //! Questions of our own to the catalogs, by the message.
 
+use mcp_server_postgres::messages::events::StatementOutcome;
 use mcp_server_postgres::messages::inspect::Inspect;
 use mcp_server_postgres::postgres::catalog::role::RoleRights;
 use mcp_server_postgres::postgres::catalog::{CatalogRow, Inspected, Parameter, Question};
@@ -69,8 +70,8 @@ async fn its_rows_have_the_type_of_the_question_and_its_end_is_told_once() {
     assert_eq!(world.numbers(&Numbers(3)).await, Ok(vec![1, 2, 3]));
     let event = world.finished.next().await.message;
     assert_eq!((event.tool, &*event.client, event.operation.as_str()), ("a test", "stdio", "SELECT"));
-    assert_eq!((event.outcome, event.rows, event.retries), (StatementOutcome::Done, 3, 0));
     assert!(event.sql.contains("generate_series") && event.bytes > 0, "{event:?}");
+    assert_eq!((event.outcome, event.rows, event.retries), (StatementOutcome::Done, 3, 0));
     assert!(world.finished.is_silent());
     // What does not fit is no panic.
     let error = world.numbers(&OtherwiseTyped(1)).await.unwrap_err();

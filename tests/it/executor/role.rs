@@ -1,7 +1,7 @@
 //! What the role may do too much of.
 
-use mcp_server_postgres::postgres::catalog::role::{self, Finding, RoleRights};
 use mcp_server_postgres::postgres::catalog;
+use mcp_server_postgres::postgres::catalog::role::{self, Finding, RoleRights};
 use mcp_server_postgres::settings::RoleCheck;
 
 use super::*;

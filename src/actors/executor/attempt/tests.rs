@@ -9,6 +9,9 @@ use crate::progress::Progress;
 const READ_ONLY: Of = Of::Statement(AccessMode::ReadOnly);
 const READ_WRITE: Of = Of::Statement(AccessMode::ReadWrite);
 
+/// What is shown, of what, and what each run came to with its next step.
+type Case<'a> = (&'a str, Of, &'a [(Run, Next)]);
+
 /// How far a run had come: begun, known to read only, first row there.
 const NOT_BEGUN: [bool; 3] = [false, false, false];
 const READS: [bool; 3] = [true, true, false];
@@ -55,7 +58,7 @@ fn each_way_a_run_can_end_has_its_next_step() {
     let read_only = |progress| failed(&rejected("25006", "ERROR"), progress);
     let wrong = failed(&rejected("42P01", "ERROR"), READS);
     let timed_out = |clock| failed(&QueryError::TimedOut { clock, after: Duration::from_secs(1) }, READS);
-    let rows: &[(&str, Of, &[(Run, Next)])] = &[
+    let cases: &[Case] = &[
         ("the first answer is the answer", READ_ONLY, &[(Run::Answered, Done)]),
         ("the first answer of a batch too", Of::Batch, &[(Run::Answered, Done)]),
         (
@@ -148,7 +151,7 @@ fn each_way_a_run_can_end_has_its_next_step() {
             &[(failed(&QueryError::Refused { why: "no".to_owned() }, READS), Fail)],
         ),
     ];
-    for (what, of, runs) in rows {
+    for (what, of, runs) in cases {
         let mut attempt = Attempt::new(*of);
         for (at, (run, next)) in runs.iter().enumerate() {
             assert_eq!(attempt.after(*run), *next, "{what}, run {at}");

@@ -21,7 +21,7 @@ impl Notes {
     }
 
     /// What has been noted since the last look.
-    fn new(&self) -> Vec<String> {
+    fn since(&self) -> Vec<String> {
         self.0.take()
     }
 }
@@ -98,13 +98,13 @@ async fn a_handle_expires_when_its_lifetime_has_passed_since_its_last_use() {
             let kept = world.take(&handle).unwrap().keep();
             assert_eq!(kept, Some(Kept { handle: handle.clone(), lifetime: LIFETIME }));
         }
-        assert!(world.notes.new().is_empty());
+        assert!(world.notes.since().is_empty());
         let taken = world.take(&handle).unwrap();
         // In use it does not expire.
         tokio::time::sleep(LIFETIME * 2).await;
         assert!(taken.keep().is_some());
         tokio::time::sleep(LIFETIME + Duration::from_millis(1)).await;
-        assert_eq!(world.notes.new(), ["a closed"]);
+        assert_eq!(world.notes.since(), ["a closed"]);
         assert_eq!(world.why_not(&handle), Unusable::Ended(Ended::Expired(LIFETIME)));
     })
     .await;
@@ -116,7 +116,7 @@ async fn the_longest_unused_gives_way_to_a_new_one() {
         let (first, second) = (world.put("first"), world.put("second"));
         world.take(&first).unwrap().keep().unwrap();
         world.put("third");
-        assert_eq!(world.notes.new(), ["second closed"]);
+        assert_eq!(world.notes.since(), ["second closed"]);
         assert_eq!(world.why_not(&second), Unusable::Ended(Ended::Displaced));
         assert!(world.take(&first).is_ok());
     })
@@ -130,10 +130,10 @@ async fn what_is_in_use_gives_way_to_none() {
         let taken = world.take(&first).unwrap();
         assert_eq!(world.why_not(&first), Unusable::InUse);
         assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("second")), None);
-        assert_eq!(world.notes.new(), ["second closed"]);
+        assert_eq!(world.notes.since(), ["second closed"]);
         taken.keep().unwrap();
         world.put("third");
-        assert_eq!(world.notes.new(), ["first closed"]);
+        assert_eq!(world.notes.since(), ["first closed"]);
     })
     .await;
 }
@@ -145,11 +145,11 @@ async fn what_is_held_bounds_the_handles_too() {
         let mut second = world.notes.scripted("second");
         second.handles_max = 1;
         assert!(world.handles.put(world.owner.clone(), second).is_some());
-        assert_eq!(world.notes.new(), ["first closed"]);
+        assert_eq!(world.notes.since(), ["first closed"]);
         let mut third = world.notes.scripted("third");
         third.handles_max = 0;
         assert_eq!(world.handles.put(world.owner.clone(), third), None);
-        assert_eq!(world.notes.new(), ["second closed", "third closed"]);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
     })
     .await;
 }
@@ -159,12 +159,12 @@ async fn a_smaller_limit_holds_from_the_next_handle_on() {
     with(3, async |world| {
         let handles = [world.put("first"), world.put("second"), world.put("third")];
         world.handles.allow(2);
-        assert!(world.notes.new().is_empty());
+        assert!(world.notes.since().is_empty());
         world.take(&handles[2]).unwrap().keep().unwrap();
-        assert_eq!(world.notes.new(), ["first closed"]);
+        assert_eq!(world.notes.since(), ["first closed"]);
         world.handles.allow(0);
         assert_eq!(world.take(&handles[2]).unwrap().keep(), None);
-        assert_eq!(world.notes.new(), ["second closed", "third closed"]);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
     })
     .await;
 }
@@ -177,7 +177,7 @@ async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
         let others = world.handles.put(Arc::clone(&other), world.notes.scripted("other's")).unwrap().handle;
         let taken = world.take(&second).unwrap();
         world.handles.close_those_of("owner");
-        assert_eq!(world.notes.new(), ["first closed"]);
+        assert_eq!(world.notes.since(), ["first closed"]);
         assert_eq!(world.why_not(&first), Unusable::Unknown);
         assert!(world.handles.take(&others, &other).is_ok());
         drop(taken);
@@ -191,11 +191,11 @@ async fn after_all_were_closed_none_is_kept() {
         let (first, second) = (world.put("first"), world.put("second"));
         let taken = world.take(&second).unwrap();
         world.handles.close_all();
-        assert_eq!(world.notes.new(), ["first closed"]);
+        assert_eq!(world.notes.since(), ["first closed"]);
         assert_eq!(world.why_not(&first), Unusable::Unknown);
         assert_eq!(taken.keep(), None);
         assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("third")), None);
-        assert_eq!(world.notes.new(), ["second closed", "third closed"]);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
     })
     .await;
 }
@@ -207,12 +207,12 @@ async fn why_a_handle_has_ended_is_known_for_a_while() {
             let handle = world.put("a");
             // What it held is the caller's to end.
             world.take(&handle).unwrap().end(ended).close();
-            assert_eq!(world.notes.new(), ["a closed"]);
+            assert_eq!(world.notes.since(), ["a closed"]);
             assert_eq!(world.why_not(&handle), Unusable::Ended(ended));
         }
         let dropped = world.put("b");
         drop(world.take(&dropped).unwrap());
-        assert_eq!(world.notes.new(), ["b dropped"]);
+        assert_eq!(world.notes.since(), ["b dropped"]);
         for at in 0..ENDED_MAX {
             let why = world.why_not(&dropped);
             assert_eq!(why, Unusable::Ended(Ended::Dropped), "after {at} others");
