@@ -19,7 +19,6 @@ use common::report::{Table, Targets, heading, percentile, time};
 use common::{Host, our_server};
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::messages::admin::Status;
 use mcp_server_postgres::messages::call::{Call, CallContext};
 use mcp_server_postgres::messages::statements::Query;
@@ -29,6 +28,7 @@ use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy, Statement};
+use pg_private::PrivateCluster;
 use serde_json::json;
 use tokio_postgres::NoTls;
 

@@ -6,12 +6,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pg_private::PrivateCluster;
 use serde_json::{Value, json};
 
-pub mod cluster;
 mod host;
 
-use cluster::PrivateCluster;
 use host::Host;
 
 /// Calls in flight while the pool is exchanged.

@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream, lookup_host};
@@ -92,10 +91,10 @@ pub async fn examine(loaded: Result<Loaded, String>) -> Report {
 
 /// Whether anything listens where the database should be. One of several hosts will do.
 async fn address(report: &mut Report, settings: &PostgresSettings) -> bool {
-    let wait = settings.connect_timeout.min(CONNECT_MAX);
+    let wait = settings.clocks.connect_timeout.min(CONNECT_MAX);
     let (mut answer, mut silent) = (Vec::new(), Vec::new());
-    for (at, host) in settings.hosts.iter().enumerate() {
-        let port = settings.ports.get(at).or(settings.ports.first()).copied().unwrap_or(5432);
+    for (at, host) in settings.target.hosts.iter().enumerate() {
+        let port = settings.target.ports.get(at).or(settings.target.ports.first()).copied().unwrap_or(5432);
         let place = match host.starts_with('/') {
             true => format!("{host}/.s.PGSQL.{port}"),
             false => format!("{host}:{port}"),
@@ -128,14 +127,12 @@ async fn address(report: &mut Report, settings: &PostgresSettings) -> bool {
 
 /// What is to be seen once there is a connection.
 async fn database(report: &mut Report, settings: &Settings) {
-    let postgres = PostgresSettings {
-        connect_timeout: settings.postgres.connect_timeout.min(CONNECT_MAX),
-        pool_size: 1,
-        ..settings.postgres.clone()
-    };
+    let mut postgres = settings.postgres.clone();
+    postgres.clocks.connect_timeout = postgres.clocks.connect_timeout.min(CONNECT_MAX);
+    postgres.pool.size = 1;
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
-    let generation = match Generation::new(1, Arc::new(postgres), settings.access, TaskTracker::new(), &no_log) {
-        Ok(generation) => Arc::new(generation),
+    let generation = match Generation::new(1, &postgres, settings.access, TaskTracker::new(), &no_log) {
+        Ok(generation) => generation,
         Err(why) => return report.failed("TLS", why),
     };
     let lease = match generation.lease(&"doctor".into(), 0, Admission::Normal).await {
@@ -150,7 +147,7 @@ async fn database(report: &mut Report, settings: &Settings) {
             return report.failed("login", format!("{}.{mend}", error.to_string().replace('\n', " ")));
         }
     };
-    report.ok("login", format!("as {}", generation.target()));
+    report.ok("login", format!("as {}", generation.target_name()));
     if let Err(error) = inside(report, lease.connection().client(), settings).await {
         report.failed("database", error.to_string());
     }
@@ -160,13 +157,17 @@ async fn inside(report: &mut Report, client: &Client, settings: &Settings) -> Re
     let sql = "SELECT ssl, version, cipher FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()";
     let tls = client.query_typed(sql, &[]).await?;
     let is_loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_here =
-        settings.postgres.hosts.iter().all(|host| host.starts_with('/') || host == "localhost" || is_loopback(host));
+    let is_here = settings
+        .postgres
+        .target
+        .hosts
+        .iter()
+        .all(|host| host.starts_with('/') || host == "localhost" || is_loopback(host));
     match tls.first() {
         Some(row) if row.try_get(0)? => {
             let (version, cipher): (Option<String>, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
             let said = format!("{} {}", version.unwrap_or_default(), cipher.unwrap_or_default());
-            match settings.postgres.ssl_mode {
+            match settings.postgres.target.ssl_mode {
                 SslMode::VerifyFull => report.ok("TLS", format!("{said}, the certificate is verified")),
                 SslMode::VerifyCa => report.ok("TLS", format!("{said}, the certificate is verified, its name is not")),
                 _ => report.warning(

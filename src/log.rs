@@ -1,9 +1,10 @@
-//! The root logger: one JSON object a line to stderr and, if asked, to a file. stdout is the protocol's.
+//! The root logger: writes one JSON object a line to stderr and, if there is one, to the log file. It never writes to
+//! stdout, which belongs to the protocol.
 //!
-//! A line has `timestamp` (RFC 3339, UTC), `level`, `logger` (which part speaks), `message`, `module`, `function`,
-//! `line` and `context` (the event's facts). slog-json writes it; here the facts are put into `context`, and what the
-//! libraries log (by `log`, and rmcp by `tracing`) is brought to the same place. Use this module's macros, which know
-//! the function that they stand in.
+//! A line has `timestamp` (RFC 3339, UTC), `level`, `logger` (the part of the server), `message`, `module`, `function`,
+//! `line` and `context` (the facts of the event). slog-json writes the line; this module puts the facts into `context`, and
+//! forwards what libraries log (by `log`, and rmcp by `tracing`). Log with this module's macros: they add the name of the
+//! function.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -36,10 +37,10 @@ macro_rules! events {
         pub(crate) use $name as $level;
     )*};
 }
-// Each under a name of its own first: `warn` alone would be taken for the attribute.
+// Each macro has a second name: a macro named `warn` would conflict with the attribute.
 events!($ debug as event_debug info as event_info warn as event_warn error as event_error);
 
-/// The path of the function that this stands in.
+/// The path of the function in which this is used.
 macro_rules! function {
     () => {{
         fn here() {}
@@ -48,7 +49,7 @@ macro_rules! function {
 }
 pub(crate) use function;
 
-/// A function's path from the name of a type inside it.
+/// The path of a function from the name of a type that is defined inside it.
 pub(crate) fn without_closures(name: &'static str) -> &'static str {
     let mut path = name.strip_suffix("::here").unwrap_or(name);
     while let Some(outer) = path.strip_suffix("::{{closure}}") {
@@ -57,10 +58,10 @@ pub(crate) fn without_closures(name: &'static str) -> &'static str {
     path
 }
 
-/// How much of a statement is shown among the recent lines, in characters.
+/// The longest statement in a recent line, in characters.
 const RECENT_SQL_CHARS_MAX: usize = 1000;
 
-/// What of the log can change, or be looked at, while it runs.
+/// Changes the log while it runs, and reads its recent lines.
 #[derive(Clone)]
 pub struct LogControl {
     level: Arc<AtomicUsize>,
@@ -68,25 +69,25 @@ pub struct LogControl {
 }
 
 impl LogControl {
-    /// Take over the level and the file of `settings`.
+    /// Applies the level and the file of `settings`.
     ///
     /// # Errors
-    /// The file that could not be opened, as a sentence; the level is taken over all the same.
+    /// A sentence about the file that could not be opened. The level is applied nevertheless.
     pub fn apply(&self, settings: &LogSettings) -> Result<(), String> {
         self.level.store(settings.level.as_usize(), Ordering::Relaxed);
         self.lines.reopen(settings.file.clone())
     }
 
-    /// The last 200 lines that were written, or as many as 256 KiB hold, the newest first: `timestamp`, `level`, `logger`,
-    /// `message`, `context`. Who may see them need not be allowed to read the log itself, so a statement is shown without
-    /// its literals, its parameters and PostgreSQL's words about it, which can quote them.
+    /// The last 200 lines, or as many as fit into 256 KiB, the newest first: `timestamp`, `level`, `logger`, `message`,
+    /// `context`. Operators can see them who may not read the log file. So a statement has no literals and no parameters,
+    /// and PostgreSQL's message about it, which can quote them, is removed.
     pub fn recent(&self) -> Vec<Value> {
-        self.lines.recent().iter().filter_map(|line| shown(line)).collect()
+        self.lines.recent().iter().filter_map(|line| without_literals(line)).collect()
     }
 }
 
-/// What of a line is shown to others than the log's readers.
-fn shown(line: &[u8]) -> Option<Value> {
+/// A line without the literals and the parameters of its statement.
+fn without_literals(line: &[u8]) -> Option<Value> {
     let mut line: Map<String, Value> = serde_json::from_slice(line).ok()?;
     line.retain(|name, _| !matches!(name.as_str(), "module" | "function" | "line"));
     if let Some(Value::Object(facts)) = line.get_mut("context")
@@ -99,7 +100,7 @@ fn shown(line: &[u8]) -> Option<Value> {
     Some(Value::Object(line))
 }
 
-/// Writes what still waits to be written when it is dropped.
+/// When it is dropped, the lines that still wait are written.
 pub struct LogGuard {
     lines: Lines,
     _libraries: slog_scope::GlobalLoggerGuard,
@@ -111,10 +112,10 @@ impl Drop for LogGuard {
     }
 }
 
-/// The root logger as `settings` want it, with the means to change it.
+/// Makes the root logger for `settings`.
 ///
 /// # Errors
-/// The log file that could not be opened, as a sentence.
+/// A sentence about the log file that could not be opened.
 pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), String> {
     let level = Arc::new(AtomicUsize::new(settings.level.as_usize()));
     let lines = Lines::new().map_err(|error| format!("the log's thread cannot be started: {error}"))?;
@@ -124,13 +125,13 @@ pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), St
     let enabled = AtLevel { drain: InContext::new(json).ignore_res(), level: level.clone() };
     let root = Logger::root(enabled.fuse(), o!());
     let libraries = slog_scope::set_global_logger(root.new(o!("logger" => "library")));
-    // Never below info: at debug, tokio-postgres logs parameters, and rmcp whole requests and results.
-    // An error means that a logger is there already, as in tests with several servers in one process.
+    // Libraries never log below info: at debug, tokio-postgres logs parameters, and rmcp logs whole requests and results.
+    // An error means that there is a logger already, as in tests with several servers in one process.
     let _ = slog_stdlog::init_with_level(log::Level::Info);
     Ok((root, LogControl { level, lines: lines.clone() }, LogGuard { lines, _libraries: libraries }))
 }
 
-/// Collects what slog-json writes piece by piece and passes it on by the line.
+/// Collects the pieces that slog-json writes, and passes on whole lines.
 struct WholeLines {
     line: Vec<u8>,
     lines: Lines,
@@ -149,7 +150,7 @@ impl Write for WholeLines {
     }
 }
 
-/// The line that tells of lines which are not there.
+/// The line that reports lost lines.
 fn lines_lost(count: u64) -> Vec<u8> {
     let line = json!({
         "timestamp": timestamp(),
@@ -168,15 +169,15 @@ fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
-/// The library that has logged this: of its records the tag is the path of a module.
+/// The library that has logged this record. The tag of such a record is the path of a module.
 fn library<'a>(record: &'a Record<'_>) -> Option<&'a str> {
     record.tag().split("::").next().filter(|library| !library.is_empty())
 }
 
-/// Libraries of whose events only warnings and errors are logged.
+/// Libraries of which only warnings and errors are logged.
 const CHATTER: [&str; 2] = ["rmcp", "tracing"];
 
-/// Lets through what is at or above a level that may change.
+/// Passes on records of at least a level, which can change.
 struct AtLevel<D> {
     drain: D,
     level: Arc<AtomicUsize>,
@@ -187,7 +188,7 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        // rmcp tells of each request that it begins and ends; what is worth a line of that has one of ours.
+        // rmcp logs the begin and the end of each request; for what is of use this server has its own lines.
         let is_chatter = record.level() > Level::Warning && CHATTER.contains(&library(record).unwrap_or_default());
         if !is_chatter && self.is_enabled(record.level()) { self.drain.log(record, values) } else { Ok(()) }
     }
@@ -197,10 +198,10 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for AtLevel<D> {
     }
 }
 
-/// Gives an event its fields: its facts go into `context`, what is known of every event beside it.
+/// Gives a line its members: the facts of the event in `context`, and beside it the members that every line has.
 struct InContext<D> {
     drain: D,
-    /// What a logger without facts of its own has.
+    /// The values of a logger without facts.
     none: OwnedKVList,
 }
 
@@ -215,14 +216,14 @@ impl<D: Drain> Drain for InContext<D> {
     type Err = D::Err;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<D::Ok, D::Err> {
-        // A value that cannot be written is a fact less, not an event less.
-        let mut facts = Facts::with_room();
+        // If a value cannot be written, only this fact is missing.
+        let mut facts = Facts::with_capacity();
         let _ = record.kv().serialize(record, &mut facts);
-        // slog hands them out last first.
+        // slog gives them in reverse order.
         facts.facts.reverse();
-        // Of two with one name the nearer one holds: the record's own before its logger's.
+        // Of two facts with the same name the one of the record counts, not that of its logger.
         let _ = values.serialize(record, &mut facts);
-        // Written last first.
+        // slog-json writes them in reverse order.
         let kv = slog::b!(
             "context" => slog::Serde(facts.object()),
             "line" => record.line(),
@@ -239,23 +240,23 @@ impl<D: Drain> Drain for InContext<D> {
     }
 }
 
-/// The facts of an event, written as they come: each query makes a line, and a tree of values took longer than all else
-/// about it.
+/// The facts of an event, written as JSON as they come. Each query logs a line, and a tree of values would take longer than
+/// the rest of the line.
 #[derive(Default)]
 struct Facts {
     logger: String,
     function: String,
-    /// Where in `json` they are.
+    /// The name of each, and its range in `json`.
     facts: Vec<(Key, Range<usize>)>,
     json: Vec<u8>,
 }
 
-/// Room for the facts of most events: how many, and their bytes.
+/// Capacity for the facts of most events: their number and their bytes.
 const FACTS: usize = 16;
 const FACTS_BYTES: usize = 512;
 
 impl Facts {
-    fn with_room() -> Self {
+    fn with_capacity() -> Self {
         let (facts, json) = (Vec::with_capacity(FACTS), Vec::with_capacity(FACTS_BYTES));
         Self { facts, json, ..Self::default() }
     }
@@ -272,8 +273,8 @@ impl Facts {
         Ok(())
     }
 
-    /// All of them as the value that is written as that JSON object: a number that keeps its digits (serde_json's
-    /// `arbitrary_precision`) is written as the text that it holds.
+    /// All facts as one value that is written as a JSON object: serde_json writes a number of `arbitrary_precision` as the
+    /// text that it contains, and here this text is the object.
     fn object(&self) -> Value {
         let mut object = String::with_capacity(self.json.len() + self.facts.len() * 20);
         for (key, at) in &self.facts {

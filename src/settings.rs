@@ -79,9 +79,20 @@ pub struct DatabaseSettings {
     pub access: AccessMode,
 }
 
-/// Where the database is, who we are there, and how many connections there are. A change makes a new pool.
+/// A database's pool of connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostgresSettings {
+    /// Where they lead. A change makes a new pool.
+    pub target: TargetSettings,
+    /// How many there are. A change keeps those that are open.
+    pub pool: PoolSettings,
+    /// How long anything may take. A change holds for what begins after it.
+    pub clocks: ClockSettings,
+}
+
+/// Where the database is, and who we are there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetSettings {
     /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
     pub hosts: Vec<String>,
     /// One for all hosts, or one for each.
@@ -102,10 +113,20 @@ pub struct PostgresSettings {
     pub options: Option<String>,
     /// Which of several hosts will do.
     pub target_session_attrs: TargetSessionAttrs,
+}
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
     /// Connections at most.
-    pub pool_size: usize,
+    pub size: usize,
     /// Connections opened at once by a start or a reload.
-    pub pool_min_size: usize,
+    pub min_size: usize,
+}
+
+/// How long anything may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSettings {
     /// Opening one connection may take this long.
     pub connect_timeout: Duration,
     /// One statement, or one batch, may take this long.

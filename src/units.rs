@@ -1,4 +1,4 @@
-//! How moments and times are written for programs: RFC 3339 in UTC, and milliseconds.
+//! How points in time and durations are written for programs: RFC 3339 in UTC, and milliseconds.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A moment as RFC 3339 in UTC, to the second.
+/// A point in time as RFC 3339 in UTC, without fractions of a second.
 pub fn rfc3339(moment: SystemTime) -> String {
     let moment = OffsetDateTime::from(moment);
     let seconds = moment.replace_nanosecond(0).unwrap_or(moment);

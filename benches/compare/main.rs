@@ -33,8 +33,8 @@ use std::time::Instant;
 
 use cases::Case;
 use common::report::{Targets, print};
-use mcp_server_postgres::demo::cluster::Options;
 use measure::{Bench, IN_FLIGHT};
+use pg_private::Options;
 use raw::RawDriver;
 use servers::{POOL_SIZE, SERVE_ECHO, SERVE_YARDSTICK, Server, Workspace};
 

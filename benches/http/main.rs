@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use common::report::{Table, grouped, heading, percentile, time};
 use common::{Host, our_server, processor_time, status_kib};
 use http::Connection;
-use mcp_server_postgres::demo::cluster::Options;
+use pg_private::Options;
 use serde_json::{Value, json};
 
 const TABLE: &str = "CREATE TABLE item AS SELECT id, 'name ' || id AS name, id * 1.37 AS amount, \

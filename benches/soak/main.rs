@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Tally};
 use common::report::print;
-use mcp_server_postgres::demo::cluster::Options;
 use mcp_server_postgres::http::token::{NewToken, make};
+use pg_private::Options;
 use watch::{MEASURES, Sample, Watch, rise};
 
 const CLIENTS: u64 = 64;

@@ -11,7 +11,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -46,9 +46,9 @@ use crate::messages::call::CallContext;
 use crate::messages::database::{Database, DatabaseSummary};
 use crate::messages::events::{Events, StatementEnded, StatementOutcome};
 use crate::messages::statements::{CloseCursors, CloseCursorsOf};
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::lease::{Lease, Left};
-use crate::postgres::pool::Generation;
+use crate::postgres::pool::{Draining, Generation, Lease};
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 /// The actor.
@@ -59,7 +59,7 @@ pub struct Executor {
     /// Notices when its database is back.
     watch: Option<AbortOnDropHandle<()>>,
     /// Those before it that still have a statement.
-    older: Vec<Weak<Generation>>,
+    older: Vec<Draining>,
     trouble: Trouble,
     guard: Arc<Guard>,
     role_check: RoleCheck,
@@ -96,7 +96,7 @@ impl Executor {
         let log = log.new(slog::o!("logger" => "executor", "database" => name.to_owned()));
         let (postgres, access) =
             settings.database(name).ok_or_else(|| format!("there is no database {name} in the settings"))?;
-        let generation = Generation::new(1, Arc::new(postgres.clone()), access, endings.clone(), &log)?;
+        let generation = Generation::new(1, postgres, access, endings.clone(), &log)?;
         Ok(Self {
             name: name.into(),
             generation: Arc::new(generation),
@@ -138,12 +138,26 @@ impl Executor {
         if caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { self.access }
     }
 
+    /// Open the connections that there should be before a call asks for one, while the host shakes hands. A database that
+    /// is not there yet is no reason not to serve.
+    fn warm(&self) {
+        let (generation, log) = (self.generation.clone(), self.log.clone());
+        if generation.min_size() == 0 {
+            return;
+        }
+        actix_rt::spawn(async move {
+            if let Err(error) = generation.warm().await {
+                warn!(log, "the database is not available yet"; "why" => error.to_string());
+            }
+        });
+    }
+
     fn running(
         &self,
         call: &CallContext,
         (sql, operation): (&Arc<str>, Operation),
         parameters: &[Value],
-        generation: &Generation,
+        generation: u64,
     ) -> Running {
         Running {
             event: StatementEnded {
@@ -160,7 +174,7 @@ impl Executor {
                 bytes: 0,
                 retries: 0,
                 outcome: StatementOutcome::Cancelled,
-                generation: generation.number,
+                generation,
             },
             parameters: self.log_parameters.then(|| parameters.to_vec()),
             executing_since: None,
@@ -175,18 +189,10 @@ impl Actor for Executor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        let generation = self.generation.clone();
-        let log = self.log.clone();
-        let connections = generation.settings.pool_min_size;
-        self.watch = Some(generation.watch());
-        if connections > 0 {
+        self.watch = Some(self.generation.watch());
+        if self.generation.min_size() > 0 {
             self.check_role(false);
-            // While the host shakes hands. A database that is not there yet is no reason not to serve.
-            actix_rt::spawn(async move {
-                if let Err(error) = generation.warm(connections).await {
-                    warn!(log, "the database is not available yet"; "why" => error.to_string());
-                }
-            });
+            self.warm();
         }
     }
 }
@@ -235,7 +241,7 @@ fn within_the_call<T>(
 
 /// Put a connection back if nothing runs on it any more and it is still what was asked for; otherwise its drop cancels
 /// and closes it.
-fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
+fn settle(lease: Lease, left: Cleanup, error: Option<&QueryError>) {
     match error {
         Some(QueryError::Unavailable { .. }) => lease.cut_off(),
         Some(error) if error.is_lost_connection() => lease.lost(),
@@ -251,8 +257,8 @@ fn settle(lease: Lease, left: Left, error: Option<&QueryError>) {
 
 /// Whether a server that was to take writes has refused one as a standby does (read_only_sql_transaction): after a
 /// failover, connections to the old primary would be refused for as long as they live.
-fn is_primary_no_more(lease: &Lease, left: Left, error: &QueryError) -> bool {
+fn is_primary_no_more(lease: &Lease, left: Cleanup, error: &QueryError) -> bool {
     error.needs_to_write()
         && left.is_of_a_write()
-        && lease.generation().settings.target_session_attrs == TargetSessionAttrs::ReadWrite
+        && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
 }

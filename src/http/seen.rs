@@ -24,7 +24,7 @@ use crate::log::info;
 use crate::mcp::sessions::Sessions;
 use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus, Status};
 use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape, Snapshot};
-use crate::postgres::health::State as Health;
+use crate::postgres::pool::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
 /// Why nobody can cancel a call where everybody is let in.

@@ -1,8 +1,8 @@
-//! Lines on their way to stderr and to the log file: put together by whoever logs, written by a thread of their own.
+//! The queue of lines to stderr and to the log file. A thread of its own writes them.
 //!
-//! The thread takes all there is at a time and then pauses, so that a busy server wakes it some hundred times a second
-//! and not for each line. When nobody reads stderr it is the thread that waits; past a bound the next lines are
-//! dropped, counted, and told of once there is room.
+//! The thread writes all waiting lines at once and then pauses, so that a busy server wakes it some hundred times a second and
+//! not for each line. If nobody reads stderr, only this thread waits. When too many bytes wait, further lines are dropped and
+//! counted, and a line reports their number as soon as there is room again.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -15,25 +15,25 @@ use std::time::Duration;
 /// How many bytes may wait to be written.
 const WAITING_BYTES_MAX: usize = 8 << 20;
 
-/// How many of the last lines are kept for whoever asks, and how many bytes.
+/// How many of the last lines are kept to be read, and how many bytes.
 const RECENT_LINES_MAX: usize = 200;
 const RECENT_BYTES_MAX: usize = 256 << 10;
 
 /// How long the thread pauses after it has written.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long the end of the process, or a change of the file, waits for what is still to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the end of the process, or a change of the file, waits for lines that are not written yet.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where lines are put. Clones put them to the same place.
+/// The queue. Clones share it.
 #[derive(Clone)]
 pub(super) struct Lines(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or an end.
+    /// There are lines to write, or the log ends.
     filled: Condvar,
-    /// All is written.
+    /// All lines are written.
     written: Condvar,
     file: Mutex<Option<(PathBuf, File)>>,
     recent: Mutex<Recent>,
@@ -48,13 +48,13 @@ struct State {
     has_ended: bool,
 }
 
-/// A lock whose holder panicked: what it guards is as good as before.
+/// Locks, also after a panic of another holder: the data is valid between any two steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lines {
-    /// A place for lines, and the thread that writes them.
+    /// A queue, and the thread that writes its lines.
     pub(super) fn new() -> io::Result<Self> {
         let lines = Self::unwritten();
         let shared = lines.0.clone();
@@ -62,7 +62,7 @@ impl Lines {
         Ok(lines)
     }
 
-    /// A place for lines that nobody writes.
+    /// A queue whose lines no thread writes.
     fn unwritten() -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
@@ -73,13 +73,13 @@ impl Lines {
         }))
     }
 
-    /// The last lines that were written, the newest first, each without its end. What was put in the last few
-    /// milliseconds may not be among them.
+    /// The last lines that were written, the newest first, without their newlines. Lines of the last few milliseconds may
+    /// be missing.
     pub(super) fn recent(&self) -> Vec<Vec<u8>> {
         lock(&self.0.recent).lines.iter().rev().cloned().collect()
     }
 
-    /// Put a line; `lost` makes the line that tells of so many that were dropped.
+    /// Adds a line to the queue. `lost` makes the line that reports how many were dropped.
     pub(super) fn put(&self, line: &[u8], lost: impl FnOnce(u64) -> Vec<u8>) {
         let mut state = lock(&self.0.state);
         if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
@@ -87,8 +87,8 @@ impl Lines {
             return;
         }
         if state.lost > 0 {
-            let told = lost(std::mem::take(&mut state.lost));
-            state.waiting.extend_from_slice(&told);
+            let report = lost(std::mem::take(&mut state.lost));
+            state.waiting.extend_from_slice(&report);
         }
         state.waiting.extend_from_slice(line);
         if state.is_asleep {
@@ -96,7 +96,7 @@ impl Lines {
         }
     }
 
-    /// Write lines to this file too, or to none.
+    /// Writes further lines to this file too, or to no file.
     pub(super) fn reopen(&self, path: Option<PathBuf>) -> Result<(), String> {
         if lock(&self.0.file).as_ref().map(|(path, _)| path) == path.as_ref() {
             return Ok(());
@@ -109,20 +109,20 @@ impl Lines {
                 Some((path, file))
             }
         };
-        // What was said before belongs to the file that was there.
+        // Lines from before belong into the old file.
         self.flush();
         *lock(&self.0.file) = file;
         Ok(())
     }
 
-    /// Wait until all is written, but not for ever.
+    /// Waits until all lines are written, for at most [`FLUSH_TIMEOUT`].
     fn flush(&self) {
         let state = lock(&self.0.state);
         let is_busy = |state: &mut State| !state.waiting.is_empty() || state.is_writing;
-        drop(self.0.written.wait_timeout_while(state, LAST_LINES, is_busy));
+        drop(self.0.written.wait_timeout_while(state, FLUSH_TIMEOUT, is_busy));
     }
 
-    /// Write what there is, and no more.
+    /// Writes the waiting lines and ends the thread.
     pub(super) fn end(&self) {
         lock(&self.0.state).has_ended = true;
         self.0.filled.notify_one();
@@ -148,9 +148,9 @@ impl Shared {
             state.is_writing = true;
             let lines = std::mem::take(&mut state.waiting);
             drop(state);
-            // Here and not where lines are put: whoever logs pays nothing for it.
+            // Done by this thread, so that logging a line does not take longer.
             lock(&self.recent).add(&lines);
-            // A line that cannot be written (a full disk, a host that has closed stderr) is lost, and nothing else is.
+            // A line that cannot be written (a full disk, a closed stderr) is lost, without further effect.
             let _ = io::stderr().write_all(&lines);
             if let Some((_, file)) = &mut *lock(&self.file) {
                 let _ = file.write_all(&lines);
@@ -175,7 +175,7 @@ struct Recent {
 }
 
 impl Recent {
-    /// Keep the last of these lines. One that would take all the room is left out.
+    /// Keeps the last of these lines, except one that is longer than all of them may be together.
     fn add(&mut self, lines: &[u8]) {
         let lines: Vec<_> = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(RECENT_LINES_MAX)..];
@@ -201,7 +201,7 @@ mod tests {
         recent.add(b"ccc\n");
         assert_eq!(kept(&recent), [1, 2, 3]);
         recent.add(&[b'x'; RECENT_BYTES_MAX + 1]);
-        assert_eq!(kept(&recent), [1, 2, 3], "one that is too long costs no other its place");
+        assert_eq!(kept(&recent), [1, 2, 3], "a line that is too long removes no other");
         recent.add(&[b'x'; RECENT_BYTES_MAX - 3]);
         assert_eq!(kept(&recent), [3, RECENT_BYTES_MAX - 3]);
         for _ in 0..3 {
@@ -212,17 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_nobody_takes_are_bounded_and_those_lost_are_told_of_when_there_is_room() {
+    fn lines_that_nobody_reads_are_bounded_and_lost_ones_are_reported_when_there_is_room() {
         let lines = Lines::unwritten();
-        let told = |count: u64| format!("{count} lost\n").into_bytes();
+        let report = |count: u64| format!("{count} lost\n").into_bytes();
         let line = [b'x'; 1000];
         let fit = WAITING_BYTES_MAX / line.len();
         for _ in 0..fit + 7 {
-            lines.put(&line, told);
+            lines.put(&line, report);
         }
         assert_eq!(std::mem::take(&mut lock(&lines.0.state).waiting).len(), fit * line.len());
-        lines.put(b"next\n", told);
-        lines.put(b"and next\n", told);
+        lines.put(b"next\n", report);
+        lines.put(b"and next\n", report);
         assert_eq!(lock(&lines.0.state).waiting, b"7 lost\nnext\nand next\n");
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::postgres::health::State;
 use crate::postgres::pool::PoolStatus;
+use crate::postgres::pool::health::State;
 use crate::settings::AccessMode;
 
 /// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply

@@ -54,11 +54,26 @@ pub struct Connection {
     parts: Parts,
     /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
     check: Statement,
+    /// The statements that gave its session the nets of our clocks.
+    nets: Mutex<Arc<str>>,
     /// The guard's questions to the catalogs.
     questions: Questions,
     history: Arc<History>,
     /// The last used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
+}
+
+/// Where a statement runs.
+#[derive(Clone, Copy)]
+pub struct ExecTarget<'a> {
+    /// On this connection, on which nothing else runs.
+    pub connection: &'a Connection,
+    /// In this mode.
+    pub access: AccessMode,
+    /// The connection's transactions are READ ONLY even if nobody begins them.
+    pub default_read_only: bool,
+    /// What the connection leads to, for the log.
+    pub target: &'a str,
 }
 
 /// A statement that PostgreSQL has parsed.
@@ -124,19 +139,24 @@ fn lent(parts: &Parts) -> &Transaction<'_> {
 }
 
 impl Connection {
-    /// A connection of a client that has just connected; `session` is what it is told first, `history` what is known of
-    /// statements.
+    /// A connection of a client that has just connected; `session` and `nets` are what it is told first, `history` what
+    /// is known of statements.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn open(client: ClientWrapper, session: &str, history: Arc<History>) -> Result<Self, Error> {
+    pub async fn open(
+        client: ClientWrapper,
+        session: &str,
+        nets: Arc<str>,
+        history: Arc<History>,
+    ) -> Result<Self, Error> {
         let mut parts = Parts::new(MutBorrow::new(client), |client| {
             let client: &mut Client = client.borrow_mut();
             Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
         });
         poll_fn(|context| parts.with_dependent_mut(|_, lender| lender.poll_open(context))).await?;
         let client = lent(&parts).client();
-        let told = format!("ROLLBACK; {session}");
+        let told = format!("ROLLBACK; {session}; {nets}");
         let watch = client.simple_query(TRY_TO_WATCH_US);
         let (told, watches_us, check) = join3(client.batch_execute(&told), watch, client.prepare(CHECK)).await;
         told?;
@@ -146,6 +166,7 @@ impl Connection {
             opened_in: Duration::ZERO,
             watches_us: watches_us.is_ok_and(|messages| messages.iter().any(says_so)),
             check: check?,
+            nets: Mutex::new(nets),
             questions: Questions::default(),
             parts,
             history,
@@ -171,6 +192,20 @@ impl Connection {
     pub fn post(&self, text: &str) {
         // It is sent when it is polled first. Whoever drops the rest has its answer thrown away as it comes.
         let _ = self.client().batch_execute(text).now_or_never();
+    }
+
+    /// Give its session these nets, if it has others. It must be idle; nobody waits for that.
+    pub fn use_nets(&self, nets: &Arc<str>) {
+        let mut known = self.nets.lock().unwrap_or_else(PoisonError::into_inner);
+        if **known != **nets {
+            self.post(nets);
+            *known = nets.clone();
+        }
+    }
+
+    /// The statements that give its session the nets that it has.
+    pub fn nets(&self) -> Arc<str> {
+        self.nets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begin a transaction. `default_read_only` says what it would be by itself.

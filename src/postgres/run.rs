@@ -12,9 +12,9 @@ use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
 use super::catalog::nearest;
-use super::connection::Connection;
+use super::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
+use super::connection::ExecTarget;
 use super::error::{Phase, QueryError};
-use super::lease::{Left, Remains, Unended};
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
 use crate::progress::Progress;
@@ -58,7 +58,7 @@ pub struct Marks {
     /// It is known to read only, and may run once more.
     pub only_reads: Cell<bool>,
     /// What it leaves on its connection if it ends now.
-    pub left: Cell<Left>,
+    pub left: Cell<Cleanup>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
 }
@@ -67,7 +67,7 @@ impl Marks {
     /// Nothing has come of it yet.
     pub fn new(progress: Progress) -> Self {
         let (begun, only_reads, rows_came) = Default::default();
-        Self { progress, begun, only_reads, left: Cell::new(Left::NOTHING), rows_came }
+        Self { progress, begun, only_reads, left: Cell::new(Cleanup::NOTHING), rows_came }
     }
 }
 
@@ -75,7 +75,7 @@ impl Marks {
     /// It runs as that, in a transaction.
     fn runs_as(&self, clearance: Clearance) {
         self.only_reads.set(clearance.only_reads);
-        self.left.set(Left::begun(clearance));
+        self.left.set(Cleanup::begun(clearance));
     }
 }
 
@@ -95,19 +95,6 @@ pub struct Answer {
     pub rest: Option<(Reader, Clearance)>,
 }
 
-/// Where a statement runs.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// On this connection, on which nothing else runs.
-    pub connection: &'a Connection,
-    /// In this mode.
-    pub access: AccessMode,
-    /// The connection's transactions are READ ONLY even if nobody begins them.
-    pub default_read_only: bool,
-    /// What the connection leads to, for the log.
-    pub target: &'a str,
-}
-
 /// How the rows of a statement are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchMode {
@@ -123,7 +110,7 @@ pub enum FetchMode {
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
 pub async fn query(
-    place: Place<'_>,
+    place: ExecTarget<'_>,
     statement: &Reviewed,
     reading: Reading,
     mode: FetchMode,
@@ -150,7 +137,7 @@ pub async fn query(
             run.undo().await?;
             // It may commit by itself, whenever it likes.
             marks.progress.makes_last();
-            marks.left.set(Left { transaction: Unended::None, session: Remains::Anything });
+            marks.left.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
@@ -165,12 +152,12 @@ pub async fn query(
 /// # Errors
 /// See [`QueryError`]; the transaction is of no more use then.
 pub async fn more(
-    place: Place<'_>,
+    place: ExecTarget<'_>,
     (reader, clearance): (&mut Reader, Clearance),
     reading: Reading,
     marks: &Marks,
 ) -> Result<(Outcome, bool), QueryError> {
-    marks.left.set(Left::begun(clearance));
+    marks.left.set(Cleanup::begun(clearance));
     Run { place, marks }.page(reader, clearance, reading).await
 }
 
@@ -180,7 +167,7 @@ pub async fn more(
 /// # Errors
 /// The index of the statement that failed, or `None` where the transaction itself did.
 pub async fn batch(
-    place: Place<'_>,
+    place: ExecTarget<'_>,
     statements: &[Reviewed],
     mut reading: Reading,
     marks: &Marks,
@@ -188,7 +175,7 @@ pub async fn batch(
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
     let run = Run { place, marks };
-    marks.left.set(Left::NOTHING);
+    marks.left.set(Cleanup::NOTHING);
     run.transaction(Clearance::of(place.access)).await.map_err(|error| (None, error))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
@@ -218,7 +205,7 @@ pub async fn batch(
 
 /// One statement's run, or a batch's.
 struct Run<'a> {
-    place: Place<'a>,
+    place: ExecTarget<'a>,
     marks: &'a Marks,
 }
 

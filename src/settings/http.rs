@@ -1,4 +1,4 @@
-//! What the daemon listens on, and whom it lets in.
+//! Settings of the daemon: its addresses, its tokens, TLS.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -18,39 +18,39 @@ use crate::tls::server;
 /// The longest name of a token.
 const TOKEN_NAME_BYTES_MAX: usize = 64;
 
-/// What `serve` is made of, beside the databases.
+/// Settings of `serve`, except the databases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
     /// Where it listens; at least one.
     pub addresses: Vec<Address>,
-    /// Who may come in; `None` lets in everybody who reaches it, which only this machine can.
+    /// The tokens. `None` admits every client; then it listens only on addresses of this machine.
     pub tokens: Option<BTreeMap<String, Token>>,
-    /// What TLS is made of; without, it is plain HTTP. A Unix socket is plain in any case.
+    /// With `None` it speaks plain HTTP. A Unix socket always does.
     pub tls: Option<TlsSettings>,
-    /// What may stand in Host beside the names of this machine's loopback, in lower case and without a port.
+    /// Allowed values of Host besides the names of the loopback addresses, in lower case and without a port.
     pub allowed_hosts: Vec<String>,
-    /// What may stand in Origin beside the server's own.
+    /// Allowed values of Origin besides the server's own.
     pub allowed_origins: Vec<String>,
-    /// Requests of one client a second; 0 for as many as it likes.
+    /// Requests of one client a second; 0 means without a limit.
     pub rate: u32,
     /// How long a client may take to send a request, or to take a part of an answer.
     pub client_timeout: Duration,
-    /// Connections of clients.
+    /// The most connections of clients.
     pub connections_max: usize,
-    /// Sessions of the older revisions.
+    /// The most sessions. Only older revisions of the protocol have sessions.
     pub sessions_max: usize,
-    /// Such a session ends when nothing has come from its client for so long.
+    /// A session ends after this time without a request.
     pub session_timeout: Duration,
-    /// How long calls in flight may go on when the process is to end.
+    /// How long calls in flight may continue when the process is to end.
     pub drain: Duration,
 }
 
 /// Where the daemon listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A name or an IP address, and a port; 0 for any that is free.
+    /// A name or an IP address, and a port; 0 means any free port.
     Tcp(String, u16),
-    /// A socket in the file system, for its owner alone.
+    /// A socket in the file system, which only its owner can use.
     Unix(PathBuf),
 }
 
@@ -101,36 +101,35 @@ impl Default for Address {
 /// A certificate and its key, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The chain, the server's own first; the key may stand in the same file.
+    /// The chain, the server's own certificate first. The key may be in the same file.
     pub certificates: Secret,
-    /// The key.
     pub key: Secret,
 }
 
 impl TlsSettings {
-    /// What a listener shows its clients.
+    /// The configuration of a listener.
     ///
     /// # Errors
-    /// What is wrong with the files, without anything of the key.
+    /// What is wrong with the files. It contains nothing of the key.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, String> {
         server::config(self.certificates.expose(), self.key.expose())
     }
 }
 
-/// What a token lets its bearer do.
+/// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// SHA-256 of the token, or of several, of which each is as good: the next one is handed out before the old one goes.
+    /// SHA-256 of the token, or of several valid tokens: during a rotation both the old and the new one are valid.
     pub hashes: Vec<[u8; 32]>,
-    /// The most that its statements may do.
+    /// Whether its statements may write. The stricter of this and the mode of the database counts.
     pub access: AccessMode,
-    /// The databases that it may ask; never empty.
+    /// The databases that it may use; never empty.
     pub databases: Vec<String>,
-    /// Whether it may see what everybody does, and cancel it.
+    /// Whether it may see and cancel the calls of all clients.
     pub is_operator: bool,
 }
 
-/// As it stands in the file: `[tokens.NAME]`.
+/// The form of the file: tables `[tokens.NAME]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -158,13 +157,13 @@ enum OneOrMore {
 /// The tokens of a file, by their names.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence that begins with the file's name; nothing of a hash is in it.
+/// What is wrong with it, as the end of a sentence that begins with the file's name. It contains nothing of a hash.
 pub(super) fn tokens(text: &str, databases: &[&str]) -> Result<BTreeMap<String, Token>, String> {
     let read = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
     let written = read.and_then(|read| read.try_deserialize::<Written>());
     let written = written.map_err(|error| {
         let said = error.to_string();
-        // The lines of the file that TOML's reader quotes are left out.
+        // Without the lines of the file that the TOML reader quotes.
         let said: Vec<&str> = said.lines().filter(|line| !line.contains('|')).map(str::trim).collect();
         format!("cannot be read: {}", said.join(" ").trim_end_matches([':', ' ']))
     })?;
@@ -198,15 +197,15 @@ pub(super) fn tokens(text: &str, databases: &[&str]) -> Result<BTreeMap<String, 
         if asked.is_empty() {
             return Err(wrong("databases must name at least one".to_owned()));
         }
-        if let Some(stranger) = asked.iter().find(|asked| !databases.contains(&asked.as_str())) {
-            return Err(wrong(format!("databases has {stranger:?}; there are {}", databases.join(", "))));
+        if let Some(unknown) = asked.iter().find(|asked| !databases.contains(&asked.as_str())) {
+            return Err(wrong(format!("databases has {unknown:?}; there are {}", databases.join(", "))));
         }
         Ok((name, Token { hashes, access, databases: asked, is_operator: written.operator }))
     });
     tokens.collect()
 }
 
-/// Whether a token may have that name: it stands in the log and in figures.
+/// Whether a token may have this name, which appears in the log and in metrics.
 pub fn is_token_name(name: &str) -> bool {
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     !name.is_empty() && name.len() <= TOKEN_NAME_BYTES_MAX && name.chars().all(is_of_a_name)
@@ -237,7 +236,7 @@ mod tests {
             ("0.0.0.0:8808", Some("0.0.0.0:8808"), false),
             ("[::]:8808", Some("[::]:8808"), false),
             ("db.example:8808", Some("db.example:8808"), false),
-            // Names that are not this machine's, however they begin.
+            // Names of other machines that begin like one of this machine.
             ("localhost.example:8808", Some("localhost.example:8808"), false),
             ("unix:mcp.sock", Some("unix:/srv/mcp.sock"), true),
             ("unix:/run/mcp.sock", Some("unix:/run/mcp.sock"), true),

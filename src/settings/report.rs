@@ -35,7 +35,7 @@ pub fn changed(old: (&Settings, &[Effective]), new: (&Settings, &[Effective])) -
     let gone = old.1.iter().filter(|one| !new.1.iter().any(|other| other.key == one.key));
     keys.extend(gone.map(|one| one.key.clone()));
     let passwords = |settings: &Settings| -> Vec<_> {
-        settings.databases().filter_map(|name| Some(settings.database(name)?.0.password.clone())).collect()
+        settings.databases().filter_map(|name| Some(settings.database(name)?.0.target.password.clone())).collect()
     };
     if passwords(old.0) != passwords(new.0) && !keys.iter().any(|key| key.contains("PASSWORD")) {
         keys.push("a password".to_owned());

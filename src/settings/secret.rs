@@ -7,15 +7,14 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// What is shown in place of a secret.
+    /// What is printed instead of a secret.
     pub const MASK: &'static str = "********";
 
-    /// Hide `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one who must know it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

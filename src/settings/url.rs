@@ -1,4 +1,4 @@
-//! `DATABASE_URL`: one text that stands for several keys (manual, section 34.1.1.2, Connection URIs).
+//! `DATABASE_URL`: one text that sets several keys (PostgreSQL's manual, "Connection URIs" in the chapter about libpq).
 
 use std::str::FromStr;
 
@@ -6,9 +6,9 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-/// Parameters after the `?` that mean something here, and their keys. libpq has more; one that would be ignored is
-/// refused. The driver reads none of them: it knows three of the six modes of TLS, and takes an `@` in one for the end
-/// of the password.
+/// The supported parameters after the `?`, and their keys. libpq has more; an unsupported one is refused and not ignored. The
+/// driver does not read the parameters: it knows only three of the six modes of TLS, and would read an `@` in a parameter as
+/// the end of the password.
 const PARAMETERS: &[(&str, &str)] = &[
     ("application_name", "POSTGRES_APPLICATION_NAME"),
     ("connect_timeout", "POSTGRES_CONNECT_TIMEOUT"),
@@ -25,11 +25,10 @@ const PARAMETERS: &[(&str, &str)] = &[
 
 const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The keys that `url` sets, each once, and their values. A parameter wins over the same thing before the `?`, as in
-/// libpq.
+/// The keys that `url` sets, each once, and their values. As in libpq, a parameter replaces the same value before the `?`.
 ///
 /// # Errors
-/// What is wrong, without any part of the URL that could be a password.
+/// What is wrong. It contains no part of the URL that could be a password.
 pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     let rest = rest.ok_or_else(|| format!("it must be like {FORM}"))?;
@@ -39,13 +38,13 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
         let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
         let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
             let all = PARAMETERS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
-            // Where an @ follows, the ? may stand in a password, and the name be a part of it.
-            let shown = if query.contains('@') {
+            // If an @ follows, the ? may be in a password, and the name a part of it.
+            let quoted = if query.contains('@') {
                 String::new()
             } else {
                 format!(" `{}`", name.chars().take(40).collect::<String>())
             };
-            return Err(format!("its parameter{shown} is not known here; there are {all}"));
+            return Err(format!("its parameter{quoted} is not known here; there are {all}"));
         };
         let value = percent_decode_str(value).decode_utf8();
         let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
@@ -56,8 +55,8 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     Ok(parts)
 }
 
-/// `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password begins no parameters:
-/// they end, as in libpq, at an `@` that stands before any `/`.
+/// Splits into `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password does not begin the
+/// parameters: as in libpq, these two end at an `@` that is before any `/`.
 fn split_query(rest: &str) -> (&str, &str) {
     let authority = rest.find('/').unwrap_or(rest.len());
     let from = rest[..authority].find('@').unwrap_or(0);
@@ -68,7 +67,7 @@ fn split_query(rest: &str) -> (&str, &str) {
 }
 
 fn before_the_query(base: &str) -> Result<Vec<(&'static str, String)>, String> {
-    // What follows the wrong @ would be taken for the host, which is no secret: it is shown and logged.
+    // With the wrong @ a part of the password would be read as the host, which is printed and logged.
     let authority = base.find('/').unwrap_or(base.len());
     if base.matches('@').count() > 1 || base[authority..].contains('@') {
         return Err(format!(

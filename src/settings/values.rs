@@ -9,9 +9,9 @@ use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
-    AccessMode, Address, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
-    MetricsSettings, Policy, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode,
-    TargetSessionAttrs, TlsSettings, WatchedFile,
+    AccessMode, Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
+    MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode,
+    TargetSessionAttrs, TargetSettings, TlsSettings, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -222,7 +222,7 @@ impl Values<'_> {
     fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
         let password = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
-        let postgres = PostgresSettings {
+        let target = TargetSettings {
             hosts: self.hosts(),
             ports: self.ports(),
             database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
@@ -246,13 +246,16 @@ impl Values<'_> {
                 "read-only" => TargetSessionAttrs::ReadOnly,
                 _ => TargetSessionAttrs::Any,
             },
-            pool_size: self.whole("POSTGRES_POOL_SIZE"),
-            pool_min_size: self.whole("POSTGRES_POOL_MIN_SIZE"),
+        };
+        let pool =
+            PoolSettings { size: self.whole("POSTGRES_POOL_SIZE"), min_size: self.whole("POSTGRES_POOL_MIN_SIZE") };
+        let clocks = ClockSettings {
             connect_timeout: self.seconds("POSTGRES_CONNECT_TIMEOUT"),
             command_timeout: self.seconds("POSTGRES_COMMAND_TIMEOUT"),
             pool_wait_timeout: self.seconds("POSTGRES_POOL_WAIT_TIMEOUT"),
             cursor_lifetime: self.seconds("MCP_CURSOR_LIFETIME"),
         };
+        let postgres = PostgresSettings { target, pool, clocks };
         self.pool_fits(&postgres);
         postgres
     }
@@ -344,7 +347,7 @@ impl Values<'_> {
 
     fn pool_fits(&mut self, postgres: &PostgresSettings) {
         let place = |key| self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
-        let (hosts, ports) = (postgres.hosts.len(), postgres.ports.len());
+        let (hosts, ports) = (postgres.target.hosts.len(), postgres.target.ports.len());
         if !self.problems.is_empty() {
             // A value that was refused stands here as another one: what follows from that is no news.
         } else if ports > 1 && ports != hosts {
@@ -352,12 +355,12 @@ impl Values<'_> {
                 "POSTGRES_PORT ({}) has {ports} ports for {hosts} hosts: it must be one for all, or one for each",
                 place("POSTGRES_PORT"),
             ));
-        } else if postgres.pool_min_size > postgres.pool_size {
+        } else if postgres.pool.min_size > postgres.pool.size {
             self.problems.push(format!(
                 "POSTGRES_POOL_MIN_SIZE is {} ({}): it must not be more than POSTGRES_POOL_SIZE, {} ({})",
-                postgres.pool_min_size,
+                postgres.pool.min_size,
                 place("POSTGRES_POOL_MIN_SIZE"),
-                postgres.pool_size,
+                postgres.pool.size,
                 place("POSTGRES_POOL_SIZE"),
             ));
         }

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
+use pg_private::PrivateCluster;
 
 mod daemon;
 mod excused;

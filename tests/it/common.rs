@@ -8,8 +8,8 @@ pub mod scripted;
 use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
-    AccessMode, Address, HttpSettings, Limits, LogSettings, MetricsSettings, PostgresSettings, ReloadSettings,
-    RoleCheck, Settings, SslMode, TargetSessionAttrs,
+    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings,
+    PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
 
@@ -17,22 +17,25 @@ use pg_guard::Policy;
 pub fn settings() -> Settings {
     Settings {
         postgres: PostgresSettings {
-            hosts: vec!["127.0.0.1".to_owned()],
-            ports: vec![5432],
-            database: "shop".to_owned(),
-            user: "clerk".to_owned(),
-            password: None,
-            ssl_mode: SslMode::Disable,
-            ssl_root_cert: None,
-            application_name: "test".to_owned(),
-            options: None,
-            target_session_attrs: TargetSessionAttrs::Any,
-            pool_size: 2,
-            pool_min_size: 1,
-            connect_timeout: Duration::from_secs(5),
-            command_timeout: Duration::from_secs(30),
-            pool_wait_timeout: Duration::from_secs(5),
-            cursor_lifetime: Duration::from_secs(60),
+            target: TargetSettings {
+                hosts: vec!["127.0.0.1".to_owned()],
+                ports: vec![5432],
+                database: "shop".to_owned(),
+                user: "clerk".to_owned(),
+                password: None,
+                ssl_mode: SslMode::Disable,
+                ssl_root_cert: None,
+                application_name: "test".to_owned(),
+                options: None,
+                target_session_attrs: TargetSessionAttrs::Any,
+            },
+            pool: PoolSettings { size: 2, min_size: 1 },
+            clocks: ClockSettings {
+                connect_timeout: Duration::from_secs(5),
+                command_timeout: Duration::from_secs(30),
+                pool_wait_timeout: Duration::from_secs(5),
+                cursor_lifetime: Duration::from_secs(60),
+            },
         },
         access: AccessMode::ReadOnly,
         more_databases: Default::default(),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use pg_private::{Options, PrivateCluster};
 
 /// Its exit status, and what it prints.
 fn doctor(environment: &[(&str, &str)]) -> (i32, String) {

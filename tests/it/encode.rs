@@ -21,15 +21,15 @@ use std::collections::BTreeSet;
 use deadpool_postgres::ClientWrapper;
 use std::sync::Arc;
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
-use mcp_server_postgres::postgres::connection::Connection;
+use mcp_server_postgres::postgres::connection::{Connection, ExecTarget};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, FetchMode, Marks, Outcome, Place, Read, Reading};
+use mcp_server_postgres::postgres::run::{self, FetchMode, Marks, Outcome, Read, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy};
+use pg_private::PrivateCluster;
 use pg_render::{Codec, DecodeError};
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
@@ -94,7 +94,10 @@ impl Server {
         let cluster = PrivateCluster::start().unwrap();
         let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
         let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
-        Server { connection: Connection::open(client, PROMISED, Arc::default()).await.unwrap(), _cluster: cluster }
+        Server {
+            connection: Connection::open(client, PROMISED, "".into(), Arc::default()).await.unwrap(),
+            _cluster: cluster,
+        }
     }
 
     pub fn client(&self) -> &Client {
@@ -141,7 +144,7 @@ impl Server {
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
         let statement = guard.unjudged(statement);
         let access = AccessMode::ReadOnly;
-        let place = Place { connection: &self.connection, access, default_read_only: false, target: "test" };
+        let place = ExecTarget { connection: &self.connection, access, default_read_only: false, target: "test" };
         let read = run::query(place, &statement, reading, FetchMode::Portal, &Marks::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {

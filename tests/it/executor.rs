@@ -7,7 +7,6 @@ use actix::dev::Request;
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
 use mcp_server_postgres::messages::admin::{DatabaseStatus, Status};
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::events::{Events, PoolRebuilt, SettingsChanged, StatementEnded};
@@ -19,6 +18,7 @@ use mcp_server_postgres::postgres::run::{Outcome, Reading};
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Secret, Settings};
 use pg_guard::parser::Parser;
 use pg_guard::{Policy, Statement};
+use pg_private::{Options, PrivateCluster};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::task::TaskTracker;
@@ -191,9 +191,9 @@ impl World {
 
 fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> Settings {
     settings_with(|settings| {
-        settings.postgres.ports = vec![cluster.port()];
-        settings.postgres.database = "postgres".to_owned();
-        settings.postgres.user = "postgres".to_owned();
+        settings.postgres.target.ports = vec![cluster.port()];
+        settings.postgres.target.database = "postgres".to_owned();
+        settings.postgres.target.user = "postgres".to_owned();
         // What these tests are long with, end connections with and leave behind: here the engine is on its own.
         settings.policy.allow = [
             "pg_sleep",

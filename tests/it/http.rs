@@ -7,8 +7,8 @@ mod peer;
 mod protocol;
 
 use daemon::Daemon;
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use peer::{Answer, Peer};
+use pg_private::PrivateCluster;
 use serde_json::{Value, json};
 
 use crate::common::postgres::{observer, until_active};

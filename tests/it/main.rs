@@ -5,9 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
-mod cluster;
 mod common;
 mod config_watcher;
+mod demo;
 mod doctor;
 mod encode;
 mod executor;

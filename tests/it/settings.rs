@@ -106,7 +106,7 @@ fn origin<'a>(loaded: &'a Loaded, key: &str) -> &'a Effective {
 }
 
 fn password(loaded: &Loaded) -> Option<&str> {
-    loaded.settings.postgres.password.as_ref().map(settings::Secret::expose)
+    loaded.settings.postgres.target.password.as_ref().map(settings::Secret::expose)
 }
 
 /// A value that `key` may have, and is none of its defaults; each `nth` is another one, where the kind has so many.

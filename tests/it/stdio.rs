@@ -9,8 +9,8 @@ mod readme;
 mod reload;
 mod server;
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::tools::TOOLS;
+use pg_private::PrivateCluster;
 use server::Server;
 
 use crate::common::postgres::{observer, until_active};

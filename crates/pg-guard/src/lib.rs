@@ -15,6 +15,8 @@
 //! This guards nothing by itself: PostgreSQL's READ ONLY transaction and the rights of the role do. It refuses what those
 //! let through: functions with effects outside of the transaction, locks, settings, secrets.
 
+#![warn(missing_docs)]
+
 mod catalog;
 mod guard;
 pub mod parser;

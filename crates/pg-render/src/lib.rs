@@ -31,6 +31,8 @@
 //! One text differs from the server's: a `"char"` that is not ASCII is written in octal, as PostgreSQL 16 and later
 //! do. Older versions send the byte itself, which is not UTF-8.
 
+#![warn(missing_docs)]
+
 mod anonymous;
 mod datetime;
 mod float;

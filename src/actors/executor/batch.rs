@@ -28,7 +28,7 @@ impl Handler<Batch> for Executor {
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
-            self.running(&batch.call, shown, statement.parameters(), &generation)
+            self.running(&batch.call, shown, statement.parameters(), generation.number())
         };
         let mut queue: Queue = batch.statements.iter().map(running).collect();
         let nothing = "".into();
@@ -57,8 +57,8 @@ impl Handler<Batch> for Executor {
                 loop {
                     let lease = call.lease(&generation, waiting_max, attempt.admission()).await;
                     let lease = lease.map_err(|error| (None, error))?;
-                    let target = generation.target();
-                    let place = lease.place(access, &target);
+                    let target = generation.target_name();
+                    let place = lease.exec_target(access, &target);
                     // The first statement has waited for that.
                     let mut opened_in = lease.opened_in();
                     let work = run::batch(
@@ -80,7 +80,7 @@ impl Handler<Batch> for Executor {
                             }
                         },
                     );
-                    let result = batch_within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
                     settle(lease, marks.left.get(), error);
                     let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
@@ -100,7 +100,7 @@ impl Handler<Batch> for Executor {
                 None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
-            let result = result.map_err(|(at, error)| (at, call.told(error, &generation.target())));
+            let result = result.map_err(|(at, error)| (at, call.told(error, &generation.target_name())));
             if let Err((_, error)) = &result {
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };
@@ -108,7 +108,7 @@ impl Handler<Batch> for Executor {
             }
             match result {
                 Ok(answer) => {
-                    Ok(Answered { answer, took: began.elapsed(), generation: generation.number, cursor: None })
+                    Ok(Answered { answer, took: began.elapsed(), generation: generation.number(), cursor: None })
                 }
                 Err((at, error)) => Err(BatchError { statement: at.map(|at| at + 1), error }),
             }

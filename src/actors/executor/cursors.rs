@@ -9,9 +9,10 @@ use super::handles::{Ended, Handles, Held, Kept, Taken, Unusable};
 use super::settle;
 use crate::messages::database::OF_DATABASE;
 use crate::messages::statements::Cursor;
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::QueryError;
-use crate::postgres::lease::{Lease, Left};
 use crate::postgres::page::Format;
+use crate::postgres::pool::Lease;
 use crate::postgres::reader::Reader;
 use crate::settings::MAIN_DATABASE;
 
@@ -31,23 +32,23 @@ impl Held for Open {
     const NAME: &'static str = "cursor";
 
     fn lifetime(&self) -> Duration {
-        self.lease.generation().settings.cursor_lifetime
+        self.lease.clocks().cursor_lifetime
     }
 
     fn handles_max(&self) -> usize {
         // One connection is left for the calls.
-        self.lease.generation().settings.pool_size - 1
+        self.lease.others_max()
     }
 
     fn close(self) {
-        let left = Left::begun(self.clearance).answered(self.clearance.access);
+        let left = Cleanup::begun(self.clearance).answered(self.clearance.access);
         self.settle(left, None);
     }
 }
 
 impl Open {
     /// Nothing of it runs any more, and this is what is left of it on its connection.
-    fn settle(self, left: Left, error: Option<&QueryError>) {
+    fn settle(self, left: Cleanup, error: Option<&QueryError>) {
         drop(self.reader);
         settle(self.lease, left, error);
     }
@@ -66,12 +67,12 @@ impl Taken<Open> {
     }
 
     /// It is read to its end.
-    pub(super) fn finish(self, left: Left) {
+    pub(super) fn finish(self, left: Cleanup) {
         self.end(Ended::Finished).settle(left, None);
     }
 
     /// Its statement has failed.
-    pub(super) fn fail(self, left: Left, error: &QueryError) {
+    pub(super) fn fail(self, left: Cleanup, error: &QueryError) {
         self.end(Ended::Failed).settle(left, Some(error));
     }
 }

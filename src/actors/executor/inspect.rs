@@ -18,7 +18,7 @@ use crate::postgres::catalog::role::{self, Finding, RoleRights};
 use crate::postgres::catalog::{Inspected, Question as _};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::page::Limits;
-use crate::postgres::pool::Admission;
+use crate::postgres::pool::{Admission, OURSELVES};
 use crate::postgres::run::{self, Marks};
 use crate::settings::{AccessMode, RoleCheck};
 
@@ -54,18 +54,18 @@ impl Executor {
         let (generation, access) = (self.generation.clone(), self.access_of(&context.caller));
         let (waiting_max, told_later) = (self.waiting_max, self.told_later.clone());
         let shown = (&asked.sql, Operation::of(&asked.sql));
-        let mut running = self.running(&context, shown, &[], &generation);
+        let mut running = self.running(&context, shown, &[], generation.number());
         let call = self.calls.begin(&context, shown);
         async move {
-            let target = generation.target();
+            let target = generation.target_name();
             let work = async {
                 let mut attempt = Attempt::of_inspection(admission);
                 loop {
                     let lease = call.lease(&generation, waiting_max, attempt.admission()).await?;
                     running.executing(lease.opened_in());
                     let marks = Marks::new(call.progress());
-                    let work = run::inspect(lease.place(access, &target), &asked, limits, &marks);
-                    let result = within(Clock::Command, generation.settings.command_timeout, work).await;
+                    let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &marks);
+                    let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err();
                     let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
                     match &result {
@@ -142,8 +142,8 @@ impl Executor {
         if !anew && let Some(findings) = generation.known_findings() {
             return Box::pin(async { Ok(findings) });
         }
-        let ourselves = Caller { name: generation.ourselves(), access: AccessMode::ReadOnly };
-        let question = RoleRights { access: generation.access };
+        let ourselves = Caller { name: OURSELVES.into(), access: AccessMode::ReadOnly };
+        let question = RoleRights { access: generation.access() };
         let inspect = Inspect::new(CallContext::new(RoleRights::NAME, ourselves), &question, ROLE_LIMITS);
         let inspection = self.inspection(inspect, Admission::Internal);
         Box::pin(async move {

@@ -13,9 +13,9 @@ use super::{Executor, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
 use crate::messages::statements::{Answered, Cursor, Fetch, Query};
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::lease::{Lease, Left};
-use crate::postgres::pool::Generation;
+use crate::postgres::pool::{Generation, Lease};
 use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading};
 use crate::settings::AccessMode;
 
@@ -29,7 +29,7 @@ impl Handler<Query> for Executor {
         let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(&query.call, shown, statement.parameters(), &generation);
+        let mut running = self.running(&query.call, shown, statement.parameters(), generation.number());
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
@@ -42,7 +42,7 @@ impl Handler<Query> for Executor {
             };
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &generation.target()));
+            let result = result.map_err(|error| call.told(error, &generation.target_name()));
             running.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
             let (Answer { outcome, rest }, lease, left) = result?;
             let mut answered = running.answered(outcome, &told_later);
@@ -73,16 +73,16 @@ impl Runs<'_> {
         &self,
         statement: &mut Reviewed,
         running: &mut Running,
-    ) -> Result<(Answer, Lease, Left), QueryError> {
+    ) -> Result<(Answer, Lease, Cleanup), QueryError> {
         let mut attempt = Attempt::of_statement(self.access);
-        let (target, command_timeout) = (self.generation.target(), self.generation.settings.command_timeout);
+        let target = self.generation.target_name();
         loop {
             let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
             running.executing(lease.opened_in());
             let marks = Marks::new(self.call.progress());
-            let place = lease.place(self.access, &target);
+            let place = lease.exec_target(self.access, &target);
             let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &marks);
-            let result = within(Clock::Command, command_timeout, work).await;
+            let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
             let (next, left) = (attempt.after(Run::of(&result, &marks)), marks.left.get());
             match (result, next) {
                 (Ok(Read::Answer(answer)), _) => return Ok((*answer, lease, left)),
@@ -124,14 +124,13 @@ impl Handler<Fetch> for Executor {
             running.executing(None);
             call.fetches();
             let open = &mut taken.held;
-            let generation = open.lease.generation().clone();
-            let target = generation.target();
+            let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let marks = Marks::new(call.progress());
-            let place = open.lease.place(open.clearance.access, &target);
+            let place = open.lease.exec_target(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
-            let work = within(Clock::Command, generation.settings.command_timeout, work);
+            let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.told(error, &target));

@@ -12,8 +12,7 @@ use super::Executor;
 use super::status::Trouble;
 use crate::log::{error, info, warn};
 use crate::messages::events::{PoolRebuilt, SettingsChanged};
-use crate::postgres::health;
-use crate::postgres::pool::Generation;
+use crate::postgres::pool::{Generation, health};
 
 /// How long after a failed probe the next one is tried, at first and at most.
 const PROBE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -37,14 +36,17 @@ impl Handler<SettingsChanged> for Executor {
         self.cursors.allow(change.new.limits.cursors_max);
         self.reload.set(self.reload.get() + 1);
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
-        if *postgres == *self.generation.settings && access == self.generation.access {
+        if self.generation.is_for(&postgres.target, access) {
+            if self.generation.change(postgres) {
+                info!(self.log, "pool settings changed"; "size" => postgres.pool.size);
+                self.warm();
+            }
             self.trouble.is_over();
             self.check_role(true);
             return;
         }
-        let settings = Arc::new(postgres.clone());
-        let number = self.generation.number + 1;
-        let generation = match Generation::new(number, settings, access, self.endings.clone(), &self.log) {
+        let number = self.generation.number() + 1;
+        let generation = match Generation::new(number, postgres, access, self.endings.clone(), &self.log) {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => &why);
@@ -61,16 +63,16 @@ impl Handler<SettingsChanged> for Executor {
         context.spawn(probing.into_actor(self).map(|generation, executor, _| {
             if let Some(generation) = generation {
                 info!(executor.log, "pool rebuilt";
-                    "generation" => generation.number, "size" => generation.settings.pool_size,
-                    "target" => &*generation.target());
+                    "generation" => generation.number(), "size" => generation.status().size_max,
+                    "target" => &*generation.target_name());
                 executor.trouble.is_over();
                 executor.watch = Some(generation.watch());
-                let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number) };
+                let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number()) };
                 executor.events.pool_rebuilt.tell(rebuilt);
                 // The last statement on the old one closes it.
                 let old = std::mem::replace(&mut executor.generation, generation);
-                executor.older.retain(|generation| generation.strong_count() > 0);
-                executor.older.push(Arc::downgrade(&old));
+                executor.older.retain(|draining| !draining.is_over());
+                executor.older.push(old.retire());
                 // The same names may stand for something else there.
                 executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
                 executor.check_role(true);
@@ -102,13 +104,13 @@ async fn probe(
 ) -> Option<Arc<Generation>> {
     let mut pause = PROBE_RETRY.0;
     while wanted.still() {
-        match generation.warm(generation.settings.pool_min_size).await {
+        match generation.warm().await {
             Ok(()) => return wanted.still().then_some(generation),
             Err(error) => {
                 error!(log, "pool not rebuilt, the old one stays";
                     "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
                 if wanted.still() {
-                    wanted.trouble.tell(health::why(&error, &generation.settings));
+                    wanted.trouble.tell(health::why(&error, generation.target()));
                 }
                 failed(error.to_string());
                 // A refusal (wrong password, no such database) will not go away by itself, and asking again may

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use super::Executor;
 use crate::actors::wanted::WhileWanted;
 use crate::messages::admin::{DatabaseStatus, Status};
-use crate::postgres::health::{Condition, State};
+use crate::postgres::pool::health::{Condition, State};
 
 /// Why the pool that the settings ask for is not the one that serves, and since when; shared with the attempts to
 /// make it.
@@ -47,7 +47,7 @@ impl Handler<Status> for Executor {
     type Result = WhileWanted<DatabaseStatus>;
 
     fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
-        self.older.retain(|generation| generation.strong_count() > 0);
+        self.older.retain(|draining| !draining.is_over());
         let (generation, trouble) = (self.generation.clone(), self.trouble.clone());
         let (access, draining) = (self.access, self.older.len());
         WhileWanted::new(async move {

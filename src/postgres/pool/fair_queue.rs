@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// The permits of one pool, and the calls that wait for one.
-pub(in super::super) struct FairQueue(Mutex<Waiters>);
+pub(super) struct FairQueue(Mutex<Waiters>);
 
 /// The right to one connection of the pool. Dropped, it goes to the next call that waits.
-pub(in super::super) struct Permit(Arc<FairQueue>);
+pub(super) struct Permit(Arc<FairQueue>);
 
 /// What a call may do in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Admission {
 
 /// There is no room in the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Full;
+pub(super) struct Full;
 
 /// The calls that wait. While there are any, every permit is in use.
 struct Waiters {
@@ -57,13 +57,13 @@ struct Waiter {
 }
 
 impl FairQueue {
-    pub(in super::super) fn new(permits: usize) -> Arc<Self> {
+    pub(super) fn new(permits: usize) -> Arc<Self> {
         let (in_use, clients, waiting, next_number) = Default::default();
         Arc::new(Self(Mutex::new(Waiters { permits, in_use, clients, waiting, next_number })))
     }
 
     /// A permit, if there is one at once.
-    pub(in super::super) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut waiters = self.waiters();
         let is_free = waiters.in_use < waiters.permits;
         waiters.in_use += usize::from(is_free);
@@ -75,7 +75,7 @@ impl FairQueue {
     /// # Errors
     /// `waiting_max` calls wait already, and this client has the most of them, or would have; or it had them by the time
     /// that a client with fewer asked, and this was the newest of its calls.
-    pub(in super::super) async fn acquire(
+    pub(super) async fn acquire(
         self: &Arc<Self>,
         client: &Arc<str>,
         waiting_max: usize,
@@ -93,13 +93,30 @@ impl FairQueue {
         permit.map_err(|_| Full)
     }
 
+    /// There are so many permits from now on. Where more are in use, they are not given on.
+    pub(super) fn resize(self: &Arc<Self>, permits: usize) {
+        let mut admitted = Vec::new();
+        let mut waiters = self.waiters();
+        waiters.permits = permits;
+        while let Some(next) = waiters.admit_next() {
+            admitted.push(next);
+        }
+        drop(waiters);
+        admitted.into_iter().for_each(|next| self.give(next));
+    }
+
+    fn give(self: &Arc<Self>, next: Waiter) {
+        // If that call leaves in this very moment, the permit is dropped, and so goes to the one after it.
+        let _ = next.permit.send(Permit(self.clone()));
+    }
+
     /// How many calls wait.
-    pub(in super::super) fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiters().waiting
     }
 
     /// How many permits are in use.
-    pub(in super::super) fn in_use(&self) -> usize {
+    pub(super) fn in_use(&self) -> usize {
         self.waiters().in_use
     }
 
@@ -113,8 +130,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let next = self.0.waiters().release();
         if let Some(next) = next {
-            // If that call leaves in this very moment, the new permit is dropped, and so goes to the one after it.
-            let _ = next.permit.send(Permit(self.0.clone()));
+            self.0.give(next);
         }
     }
 }
@@ -198,9 +214,17 @@ impl Waiters {
         }
     }
 
-    /// A permit is free: the call that gets it, if any waits.
+    /// A permit is given back: the call that gets one for it, if any waits.
     fn release(&mut self) -> Option<Waiter> {
         self.in_use -= 1;
+        self.admit_next()
+    }
+
+    /// The next call that gets a permit, if one is free and a call waits.
+    fn admit_next(&mut self) -> Option<Waiter> {
+        if self.in_use >= self.permits {
+            return None;
+        }
         let mut client = self.clients.pop_front()?;
         let waiter = client.calls.pop_front()?;
         self.in_use += 1;

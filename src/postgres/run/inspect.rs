@@ -8,16 +8,22 @@ use pg_guard::Clearance;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::super::catalog::{Asked, Inspected};
+use super::super::connection::ExecTarget;
 use super::super::error::{Phase, QueryError};
 use super::super::page::Limits;
-use super::{Marks, Place, Run};
+use super::{Marks, Run};
 
 /// Ask PostgreSQL that in a READ ONLY transaction, whose end is the caller's. No more rows are read than the limits allow;
 /// if there are more, the statement must be cancelled.
 ///
 /// # Errors
 /// See [`QueryError`].
-pub async fn inspect(place: Place<'_>, asked: &Asked, limits: Limits, marks: &Marks) -> Result<Inspected, QueryError> {
+pub async fn inspect(
+    place: ExecTarget<'_>,
+    asked: &Asked,
+    limits: Limits,
+    marks: &Marks,
+) -> Result<Inspected, QueryError> {
     let run = Run { place, marks };
     // A text of ours is not for the guard to clear.
     let clearance = Clearance { access: place.access, only_reads: true, leaves_nothing: true };

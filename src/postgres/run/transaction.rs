@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use futures_util::future::join;
 
+use super::super::cleanup::TransactionEnd;
 use super::super::error::{Phase, QueryError};
-use super::super::lease::Unended;
 use super::Run;
 use pg_guard::Clearance;
 
@@ -40,7 +40,7 @@ impl Run<'_> {
 
     /// Roll the transaction back, if one is open.
     pub(super) async fn undo(&self) -> Result<(), QueryError> {
-        if self.marks.left.get().transaction == Unended::None {
+        if self.marks.left.get().transaction == TransactionEnd::None {
             return Ok(());
         }
         let ended = self.place.connection.client().batch_execute("ROLLBACK").await;

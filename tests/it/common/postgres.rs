@@ -1,6 +1,6 @@
 //! PostgreSQL as it is seen past the server under test.
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
+use pg_private::PrivateCluster;
 use tokio_postgres::{Client, NoTls};
 
 use super::until;

@@ -194,9 +194,9 @@ async fn the_password_file_and_the_toml_file_are_followed_in_folders_of_their_ow
     let mut world = World::new(prepare, Inputs { config_file, ..Inputs::default() }).await;
 
     fs::write(world.path("secrets/password"), "second").unwrap();
-    assert_eq!(world.changes.next().await.message.new.postgres.password, Some(Secret::new("second")));
+    assert_eq!(world.changes.next().await.message.new.postgres.target.password, Some(Secret::new("second")));
     replace(&world.path("secrets/password"), "third\n");
-    assert_eq!(world.changes.next().await.message.new.postgres.password, Some(Secret::new("third")));
+    assert_eq!(world.changes.next().await.message.new.postgres.target.password, Some(Secret::new("third")));
     replace(&world.path("config/server.toml"), "[mcp]\nmax_rows = 20\n");
     world.assert_rows(20).await;
 
@@ -204,9 +204,9 @@ async fn the_password_file_and_the_toml_file_are_followed_in_folders_of_their_ow
     fs::create_dir(world.path("other")).unwrap();
     fs::write(world.path("other/password"), "fourth").unwrap();
     replace(&world.path(".env"), "POSTGRES_PASSWORD_FILE=other/password\n");
-    assert_eq!(world.changes.next().await.message.new.postgres.password, Some(Secret::new("fourth")));
+    assert_eq!(world.changes.next().await.message.new.postgres.target.password, Some(Secret::new("fourth")));
     fs::write(world.path("other/password"), "fifth").unwrap();
-    assert_eq!(world.changes.next().await.message.new.postgres.password, Some(Secret::new("fifth")));
+    assert_eq!(world.changes.next().await.message.new.postgres.target.password, Some(Secret::new("fifth")));
 }
 
 #[actix_rt::test]

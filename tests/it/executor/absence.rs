@@ -9,7 +9,7 @@ use super::*;
 
 #[actix_rt::test]
 async fn without_a_database_a_call_is_told_so_in_time_and_the_first_after_its_return_succeeds() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.connect_timeout = seconds(2)).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.clocks.connect_timeout = seconds(2)).await;
     world.cluster.stop().unwrap();
     let (executor, _finished, log) = start(&world.settings);
     world.executor = executor;
@@ -35,9 +35,9 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world = World::new().await;
     let settings = settings_of(&world.cluster, |settings| {
-        settings.postgres.ports = vec![silent.local_addr().unwrap().port()];
-        settings.postgres.connect_timeout = Duration::from_millis(200);
-        settings.postgres.pool_min_size = 0;
+        settings.postgres.target.ports = vec![silent.local_addr().unwrap().port()];
+        settings.postgres.clocks.connect_timeout = Duration::from_millis(200);
+        settings.postgres.pool.min_size = 0;
     });
     world.executor = start(&settings).0;
     let text = world.refusal("select 1").await;
@@ -71,7 +71,7 @@ async fn a_restart_of_the_server_fails_the_writes_that_run_and_nothing_after() {
 #[actix_rt::test]
 async fn a_killed_backend_costs_the_write_that_ran_on_it_and_no_other_call() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
         settings.access = AccessMode::ReadWrite;
     })
     .await;
@@ -87,7 +87,7 @@ async fn a_killed_backend_costs_the_write_that_ran_on_it_and_no_other_call() {
 
 #[actix_rt::test]
 async fn a_read_whose_connection_is_lost_before_its_first_row_is_sent_once_more() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let gate = connect(&world.cluster.url()).await;
     let locked = "select pg_advisory_xact_lock_shared(7), 'through'";
     let waits = "wait_event = 'advisory' and application_name = 'test'";
@@ -113,7 +113,7 @@ async fn a_read_whose_connection_is_lost_before_its_first_row_is_sent_once_more(
 
 #[actix_rt::test]
 async fn a_read_that_was_quick_before_is_sent_once_more_and_no_oftener() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 3).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 3).await;
     world.prepare("create table t as select 1 as n").await;
     // Each of the connections knows it, so that it is run to its end at once on whichever it comes to.
     let gate = connect(&world.cluster.url()).await;
@@ -171,10 +171,10 @@ async fn connections_that_are_cut_without_a_word_cost_one_call() {
         let wire = Wire::to(world.cluster.port()).await;
         let settings = settings_of(&world.cluster, |settings| {
             settings.access = access;
-            settings.postgres.ports = vec![wire.port];
-            settings.postgres.pool_size = 3;
-            settings.postgres.pool_min_size = 3;
-            settings.postgres.command_timeout = seconds(1);
+            settings.postgres.target.ports = vec![wire.port];
+            settings.postgres.pool.size = 3;
+            settings.postgres.pool.min_size = 3;
+            settings.postgres.clocks.command_timeout = seconds(1);
         });
         world.executor = start(&settings).0;
         until("all are in the pool", async || world.status().await.idle == 3).await;
@@ -190,7 +190,7 @@ async fn connections_that_are_cut_without_a_word_cost_one_call() {
 
 #[actix_rt::test]
 async fn a_read_that_has_given_rows_is_not_sent_again() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     // More rows than the first fetch asks for, the last of which never comes.
     let sql = "select case when n = 200 then pg_sleep(60)::text else 'x' end from generate_series(1, 200) n";
     let reading = actix_rt::spawn(world.ask(sql, json!([])));
@@ -205,8 +205,8 @@ async fn a_connection_that_died_in_the_pool_costs_no_call() {
     for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
         let mut world = World::with(Options::new(), |settings| {
             settings.access = access;
-            settings.postgres.pool_size = 3;
-            settings.postgres.pool_min_size = 3;
+            settings.postgres.pool.size = 3;
+            settings.postgres.pool.min_size = 3;
         })
         .await;
         for round in 0..4 {

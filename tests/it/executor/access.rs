@@ -216,7 +216,7 @@ async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_wr
 
 #[actix_rt::test]
 async fn what_clients_are_told_of_the_mode_changes_with_it_and_only_then() {
-    let settings = settings_with(|settings| settings.postgres.pool_min_size = 0);
+    let settings = settings_with(|settings| settings.postgres.pool.min_size = 0);
     let (log, _) = heard();
     let events = Events::default();
     let executor = Executor::new(MAIN_DATABASE, &settings, parser(&log), events, TaskTracker::new(), &log).unwrap();

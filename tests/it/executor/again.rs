@@ -3,7 +3,7 @@
 use super::*;
 
 async fn world() -> World {
-    World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await
+    World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await
 }
 
 /// The same with a second connection, so that a cursor may be held.

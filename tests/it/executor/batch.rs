@@ -92,7 +92,7 @@ async fn a_connection_lost_in_commit_is_told_as_an_unknown_outcome() {
 async fn the_statements_of_a_batch_share_one_clock_and_the_limits_of_one_answer() {
     let mut world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.command_timeout = Duration::from_millis(500);
+        settings.postgres.clocks.command_timeout = Duration::from_millis(500);
     })
     .await;
     world.prepare("create table t (n int)").await;

@@ -22,7 +22,7 @@ fn client(name: &str) -> Caller {
 
 #[actix_rt::test]
 async fn each_call_is_listed_with_what_it_does_and_without_its_literals() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     assert_eq!(world.calls().await, []);
     let running = actix_rt::spawn(world.ask_as(client("alice"), "select 'secret', pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
@@ -53,7 +53,7 @@ async fn each_call_is_listed_with_what_it_does_and_without_its_literals() {
 
 #[actix_rt::test]
 async fn rows_are_counted_though_the_client_has_not_asked_for_progress() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let gate = connect(&world.cluster.url()).await;
     gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
     // The first fetch asks for fewer rows than come before the gate.
@@ -68,7 +68,7 @@ async fn rows_are_counted_though_the_client_has_not_asked_for_progress() {
 
 #[actix_rt::test]
 async fn a_cancelled_call_tells_its_client_who_wanted_that_and_stops_in_postgresql() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let running = actix_rt::spawn(world.ask_as(client("alice"), "select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
     let waiting = actix_rt::spawn(world.ask_as(client("bob"), "select 2", json!([])));

@@ -10,7 +10,7 @@ use super::*;
 
 #[actix_rt::test]
 async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     world.prepare("create function mischief() returns int language plpgsql as 'begin loop null; end loop; end'").await;
     for sql in [
         "select pg_sleep(60)",
@@ -30,7 +30,7 @@ async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
 
 #[actix_rt::test]
 async fn a_statement_that_will_not_be_cancelled_ends_with_its_connection() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let deaf = "begin loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop; end";
     world.prepare(&format!("create function mischief() returns int language plpgsql as '{deaf}'")).await;
     let call = actix_rt::spawn(world.ask("select mischief()", json!([])));
@@ -63,7 +63,7 @@ async fn a_dropped_batch_stops_and_leaves_nothing() {
 
 #[actix_rt::test]
 async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
     let second = actix_rt::spawn(world.ask("select 2", json!([])));
@@ -79,7 +79,8 @@ async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
 #[actix_rt::test]
 async fn a_statement_past_the_command_timeout_is_stopped_and_the_clock_is_named() {
     let world =
-        World::with(Options::new(), |settings| settings.postgres.command_timeout = Duration::from_millis(200)).await;
+        World::with(Options::new(), |settings| settings.postgres.clocks.command_timeout = Duration::from_millis(200))
+            .await;
     for sql in ["select pg_sleep(60)", "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d"] {
         let error = world.query(sql).await.unwrap_err();
         assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: Duration::from_millis(200) });
@@ -90,7 +91,7 @@ async fn a_statement_past_the_command_timeout_is_stopped_and_the_clock_is_named(
 
 #[actix_rt::test]
 async fn a_statement_that_our_clock_missed_is_ended_by_postgresqls_own() {
-    let world = World::with(Options::new(), |settings| settings.postgres.command_timeout = seconds(3)).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.clocks.command_timeout = seconds(3)).await;
     assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
     assert_eq!(world.rows("show idle_in_transaction_session_timeout").await, r#"[["2min"]]"#);
     world.query("select set_config('statement_timeout', '1ms', false)").await.unwrap();
@@ -100,8 +101,8 @@ async fn a_statement_that_our_clock_missed_is_ended_by_postgresqls_own() {
 #[actix_rt::test]
 async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
-        settings.postgres.pool_wait_timeout = Duration::from_millis(100);
+        settings.postgres.pool.size = 1;
+        settings.postgres.clocks.pool_wait_timeout = Duration::from_millis(100);
     })
     .await;
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
@@ -125,7 +126,7 @@ async fn a_cancellation_never_hits_the_next_statement_in_thousands_of_races() {
 
 /// In so many lanes, each with a connection, calls are dropped at any moment, and those after them have their answers.
 async fn race(lanes: u64, rounds: u64) {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = lanes as usize).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = lanes as usize).await;
     let ask = || actix_rt::spawn(world.ask(LONG, json!([])));
     let lane = async |lane: u64| {
         let mut turns = 0;
@@ -156,7 +157,7 @@ async fn race(lanes: u64, rounds: u64) {
 
 #[actix_rt::test]
 async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enough() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let timeout = Duration::from_millis(150);
     let query = |sql: &str| Query {
         call: CallContext { timeout: Some(timeout), ..CallContext::new("a test", Caller::stdio()) },
@@ -198,7 +199,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
 #[actix_rt::test]
 async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 2;
     })
     .await;
@@ -222,7 +223,7 @@ async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
     let options = Options::new().setting("synchronous_standby_names", "nobody").setting("synchronous_commit", "on");
     let world = World::with(options, |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.command_timeout = Duration::from_millis(300);
+        settings.postgres.clocks.command_timeout = Duration::from_millis(300);
     })
     .await;
     world.prepare("set synchronous_commit = local; create table t (n int)").await;

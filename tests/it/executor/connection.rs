@@ -6,7 +6,7 @@ use super::*;
 async fn nothing_of_a_call_is_there_in_the_next() {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
     })
     .await;
     world.prepare("create role other; create table t (n int); create sequence s").await;
@@ -55,8 +55,8 @@ async fn nothing_of_a_call_is_there_in_the_next() {
 #[actix_rt::test]
 async fn what_the_operator_set_for_the_session_is_there_again_after_each_call() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
-        settings.postgres.options = Some("-c search_path=app -c work_mem=8MB".to_owned());
+        settings.postgres.pool.size = 1;
+        settings.postgres.target.options = Some("-c search_path=app -c work_mem=8MB".to_owned());
     })
     .await;
     for _ in 0..2 {
@@ -71,7 +71,7 @@ async fn what_the_operator_set_for_the_session_is_there_again_after_each_call() 
 
 #[actix_rt::test]
 async fn there_are_never_more_backends_than_the_pool_is_large() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 3).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 3).await;
     let calls: Vec<_> = (0..60).map(|_| world.ask("select pg_sleep(0.005), pg_backend_pid()", json!([]))).collect();
     let mut most = 0;
     for call in calls {

@@ -10,7 +10,7 @@ const NUMBERS: &str = "select n from generate_series(1, 1000) n";
 
 async fn world() -> World {
     World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 3;
+        settings.postgres.pool.size = 3;
         settings.limits.cursors_max = 2;
     })
     .await
@@ -73,7 +73,7 @@ async fn what_only_postgresql_can_show_is_read_on_too() {
 async fn a_cursor_that_waits_too_long_ends_and_says_so() {
     let world = World::with(Options::new(), |settings| {
         settings.limits.cursors_max = 1;
-        settings.postgres.cursor_lifetime = Duration::from_millis(100);
+        settings.postgres.clocks.cursor_lifetime = Duration::from_millis(100);
     })
     .await;
     let (_, cursor) = world.first(NUMBERS, 10).await;
@@ -101,7 +101,7 @@ async fn the_longest_unused_gives_way_to_a_new_one() {
 #[actix_rt::test]
 async fn one_connection_is_always_left_for_calls() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
         settings.limits.cursors_max = 5;
     })
     .await;
@@ -166,7 +166,7 @@ async fn a_killed_backend_ends_its_cursor_and_no_other() {
 async fn a_cursor_outlives_a_reload() {
     let mut world = world().await;
     let (_, cursor) = world.first(NUMBERS, 10).await;
-    world.change(|settings| settings.postgres.pool_size = 4).await;
+    world.change(|settings| settings.postgres.target.options = Some("-c work_mem=9MB".to_owned())).await;
     until("the pool is new", async || world.status().await.generation == 2).await;
     assert!(world.next(&cursor, 10).await.0.starts_with("[[11]"));
 }
@@ -174,7 +174,7 @@ async fn a_cursor_outlives_a_reload() {
 #[actix_rt::test]
 async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 4;
+        settings.postgres.pool.size = 4;
         settings.limits.cursors_max = 3;
     })
     .await;

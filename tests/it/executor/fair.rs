@@ -32,8 +32,8 @@ async fn order_of(world: &mut World, clients: &[&str]) -> Vec<String> {
 #[actix_rt::test]
 async fn a_call_of_a_client_that_asks_seldom_goes_after_one_of_a_flood() {
     let mut world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
-        settings.postgres.pool_wait_timeout = seconds(60);
+        settings.postgres.pool.size = 1;
+        settings.postgres.clocks.pool_wait_timeout = seconds(60);
     })
     .await;
     let asked = [vec!["flooder"; 100], vec!["seldom"; 3], vec!["late"]].concat();
@@ -47,7 +47,7 @@ async fn a_call_of_a_client_that_asks_seldom_goes_after_one_of_a_flood() {
 #[actix_rt::test]
 async fn a_full_line_keeps_nobody_out_who_has_less_in_it_than_another() {
     let world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 3;
     })
     .await;
@@ -72,7 +72,7 @@ async fn a_full_line_keeps_nobody_out_who_has_less_in_it_than_another() {
 
 #[actix_rt::test]
 async fn a_client_that_waits_is_next_though_the_place_must_be_cleaned_or_cancelled_first() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     for sql in ["select pg_sleep(60)", "select 1 / 0"] {
         let first = actix_rt::spawn(world.ask(sql, json!([])));
         if sql.contains("sleep") {

@@ -1,6 +1,6 @@
 //! Whether a database can be reached, and that its return is noticed.
 
-use mcp_server_postgres::postgres::health::State;
+use mcp_server_postgres::postgres::pool::health::State;
 use mcp_server_postgres::settings::TargetSessionAttrs;
 
 use super::*;
@@ -15,7 +15,7 @@ impl World {
 #[actix_rt::test]
 async fn it_is_up_from_the_first_look_on() {
     for pool_min_size in [0, 2] {
-        let world = World::with(Options::new(), |settings| settings.postgres.pool_min_size = pool_min_size).await;
+        let world = World::with(Options::new(), |settings| settings.postgres.pool.min_size = pool_min_size).await;
         let status = world.health().await;
         assert_eq!((status.state, &status.why, status.next_try), (State::Up, &None, None));
         assert_eq!((status.access, status.draining), (AccessMode::ReadOnly, 0));
@@ -64,7 +64,7 @@ async fn a_call_in_the_meantime_is_tried_at_once_and_its_outcome_counts() {
 
 #[actix_rt::test]
 async fn a_lost_connection_makes_the_next_look_ask() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let running = actix_rt::spawn(world.ask("select pg_sleep(60) from pg_class", json!([])));
     world.until_asleep(1).await;
     world.cluster.stop().unwrap();
@@ -75,7 +75,7 @@ async fn a_lost_connection_makes_the_next_look_ask() {
 #[actix_rt::test]
 async fn while_open_connections_answer_and_no_other_can_be_opened_it_is_degraded() {
     let options = Options::new().setting("max_connections", "10").setting("superuser_reserved_connections", "0");
-    let world = World::with(options, |settings| settings.postgres.pool_size = 3).await;
+    let world = World::with(options, |settings| settings.postgres.pool.size = 3).await;
     until("one is in the pool", async || world.status().await.idle == 1).await;
     let sleeping = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
@@ -99,7 +99,7 @@ async fn while_open_connections_answer_and_no_other_can_be_opened_it_is_degraded
 #[actix_rt::test]
 async fn a_refused_login_is_not_tried_again_soon() {
     let world = World::with(Options::new().password("right"), |settings| {
-        settings.postgres.password = password("wrong");
+        settings.postgres.target.password = password("wrong");
     })
     .await;
     let status = world.until_state(State::Down).await;
@@ -114,23 +114,23 @@ async fn a_reload_that_does_not_come_about_is_told_while_the_old_pool_serves() {
     world.until_state(State::Up).await;
     let port = world.cluster.port();
     // Nobody listens on this port.
-    world.change(|settings| settings.postgres.ports = vec![1]).await;
+    world.change(|settings| settings.postgres.target.ports = vec![1]).await;
     let status = world.until_state(State::Degraded).await;
     let why = status.why.unwrap();
     assert!(why.starts_with("a pool of the changed settings cannot be made") && why.contains("refused"), "{why}");
     assert_eq!((status.pool.generation, world.rows("select 1").await), (1, "[[1]]".to_owned()));
-    world.change(|settings| settings.postgres.ports = vec![port]).await;
+    world.change(|settings| settings.postgres.target.ports = vec![port]).await;
     assert_eq!(world.health().await.state, State::Up);
 }
 
 #[actix_rt::test]
 async fn pools_of_before_are_counted_while_a_statement_runs_on_them() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let mut running = Vec::new();
     for size in 2..4 {
         running.push(actix_rt::spawn(world.ask("select pg_sleep(60)", json!([]))));
         world.until_asleep(size - 1).await;
-        world.change(|settings| settings.postgres.pool_size = size as usize).await;
+        world.change(|settings| settings.postgres.target.options = Some(format!("-c work_mem={size}MB"))).await;
         until("the pool is new", async || world.status().await.generation == size as u64).await;
         assert_eq!(world.health().await.draining, size as usize - 1);
     }
@@ -142,9 +142,9 @@ async fn pools_of_before_are_counted_while_a_statement_runs_on_them() {
 async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.target_session_attrs = TargetSessionAttrs::ReadWrite;
-        settings.postgres.pool_size = 3;
-        settings.postgres.pool_min_size = 3;
+        settings.postgres.target.target_session_attrs = TargetSessionAttrs::ReadWrite;
+        settings.postgres.pool.size = 3;
+        settings.postgres.pool.min_size = 3;
     })
     .await;
     world.prepare("create table t (n int)").await;
@@ -165,7 +165,7 @@ async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
 async fn a_connection_that_gives_no_answer_is_degraded_at_first_then_down_and_then_replaced() {
     let mut world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.pool_min_size = 2;
+        settings.postgres.pool.min_size = 2;
     })
     .await;
     until("both are in the pool", async || world.status().await.idle == 2).await;

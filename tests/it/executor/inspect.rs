@@ -107,8 +107,8 @@ async fn no_more_rows_are_read_than_the_limits_allow() {
 #[actix_rt::test]
 async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
     let mut world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
-        settings.postgres.command_timeout = seconds(1);
+        settings.postgres.pool.size = 1;
+        settings.postgres.clocks.command_timeout = seconds(1);
     })
     .await;
     let call = actix_rt::spawn(world.inspect(&Sleeps(60)));
@@ -125,7 +125,7 @@ async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
 #[actix_rt::test]
 async fn it_waits_in_the_queue_like_its_clients_other_calls() {
     let mut world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 1;
+        settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 1;
     })
     .await;
@@ -148,7 +148,7 @@ async fn it_waits_in_the_queue_like_its_clients_other_calls() {
 
 #[actix_rt::test]
 async fn a_connection_that_died_in_the_pool_costs_it_nothing() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let [pid] = world.numbers(&Backend(1)).await.unwrap()[..] else { panic!("one row") };
     world.until_backends("idle", 1).await;
     world.prepare(&format!("select pg_terminate_backend({pid})")).await;

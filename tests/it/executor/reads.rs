@@ -11,7 +11,7 @@ use super::*;
 async fn world() -> World {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
-        settings.postgres.pool_min_size = 0;
+        settings.postgres.pool.min_size = 0;
     })
     .await;
     world

@@ -1,25 +1,33 @@
-//! A changed setting rebuilds the pool, and no call sees it.
+//! A changed target rebuilds the pool, a changed size or clock keeps its connections, and no call sees either.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+
+use mcp_server_postgres::messages::statements::CloseCursorsOf;
+use mcp_server_postgres::postgres::error::Clock;
 
 use super::*;
 
 /// Calls in flight at any moment of the reload.
 const IN_FLIGHT: usize = 200;
 
+/// A change of where connections lead, or of how: a new pool. The setting is to be seen by `show work_mem`.
+fn rebuilds(settings: &mut Settings, work_mem_mb: usize) {
+    settings.postgres.target.options = Some(format!("-c work_mem={work_mem_mb}MB"));
+}
+
 #[actix_rt::test]
 async fn ten_reloads_under_two_hundred_calls_in_flight_fail_none_of_them() {
     let mut world = World::with(Options::new(), |settings| {
-        settings.postgres.pool_size = 4;
-        settings.postgres.pool_wait_timeout = seconds(60);
+        settings.postgres.pool.size = 4;
+        settings.postgres.clocks.pool_wait_timeout = seconds(60);
     })
     .await;
     let sql = "select pg_sleep(0.002), count(*) from pg_class";
     let mut in_flight: FuturesUnordered<_> = (0..IN_FLIGHT).map(|_| world.ask(sql, json!([]))).collect();
     let mut answered = [0_usize; 12];
     for reload in 1..=10 {
-        world.change(|settings| settings.postgres.pool_size = 4 + reload % 3).await;
+        world.change(|settings| rebuilds(settings, reload)).await;
         while answered[reload + 1] == 0 {
             let answer = in_flight.next().await.unwrap().unwrap().unwrap_or_else(|error| panic!("{error}"));
             answered[answer.generation as usize] += 1;
@@ -31,7 +39,7 @@ async fn ten_reloads_under_two_hundred_calls_in_flight_fail_none_of_them() {
         answered[answer.unwrap().unwrap().generation as usize] += 1;
     }
     assert!(answered[1..].iter().all(|&calls| calls > 0), "{answered:?}");
-    let pool_size = world.settings.postgres.pool_size as i64;
+    let pool_size = world.settings.postgres.pool.size as i64;
     until("the old pools' connections are gone", async || world.backends("%").await <= pool_size).await;
     assert_eq!(world.log.of("pool rebuilt").len(), 10);
     until("ten pools are closed", async || world.log.of("pool closed").len() == 10).await;
@@ -39,13 +47,13 @@ async fn ten_reloads_under_two_hundred_calls_in_flight_fail_none_of_them() {
 
 #[actix_rt::test]
 async fn a_statement_under_way_finishes_on_the_old_pool() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let (held, holder) = (connect(&world.cluster.url()).await, "select pg_advisory_lock_shared(7)");
     held.batch_execute("select pg_advisory_lock(7)").await.unwrap();
     let slow = world.ask(holder, json!([]));
     let slow = actix_rt::spawn(slow);
     world.until_backends("active", 1).await;
-    world.change(|settings| settings.postgres.pool_size = 2).await;
+    world.change(|settings| rebuilds(settings, 9)).await;
     until("the pool is new", async || world.status().await.generation == 2).await;
     assert_eq!(world.query("select 1").await.unwrap().generation, 2);
     held.batch_execute("select pg_advisory_unlock(7)").await.unwrap();
@@ -55,11 +63,11 @@ async fn a_statement_under_way_finishes_on_the_old_pool() {
 #[actix_rt::test]
 async fn a_wrong_password_keeps_the_old_pool_and_is_told_once() {
     let mut world = World::with(Options::new().password("right"), |settings| {
-        settings.postgres.password = password("right");
-        settings.postgres.pool_size = 2;
+        settings.postgres.target.password = password("right");
+        settings.postgres.pool.size = 2;
     })
     .await;
-    world.change(|settings| settings.postgres.password = password("wrong")).await;
+    world.change(|settings| settings.postgres.target.password = password("wrong")).await;
     until("the refusal is logged", async || !world.log.of("pool not rebuilt").is_empty()).await;
     let line = world.log.of("pool not rebuilt").concat();
     assert!(line.contains("28P01") && line.contains("password authentication failed"), "{line}");
@@ -71,29 +79,29 @@ async fn a_wrong_password_keeps_the_old_pool_and_is_told_once() {
 
     world
         .change(|settings| {
-            settings.postgres.password = password("right");
-            settings.postgres.pool_size = 3;
+            settings.postgres.target.password = password("right");
+            settings.postgres.pool.size = 3;
         })
         .await;
-    until("the pool is new", async || world.status().await.size_max == 3).await;
-    assert_eq!(world.query("select 1").await.unwrap().generation, 2);
+    until("the size is new", async || world.status().await.size_max == 3).await;
+    assert_eq!(world.query("select 1").await.unwrap().generation, 1, "the target is what it was");
 }
 
 #[actix_rt::test]
 async fn a_change_taken_back_before_its_probe_ended_leaves_the_pool_as_it_was() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.connect_timeout = seconds(2)).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.clocks.connect_timeout = seconds(2)).await;
     world.query("select 1").await.unwrap();
     // Nobody listens on this port.
-    world.change(|settings| settings.postgres.ports = vec![1]).await;
+    world.change(|settings| settings.postgres.target.ports = vec![1]).await;
     until("the failure is logged", async || !world.log.of("pool not rebuilt").is_empty()).await;
     let port = world.cluster.port();
-    world.change(|settings| settings.postgres.ports = vec![port]).await;
+    world.change(|settings| settings.postgres.target.ports = vec![port]).await;
     assert_eq!(world.query("select 1").await.unwrap().generation, 1);
 }
 
 #[actix_rt::test]
 async fn a_change_of_what_is_none_of_the_pools_keeps_the_pool() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let backend = world.rows("select pg_backend_pid()").await;
     world
         .change(|settings| {
@@ -111,9 +119,10 @@ async fn only_the_newest_of_several_changes_is_built() {
     let mut world = World::new().await;
     world.query("select 1").await.unwrap();
     for size in 3..=9 {
-        world.change(|settings| settings.postgres.pool_size = size).await;
+        world.change(|settings| rebuilds(settings, size)).await;
     }
-    until("the newest is there", async || world.status().await.size_max == 9).await;
+    until("the newest is there", async || world.status().await.generation == 2).await;
+    assert_eq!(world.rows("show work_mem").await, r#"[["9MB"]]"#);
     until("no backend is left over", async || world.backends("%").await <= 2).await;
     assert_eq!(world.log.of("pool rebuilt").len(), 1);
 }
@@ -121,10 +130,140 @@ async fn only_the_newest_of_several_changes_is_built() {
 #[actix_rt::test]
 async fn what_became_of_a_pool_that_a_reload_wants_is_told_to_the_metrics() {
     let mut world = World::new().await;
-    world.change(|settings| settings.postgres.pool_size += 1).await;
+    world.change(|settings| rebuilds(settings, 9)).await;
     let told = world.rebuilt.next().await.message;
     assert_eq!((&*told.database, told.result), ("main", Ok(2)));
-    world.change(|settings| settings.postgres.database = "nowhere".to_owned()).await;
+    world.change(|settings| settings.postgres.target.database = "nowhere".to_owned()).await;
     let told = world.rebuilt.next().await.message;
     assert!(told.result.as_ref().unwrap_err().contains("nowhere"), "{told:?}");
+}
+
+#[actix_rt::test]
+async fn of_a_pool_that_was_replaced_only_what_is_in_use_is_left() {
+    let mut world = World::with(Options::new(), |settings| {
+        settings.postgres.pool.size = 4;
+        settings.postgres.pool.min_size = 4;
+    })
+    .await;
+    until("all are open", async || world.status().await.idle == 4).await;
+    let (pid, cursor) = world.first("select pg_backend_pid() from generate_series(1, 100000)", 1).await;
+    let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_asleep(1).await;
+    let old = "select array_agg(pid order by pid) from pg_stat_activity where application_name = 'test'";
+    let old: Vec<i32> = world.observed(old).await;
+    assert_eq!(old.len(), 4);
+    world.change(|settings| rebuilds(settings, 9)).await;
+    until("the pool is new", async || world.status().await.generation == 2).await;
+    let left = async || -> i64 {
+        let sql = "select count(*) from pg_stat_activity where pid = any($1)";
+        world.observer.query_one(sql, &[&old]).await.unwrap().get(0)
+    };
+    until("the idle ones are closed", async || left().await == 2).await;
+    assert_eq!(world.health().await.draining, 1);
+    running.abort();
+    until("what was cancelled is closed", async || left().await == 1).await;
+    assert_eq!(world.next(&cursor, 1).await.0, pid, "the cursor reads on, on its connection");
+    world.executor.send(CloseCursorsOf { client: Caller::stdio().name }).await.unwrap();
+    until("nothing is left", async || left().await == 0).await;
+    assert_eq!(world.health().await.draining, 0);
+}
+
+#[actix_rt::test]
+async fn calls_that_wait_for_the_old_pool_have_its_connections_and_the_last_of_them_closes_these() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
+    let pid = world.rows("select pg_backend_pid()").await;
+    let gate = connect(&world.cluster.url()).await;
+    gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
+    let first = actix_rt::spawn(world.ask("select pg_advisory_xact_lock_shared(7)::text", json!([])));
+    until("it has the connection", async || world.status().await.idle == 0).await;
+    let calls: Vec<_> = (0..3).map(|_| actix_rt::spawn(world.ask("select pg_backend_pid()", json!([])))).collect();
+    until("they wait", async || world.status().await.waiting == 3).await;
+    world.change(|settings| rebuilds(settings, 9)).await;
+    until("the pool is new", async || world.status().await.generation == 2).await;
+    gate.batch_execute("select pg_advisory_unlock(7)").await.unwrap();
+    first.await.unwrap().unwrap().unwrap();
+    for call in calls {
+        let answered = call.await.unwrap().unwrap().unwrap();
+        assert_eq!((answered.generation, format!("[{}]", answered.answer.page.json)), (1, pid.clone()));
+    }
+    until("the old pool is closed", async || world.health().await.draining == 0).await;
+    until("its backend is gone", async || world.backends("%").await == 1).await;
+}
+
+#[actix_rt::test]
+async fn a_changed_size_keeps_the_connections() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
+    let pid = world.rows("select pg_backend_pid()").await;
+    let sleeping = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_asleep(1).await;
+    let waiting = actix_rt::spawn(world.ask("select 2", json!([])));
+    until("it waits", async || world.status().await.waiting == 1).await;
+    // Larger: who waits has a connection at once, and what runs goes on.
+    world.change(|settings| settings.postgres.pool.size = 3).await;
+    waiting.await.unwrap().unwrap().unwrap();
+    world
+        .change(|settings| {
+            settings.postgres.pool.min_size = 3;
+        })
+        .await;
+    until("those that there should be are open", async || world.status().await.size == 3).await;
+    // Smaller: the idle ones close, and what runs goes on.
+    world
+        .change(|settings| {
+            settings.postgres.pool.size = 1;
+            settings.postgres.pool.min_size = 1;
+        })
+        .await;
+    until("the idle ones are closed", async || world.backends("%").await == 1).await;
+    let status = world.status().await;
+    assert_eq!((status.generation, status.size_max, status.size), (1, 1, 1));
+    world.until_asleep(1).await;
+    sleeping.abort();
+    assert_ne!(world.rows("select pg_backend_pid()").await, pid, "the cancelled one is not used again");
+    assert_eq!(world.log.of("pool settings changed").len(), 3);
+    assert!(world.log.of("pool rebuilt").is_empty());
+}
+
+#[actix_rt::test]
+async fn a_changed_clock_keeps_the_connections_and_gives_them_its_nets() {
+    for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
+        let mut world = World::with(Options::new(), |settings| {
+            settings.access = access;
+            settings.postgres.pool.size = 1;
+            settings.postgres.clocks.command_timeout = seconds(3);
+        })
+        .await;
+        let pid = world.rows("select pg_backend_pid()").await;
+        assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
+        world
+            .change(|settings| {
+                settings.postgres.clocks.command_timeout = seconds(6);
+                settings.postgres.clocks.cursor_lifetime = seconds(120);
+                settings.postgres.clocks.connect_timeout = seconds(4);
+            })
+            .await;
+        assert_eq!(world.rows("show statement_timeout").await, r#"[["7s"]]"#);
+        assert_eq!(world.rows("show idle_in_transaction_session_timeout").await, r#"[["3min"]]"#);
+        // Cleaned of what a call has set, it still has them.
+        world.query("select set_config('statement_timeout', '1ms', false)").await.unwrap();
+        assert_eq!(world.rows("show statement_timeout").await, r#"[["7s"]]"#);
+        assert_eq!(world.rows("select pg_backend_pid()").await, pid);
+        world.change(|settings| settings.postgres.clocks.command_timeout = Duration::from_millis(200)).await;
+        let error = world.query("select pg_sleep(60)").await.unwrap_err();
+        assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: Duration::from_millis(200) });
+        assert_eq!(world.status().await.generation, 1);
+    }
+}
+
+#[actix_rt::test]
+async fn a_cursor_and_a_statement_keep_the_clocks_that_they_began_with() {
+    let mut world = World::new().await;
+    let (_, cursor) = world.first("select n from generate_series(1, 100000) n", 10).await;
+    world.change(|settings| settings.postgres.clocks.cursor_lifetime = Duration::from_millis(1)).await;
+    let (_, cursor) = world.next(&cursor, 10).await;
+    assert_eq!(cursor.unwrap().lifetime, seconds(60));
+    world.executor.send(CloseCursorsOf { client: Caller::stdio().name }).await.unwrap();
+    world.until_backends("idle in transaction", 0).await;
+    let (_, cursor) = world.first("select n from generate_series(1, 100000) n", 10).await;
+    assert_eq!(cursor.lifetime, Duration::from_millis(1));
 }

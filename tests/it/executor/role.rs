@@ -82,7 +82,7 @@ async fn where_the_check_is_enforced_nothing_runs_until_a_reload_brings_a_better
     world
         .change(|settings| {
             settings.role_check = RoleCheck::Enforce;
-            settings.postgres.user = "cell".to_owned();
+            settings.postgres.target.user = "cell".to_owned();
         })
         .await;
     until("the pool is new", async || world.status().await.generation == 2).await;
@@ -90,7 +90,7 @@ async fn where_the_check_is_enforced_nothing_runs_until_a_reload_brings_a_better
     world
         .change(|settings| {
             settings.role_check = RoleCheck::Warn;
-            settings.postgres.user = "postgres".to_owned();
+            settings.postgres.target.user = "postgres".to_owned();
         })
         .await;
     until("the pool is new", async || world.status().await.generation == 3).await;

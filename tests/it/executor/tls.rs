@@ -46,9 +46,9 @@ fn encrypted_cluster(certificate: &str, key: &KeyPair) -> PrivateCluster {
 /// Whether the connection is encrypted, or why there is none.
 async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>) -> Result<bool, String> {
     let settings = settings_of(cluster, |settings| {
-        settings.postgres.pool_min_size = 0;
-        settings.postgres.ssl_mode = mode;
-        settings.postgres.ssl_root_cert = root.cloned();
+        settings.postgres.pool.min_size = 0;
+        settings.postgres.target.ssl_mode = mode;
+        settings.postgres.target.ssl_root_cert = root.cloned();
     });
     let (executor, _finished, _log) = start(&settings);
     let statement = statement("select ssl from pg_stat_ssl where pid = pg_backend_pid()", json!([]));
@@ -119,8 +119,8 @@ async fn a_statement_over_tls_is_cancelled_over_tls() {
     let authority = Authority::new(folder.path(), "ours.pem");
     let cluster = authority.cluster("127.0.0.1");
     let settings = settings_of(&cluster, |settings| {
-        settings.postgres.ssl_mode = SslMode::VerifyFull;
-        settings.postgres.ssl_root_cert = Some(authority.file.clone());
+        settings.postgres.target.ssl_mode = SslMode::VerifyFull;
+        settings.postgres.target.ssl_root_cert = Some(authority.file.clone());
     });
     let (executor, _finished, log) = start(&settings);
     let reading = Reading { limits: Limits { rows_max: 1, bytes_max: 1000 }, format: Format::Table, cell_offset: 0 };

@@ -387,7 +387,7 @@ async fn a_rejection_of_what_a_function_runs_tells_where_in_that_it_is() {
 
 #[actix_rt::test]
 async fn a_composite_that_was_altered_is_shown_as_it_is_now() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool_size = 1).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     world.prepare("create table t (a int); insert into t values (1); create type e as enum ('x')").await;
     assert_eq!(world.rows("select t, 'x'::e from t").await, r#"[["(1)","x"]]"#);
     world.prepare("alter table t add b text default 'two'; alter type e add value 'y'").await;
@@ -450,7 +450,7 @@ async fn many_rows_with_values_that_only_postgresql_can_show_are_all_shown_in_th
 
 #[actix_rt::test]
 async fn bytes_that_are_no_utf_8_can_be_read_as_the_hint_says() {
-    let world = World::with(Options::new(), |settings| settings.postgres.database = "bytes".to_owned()).await;
+    let world = World::with(Options::new(), |settings| settings.postgres.target.database = "bytes".to_owned()).await;
     world.prepare("create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0").await;
     let url = world.cluster.url();
     let made = connect(&format!("{}/bytes", url.strip_suffix("/postgres").unwrap())).await;

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use mcp_server_postgres::actors::metrics::Metrics;
-use mcp_server_postgres::postgres::health::State;
 use mcp_server_postgres::postgres::pool::PoolStatus;
+use mcp_server_postgres::postgres::pool::health::State;
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::{Value, json};
 

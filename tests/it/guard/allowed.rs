@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use mcp_server_postgres::demo::cluster::Options;
 use mcp_server_postgres::settings::AccessMode;
+use pg_private::Options;
 use tokio_postgres::NoTls;
 
 use crate::guard::served::Served;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt, TryStreamExt};
-use mcp_server_postgres::demo::cluster::{Options, PrivateCluster};
+use pg_private::{Options, PrivateCluster};
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, SimpleQueryMessage};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
+use pg_private::PrivateCluster;
 
 use crate::guard::served::Served;
 

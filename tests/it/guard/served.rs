@@ -34,7 +34,7 @@ impl Served {
 
     /// The same with so much time for a statement.
     pub fn within(port: u16, database: &str, command_timeout: Duration) -> Self {
-        Self::with(port, database, |settings| settings.postgres.command_timeout = command_timeout)
+        Self::with(port, database, |settings| settings.postgres.clocks.command_timeout = command_timeout)
     }
 
     /// The same in that mode.
@@ -44,10 +44,10 @@ impl Served {
 
     fn with(port: u16, database: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let settings: Settings = settings_with(|settings| {
-            settings.postgres.ports = vec![port];
-            settings.postgres.database = database.to_owned();
-            settings.postgres.user = "postgres".to_owned();
-            settings.postgres.pool_size = 1;
+            settings.postgres.target.ports = vec![port];
+            settings.postgres.target.database = database.to_owned();
+            settings.postgres.target.user = "postgres".to_owned();
+            settings.postgres.pool.size = 1;
             change(settings);
         });
         let parser = || Arc::new(Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log()));

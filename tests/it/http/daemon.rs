@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use mcp_server_postgres::demo::cluster::PrivateCluster;
 use mcp_server_postgres::http::token::{NewToken, make};
+use pg_private::PrivateCluster;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};

@@ -18,24 +18,27 @@ fn with(what: &str, table: &str) -> (PostgresSettings, AccessMode) {
 fn a_database_of_the_same_server_takes_over_all_that_it_does_not_say() {
     let (other, access) = with("same server", "db = \"stock\"\npool_size = 2\naccess_mode = \"read-write\"\n");
     assert_eq!(
-        (other.hosts, other.database, other.user),
+        (other.target.hosts, other.target.database, other.target.user),
         (vec!["a".to_owned()], "stock".to_owned(), "clerk".to_owned())
     );
-    assert_eq!(other.password.unwrap().expose(), "secret");
-    assert_eq!((other.pool_size, access), (2, AccessMode::ReadWrite));
+    assert_eq!(other.target.password.unwrap().expose(), "secret");
+    assert_eq!((other.pool.size, access), (2, AccessMode::ReadWrite));
 }
 
 #[test]
 fn a_server_that_is_named_is_sent_no_password_and_no_user_that_was_meant_for_another() {
     for table in ["host = \"b\"\n", "url = \"postgres://b\"\n"] {
         let (other, access) = with(table, table);
-        assert_eq!((other.hosts, other.user.as_str()), (vec!["b".to_owned()], "postgres"), "{table}");
-        assert_eq!((other.password, other.database.as_str()), (None, "postgres"), "{table}");
+        assert_eq!((other.target.hosts, other.target.user.as_str()), (vec!["b".to_owned()], "postgres"), "{table}");
+        assert_eq!((other.target.password, other.target.database.as_str()), (None, "postgres"), "{table}");
         // What is not of the server is taken over all the same.
-        assert_eq!((other.pool_size, access), (7, AccessMode::ReadOnly), "{table}");
+        assert_eq!((other.pool.size, access), (7, AccessMode::ReadOnly), "{table}");
     }
     let (other, _) = with("a URL", "url = \"postgres://u:p@b:5433/d\"\n");
-    assert_eq!((other.user.as_str(), other.password.unwrap().expose(), other.ports), ("u", "p", vec![5433]));
+    assert_eq!(
+        (other.target.user.as_str(), other.target.password.unwrap().expose(), other.target.ports),
+        ("u", "p", vec![5433])
+    );
 }
 
 #[test]
@@ -43,9 +46,9 @@ fn a_database_is_not_changed_by_what_the_environment_says_of_the_main_one() {
     let toml = format!("{MAIN}[databases.other]\ndb = \"stock\"\n");
     let environment = &[("POSTGRES_DB", "elsewhere"), ("POSTGRES_POOL_SIZE", "3")];
     let settings = loaded("environment", &Given { toml: &toml, environment, ..NOTHING }).settings;
-    assert_eq!(settings.postgres.database, "elsewhere");
+    assert_eq!(settings.postgres.target.database, "elsewhere");
     let (other, _) = settings.database("other").unwrap();
-    assert_eq!((other.database.as_str(), other.pool_size), ("stock", 3));
+    assert_eq!((other.target.database.as_str(), other.pool.size), ("stock", 3));
 }
 
 #[test]

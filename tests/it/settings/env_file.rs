@@ -46,13 +46,13 @@ fn a_value_in_a_env_file_is_read_as_it_is_written() {
 #[test]
 fn comments_and_blank_lines_say_nothing() {
     let env = "# POSTGRES_HOST=a\n\n   \n  # it's \"open\nPOSTGRES_HOST = b # POSTGRES_HOST=c\n#POSTGRES_HOST=d";
-    assert_eq!(loaded(env, &Given { env, ..NOTHING }).settings.postgres.hosts, ["b"]);
+    assert_eq!(loaded(env, &Given { env, ..NOTHING }).settings.postgres.target.hosts, ["b"]);
 }
 
 #[test]
 fn a_name_set_twice_counts_the_last_time_and_is_told() {
     let loaded = loaded("twice", &Given { env: "POSTGRES_HOST=a\n\nPOSTGRES_HOST=b\n", ..NOTHING });
-    assert_eq!(loaded.settings.postgres.hosts, ["b"]);
+    assert_eq!(loaded.settings.postgres.target.hosts, ["b"]);
     assert_eq!(loaded.warnings, ["POSTGRES_HOST (in .env, line 3) is set more than once there: the last one counts"]);
 }
 
@@ -85,7 +85,7 @@ fn a_env_file_that_is_named_must_be_there_and_hold_text() {
         inputs.env_file = Some(name.into());
         mcp_server_postgres::settings::load(&inputs)
     };
-    assert_eq!(load_named("other.env").unwrap().settings.postgres.hosts, ["other"]);
+    assert_eq!(load_named("other.env").unwrap().settings.postgres.target.hosts, ["other"]);
     let missing = load_named("missing.env").unwrap_err().to_string();
     assert_eq!(place.plain(&missing), "missing.env cannot be read: No such file or directory (os error 2)");
 

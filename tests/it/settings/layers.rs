@@ -120,7 +120,7 @@ fn an_empty_value_is_as_none_at_all() {
     }
     // It does not hide what a weaker layer says either.
     let hidden = Given { env: "POSTGRES_HOST=kept\n", environment: &[("POSTGRES_HOST", "")], ..NOTHING };
-    assert_eq!(loaded("hidden", &hidden).settings.postgres.hosts, ["kept"]);
+    assert_eq!(loaded("hidden", &hidden).settings.postgres.target.hosts, ["kept"]);
 }
 
 #[test]
@@ -189,9 +189,9 @@ fn of_a_url_and_a_key_that_it_stands_for_the_stronger_layer_wins_and_within_one_
         ),
     ] {
         let loaded = loaded(what, &given);
-        assert_eq!(loaded.settings.postgres.hosts, [host], "{what}");
+        assert_eq!(loaded.settings.postgres.target.hosts, [host], "{what}");
         // What the other one does not say stays the URL's.
-        assert_eq!(loaded.settings.postgres.database, "url-db", "{what}");
+        assert_eq!(loaded.settings.postgres.target.database, "url-db", "{what}");
         assert_eq!(loaded.warnings, warnings, "{what}");
     }
 }

@@ -10,25 +10,31 @@ use crate::settings::{Given, NOTHING, loaded, password, problems};
 fn a_text_becomes_its_value() {
     type Holds = fn(&Settings) -> bool;
     let rows: &[(&str, &str, Holds)] = &[
-        ("POSTGRES_HOST", "a, b ,/run/postgresql", |all| all.postgres.hosts == ["a", "b", "/run/postgresql"]),
-        ("POSTGRES_PORT", " 5433 ", |all| all.postgres.ports == [5433]),
-        ("POSTGRES_PORT", "65535", |all| all.postgres.ports == [65535]),
-        ("POSTGRES_USER", "alice", |all| all.postgres.user == "alice" && all.postgres.database == "alice"),
-        ("POSTGRES_DB", "shop", |all| all.postgres.user == "postgres" && all.postgres.database == "shop"),
-        ("POSTGRES_SSL_MODE", "Verify-FULL", |all| all.postgres.ssl_mode == SslMode::VerifyFull),
-        ("POSTGRES_SSL_MODE", "verify-ca", |all| all.postgres.ssl_mode == SslMode::VerifyCa),
-        ("POSTGRES_SSL_MODE", "disable", |all| all.postgres.ssl_mode == SslMode::Disable),
-        ("POSTGRES_SSL_MODE", "require", |all| all.postgres.ssl_mode == SslMode::Require),
-        ("POSTGRES_SSL_MODE", "prefer", |all| all.postgres.ssl_mode == SslMode::Prefer),
-        ("POSTGRES_SSL_ROOT_CERT", "system", |all| all.postgres.ssl_root_cert == Some("system".into())),
-        ("POSTGRES_SSL_ROOT_CERT", "/etc/root.pem", |all| all.postgres.ssl_root_cert == Some("/etc/root.pem".into())),
-        ("POSTGRES_TARGET_SESSION_ATTRS", "read-write", |all| {
-            all.postgres.target_session_attrs == TargetSessionAttrs::ReadWrite
+        ("POSTGRES_HOST", "a, b ,/run/postgresql", |all| all.postgres.target.hosts == ["a", "b", "/run/postgresql"]),
+        ("POSTGRES_PORT", " 5433 ", |all| all.postgres.target.ports == [5433]),
+        ("POSTGRES_PORT", "65535", |all| all.postgres.target.ports == [65535]),
+        ("POSTGRES_USER", "alice", |all| {
+            all.postgres.target.user == "alice" && all.postgres.target.database == "alice"
         }),
-        ("POSTGRES_COMMAND_TIMEOUT", "0.25", |all| all.postgres.command_timeout == Duration::from_millis(250)),
-        ("POSTGRES_CONNECT_TIMEOUT", "86400", |all| all.postgres.connect_timeout == Duration::from_secs(86_400)),
-        ("POSTGRES_POOL_WAIT_TIMEOUT", "0.1", |all| all.postgres.pool_wait_timeout == Duration::from_millis(100)),
-        ("POSTGRES_POOL_MIN_SIZE", "0", |all| all.postgres.pool_min_size == 0),
+        ("POSTGRES_DB", "shop", |all| all.postgres.target.user == "postgres" && all.postgres.target.database == "shop"),
+        ("POSTGRES_SSL_MODE", "Verify-FULL", |all| all.postgres.target.ssl_mode == SslMode::VerifyFull),
+        ("POSTGRES_SSL_MODE", "verify-ca", |all| all.postgres.target.ssl_mode == SslMode::VerifyCa),
+        ("POSTGRES_SSL_MODE", "disable", |all| all.postgres.target.ssl_mode == SslMode::Disable),
+        ("POSTGRES_SSL_MODE", "require", |all| all.postgres.target.ssl_mode == SslMode::Require),
+        ("POSTGRES_SSL_MODE", "prefer", |all| all.postgres.target.ssl_mode == SslMode::Prefer),
+        ("POSTGRES_SSL_ROOT_CERT", "system", |all| all.postgres.target.ssl_root_cert == Some("system".into())),
+        ("POSTGRES_SSL_ROOT_CERT", "/etc/root.pem", |all| {
+            all.postgres.target.ssl_root_cert == Some("/etc/root.pem".into())
+        }),
+        ("POSTGRES_TARGET_SESSION_ATTRS", "read-write", |all| {
+            all.postgres.target.target_session_attrs == TargetSessionAttrs::ReadWrite
+        }),
+        ("POSTGRES_COMMAND_TIMEOUT", "0.25", |all| all.postgres.clocks.command_timeout == Duration::from_millis(250)),
+        ("POSTGRES_CONNECT_TIMEOUT", "86400", |all| all.postgres.clocks.connect_timeout == Duration::from_secs(86_400)),
+        ("POSTGRES_POOL_WAIT_TIMEOUT", "0.1", |all| {
+            all.postgres.clocks.pool_wait_timeout == Duration::from_millis(100)
+        }),
+        ("POSTGRES_POOL_MIN_SIZE", "0", |all| all.postgres.pool.min_size == 0),
         ("MCP_ACCESS_MODE", "READ-WRITE", |all| all.access == AccessMode::ReadWrite),
         ("MCP_MAX_ROWS", "1000000", |all| all.limits.rows_max == 1_000_000),
         ("MCP_SLOW_QUERY_THRESHOLD_MS", "0", |all| all.metrics.slow_query_threshold == Duration::ZERO),
@@ -65,7 +71,7 @@ fn a_path_that_is_relative_starts_from_the_folder() {
     let given = Given { environment: &[("MCP_LOG_FILE", "a.log"), ("POSTGRES_SSL_ROOT_CERT", "b.pem")], ..NOTHING };
     let settings = mcp_server_postgres::settings::load(&place.inputs(&given)).unwrap().settings;
     assert_eq!(settings.log.file, Some(place.path().join("a.log")));
-    assert_eq!(settings.postgres.ssl_root_cert, Some(place.path().join("b.pem")));
+    assert_eq!(settings.postgres.target.ssl_root_cert, Some(place.path().join("b.pem")));
 }
 
 #[test]

@@ -46,7 +46,7 @@ async fn parameters_are_logged_where_the_operator_wants_them() {
 
 #[tokio::test]
 async fn no_password_is_ever_said() {
-    let options = mcp_server_postgres::demo::cluster::Options::new().password("hunter2");
+    let options = pg_private::Options::new().password("hunter2");
     let cluster = options.start().unwrap();
     let right = format!("MCP_LOG_LEVEL=debug\nMCP_RELOAD_DEBOUNCE_MS=20\nDATABASE_URL={}\n", cluster.url());
     let mut server = Server::start(&right.replace("hunter2", "hunter3"));

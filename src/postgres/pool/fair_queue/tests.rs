@@ -179,13 +179,30 @@ fn where_no_call_may_wait_a_free_permit_is_given_all_the_same() {
     assert_eq!(answered[1].1.as_ref().err(), Some(&Full));
 }
 
-/// Whatever comes, leaves and ends: no permit is lost or made, none is free while a call waits, a client's calls get
-/// theirs in their order, and no other client gets two while one of its calls waits.
+#[test]
+fn more_permits_are_given_at_once_and_fewer_when_those_in_use_come_back() {
+    let queue = FairQueue::new(1);
+    let mut held = vec![queue.try_acquire().unwrap()];
+    let mut calls = ask_all(&queue, "a1 a2 b1 b2", 100);
+    queue.resize(3);
+    let given = answered(&mut calls);
+    assert_eq!(given.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a1", "b1"]);
+    held.extend(given.into_iter().map(|(_, permit)| permit.unwrap()));
+    queue.resize(1);
+    held.truncate(1);
+    assert!(answered(&mut calls).is_empty(), "one is in use, and there is one");
+    assert!(queue.try_acquire().is_none());
+    held.clear();
+    assert_eq!(answered(&mut calls)[0].0, "a2");
+}
+
+/// Whatever comes, leaves, ends, and however many permits there are: no permit is lost or made, none is free while a call
+/// waits, a client's calls get theirs in their order, and no other client gets two while one of its calls waits.
 #[test]
 fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
     for seed in 0..300 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (count, waiting_max) = (random.usize(1..4), random.usize(0..12));
+        let (mut count, waiting_max) = (random.usize(1..4), random.usize(0..12));
         let queue = FairQueue::new(count);
         let mut waiting: Vec<(String, Asking)> = Vec::new();
         let mut held: Vec<Permit> = Vec::new();
@@ -194,6 +211,10 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
         let mut last_number: HashMap<String, usize> = HashMap::new();
         for step in 0..400 {
             match random.usize(0..10) {
+                _ if seed % 2 == 1 && random.usize(0..20) == 0 => {
+                    count = random.usize(1..4);
+                    queue.resize(count);
+                }
                 0..5 => {
                     let client = ["a", "a", "a", "b", "c"][random.usize(0..5)];
                     waiting.push((format!("{client}{step}"), ask(&queue, client, waiting_max)));
@@ -205,6 +226,7 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
             // Those that get permits at once get them in a circle, too: each client's first, then each one's second.
             let mut rounds: BTreeMap<usize, Vec<String>> = BTreeMap::new();
             let mut permits_of: HashMap<String, usize> = HashMap::new();
+            let before = held.len();
             for (name, result) in answered(&mut waiting) {
                 let (client, number) = (name[..1].to_owned(), name[1..].parse().unwrap());
                 let Ok(permit) = result else { continue };
@@ -230,8 +252,8 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
                 since.entry(client.to_owned()).or_default();
             }
             assert_eq!((queue.in_use(), queue.waiting()), (held.len(), waiting.len()), "{seed}");
-            assert!(held.len() <= count, "{seed}");
-            assert!(waiting.is_empty() || held.len() == count, "{seed}: a permit is free, and a call waits");
+            assert!(held.len() <= count.max(before), "{seed}");
+            assert!(waiting.is_empty() || held.len() >= count, "{seed}: a permit is free, and a call waits");
         }
         drop((waiting, held));
         assert_eq!((queue.in_use(), queue.waiting()), (0, 0), "{seed}");

@@ -13,38 +13,41 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connection::Connection;
-use super::error::causes;
-use super::history::History;
+use super::live::LiveSettings;
 use crate::log::{debug, info, warn};
-use crate::settings::{PostgresSettings, SslMode, TargetSessionAttrs};
+use crate::postgres::connection::Connection;
+use crate::postgres::error::causes;
+use crate::postgres::history::History;
+use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings};
 
 /// How long nothing may come on a connection before the other side is asked whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What makes the pool's connections.
-pub(super) struct Manager {
+pub(super) struct Connector {
     driver: deadpool_postgres::Manager,
-    /// What every connection is told first.
+    /// What every connection is told first, together with the nets of the clocks.
     session: Arc<str>,
+    live: Arc<LiveSettings>,
     history: Arc<History>,
 }
 
-impl Manager {
+impl Connector {
     pub(super) fn new(
-        settings: &PostgresSettings,
+        target: &TargetSettings,
+        live: Arc<LiveSettings>,
         tls: MakeRustlsConnect,
         session: Arc<str>,
-        history: Arc<History>,
         log: &Logger,
     ) -> Self {
-        let dialling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let dial = Dial { tls, log: log.clone() };
-        Self { driver: deadpool_postgres::Manager::from_connect(config(settings), dial, dialling), session, history }
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let dial = Dial { live: live.clone(), tls, log: log.clone() };
+        let driver = deadpool_postgres::Manager::from_connect(config(target), dial, recycling);
+        Self { driver, session, live, history: Arc::default() }
     }
 }
 
-impl managed::Manager for Manager {
+impl managed::Manager for Connector {
     type Type = Connection;
     type Error = tokio_postgres::Error;
 
@@ -53,7 +56,8 @@ impl managed::Manager for Manager {
         Box::pin(async {
             let began = Instant::now();
             let client = managed::Manager::create(&self.driver).await?;
-            let mut connection = Connection::open(client, &self.session, self.history.clone()).await?;
+            let mut connection =
+                Connection::open(client, &self.session, self.live.current().nets, self.history.clone()).await?;
             connection.opened_in = began.elapsed();
             Ok(connection)
         })
@@ -65,7 +69,7 @@ impl managed::Manager for Manager {
     }
 }
 
-fn config(settings: &PostgresSettings) -> Config {
+fn config(settings: &TargetSettings) -> Config {
     let mut config = Config::new();
     for host in &settings.hosts {
         config.host(host);
@@ -77,8 +81,6 @@ fn config(settings: &PostgresSettings) -> Config {
         .dbname(&settings.database)
         .user(&settings.user)
         .application_name(&settings.application_name)
-        // What was sent and is not even acknowledged for so long went nowhere.
-        .tcp_user_timeout(settings.connect_timeout)
         .keepalives_idle(KEEPALIVE)
         .ssl_mode(ssl_mode(settings))
         .target_session_attrs(match settings.target_session_attrs {
@@ -86,10 +88,6 @@ fn config(settings: &PostgresSettings) -> Config {
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
-    if settings.hosts.len() > 1 {
-        // Of one host the pool sees to it, and says which clock it was.
-        config.connect_timeout(settings.connect_timeout);
-    }
     if let Some(password) = &settings.password {
         config.password(password.expose());
     }
@@ -99,7 +97,7 @@ fn config(settings: &PostgresSettings) -> Config {
     config
 }
 
-fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
+fn ssl_mode(settings: &TargetSettings) -> tokio_postgres::config::SslMode {
     use tokio_postgres::config::SslMode as Driver;
     // Like libpq: there is no TLS on a Unix socket, whatever the mode.
     if settings.hosts.iter().all(|host| host.starts_with('/')) {
@@ -114,6 +112,7 @@ fn ssl_mode(settings: &PostgresSettings) -> tokio_postgres::config::SslMode {
 
 /// How the driver opens a connection, with its events in our log.
 struct Dial {
+    live: Arc<LiveSettings>,
     tls: MakeRustlsConnect,
     log: Logger,
 }
@@ -124,6 +123,13 @@ type Dialling<'a> =
 impl Connect for Dial {
     fn connect(&self, config: &Config) -> Dialling<'_> {
         let mut config = config.clone();
+        let connect_timeout = self.live.clocks().connect_timeout;
+        // What was sent and is not even acknowledged for so long went nowhere.
+        config.tcp_user_timeout(connect_timeout);
+        if config.get_hosts().len() > 1 {
+            // Of one host the pool sees to it, and says which clock it was.
+            config.connect_timeout(connect_timeout);
+        }
         Box::pin(async move {
             let began = Instant::now();
             let connected = match config.connect(self.tls.clone()).await {

@@ -1,11 +1,11 @@
 use super::*;
-use crate::postgres::error::{Phase, Rejection};
+use crate::postgres::error::{Clock, Phase, Rejection};
 use crate::settings::{self, Inputs};
 
-fn settings() -> PostgresSettings {
-    let mut settings = settings::load(&Inputs::default()).unwrap().settings.postgres;
-    settings.hosts = vec!["db.example".to_owned()];
-    settings
+fn target() -> TargetSettings {
+    let mut target = settings::load(&Inputs::default()).unwrap().settings.postgres.target;
+    target.hosts = vec!["db.example".to_owned()];
+    target
 }
 
 fn health() -> Health {
@@ -63,7 +63,7 @@ async fn what_is_found_out_last_says_how_it_is() {
         &[(Opened, Up), (NotAnswered, Down), (Answered, Up)],
         &[(NotAnswered, Down), (NotOpened { open: 1 }, Down), (Answered, Degraded)],
     ] {
-        let (health, settings) = (health(), settings());
+        let (health, settings) = (health(), target());
         for (at, (event, state)) in story.iter().enumerate() {
             match event {
                 Opened => health.opened(),
@@ -91,13 +91,13 @@ async fn what_is_known_grows_old_and_a_lost_connection_makes_it_doubtful() {
     assert!(!health.is_older_than(STALE));
     health.doubt();
     assert!(health.is_older_than(STALE));
-    health.has_not_opened(&unreachable(), &settings(), 0);
+    health.has_not_opened(&unreachable(), &target(), 0);
     assert!(!health.is_older_than(STALE), "that it cannot be reached is known too");
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_is_tried_again_only_while_it_is_not_up_and_seldom_where_it_refuses() {
-    let (health, settings) = (health(), settings());
+    let (health, settings) = (health(), target());
     health.opened();
     assert_eq!((health.retry_in(RETRY.0), health.condition().next_try), (None, None));
     health.has_not_opened(&unreachable(), &settings, 0);
@@ -117,7 +117,7 @@ async fn it_is_tried_again_only_while_it_is_not_up_and_seldom_where_it_refuses()
 
 #[test]
 fn why_it_is_not_up_names_no_host_user_or_database() {
-    let settings = settings();
+    let settings = target();
     let after = Duration::from_secs(10);
     for (error, expected) in [
         (unreachable(), "could not connect to PostgreSQL: the host does not resolve"),

@@ -22,7 +22,7 @@ pub enum ClusterError {
     },
     /// A program ended that should not have: read what it said.
     Failed {
-        /// `initdb`, `postgres` or `id`.
+        /// `initdb`, `postgres`, `pg_config` or `id`.
         program: &'static str,
         /// How it ended.
         status: ExitStatus,
@@ -76,11 +76,11 @@ impl std::error::Error for ClusterError {
     }
 }
 
-pub(super) fn at(what: &'static str) -> impl FnOnce(io::Error) -> ClusterError {
+pub(crate) fn at(what: &'static str) -> impl FnOnce(io::Error) -> ClusterError {
     move |source| ClusterError::Io { what, source }
 }
 
-pub(super) fn last_lines(text: &str) -> String {
+pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n")
 }

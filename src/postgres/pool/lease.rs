@@ -1,8 +1,8 @@
-//! A lease on one connection of a generation, and how it ends.
+//! A lease on one connection of a pool, and how it ends.
 //!
 //! It ends in one of two ways. [`Lease::settle`] puts the connection back, clean. Dropping it before that, by a cancelled
 //! call, a timeout or a panic, cancels the statement in PostgreSQL and throws the connection away, because a cancellation
-//! that arrives late must never hit the next statement. In both the pool's place stays taken until the backend is idle or
+//! that arrives late must never hit the next statement. In both the permit stays in use until the backend is idle or
 //! gone, so there are never more backends than the pool is large.
 
 use std::pin::pin;
@@ -10,16 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
-use pg_guard::Clearance;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::connection::{Connection, WATCH_US};
-use super::error::causes;
-use super::pool::fair_queue::Permit;
-use super::pool::{Generation, Object};
-use super::run::Place;
+use super::fair_queue::{Admission, Full, Permit};
+use super::shared::{Object, Shared};
 use crate::log::{info, warn};
-use crate::settings::AccessMode;
+use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
+use crate::postgres::connection::{Connection, ExecTarget, WATCH_US};
+use crate::postgres::error::{Clock, QueryError, causes};
+use crate::settings::{AccessMode, ClockSettings, TargetSettings};
 
 /// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
 /// statements, and cannot be sent together with other commands.
@@ -37,98 +36,28 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// notices by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// What a call may have left on its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
-    /// Its transaction.
-    pub transaction: Unended,
-    /// What outlives that.
-    pub session: Remains,
-}
-
-/// A transaction that is still open, or has failed, and how it is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unended {
-    /// There is none.
-    None,
-    /// It is not wanted, or has done nothing but read.
-    ToRollBack,
-    /// What it did has been answered.
-    ToCommit,
-}
-
-/// What is left when the transaction has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remains {
-    /// Nothing.
-    Nothing,
-    /// What a ROLLBACK does not undo.
-    WhatRollbackLeaves,
-    /// Anything.
-    Anything,
-}
-
-impl Left {
-    /// Nothing at all.
-    pub const NOTHING: Self = Self { transaction: Unended::None, session: Remains::Nothing };
-
-    /// What a statement leaves in a transaction that has begun for it, if nothing of it is answered.
-    pub fn begun(clearance: Clearance) -> Self {
-        Self {
-            transaction: Unended::ToRollBack,
-            session: match clearance {
-                Clearance { leaves_nothing: true, .. } => Remains::Nothing,
-                Clearance { access: AccessMode::ReadOnly, .. } => Remains::WhatRollbackLeaves,
-                Clearance { access: AccessMode::ReadWrite, .. } => Remains::Anything,
-            },
-        }
-    }
-
-    /// The same, when it is answered, or part of it and nobody wants the rest: what it did besides reading, such as
-    /// NOTIFY, must last in read-write mode.
-    #[must_use]
-    pub fn answered(self, access: AccessMode) -> Self {
-        match (self.transaction, access) {
-            (Unended::ToRollBack, AccessMode::ReadWrite) => Self { transaction: Unended::ToCommit, ..self },
-            _ => self,
-        }
-    }
-
-    /// The same, when its transaction has ended.
-    #[must_use]
-    pub fn ended(self) -> Self {
-        Self { transaction: Unended::None, ..self }
-    }
-
-    /// Whether it is what a statement leaves that may write.
-    pub fn is_of_a_write(self) -> bool {
-        self.session == Remains::Anything
-    }
-}
-
 /// One connection, for one call.
 pub struct Lease {
     /// Present until the lease ends.
     connection: Option<PooledConnection>,
     /// Whoever ends the process waits for this lease too, and for what its end begins.
     ending: TaskTrackerToken,
-    generation: Arc<Generation>,
+    shared: Arc<Shared>,
+    /// The clocks that were in force when it began: they hold to its end.
+    clocks: ClockSettings,
 }
 
 /// A connection out of the pool, with the permit for it. Dropped, it goes back to the pool, or is closed if it is not to
 /// be used again; the next call gets the permit after that.
-pub(super) struct PooledConnection {
+struct PooledConnection {
     /// Present until the drop.
     object: Option<Object>,
     is_reusable: bool,
+    shared: Arc<Shared>,
     _permit: Permit,
 }
 
 impl PooledConnection {
-    pub(super) fn new(object: Object, permit: Permit) -> Self {
-        Self { object: Some(object), is_reusable: true, _permit: permit }
-    }
-
     /// It is not to be used again.
     fn discard(&mut self) {
         self.is_reusable = false;
@@ -142,16 +71,81 @@ impl PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if !self.is_reusable {
+        if !self.is_reusable || !self.shared.wants_connections() {
             self.object.take().map(Object::take);
         }
         drop(self.object.take());
     }
 }
 
+/// By what name this server stands in the queue for itself; no client has it.
+pub const OURSELVES: &str = "";
+
+impl Shared {
+    /// A connection for one call of that client, when its turn has come. `connecting` is called when the wait is over; a
+    /// connection may have to be opened then.
+    ///
+    /// # Errors
+    /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
+    /// A connection that has died in the pool unseen may be given: the first statement on it tells.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        waiting_max: usize,
+        admission: Admission,
+        connecting: impl FnOnce(),
+    ) -> Result<Lease, QueryError> {
+        let permit = match self.queue.try_acquire() {
+            Some(permit) => permit,
+            None => self.permit(client, waiting_max, admission).await?,
+        };
+        connecting();
+        Ok(Lease::new(self.connect().await?, permit, self.clone()))
+    }
+
+    /// The same for what this server does itself.
+    ///
+    /// # Errors
+    /// None became free, or none could be opened, in time.
+    pub(super) async fn lease_for_ourselves(self: &Arc<Self>) -> Result<Lease, QueryError> {
+        self.lease(&OURSELVES.into(), usize::MAX, Admission::Internal, || {}).await
+    }
+
+    async fn permit(&self, client: &Arc<str>, waiting_max: usize, admission: Admission) -> Result<Permit, QueryError> {
+        // Dropped after the permit of a call that leaves in this moment has come back.
+        let mut leaving = CloseUnused(Some(self));
+        let after = self.live.clocks().pool_wait_timeout;
+        match tokio::time::timeout(after, self.queue.acquire(client, waiting_max, admission)).await {
+            Ok(Ok(permit)) => {
+                leaving.0 = None;
+                Ok(permit)
+            }
+            Ok(Err(Full)) => Err(QueryError::Busy { waiting_max }),
+            Err(_) => Err(QueryError::TimedOut { clock: Clock::PoolWait, after }),
+        }
+    }
+}
+
+/// A call that waits for a permit. When it leaves without one, the connection that came back for it may be of no use.
+struct CloseUnused<'a>(Option<&'a Shared>);
+
+impl Drop for CloseUnused<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            shared.close_unused();
+        }
+    }
+}
+
 impl Lease {
-    pub(super) fn new(connection: PooledConnection, ending: TaskTrackerToken, generation: Arc<Generation>) -> Self {
-        Self { connection: Some(connection), ending, generation }
+    /// A lease on that connection, which is told the nets of today's clocks if it does not have them yet.
+    pub(super) fn new(object: Object, permit: Permit, shared: Arc<Shared>) -> Self {
+        let current = shared.live.current();
+        object.use_nets(&current.nets);
+        let ending = shared.endings.token();
+        let connection =
+            PooledConnection { object: Some(object), is_reusable: true, shared: shared.clone(), _permit: permit };
+        Self { connection: Some(connection), ending, shared, clocks: current.clocks }
     }
 
     /// The connection.
@@ -171,89 +165,110 @@ impl Lease {
     }
 
     /// The connection, as a place to run statements.
-    pub fn place<'a>(&'a self, access: AccessMode, target: &'a str) -> Place<'a> {
-        let default_read_only = self.generation.access == AccessMode::ReadOnly;
-        Place { connection: self.connection(), access, default_read_only, target }
+    pub fn exec_target<'a>(&'a self, access: AccessMode, target: &'a str) -> ExecTarget<'a> {
+        let default_read_only = self.shared.access == AccessMode::ReadOnly;
+        ExecTarget { connection: self.connection(), access, default_read_only, target }
     }
 
-    /// The generation it belongs to.
-    pub fn generation(&self) -> &Arc<Generation> {
-        &self.generation
+    /// The number of the generation that it is of.
+    pub fn generation(&self) -> u64 {
+        self.shared.number
+    }
+
+    /// Where the connection leads, for the log and never for a model.
+    pub fn target_name(&self) -> Arc<str> {
+        self.shared.target_name.clone()
+    }
+
+    /// Where the connection leads.
+    pub fn target(&self) -> &TargetSettings {
+        &self.shared.target
+    }
+
+    /// The clocks that hold for what runs on it.
+    pub fn clocks(&self) -> ClockSettings {
+        self.clocks
+    }
+
+    /// How many connections there may be beside it.
+    pub fn others_max(&self) -> usize {
+        self.shared.live.pool().size - 1
     }
 
     /// The call is over and no statement of it runs: clean the connection of what may be left on it and put it back.
     /// Nobody waits for that.
-    pub fn settle(mut self, left: Left) {
+    pub fn settle(mut self, cleanup: Cleanup) {
         let Some(mut connection) = self.connection.take() else { return };
-        let generation = self.generation.clone();
-        if left == Left::NOTHING {
-            generation.health.answered();
+        let shared = self.shared.clone();
+        if cleanup == Cleanup::NOTHING {
+            shared.health.answered();
             return;
         }
         self.ending.task_tracker().spawn(async move {
-            if generation.queue.waiting() == 0 {
+            if shared.queue.waiting() == 0 {
                 // The runtime comes back to this when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let cleaning = clean(connection.object(), left, &generation.session);
+            let cleaning = clean(connection.object(), cleanup, &shared);
             let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
                 Ok(Ok(true)) => {
-                    generation.health.answered();
+                    shared.health.answered();
                     return;
                 }
                 Ok(Ok(false)) => "a prepared statement was left on it".to_owned(),
                 Ok(Err(error)) => causes(&error),
                 // A fetch whose rows nobody wants any more is still under way.
                 Err(_) => {
-                    cancel(connection, &generation).await;
+                    cancel(connection, &shared).await;
                     return;
                 }
             };
             if !connection.object().client().is_closed() {
-                warn!(generation.log, "connection thrown away: it could not be cleaned"; "why" => why);
+                warn!(shared.log, "connection thrown away: it could not be cleaned"; "why" => why);
             }
             connection.discard();
         });
     }
 
     /// Nothing was sent: put the connection back as it is.
-    pub(super) fn unused(mut self) {
+    pub(super) fn put_back(mut self) {
         drop(self.connection.take());
     }
 
     /// The connection was lost under its call: it is thrown away, and whether the others are of use is to be asked.
     pub fn lost(self) {
-        self.generation.health.doubt();
+        self.shared.health.doubt();
     }
 
     /// The connection was lost, and its backend has not said why: what lies between us and it may be cut. Neither it nor
     /// those that are idle are used again.
     pub fn cut_off(self) {
-        self.generation.distrust("a connection was lost without a word");
+        self.shared.distrust("a connection was lost without a word");
         self.lost();
     }
 
     /// What this connection leads to is not what was asked for any more: neither it nor those that are idle are used again.
     pub fn astray(self) {
-        self.generation.distrust("no primary any more");
+        self.shared.distrust("no primary any more");
         self.lost();
     }
 }
 
 /// Undo what a call may have left; whether all is undone.
-async fn clean(connection: &Connection, left: Left, session: &str) -> Result<bool, tokio_postgres::Error> {
-    let end = match left.transaction {
+async fn clean(connection: &Connection, cleanup: Cleanup, shared: &Shared) -> Result<bool, tokio_postgres::Error> {
+    let end = match cleanup.transaction {
         // A ROLLBACK with nothing to roll back would be a warning in PostgreSQL's log, for each call.
-        Unended::None => "",
-        Unended::ToRollBack => "ROLLBACK; ",
-        Unended::ToCommit => "COMMIT; ",
+        TransactionEnd::None => "",
+        TransactionEnd::Rollback => "ROLLBACK; ",
+        TransactionEnd::Commit => "COMMIT; ",
     };
-    let reset = match left.session {
-        Remains::Nothing => return connection.client().batch_execute(end).await.map(|()| true),
-        Remains::WhatRollbackLeaves => end.to_owned(),
-        Remains::Anything => {
+    let reset = match cleanup.session {
+        SessionCleanup::Nothing => return connection.client().batch_execute(end).await.map(|()| true),
+        SessionCleanup::WhatRollbackLeaves => end.to_owned(),
+        SessionCleanup::Everything => {
             let watch = if connection.watches_us { WATCH_US } else { "" };
-            format!("{end}{CLEAN}; {session}{watch}")
+            let nets = connection.nets();
+            format!("{end}{CLEAN}; {}; {nets}{watch}", shared.session)
         }
     };
     // Joined, they are sent without waiting for each other.
@@ -267,16 +282,16 @@ impl Drop for Lease {
         connection.discard();
         // Without a runtime the process ends before this call could: closing the connection is all there is to do.
         if tokio::runtime::Handle::try_current().is_err() || connection.object().client().is_closed() {
-            self.generation.health.doubt();
+            self.shared.health.doubt();
             return;
         }
-        let generation = self.generation.clone();
-        self.ending.task_tracker().spawn(async move { cancel(connection, &generation).await });
+        let shared = self.shared.clone();
+        self.ending.task_tracker().spawn(async move { cancel(connection, &shared).await });
     }
 }
 
 /// Cancel what runs on a connection and wait until its backend is idle. It is not used again.
-async fn cancel(mut connection: PooledConnection, generation: &Generation) {
+async fn cancel(mut connection: PooledConnection, shared: &Shared) {
     connection.discard();
     let began = Instant::now();
     let client = connection.object().client();
@@ -286,8 +301,8 @@ async fn cancel(mut connection: PooledConnection, generation: &Generation) {
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         let mut pause = CANCEL_AGAIN;
         loop {
-            if let Err(error) = token.cancel_query(generation.tls.clone()).await {
-                warn!(generation.log, "cancel request failed"; "why" => causes(&error));
+            if let Err(error) = token.cancel_query(shared.tls.clone()).await {
+                warn!(shared.log, "cancel request failed"; "why" => causes(&error));
             }
             if tokio::time::timeout(pause, &mut idle).await.is_ok() {
                 return;
@@ -298,7 +313,7 @@ async fn cancel(mut connection: PooledConnection, generation: &Generation) {
     let in_time = cancelled.await.is_ok();
     if !in_time {
         // What lies between us and it may be cut, and then those that are idle are no better.
-        generation.distrust("a backend cannot be cancelled");
+        shared.distrust("a backend cannot be cancelled");
     }
-    info!(generation.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
+    info!(shared.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
 }

@@ -1,12 +1,18 @@
-//! PostgreSQL's programs: where they are, and one of them run to its end.
+//! PostgreSQL's programs: where they are, who runs them, and one of them run to its end.
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
-use super::error::{ClusterError, at, last_lines};
+use crate::error::{ClusterError, at, last_lines};
+
+/// The superuser, and the database, that a cluster begins with.
+pub(crate) const SUPERUSER: &str = "postgres";
 
 /// Folders that hold one PostgreSQL per version: the folder, and what stands before the version.
 const INSTALLED_IN: [(&str, &str); 5] = [
@@ -17,8 +23,64 @@ const INSTALLED_IN: [(&str, &str); 5] = [
     ("/Applications/Postgres.app/Contents/Versions", ""),
 ];
 
+/// The PostgreSQL of this machine. It is looked for once in a process.
+pub(crate) struct Installation {
+    binaries: PathBuf,
+    /// Who runs PostgreSQL when we are root, which it refuses to be.
+    pub(crate) owner: Option<Owner>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Installation {
+    pub(crate) fn find() -> Result<&'static Self, ClusterError> {
+        static FOUND: OnceLock<Installation> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found);
+        }
+        let owner = if rustix::process::geteuid().is_root() { Some(unprivileged()?) } else { None };
+        let found = Self { binaries: binaries()?, owner };
+        Ok(FOUND.get_or_init(|| found))
+    }
+
+    /// One of PostgreSQL's programs, in a process group of its own: the Ctrl-C of a terminal is not for it, it ends
+    /// when its parent has ended.
+    pub(crate) fn program(&self, name: &str, folder: &Path) -> Command {
+        let mut command = Command::new(self.binaries.join(name));
+        command
+            .current_dir(folder) // the caller's may be closed to the owner
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .process_group(0);
+        if let Some(owner) = self.owner {
+            command.uid(owner.uid).gid(owner.gid);
+        }
+        command
+    }
+}
+
+/// `postgres`, who comes with Debian's package, or `nobody`, who is everywhere.
+fn unprivileged() -> Result<Owner, ClusterError> {
+    let owner = |name| -> Result<Owner, ClusterError> { Ok(Owner { uid: id("-u", name)?, gid: id("-g", name)? }) };
+    owner("postgres").or_else(|_| owner("nobody"))
+}
+
+/// The number that `id` prints of the user with this name.
+fn id(which: &str, name: &str) -> Result<u32, ClusterError> {
+    let mut command = Command::new("id");
+    command.args([which, name]);
+    let output = run(command, "id")?;
+    let number = String::from_utf8_lossy(&output.stdout).trim().parse::<i64>();
+    // macOS prints nobody's 4294967294 as -2.
+    number.map(|number| number as u32).map_err(|error| at("read the number that id printed")(io::Error::other(error)))
+}
+
 /// The folder of PostgreSQL's programs. `PG_BIN_DIR`, if set, is the only one looked in.
-pub(super) fn binaries() -> Result<PathBuf, ClusterError> {
+fn binaries() -> Result<PathBuf, ClusterError> {
     let looked_in = match env::var_os("PG_BIN_DIR") {
         Some(folder) => vec![PathBuf::from(folder)],
         None => {
@@ -65,7 +127,7 @@ fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, folder)| folder).collect()
 }
 
-pub(super) fn run(mut command: Command, program: &'static str) -> Result<Output, ClusterError> {
+pub(crate) fn run(mut command: Command, program: &'static str) -> Result<Output, ClusterError> {
     let output = command.stdin(Stdio::null()).output().map_err(at("run a program"))?;
     if output.status.success() {
         return Ok(output);

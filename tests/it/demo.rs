@@ -1,0 +1,33 @@
+//! The demonstration's data.
+
+use pg_private::PrivateCluster;
+
+use crate::common::postgres::observer;
+
+#[tokio::test]
+async fn the_demo_data_are_the_same_on_each_load() {
+    let cluster = PrivateCluster::start().unwrap();
+    let client = observer(&cluster).await;
+    client.batch_execute(include_str!("../../src/demo/data.sql")).await.unwrap();
+    for (table, expected) in [
+        ("customers", 200),
+        ("products", 40),
+        ("promotions", 6),
+        ("orders", 2_000),
+        ("order_items", 5_000),
+        ("order_totals", 2_000),
+        ("logins", 1_000),
+    ] {
+        let row = client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), expected, "{table}");
+    }
+    for (sql, expected) in [
+        ("select sum(total)::text from order_totals", "387287.33"),
+        ("select sum(quantity)::text from order_items", "8000"),
+        ("select count(distinct customer_id)::text from orders", "175"),
+        ("select max(address)::text from logins", "2001:db8::3e8:3e8/128"),
+        ("select nextval(pg_get_serial_sequence('orders', 'id'))::text", "2001"),
+    ] {
+        assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, &str>(0), expected, "{sql}");
+    }
+}
