@@ -140,6 +140,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
     let mut actors = Actors::start(&settings, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log).unwrap();
     let session = actors.session(&settings, &no_log);
+    let database = actors.databases.borrow().served[0].clone();
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement::new("select 1", Vec::new()).unwrap();
     let query = Query {
@@ -168,7 +169,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         took[1] = began.elapsed();
 
         let began = Instant::now();
-        actors.executors[0].send(query.clone()).await.unwrap().unwrap();
+        database.query.send(query.clone()).await.unwrap().unwrap();
         took[2] = began.elapsed();
         wait_until_idle(&actors).await;
 
@@ -198,9 +199,10 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
 
 /// Waits until the connection of the last call is idle, so that its cleanup is not part of the next call.
 async fn wait_until_idle(actors: &Actors) {
+    let status = actors.databases.borrow().probes[0].status.upgrade().unwrap();
     loop {
-        let status = actors.executors[0].send(Status).await.unwrap().pool;
-        if status.idle == status.size {
+        let pool = status.send(Status).await.unwrap().pool;
+        if pool.idle == pool.size {
             return;
         }
         tokio::task::yield_now().await;

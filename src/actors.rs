@@ -3,6 +3,7 @@
 //! No actor waits. A handler decides at once and returns a future with its own handles on what it needs.
 
 pub mod config_watcher;
+pub mod databases;
 pub mod executor;
 pub mod metrics;
 pub mod reception;

@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use slog::Logger;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actors::config_watcher::ConfigWatcher;
+use crate::actors::databases::{Databases, Start, StartedExecutor};
 use crate::actors::executor::Executor;
 use crate::actors::metrics::Metrics;
 use crate::actors::session::Session;
 use crate::caller::Caller;
-use crate::http::seen::DatabaseProbe;
 use crate::log::LogControl;
-use crate::messages::database::Database;
+use crate::messages::admin::DatabaseProbe;
+use crate::messages::database::{ClientDatabases, DatabaseSet};
 use crate::messages::events::{Events, SettingsChanged, Subscribers};
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::CloseCursors;
@@ -41,11 +43,10 @@ const EXIT_BUG: u8 = 70;
 
 /// The actors that are there whoever the clients are, and what is needed to talk to them and to end them.
 pub struct System {
-    /// The databases, the main one first.
-    pub databases: Arc<[Database]>,
-    /// Their executors.
-    pub executors: Vec<Addr<Executor>>,
-    /// The metrics.
+    /// The set of databases.
+    pub databases: watch::Receiver<Arc<DatabaseSet>>,
+    /// Its owner.
+    pub owner: Addr<Databases>,
     pub metrics: Addr<Metrics>,
     /// Cancelled when an actor that everything depends on is lost.
     pub lost: CancellationToken,
@@ -74,38 +75,28 @@ impl System {
             pool_rebuilt: metrics.clone().recipient().into(),
             reload_finished: metrics.clone().recipient().into(),
         };
-        let parser = Arc::new(Parser::new(program, log));
-        let (mut databases, mut executors) = (Vec::new(), Vec::new());
-        for name in settings.databases() {
-            let executor = Executor::new(name, settings, parser.clone(), events.clone(), endings.clone(), log)?;
-            let (database, executor) = executor.into_database(|executor| start_vital(executor, &lost));
-            databases.push(database);
-            executors.push(executor);
-        }
-        let mut listeners = vec![metrics.clone().recipient()];
-        listeners.extend(executors.iter().map(|executor| executor.clone().recipient()));
-        Ok(Self { databases: databases.into(), executors, metrics, lost, endings, events, listeners })
+        let executors = Executors {
+            parser: Arc::new(Parser::new(program, log)),
+            events: events.clone(),
+            endings: endings.clone(),
+            lost: lost.clone(),
+            log: log.clone(),
+        };
+        let start = move |name: &str, settings: &Settings, start| executors.start(name, settings, start);
+        let databases = Databases::new(settings, Box::new(start), log)?;
+        let set = databases.set();
+        let owner = start_vital(databases, &lost);
+        let listeners = vec![metrics.clone().recipient(), owner.clone().recipient()];
+        Ok(Self { databases: set, owner, metrics, lost, endings, events, listeners })
     }
 
     /// The session of the host that has started this process.
     pub fn session(&mut self, settings: &Settings, log: &Logger) -> Addr<Session> {
-        let session =
-            Session::new(settings, Caller::stdio(), self.databases.clone(), self.metrics(), self.events.clone(), log);
+        let databases = ClientDatabases::all(self.databases.clone());
+        let session = Session::new(settings, Caller::stdio(), databases, self.metrics(), self.events.clone(), log);
         let session = start_vital(session, &self.lost);
         self.listeners.push(session.clone().recipient());
         session
-    }
-
-    /// The databases, as whoever watches over them asks them.
-    fn watched(&self) -> Vec<DatabaseProbe> {
-        let each = self.databases.iter().zip(&self.executors);
-        each.map(|(database, executor)| DatabaseProbe {
-            name: database.name.clone(),
-            status: executor.clone().recipient(),
-            calls: executor.clone().recipient(),
-            cancel: executor.clone().recipient(),
-        })
-        .collect()
     }
 
     /// The metrics, as sessions know them.
@@ -136,9 +127,7 @@ impl System {
     /// Wait until every cursor is closed, and what was cancelled has ended in PostgreSQL.
     async fn end(&self) {
         self.endings.close();
-        for executor in &self.executors {
-            let _ = executor.send(CloseCursors).await;
-        }
+        let _ = self.owner.send(CloseCursors).await;
         self.endings.wait().await;
     }
 }
@@ -149,13 +138,57 @@ fn this_program() -> PathBuf {
     if link.exists() { link.to_owned() } else { std::env::current_exe().unwrap_or_default() }
 }
 
+/// What the executors are started with.
+struct Executors {
+    parser: Arc<Parser>,
+    events: Events,
+    endings: TaskTracker,
+    lost: CancellationToken,
+    log: Logger,
+}
+
+impl Executors {
+    fn start(&self, name: &str, settings: &Settings, start: Start) -> Result<StartedExecutor, String> {
+        let (parser, events, endings) = (self.parser.clone(), self.events.clone(), self.endings.clone());
+        let executor = Executor::new(name, settings, parser, events, endings, &self.log)?;
+        let executor = if start == Start::Awaited { executor.awaited() } else { executor };
+        let may_end = CancellationToken::new();
+        let until = may_end.clone();
+        let (database, executor) =
+            executor.into_database(|executor| start_vital_until(executor, &self.lost, until.cancelled_owned()));
+        let probe = DatabaseProbe {
+            name: database.name.clone(),
+            status: executor.downgrade().recipient(),
+            calls: executor.downgrade().recipient(),
+            cancel: executor.downgrade().recipient(),
+        };
+        Ok(StartedExecutor {
+            database: Arc::new(database),
+            probe,
+            open_pool: executor.clone().recipient(),
+            settings_changed: executor.clone().recipient(),
+            close_cursors: executor.recipient(),
+            may_end: may_end.drop_guard(),
+        })
+    }
+}
+
 /// Start an actor whose loss is the end: a panic in its handler drops its context, and with it the guard.
 fn start_vital<A: Actor<Context = Context<A>>>(actor: A, lost: &CancellationToken) -> Addr<A> {
+    start_vital_until(actor, lost, std::future::pending())
+}
+
+/// The same, until `may_end` has come: from then on the actor ends with the last of those who know it.
+fn start_vital_until<A: Actor<Context = Context<A>>>(
+    actor: A,
+    lost: &CancellationToken,
+    may_end: impl Future<Output = ()> + 'static,
+) -> Addr<A> {
     let guard = lost.clone().drop_guard();
     A::create(move |context| {
         let keep = async move {
-            let _guard = guard;
-            std::future::pending::<()>().await;
+            may_end.await;
+            guard.disarm();
         };
         context.spawn(keep.into_actor(&actor));
         actor

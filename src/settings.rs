@@ -97,9 +97,7 @@ pub struct TargetSettings {
     pub hosts: Vec<String>,
     /// One for all hosts, or one for each.
     pub ports: Vec<u16>,
-    /// The database's name.
     pub database: String,
-    /// Who we are.
     pub user: String,
     /// From POSTGRES_PASSWORD, the password file, or the URL.
     pub password: Option<Secret>,
@@ -214,7 +212,6 @@ pub struct Inputs {
     pub config_file: Option<PathBuf>,
     /// The `.env` file, if one is named. It must exist; without a name, `.env` in `folder` may.
     pub env_file: Option<PathBuf>,
-    /// The process's environment.
     pub environment: Vec<(String, String)>,
     /// Flags, by the key that each one sets.
     pub flags: Vec<(String, String)>,
@@ -235,7 +232,6 @@ pub struct Loaded {
     pub files: Vec<WatchedFile>,
 }
 
-/// One key's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// As in [`KEYS`]; of a further database with ` of ` and its name.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, CallContext};
-use crate::messages::database::Database;
+use crate::messages::database::{ClientDatabases, Database};
 use crate::messages::events::CallOutcome;
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::Cursor;
@@ -43,7 +43,6 @@ pub const TOOLS: &[Tool] = &[
     slow_queries::TOOL,
 ];
 
-/// Their names.
 pub fn names() -> Vec<&'static str> {
     TOOLS.iter().map(|tool| tool.name).collect()
 }
@@ -53,7 +52,6 @@ pub fn find(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.name == name)
 }
 
-/// One tool.
 pub struct Tool {
     /// What a client calls it by.
     pub name: &'static str,
@@ -100,31 +98,24 @@ impl Tool {
 /// For whom a tool works, whom it can ask, and whom it tells how far it is.
 #[derive(Clone)]
 pub struct ToolContext {
-    /// The call.
     pub call: CallContext,
-    /// The databases that the client may ask.
-    pub databases: Arc<[Database]>,
-    /// Which of them the call is for.
-    pub at: usize,
-    /// The metrics.
+    /// The database that the call is for.
+    pub database: Arc<Database>,
+    /// All that the client may ask.
+    pub databases: Arc<ClientDatabases>,
     pub metrics: Arc<MetricsHandle>,
 }
 
 impl ToolContext {
-    /// The database that the call is for.
-    fn database(&self) -> &Database {
-        &self.databases[self.at]
-    }
-
     /// The mode of the call's statements: the database's, or the caller's where that is less.
     fn access(&self) -> AccessMode {
-        let of_database = self.database().summary.borrow().access;
+        let of_database = self.database.summary.borrow().access;
         if self.call.caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { of_database }
     }
 
     /// The names of those that the client may ask: of others it is told nothing.
     fn names(&self) -> Arc<[Arc<str>]> {
-        self.databases.iter().map(|database| database.name.clone()).collect()
+        self.databases.names()
     }
 }
 

@@ -31,7 +31,6 @@ pub type Load = Arc<dyn Fn() -> Result<Loaded, SettingsError> + Send + Sync>;
 /// Files that are never quiet are looked at after this many times the wait.
 const PATIENCE: u32 = 10;
 
-/// The actor.
 pub struct ConfigWatcher {
     load: Load,
     settings: Arc<Settings>,

@@ -51,7 +51,6 @@ use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Draining, Generation, Lease};
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
-/// The actor.
 pub struct Executor {
     /// What calls and the operator name the database by.
     name: Arc<str>,
@@ -66,6 +65,8 @@ pub struct Executor {
     /// What clients are told of the database.
     summary: watch::Sender<DatabaseSummary>,
     access: AccessMode,
+    /// Whether it is not served yet: then it connects when it is told to, and not by itself.
+    is_awaited: bool,
     log_parameters: bool,
     waiting_max: usize,
     cursors: Cursors,
@@ -107,6 +108,7 @@ impl Executor {
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
             access,
+            is_awaited: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
@@ -117,6 +119,12 @@ impl Executor {
             endings,
             log,
         })
+    }
+
+    /// The same, which connects to its database only when it is told to ([`OpenPool`](crate::messages::statements::OpenPool)): until then that is not served.
+    #[must_use]
+    pub fn awaited(self) -> Self {
+        Self { is_awaited: true, ..self }
     }
 
     /// What clients are told of the database, now and whenever that changes.
@@ -189,6 +197,9 @@ impl Actor for Executor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
+        if self.is_awaited {
+            return;
+        }
         self.watch = Some(self.generation.watch());
         if self.generation.min_size() > 0 {
             self.check_role(false);

@@ -31,7 +31,6 @@ const SLOW_MAX: usize = 20;
 /// How many reloads are remembered.
 const RELOADS_MAX: usize = 50;
 
-/// The actor.
 pub struct Metrics {
     /// By the calendar, and by the runtime's clock (which a test can move).
     since: (SystemTime, tokio::time::Instant),

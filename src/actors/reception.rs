@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::http::client::{Client, ClientCount};
 use crate::log::{error, info, warn};
 use crate::mcp::offer::Offer;
-use crate::messages::database::Database;
+use crate::messages::database::{ClientDatabases, DatabaseSet};
 use crate::messages::events::{Events, SettingsChanged};
 use crate::messages::metrics::MetricsHandle;
 use crate::settings::{AccessMode, Settings, TlsSettings, Token};
@@ -49,10 +49,9 @@ impl Rules {
     }
 }
 
-/// The actor.
 pub struct ClientRegistry {
     rules: watch::Sender<Rules>,
-    databases: Arc<[Database]>,
+    databases: watch::Receiver<Arc<DatabaseSet>>,
     metrics: MetricsHandle,
     events: Events,
     /// By the tokens' names.
@@ -73,7 +72,7 @@ impl ClientRegistry {
     /// What in the settings cannot be used, as a sentence for the operator.
     pub fn new(
         settings: &Settings,
-        databases: Arc<[Database]>,
+        databases: watch::Receiver<Arc<DatabaseSet>>,
         metrics: MetricsHandle,
         events: Events,
         ending: CancellationToken,
@@ -110,7 +109,9 @@ impl ClientRegistry {
         if let Some(client) = self.bearers.get(name) {
             return Some(client.clone());
         }
-        let client = self.open(&settings, name.as_str().into(), token)?;
+        let databases = ClientDatabases::named(&token.databases, self.databases.clone());
+        let caller = Caller { name: name.as_str().into(), access: token.access };
+        let client = self.open(&settings, caller, databases, token.is_operator);
         self.bearers.insert(name.clone(), client.clone());
         Some(client)
     }
@@ -121,10 +122,9 @@ impl ClientRegistry {
             return None;
         }
         self.strangers_ever += 1;
-        let databases = settings.databases().map(str::to_owned).collect();
         // What the process may do; what everybody does is for those alone whom a token has named.
-        let all = Token { hashes: Vec::new(), access: AccessMode::ReadWrite, databases, is_operator: false };
-        let client = self.open(&settings, format!("client {}", self.strangers_ever).into(), &all)?;
+        let caller = Caller { name: format!("client {}", self.strangers_ever).into(), access: AccessMode::ReadWrite };
+        let client = self.open(&settings, caller, ClientDatabases::all(self.databases.clone()), false);
         if self.strangers.len() == self.strangers.capacity() {
             self.strangers.retain(|stranger| stranger.strong_count() > 0);
         }
@@ -132,16 +132,16 @@ impl ClientRegistry {
         Some(client)
     }
 
-    fn open(&mut self, settings: &Settings, name: Arc<str>, token: &Token) -> Option<Arc<Client>> {
-        let caller = Caller { name: name.clone(), access: token.access };
-        let may_ask = |database: &&Database| token.databases.iter().any(|name| **name == *database.name);
-        let databases: Arc<[Database]> = self.databases.iter().filter(may_ask).cloned().collect();
-        // One that the settings have named since the start is not served yet.
-        if databases.is_empty() {
-            warn!(self.log, "client not let in: its databases take a restart"; "client" => &*name);
-            return None;
-        }
-        let offer = Offer::new(&caller, &databases);
+    /// Let a client in. It may be that none of its databases can be reached yet: then each call says so, and the client is
+    /// told when one can.
+    fn open(
+        &mut self,
+        settings: &Settings,
+        caller: Caller,
+        databases: ClientDatabases,
+        is_operator: bool,
+    ) -> Arc<Client> {
+        let offer = Offer::new(&caller, databases.clone());
         let session =
             Session::new(settings, caller.clone(), databases, self.metrics.clone(), self.events.clone(), &self.log)
                 .start();
@@ -150,7 +150,7 @@ impl ClientRegistry {
         }
         self.sessions.push(session.downgrade());
         let ending = self.ending.child_token();
-        Some(Arc::new(Client::new(caller, session.recipient(), offer, token.is_operator, ending, self.here.clone())))
+        Arc::new(Client::new(caller, session.recipient(), offer, is_operator, ending, self.here.clone()))
     }
 
     /// End those clients whose rights are not what they were.

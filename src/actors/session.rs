@@ -18,18 +18,17 @@ use crate::caller::Caller;
 use crate::log::{debug, warn};
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, Call, CallContext, CallError};
-use crate::messages::database::Database;
+use crate::messages::database::{ClientDatabases, Database};
 use crate::messages::events::{CallEnded, CallOutcome, Events, SettingsChanged};
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::CloseCursorsOf;
 use crate::settings::Settings;
 use crate::tools::{self, Defaults, Tool, ToolContext, boundary};
 
-/// The actor.
 pub struct Session {
     caller: Caller,
-    /// Those that it may ask. A call that names none means the first.
-    databases: Arc<[Database]>,
+    /// Those that it may ask.
+    databases: Arc<ClientDatabases>,
     metrics: Arc<MetricsHandle>,
     events: Arc<Events>,
     defaults: Defaults,
@@ -40,11 +39,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of that client, which may ask these `databases`; there is at least one.
+    /// The session of that client, which may ask these `databases`.
     pub fn new(
         settings: &Settings,
         caller: Caller,
-        databases: Arc<[Database]>,
+        databases: ClientDatabases,
         metrics: MetricsHandle,
         events: Events,
         log: &Logger,
@@ -52,7 +51,7 @@ impl Session {
         let log = log.new(slog::o!("logger" => "session", "client" => caller.name.to_string()));
         Self {
             caller,
-            databases,
+            databases: Arc::new(databases),
             metrics: Arc::new(metrics),
             events: Arc::new(events),
             defaults: Defaults::of(settings),
@@ -64,24 +63,42 @@ impl Session {
     }
 
     /// Which database a call means; its name is taken out of the arguments.
-    fn database(&self, tool: &Tool, arguments: &mut RawArguments) -> Result<usize, Answer> {
-        let named = if tool.names_database && self.databases.len() > 1 {
-            match arguments.take("database").map(|raw| serde_json::from_str(raw.get())) {
+    fn database(&self, tool: &Tool, arguments: &mut RawArguments) -> Result<Arc<Database>, Answer> {
+        let (mut named, mut cursor_of) = (None, None);
+        if tool.names_database && self.databases.are_named() {
+            named = match arguments.take("database").map(|raw| serde_json::from_str::<Option<String>>(raw.get())) {
                 None => None,
                 Some(Ok(name)) => name,
                 Some(Err(_)) => return Err(self.no_database("`database` must be a string")),
-            }
+            };
         } else {
-            arguments.text("cursor").and_then(|cursor| Database::named_in(&cursor).map(str::to_owned))
-        };
-        let Some(named) = named else { return Ok(0) };
-        let found = self.databases.iter().position(|database| *database.name == *named);
-        found.ok_or_else(|| self.no_database(&format!("there is no database {named:?} for this client")))
+            cursor_of = arguments.text("cursor").and_then(|cursor| Database::named_in(&cursor).map(str::to_owned));
+        }
+        match (named, cursor_of) {
+            (Some(name), _) => self.databases.find(&name).ok_or_else(|| self.no_database(&self.why_not(&name))),
+            (None, Some(name)) => self.databases.find(&name).ok_or_else(|| {
+                let closed = || format!("this cursor was closed when the database {name:?} was removed");
+                self.no_database(&if self.databases.is_removed(&name) { closed() } else { self.why_not(&name) })
+            }),
+            (None, None) => self.databases.first().ok_or_else(|| {
+                Answer::invalid_arguments(
+                    "The call cannot be made: no database that this client may ask is served now.",
+                )
+            }),
+        }
+    }
+
+    fn why_not(&self, name: &str) -> String {
+        match self.databases.is_awaited(name) {
+            true => format!("the database {name:?} cannot be reached yet"),
+            false => format!("there is no database {name:?} for this client"),
+        }
     }
 
     fn no_database(&self, why: &str) -> Answer {
-        let names: Vec<&str> = self.databases.iter().map(|database| &*database.name).collect();
-        Answer::invalid_arguments(format!("The call cannot be made: {why}; there are {}.", names.join(", ")))
+        let names = self.databases.names();
+        let there = if names.is_empty() { "is none".to_owned() } else { format!("are {}", names.join(", ")) };
+        Answer::invalid_arguments(format!("The call cannot be made: {why}; there {there}."))
     }
 }
 
@@ -89,7 +106,7 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        for database in &*self.databases {
+        for database in self.databases.now() {
             database.close_cursors.do_send(CloseCursorsOf { client: self.caller.name.clone() });
         }
     }
@@ -119,8 +136,8 @@ impl Handler<Call> for Session {
         let place = Place::take(&self.in_flight);
         debug!(self.log, "call begins"; "tool" => tool.name);
         let mut arguments = call.arguments;
-        let at = match self.database(tool, &mut arguments) {
-            Ok(at) => at,
+        let database = match self.database(tool, &mut arguments) {
+            Ok(database) => database,
             Err(answer) => {
                 record.event.outcome = answer.outcome();
                 return WhileWanted::new(async move { Ok(answer) });
@@ -128,7 +145,7 @@ impl Handler<Call> for Session {
         };
         let (databases, metrics) = (self.databases.clone(), self.metrics.clone());
         let call = CallContext { progress: call.progress, ..CallContext::new(tool.name, self.caller.clone()) };
-        let work = (tool.call)(ToolContext { call, databases, at, metrics }, self.defaults, arguments);
+        let work = (tool.call)(ToolContext { call, database, databases, metrics }, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let answer = work.await;

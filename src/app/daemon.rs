@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{EXIT_BUG, LAST_WORDS, System, start_vital, this_program};
 use crate::actors::config_watcher::{ConfigWatcher, FilesTouched};
+use crate::actors::databases::Databases;
 use crate::actors::reception::ClientRegistry;
 use crate::http::client::Client;
 use crate::http::gate::Gate;
@@ -26,7 +27,7 @@ use crate::http::seen::AdminState;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::http::{Mcp, server};
 use crate::mcp::sessions::Sessions;
-use crate::messages::admin::Status;
+use crate::messages::admin::Ping;
 use crate::settings::{Inputs, Loaded};
 
 /// Serve clients over HTTP until the process is to end.
@@ -96,7 +97,7 @@ where
     let protocol = Mcp::new(each, sessions.clone(), settings.limits.line_bytes_max, stopping.clone());
     let connections = TaskTracker::new();
     let seen = Arc::new(AdminState {
-        databases: system.watched(),
+        databases: system.databases.clone(),
         snapshot: system.metrics.clone().recipient(),
         scrape: system.metrics.clone().recipient(),
         sessions,
@@ -123,7 +124,7 @@ where
     info!(log, "started";
         "version" => env!("CARGO_PKG_VERSION"), "access" => settings.access.to_string(), "pid" => std::process::id());
     tell_systemd(sd_notify::NotifyState::Ready, &log);
-    let watchdog = tokio::spawn(watchdog(system.executors[0].clone(), log.clone()));
+    let watchdog = tokio::spawn(watchdog(system.owner.clone(), log.clone()));
 
     let mut signals = Signals::new()?;
     let (why, status) = tokio::select! {
@@ -191,13 +192,13 @@ impl Signals {
 }
 
 /// Tell systemd that all is well, as often as it wants to hear that (sd_watchdog_enabled(3)): as long as this thread
-/// turns and an actor answers.
-async fn watchdog(executor: Addr<crate::actors::executor::Executor>, log: Logger) {
+/// turns and the owner of the databases answers.
+async fn watchdog(databases: Addr<Databases>, log: Logger) {
     let Some(within) = sd_notify::watchdog_enabled() else { return };
     let mut next = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
     loop {
         next.tick().await;
-        if executor.send(Status).await.is_ok() {
+        if databases.send(Ping).await.is_ok() {
             tell_systemd(sd_notify::NotifyState::Watchdog, &log);
         }
     }

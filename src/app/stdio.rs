@@ -20,6 +20,7 @@ use crate::mcp::offer::Offer;
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
+use crate::messages::database::ClientDatabases;
 use crate::settings::{Inputs, Loaded};
 
 /// How long before the end of its input a call may have come to be part of a pipe that ends after its last request
@@ -50,7 +51,7 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let calls = Calls::new(session);
     let transport = Stdio::new(input, output, calls.clone(), loaded.settings.limits.line_bytes_max, gone.clone(), &log);
     let traffic = transport.traffic();
-    let offer = Offer::new(&Caller::stdio(), &system.databases);
+    let offer = Offer::new(&Caller::stdio(), ClientDatabases::all(system.databases.clone()));
     let server = Server::new(calls, offer, ending.clone(), ending.clone());
     let serving_log = log.clone();
     tokio::spawn(async move {

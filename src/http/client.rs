@@ -18,9 +18,7 @@ use crate::messages::call::Call;
 /// How many seconds' worth of requests a client may make at once.
 const BURST_S: f64 = 2.0;
 
-/// A client.
 pub struct Client {
-    /// Who it is.
     pub caller: Caller,
     /// Its session, which ends with it.
     pub session: Recipient<Call>,

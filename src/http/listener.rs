@@ -28,7 +28,6 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Where connections come from.
 pub enum Listener {
-    /// A port.
     Tcp(TcpListener),
     /// A socket of the file system.
     Unix(UnixListener, SocketFile),
@@ -81,7 +80,6 @@ impl Listener {
 /// What every connection is served by, and how it ends.
 #[derive(Clone)]
 pub struct Serving {
-    /// Where requests lead.
     pub router: Router,
     /// What holds now.
     pub rules: watch::Receiver<Rules>,
@@ -89,9 +87,7 @@ pub struct Serving {
     pub places: Arc<Semaphore>,
     /// Cancelled when no more is accepted: each connection ends with the answer that is on its way.
     pub stopping: CancellationToken,
-    /// The connections.
     pub connections: TaskTracker,
-    /// The logger.
     pub log: Logger,
 }
 

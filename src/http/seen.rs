@@ -14,6 +14,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use slog::Logger;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::client::ClientCount;
@@ -22,8 +23,10 @@ use super::process;
 use crate::actors::metrics;
 use crate::log::info;
 use crate::mcp::sessions::Sessions;
-use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus, Status};
+use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseProbe, DatabaseStatus, Status};
+use crate::messages::database::{AwaitedDatabase, DatabaseSet};
 use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape, Snapshot};
+use crate::postgres::pool::PoolStatus;
 use crate::postgres::pool::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
@@ -31,65 +34,68 @@ use crate::units::{milliseconds, rfc3339};
 const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
-/// Whom to ask.
 pub struct AdminState {
-    /// The databases, the main one first.
-    pub databases: Vec<DatabaseProbe>,
-    /// The metrics.
+    /// The set of databases.
+    pub databases: watch::Receiver<Arc<DatabaseSet>>,
     pub snapshot: Recipient<Snapshot>,
-    /// The metrics.
     pub scrape: Recipient<Scrape>,
     /// The sessions of the older revisions.
     pub sessions: Arc<Sessions>,
-    /// The clients.
     pub here: ClientCount,
-    /// The connections of clients.
     pub connections: TaskTracker,
     /// The last lines of the log, the newest first.
     pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// Where it listens.
     pub urls: Vec<String>,
     /// When it began, by the calendar and by a clock that is never set.
     pub started: (SystemTime, Instant),
-    /// The gate.
     pub gate: Arc<Gate>,
-    /// The logger.
     pub log: Logger,
 }
 
-/// A database, as whoever watches over it asks it.
-pub struct DatabaseProbe {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its executor.
-    pub status: Recipient<Status>,
-    /// Its executor.
-    pub calls: Recipient<CallsInFlight>,
-    /// Its executor.
-    pub cancel: Recipient<CancelCall>,
-}
-
 impl AdminState {
-    async fn statuses(&self) -> Vec<(&DatabaseProbe, DatabaseStatus)> {
-        let asked = self.databases.iter().map(async |database| {
-            // An actor that is gone ends the process.
-            Some((database, database.status.send(Status).await.ok()?))
+    /// How each database is: those that are served, then those that a reload has added and that cannot be reached yet.
+    async fn statuses(&self) -> Vec<(Arc<str>, DatabaseStatus)> {
+        let set = self.databases.borrow().clone();
+        let asked = set.probes.iter().map(async |database| {
+            // An actor that is gone ends the process, or was removed just now.
+            Some((database.name.clone(), database.status.upgrade()?.send(Status).await.ok()?))
         });
-        join_all(asked).await.into_iter().flatten().collect()
+        let served = join_all(asked).await.into_iter().flatten();
+        served.chain(set.awaited.iter().map(|awaited| (awaited.name.clone(), awaited_status(awaited)))).collect()
+    }
+
+    /// Those that may have calls in flight.
+    fn with_calls(&self) -> Vec<DatabaseProbe> {
+        let set = self.databases.borrow();
+        set.probes.iter().chain(&set.draining).cloned().collect()
     }
 }
 
-/// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be reached.
+/// One that is awaited has no pool yet, and is down for whoever counts on it.
+fn awaited_status(awaited: &AwaitedDatabase) -> DatabaseStatus {
+    DatabaseStatus {
+        pool: PoolStatus { generation: 0, size_max: 0, size: 0, idle: 0, waiting: 0 },
+        state: Health::Down,
+        since: awaited.since,
+        why: Some(format!("a reload has added it, and it is not served yet: {}", awaited.why)),
+        next_try: awaited.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),
+        access: awaited.access,
+        draining: 0,
+    }
+}
+
+/// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be
+/// reached. One that a reload has added counts from then on, reached or not: whoever has added it wants to know.
 pub async fn ready(State(seen): State<Arc<AdminState>>, database: Option<Path<String>>) -> Response {
     let statuses = seen.statuses().await;
     let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
-    let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(&database.name)).collect();
+    let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(database)).collect();
     if meant.is_empty() && database.is_some() {
         return (StatusCode::NOT_FOUND, "There is no such database.\n").into_response();
     }
     let is_ready = meant.iter().any(|(_, status)| status.state != Health::Down);
     let is_whole = meant.iter().all(|(_, status)| status.state == Health::Up);
-    let databases: Vec<Value> = meant.iter().map(|(database, status)| condition(&database.name, status)).collect();
+    let databases: Vec<Value> = meant.iter().map(|(database, status)| condition(database, status)).collect();
     let state = match (is_ready, is_whole) {
         (true, true) => "up",
         (true, false) => "degraded",
@@ -102,7 +108,7 @@ pub async fn ready(State(seen): State<Arc<AdminState>>, database: Option<Path<St
 /// `GET /metrics`, for Prometheus.
 pub async fn metrics(State(seen): State<Arc<AdminState>>) -> Response {
     let databases = seen.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
-        name: database.name.clone(),
+        name: database,
         is_up: status.state != Health::Down,
         pool: status.pool,
     });
@@ -129,7 +135,7 @@ pub async fn status(
     };
     let statuses = seen.statuses().await;
     let databases = statuses.iter().map(|(database, status)| {
-        let mut shown = condition(&database.name, status);
+        let mut shown = condition(database, status);
         let pool = &status.pool;
         shown["access"] = status.access.to_string().into();
         shown["generation"] = pool.generation.into();
@@ -144,8 +150,9 @@ pub async fn status(
         shown
     });
     let databases: Vec<Value> = databases.collect();
-    let calls = join_all(seen.databases.iter().map(|database| database.calls.send(CallsInFlight))).await;
-    let calls: Vec<_> = calls.into_iter().flatten().flatten().collect();
+    let with_calls = seen.with_calls();
+    let asked = with_calls.iter().filter_map(|database| Some(database.calls.upgrade()?.send(CallsInFlight)));
+    let calls: Vec<_> = join_all(asked).await.into_iter().flatten().flatten().collect();
     let may_cancel = seen.gate.asks_for_tokens() && client.is_operator;
     let (since, began) = seen.started;
     let mut told = json!({
@@ -188,8 +195,9 @@ pub async fn cancel(
         return (StatusCode::FORBIDDEN, format!("{NO_OPERATORS}\n")).into_response();
     }
     info!(seen.log, "an operator cancels a call"; "operator" => &*client.caller.name, "call" => id);
-    for database in &seen.databases {
-        if database.cancel.send(CancelCall { id }).await.unwrap_or(false) {
+    for database in seen.with_calls() {
+        let Some(cancel) = database.cancel.upgrade() else { continue };
+        if cancel.send(CancelCall { id }).await.unwrap_or(false) {
             return StatusCode::NO_CONTENT.into_response();
         }
     }

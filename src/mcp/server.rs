@@ -1,7 +1,8 @@
 //! rmcp's `ServerHandler`: the protocol's requests in, messages to the session out.
 //!
 //! It serves every revision that rmcp knows, from 2024-11-05 to 2026-07-28, on one process. It holds no state but what
-//! the databases show: the tools' annotations follow their modes, and a change of those is told to the client.
+//! the databases show: the tools' annotations follow their modes, the names
+//! of databases that a call may give follow the set of them, and a change of either is told to the client.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::calls::{self, Calls};
-use super::offer::Offer;
+use super::offer::{Offer, Offered};
 use super::{encoded, http, methods, progress};
 use crate::messages::call::Answer;
 use crate::settings::AccessMode;
@@ -62,7 +63,8 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let (access, databases) = (self.offer.access(), self.offer.databases());
+        let Offered { databases, access } = self.offer.now();
+        let databases: Vec<&str> = databases.iter().map(|name| &**name).collect();
         let tools = TOOLS.iter().map(|tool| listed(tool, access, &databases));
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
@@ -104,16 +106,16 @@ impl ServerHandler for Server {
 
     // The older revisions: a notification to whoever has opened the session.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (mut offer, mut known) = (self.offer.clone(), self.offer.access());
+        let (mut offer, mut known) = (self.offer.clone(), self.offer.now());
         let peer: Peer<RoleServer> = context.peer;
         let (stopping, gone) = (self.stopping.clone(), self.gone.clone());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    // Otherwise it would hold what rmcp keeps of a session for as long as the mode does not change.
+                    // Otherwise it would hold what rmcp keeps of a session for as long as nothing changes.
                     () = gone.cancelled() => return,
-                    changed = offer.mode_changed(&mut known) => {
+                    changed = offer.changed(&mut known) => {
                         if changed.is_none() || peer.notify_tool_list_changed().await.is_err() {
                             return;
                         }
@@ -131,13 +133,13 @@ impl ServerHandler for Server {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        let (mut offer, mut known) = (self.offer.clone(), self.offer.access());
+        let (mut offer, mut known) = (self.offer.clone(), self.offer.now());
         let wanted = subscription.accepted().tools_list_changed == Some(true);
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
                 () = self.stopping.cancelled() => return Ok(()),
-                changed = offer.mode_changed(&mut known), if wanted => {
+                changed = offer.changed(&mut known), if wanted => {
                     if changed.is_none() || subscription.sink().notify_tool_list_changed().await.is_err() {
                         return Ok(());
                     }

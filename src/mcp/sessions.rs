@@ -41,7 +41,6 @@ const CANCELLED_MAX: usize = 16;
 /// How often it is looked for sessions that are idle, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 
-/// All sessions.
 pub struct Sessions {
     /// In boxes, for up to half of a table's places are empty.
     table: Mutex<HashMap<SessionId, Box<Entry>>>,
@@ -74,12 +73,10 @@ impl Sessions {
         Self { table: Mutex::default(), idle }
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.table().len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

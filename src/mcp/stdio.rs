@@ -38,7 +38,6 @@ use unread::fault;
 
 pub use traffic::Traffic;
 
-/// The stdio transport.
 pub struct Stdio<R> {
     lines: Lines<R>,
     traffic: Arc<Traffic>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use serde::{Serialize, Serializer};
 
@@ -15,6 +16,21 @@ use crate::settings::AccessMode;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DatabaseStatus")]
 pub struct Status;
+
+/// A database, as whoever watches over it asks it. It does not keep the executor: what was removed ends with its last
+/// call, though somebody may watch over it until then.
+#[derive(Clone)]
+pub struct DatabaseProbe {
+    pub name: Arc<str>,
+    pub status: WeakRecipient<Status>,
+    pub calls: WeakRecipient<CallsInFlight>,
+    pub cancel: WeakRecipient<CancelCall>,
+}
+
+/// Asks whether the owner of the databases still answers. Sent by the watchdog of the daemon.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ping;
 
 /// How a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +61,6 @@ pub struct CallsInFlight;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "bool")]
 pub struct CancelCall {
-    /// Which one.
     pub id: u64,
 }
 
@@ -54,11 +69,8 @@ pub struct CancelCall {
 pub struct CallInFlight {
     /// Of no other call in this process, at whatever database.
     pub id: u64,
-    /// Which database it asks.
     pub database: Arc<str>,
-    /// For whom.
     pub client: Arc<str>,
-    /// Which tool.
     pub tool: &'static str,
     /// What kind of statement it is; of a batch, its current one.
     pub operation: &'static str,

@@ -14,9 +14,7 @@ use crate::progress::Progress;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answer, CallError>")]
 pub struct Call {
-    /// The tool's name.
     pub tool: String,
-    /// Its arguments.
     pub arguments: RawArguments,
     /// How far it has come, for whoever waits.
     pub progress: Progress,
@@ -42,7 +40,6 @@ pub enum CallError {
 pub struct CallContext {
     /// Which tool was called, for the log and the metrics.
     pub tool: &'static str,
-    /// For whom.
     pub caller: Caller,
     /// How long the call may take, waiting included.
     pub timeout: Option<Duration>,

@@ -18,7 +18,6 @@ where
     M: Message + Send + Clone + 'static,
     M::Result: Send,
 {
-    /// Tell each of them.
     pub fn tell(&self, event: M) {
         let Some((last, others)) = self.0.split_last() else { return };
         others.iter().for_each(|subscriber| subscriber.do_send(event.clone()));
@@ -74,9 +73,7 @@ where
 pub struct Events {
     /// A statement has its connection.
     pub statement_began: Subscribers<StatementBegan>,
-    /// A statement has ended.
     pub statement_ended: Subscribers<StatementEnded>,
-    /// A call has ended.
     pub call_ended: Subscribers<CallEnded>,
     /// A pool was rebuilt, or could not be.
     pub pool_rebuilt: Subscribers<PoolRebuilt>,
@@ -89,15 +86,11 @@ pub struct Events {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct StatementBegan {
-    /// Which tool asked.
     pub tool: &'static str,
-    /// For whom.
     pub client: Arc<str>,
-    /// Which database is asked.
     pub database: Arc<str>,
     /// The statement as it was given.
     pub sql: Arc<str>,
-    /// What kind it is.
     pub operation: Operation,
     /// The pool's generation it runs on.
     pub generation: u64,
@@ -107,15 +100,11 @@ pub struct StatementBegan {
 #[derive(Debug, Clone, PartialEq, Message)]
 #[rtype(result = "()")]
 pub struct StatementEnded {
-    /// Which tool asked.
     pub tool: &'static str,
-    /// For whom.
     pub client: Arc<str>,
-    /// Which database was asked.
     pub database: Arc<str>,
     /// The statement as it was given.
     pub sql: Arc<str>,
-    /// What kind it is.
     pub operation: Operation,
     /// When it was asked for; in a batch, when its turn came.
     pub began: Instant,
@@ -131,7 +120,6 @@ pub struct StatementEnded {
     pub bytes: u64,
     /// How many times it was sent once more, because its connection was lost.
     pub retries: u32,
-    /// What became of it.
     pub outcome: StatementOutcome,
     /// The pool's generation it ran on.
     pub generation: u64,
@@ -166,7 +154,6 @@ pub enum StatementOutcome {
 pub struct CallEnded {
     /// Which tool; `unknown` if there is none of that name.
     pub tool: &'static str,
-    /// What became of it.
     pub outcome: CallOutcome,
     /// From the call to its answer, or to its end without one.
     pub took: Duration,
@@ -182,7 +169,6 @@ macro_rules! outcomes {
             /// All of them.
             pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
 
-            /// Its name.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -221,7 +207,6 @@ impl CallOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct ReloadFinished {
-    /// What became of it.
     pub outcome: ReloadOutcome,
     /// The keys that were changed, or why nothing was; never a secret.
     pub what: String,

@@ -16,7 +16,6 @@ use crate::units::{as_milliseconds, as_rfc3339};
 pub struct MetricsHandle {
     /// How things have gone.
     pub summary: Recipient<Summary>,
-    /// What was slow.
     pub slow_queries: Recipient<SlowQueries>,
 }
 
@@ -94,9 +93,7 @@ pub struct Times {
     pub median: Duration,
     /// 95 of 100 took no longer (nearest rank).
     pub p95: Duration,
-    /// The longest.
     pub max: Duration,
-    /// The shortest.
     pub min: Duration,
     /// Rows a statement, on average.
     pub average_rows: f64,
@@ -115,12 +112,10 @@ pub struct SlowList {
     pub queries: Vec<SlowQuery>,
 }
 
-/// One slow statement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SlowQuery {
     /// Its text without literals.
     pub sql: String,
-    /// What kind it is.
     #[serde(serialize_with = "by_name")]
     pub operation: Operation,
     /// Running.
@@ -136,10 +131,8 @@ pub struct SlowQuery {
     /// When it was asked for.
     #[serde(rename = "began_at", serialize_with = "as_rfc3339")]
     pub began: SystemTime,
-    /// Which database was asked.
     #[serde(serialize_with = "text")]
     pub database: Arc<str>,
-    /// For whom.
     #[serde(serialize_with = "text")]
     pub client: Arc<str>,
 }
@@ -155,11 +148,8 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
 /// How many statements have ended, by what became of them, and what they gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Answered.
     pub successful: u64,
-    /// Failed.
     pub failed: u64,
-    /// Cancelled.
     pub cancelled: u64,
     /// Of those that failed: not let run at all, by the guard for nearly all of them.
     pub refused: u64,
@@ -235,7 +225,6 @@ pub struct Point {
 /// One tool's calls since the start, counted as those of a [`Point`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolCalls {
-    /// Its name.
     pub tool: &'static str,
     /// Calls that ended.
     pub calls: u64,
@@ -282,7 +271,6 @@ pub struct Gauges {
 /// How a database stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatabaseGauges {
-    /// Its name.
     pub name: Arc<str>,
     /// Whether it can be asked.
     pub is_up: bool,

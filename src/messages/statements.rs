@@ -37,7 +37,23 @@ pub struct Fetch {
     pub format: Option<Format>,
 }
 
-/// Closes every cursor. Sent when the process ends.
+/// Opens the first connections of a database that is not served yet, and replies whether that worked. Sent by the owner of
+/// the set of databases, once more for each further try.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), OpenFailure>")]
+pub struct OpenPool;
+
+/// Why a database cannot be served yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenFailure {
+    /// For whoever may look at the health of the server: without host, user and password, which are in the log.
+    pub why: String,
+    /// Whether it may work later though nobody changes anything. What was refused (a wrong password) will not, and asking
+    /// again may lock the account.
+    pub is_retryable: bool,
+}
+
+/// Closes every cursor, and lets no further one be opened. Sent when the process ends, or when the database is removed.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursors;
@@ -46,7 +62,6 @@ pub struct CloseCursors;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursorsOf {
-    /// Whose.
     pub client: Arc<str>,
 }
 
@@ -65,7 +80,6 @@ pub struct Batch {
 /// An answer, with what ran it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered<T> {
-    /// The answer.
     pub answer: T,
     /// From the message's arrival to the answer, waiting included.
     pub took: Duration,
@@ -89,6 +103,5 @@ pub struct Cursor {
 pub struct BatchError {
     /// The number of the statement that failed, from 1; `None` if it was the transaction itself.
     pub statement: Option<usize>,
-    /// Why.
     pub error: QueryError,
 }

@@ -27,7 +27,6 @@ pub enum TransactionEnd {
 /// What is left in the session when the transaction has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionCleanup {
-    /// Nothing.
     Nothing,
     /// What a ROLLBACK does not undo.
     WhatRollbackLeaves,

@@ -78,9 +78,7 @@ pub struct ExecTarget<'a> {
 
 /// A statement that PostgreSQL has parsed.
 pub struct Prepared {
-    /// Its text.
     pub sql: Arc<str>,
-    /// What kind it is.
     pub operation: Operation,
     /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
     pub statement: Statement,
@@ -183,7 +181,6 @@ impl Connection {
         lent(&self.parts)
     }
 
-    /// The driver's client.
     pub fn client(&self) -> &Client {
         self.handle().client()
     }

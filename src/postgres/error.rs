@@ -32,7 +32,6 @@ pub enum QueryError {
     },
     /// A clock of ours ran out.
     TimedOut {
-        /// Which one.
         clock: Clock,
         /// How long it was set to.
         after: Duration,
@@ -118,9 +117,7 @@ pub struct Rejection {
     pub context: Option<String>,
     /// The schema that the error is about, where PostgreSQL names one.
     pub schema: Option<String>,
-    /// The table.
     pub table: Option<String>,
-    /// The column.
     pub column: Option<String>,
     /// The violated constraint, if one was.
     pub constraint: Option<String>,
@@ -152,7 +149,6 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Check => "check",

@@ -24,7 +24,6 @@ pub struct Past(Mutex<Option<Size>>);
 /// The size of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Its rows.
     pub rows: usize,
     /// Their bytes, as JSON.
     pub bytes: usize,

@@ -29,7 +29,6 @@ pub enum Format {
     Json,
     /// RFC 4180; NULL is empty, an empty text is `""`.
     Csv,
-    /// A Markdown table.
     Markdown,
 }
 
@@ -75,7 +74,6 @@ pub struct CutCell {
     pub column: usize,
     /// Where the piece begins.
     pub offset: usize,
-    /// How long it is.
     pub bytes: usize,
     /// How long the whole is.
     pub length: usize,
@@ -98,7 +96,6 @@ impl CutCell {
 pub struct ColumnInfo {
     /// As PostgreSQL names it; not always unique, and `?column?` where it has no name.
     pub name: String,
-    /// The type's name.
     pub type_name: String,
 }
 
@@ -369,7 +366,6 @@ pub struct FinishedPage {
     pub text: String,
     /// Where in the text the rows go, in bytes, if they stand there as JSON: they are not copied.
     pub rows_in_text: Option<usize>,
-    /// How many there are.
     pub rows: usize,
     /// Row and column, from 0, of the cells that are to be read as JSON: null there is JSON's own, and a string JSON's text.
     pub json_cells: Vec<[usize; 2]>,

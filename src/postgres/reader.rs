@@ -67,7 +67,6 @@ impl Reader {
         Self { prepared, portal, ahead: VecDeque::new(), fetch, rows_read: 0, row_bytes_max: 0, ended: None }
     }
 
-    /// The statement's text.
     pub fn sql(&self) -> &Arc<str> {
         &self.prepared.sql
     }
@@ -182,7 +181,6 @@ impl Reader {
         self.fetch = None;
     }
 
-    /// The next row.
     async fn next(&mut self, connection: &Connection, page: &Page) -> Result<Option<Row>, Error> {
         match self.ahead.pop_front() {
             Some(row) => Ok(Some(row)),

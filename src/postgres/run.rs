@@ -31,7 +31,6 @@ pub use inspect::inspect;
 /// What one statement did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// Its rows.
     pub page: FinishedPage,
     /// How many rows it changed, for a statement that changes rows.
     pub rows_affected: Option<u64>,
@@ -81,7 +80,6 @@ impl Marks {
 
 /// What was read of a statement.
 pub enum Read {
-    /// Its answer.
     Answer(Box<Answer>),
     /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, from a portal.
     Outgrown,

@@ -2,12 +2,10 @@
 
 use clap::Arg;
 
-/// One setting.
 #[derive(Debug)]
 pub struct Key {
     /// In `.env` files and the environment.
     pub name: &'static str,
-    /// What it may be.
     pub kind: Kind,
     /// What holds if nobody sets it; empty for nothing.
     pub default: &'static str,
@@ -18,11 +16,9 @@ pub struct Key {
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Any text.
     Text,
     /// Any text, never shown.
     Secret,
-    /// A file.
     Path,
     /// Ports, separated by commas.
     Ports,

@@ -186,7 +186,6 @@ impl Layers {
         Merged { chosen, databases: databases.collect(), warnings, problems }
     }
 
-    /// Add a layer.
     fn add(&mut self, rank: Rank, entries: Vec<Entry>) {
         let entries = self.without_urls(entries);
         self.layers.push(Layer { rank, entries });

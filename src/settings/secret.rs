@@ -14,7 +14,6 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

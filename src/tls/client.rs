@@ -27,11 +27,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, 
 /// libpq's `sslmode` (manual, section 34.19). Its `allow` is not offered: it is weaker than `prefer` and no faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
-    /// Never encrypted.
     Disable,
     /// Encrypted if the server can.
     Prefer,
-    /// Encrypted.
     Require,
     /// Encrypted, and the certificate is signed by somebody we trust.
     VerifyCa,

@@ -94,7 +94,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
     let cell_offset = arguments.cell_offset.map_or(0, |Count(offset)| offset);
     let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
     let query = Query { call, statement, reading: Reading { limits, format: arguments.format.into(), cell_offset } };
-    match context.database().query.send(query).await {
+    match context.database.query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::server_ending(&error),

@@ -118,7 +118,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
     let reading = Reading { limits: defaults.limits(max_rows, max_bytes), format: format.into(), cell_offset: 0 };
     let call = CallContext { timeout: super::timeout(timeout_ms), ..context.call.clone() };
     let batch = Batch { call, statements, reading };
-    match context.database().batch.send(batch).await {
+    match context.database.batch.send(batch).await {
         Ok(Ok(answered)) => answer(answered),
         Ok(Err(BatchError { statement: Some(number), error })) => {
             let text = format!(

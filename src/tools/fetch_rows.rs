@@ -72,7 +72,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         limits: defaults.limits(arguments.max_rows, arguments.max_bytes),
         format: arguments.format.map(Into::into),
     };
-    match context.database().fetch.send(fetch).await {
+    match context.database.fetch.send(fetch).await {
         Ok(Ok(answered)) => async_query_execute::answer(answered, super::READ_ON_ELSEWHERE),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
         Err(error) => super::server_ending(&error),

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod databases;
 pub mod heard;
 pub mod own_process;
 pub mod postgres;

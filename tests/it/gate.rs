@@ -20,12 +20,12 @@ use hyper::header::{HeaderMap, HeaderName};
 use mcp_server_postgres::actors::reception::ClientRegistry;
 use mcp_server_postgres::http::gate::{AuthenticatedClient, Connection, Gate};
 use mcp_server_postgres::http::routes;
-use mcp_server_postgres::http::seen::{AdminState, DatabaseProbe};
+use mcp_server_postgres::http::seen::AdminState;
 use mcp_server_postgres::http::token::{NewToken, make};
 use mcp_server_postgres::mcp::http::Protocol;
 use mcp_server_postgres::mcp::sessions::Sessions;
-use mcp_server_postgres::messages::admin::{CallsInFlight, CancelCall, Status};
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::admin::{CallsInFlight, CancelCall, DatabaseProbe, Status};
+use mcp_server_postgres::messages::database::{Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::{Events, SettingsChanged};
 use mcp_server_postgres::messages::metrics::{MetricsHandle, Scrape, Snapshot};
 use mcp_server_postgres::settings::{AccessMode, Settings, Token};
@@ -50,6 +50,7 @@ struct World {
     neighbours: Vec<Neighbour>,
     snapshots: Script<Snapshot>,
     scrapes: Script<Scrape>,
+    set: watch::Sender<Arc<DatabaseSet>>,
     _shown: Vec<watch::Sender<DatabaseSummary>>,
 }
 
@@ -58,6 +59,19 @@ struct Neighbour {
     statuses: Script<Status>,
     call_lists: Script<CallsInFlight>,
     cancels: Script<CancelCall>,
+    /// Whoever watches over a database does not keep it.
+    _keeps: (Recipient<Status>, Recipient<CallsInFlight>, Recipient<CancelCall>),
+}
+
+fn neighbour(name: &str) -> (DatabaseProbe, Neighbour) {
+    let ((status, statuses), (calls, call_lists), (cancel, cancels)) = (scripted(), scripted(), scripted());
+    let probe = DatabaseProbe {
+        name: name.into(),
+        status: status.downgrade(),
+        calls: calls.downgrade(),
+        cancel: cancel.downgrade(),
+    };
+    (probe, Neighbour { statuses, call_lists, cancels, _keeps: (status, calls, cancel) })
 }
 
 impl World {
@@ -74,31 +88,30 @@ impl World {
             };
             settings.more_databases.insert((*name).to_owned(), database);
         }
-        let (mut databases, mut shown) = (Vec::new(), Vec::new());
+        let (mut set, mut shown, mut neighbours) = (DatabaseSet::default(), Vec::new(), Vec::new());
         for &name in names {
             let (show, seen) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
             shown.push(show);
             let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
-            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary: seen });
+            let database = Database { name: name.into(), query, fetch, batch, close_cursors, summary: seen };
+            set.served.push(Arc::new(database));
+            let (probe, neighbour) = neighbour(name);
+            set.probes.push(probe);
+            neighbours.push(neighbour);
         }
+        let set = watch::Sender::new(Arc::new(set));
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let ending = CancellationToken::new();
         let reception =
-            ClientRegistry::new(&settings, databases.into(), metrics, Events::default(), ending.clone(), &no_log())
+            ClientRegistry::new(&settings, set.subscribe(), metrics, Events::default(), ending.clone(), &no_log())
                 .unwrap();
         let (rules, here) = (reception.rules(), reception.here());
         let reception = reception.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
         let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions.clone(), &no_log()));
-        let (mut watched, mut neighbours) = (Vec::new(), Vec::new());
-        for &name in names {
-            let ((status, statuses), (calls, call_lists), (cancel, cancels)) = (scripted(), scripted(), scripted());
-            watched.push(DatabaseProbe { name: name.into(), status, calls, cancel });
-            neighbours.push(Neighbour { statuses, call_lists, cancels });
-        }
         let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
         let seen = Arc::new(AdminState {
-            databases: watched,
+            databases: set.subscribe(),
             snapshot,
             scrape,
             sessions,
@@ -123,6 +136,7 @@ impl World {
             neighbours,
             snapshots,
             scrapes,
+            set,
             _shown: shown,
         }
     }

@@ -1,6 +1,7 @@
 //! The daemon: the real binary, over real sockets, on a real PostgreSQL.
 
 mod daemon;
+mod databases;
 mod gate;
 mod life;
 mod peer;

@@ -10,7 +10,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
 use mcp_server_postgres::messages::RawArguments;
 use mcp_server_postgres::messages::call::Call;
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSummary};
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::progress::Progress;
@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::common::databases::set_of;
 use crate::common::own_process::in_own_process;
 use crate::common::scripted::scripted;
 use crate::common::settings_with;
@@ -130,9 +131,17 @@ async fn an_actors_line_names_the_actor_and_the_function() {
         tokio::sync::watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
     let (fetch, close_cursors) = (scripted().0, scripted().0);
     let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary };
+    let set = set_of([database]);
     let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
-    let session =
-        Session::new(&settings, Caller::stdio(), [database].into(), metrics, Events::default(), &world.log).start();
+    let session = Session::new(
+        &settings,
+        Caller::stdio(),
+        ClientDatabases::all(set.subscribe()),
+        metrics,
+        Events::default(),
+        &world.log,
+    )
+    .start();
     let call = Call {
         tool: "performance_summary".to_owned(),
         arguments: RawArguments::default(),

@@ -7,6 +7,7 @@
 
 mod common;
 mod config_watcher;
+mod databases;
 mod demo;
 mod doctor;
 mod encode;

@@ -1,6 +1,7 @@
 //! The product: the real binary, over real pipes, on a real PostgreSQL.
 
 mod client;
+mod databases;
 mod faults;
 mod life;
 mod log;

@@ -105,7 +105,6 @@ impl Calls {
     }
 }
 
-/// A call in flight.
 pub(super) struct InFlight {
     id: u64,
     seat: Rc<Seat>,

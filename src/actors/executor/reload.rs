@@ -1,4 +1,5 @@
-//! A reload: the pool of the new settings is made and tried beside the old one, and takes its place when it works.
+//! A reload: the pool of the new settings is made and tried beside the old one, and takes its place when it works. And the
+//! first pool of a database that a reload has added.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,8 +11,9 @@ use slog::Logger;
 
 use super::Executor;
 use super::status::Trouble;
-use crate::log::{error, info, warn};
+use crate::log::{error, info};
 use crate::messages::events::{PoolRebuilt, SettingsChanged};
+use crate::messages::statements::{OpenFailure, OpenPool};
 use crate::postgres::pool::{Generation, health};
 
 /// How long after a failed probe the next one is tried, at first and at most.
@@ -21,10 +23,8 @@ impl Handler<SettingsChanged> for Executor {
     type Result = ();
 
     fn handle(&mut self, change: SettingsChanged, context: &mut Context<Self>) {
-        let Some((postgres, access)) = change.new.database(&self.name) else {
-            warn!(self.log, "the database is in the settings no more: it is served until a restart");
-            return;
-        };
+        // One that the settings name no more is removed from the set of databases, and hears of no change.
+        let Some((postgres, access)) = change.new.database(&self.name) else { return };
         self.access = access;
         self.summary.send_if_modified(|summary| std::mem::replace(&mut summary.access, access) != access);
         if change.new.policy != *self.guard.policy() {
@@ -78,6 +78,37 @@ impl Handler<SettingsChanged> for Executor {
                 executor.check_role(true);
             }
         }));
+    }
+}
+
+impl Handler<OpenPool> for Executor {
+    type Result = ResponseActFuture<Self, Result<(), OpenFailure>>;
+
+    fn handle(&mut self, _: OpenPool, _: &mut Context<Self>) -> Self::Result {
+        let generation = self.generation.clone();
+        let opening = async move { generation.warm().await };
+        Box::pin(opening.into_actor(self).map(|opened, executor, context| {
+            if !context.connected() {
+                // The database was removed meanwhile, or is tried with other settings: nobody hears this.
+                return opened.map_err(|_| OpenFailure { why: "it is not wanted".to_owned(), is_retryable: false });
+            }
+            let (database, number) = (executor.name.clone(), executor.generation.number());
+            let result = opened.as_ref().map(|()| number).map_err(ToString::to_string);
+            executor.events.pool_rebuilt.tell(PoolRebuilt { database, result });
+            match opened {
+                Ok(()) => {
+                    executor.watch = Some(executor.generation.watch());
+                    executor.check_role(false);
+                    Ok(())
+                }
+                Err(error) => {
+                    error!(executor.log, "the added database cannot be served yet";
+                        "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+                    let why = health::why(&error, executor.generation.target());
+                    Err(OpenFailure { why, is_retryable: error.is_retryable() })
+                }
+            }
+        }))
     }
 }
 

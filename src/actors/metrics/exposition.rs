@@ -124,7 +124,7 @@ impl Exposition {
         let what = "Statements that were sent once more, because their connection was lost before the first row";
         register(ours, "statement_retries", what, &retries);
         register(ours, "reloads", "Changed settings files, by what became of the change", &reloads);
-        register(ours, "pool_rebuilds", "Pools that a change of the settings was to replace", &rebuilds);
+        register(ours, "pool_rebuilds", "Pools that a change of the settings was to make", &rebuilds);
         let (database_up, pool_connections_max, pool_connections, pool_waiting, pool_generation) = Default::default();
         let (sessions, connections) = Default::default();
         register(ours, "database_up", "Whether the database can be asked: 1 or 0", &database_up);

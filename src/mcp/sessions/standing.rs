@@ -16,14 +16,14 @@ use crate::mcp::offer::Offer;
 
 /// The stream of that session, until `newest` is cancelled.
 pub(super) fn stream(sessions: Arc<Sessions>, session: SessionId, offer: Offer, newest: CancellationToken) -> Standing {
-    let known = offer.access();
+    let known = offer.now();
     let ends = newest.clone();
     let changes = unfold((offer, known), move |(mut offer, mut known)| {
         let ends = ends.clone();
         async move {
             tokio::select! {
                 () = ends.cancelled() => None,
-                changed = offer.mode_changed(&mut known) => {
+                changed = offer.changed(&mut known) => {
                     changed?;
                     let changed = ToolListChangedNotification::default();
                     let told = ServerNotification::ToolListChangedNotification(changed);

@@ -38,7 +38,6 @@ impl Layout {
         }
     }
 
-    /// How long it is.
     pub fn len(&self) -> usize {
         self.text.len()
     }
@@ -110,7 +109,6 @@ impl Layout {
         }
     }
 
-    /// End a row.
     pub fn end_row(&mut self) {
         match self.format {
             Format::Json => {}

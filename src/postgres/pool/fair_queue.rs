@@ -110,7 +110,6 @@ impl FairQueue {
         let _ = next.permit.send(Permit(self.clone()));
     }
 
-    /// How many calls wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiters().waiting
     }

@@ -40,7 +40,6 @@ pub enum State {
 }
 
 impl State {
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",

@@ -148,7 +148,6 @@ impl Lease {
         Self { connection: Some(connection), ending, shared, clocks: current.clocks }
     }
 
-    /// The connection.
     pub fn connection(&self) -> &Connection {
         self.object()
     }

@@ -50,7 +50,6 @@ pub(super) struct Shared {
 /// How a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// Which generation.
     pub generation: u64,
     /// Connections there may be.
     pub size_max: usize,

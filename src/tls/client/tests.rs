@@ -6,7 +6,6 @@ use super::*;
 
 // Made by openssl to last a hundred years; no private key of theirs is kept.
 
-/// An authority.
 const AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBjDCCATGgAwIBAgIUWTHTmIAenfcv3ccpk+o0BLpBsfAwCgYIKoZIzj0EAwIw

@@ -267,3 +267,31 @@ async fn a_cursor_and_a_statement_keep_the_clocks_that_they_began_with() {
     let (_, cursor) = world.first("select n from generate_series(1, 100000) n", 10).await;
     assert_eq!(cursor.lifetime, Duration::from_millis(1));
 }
+
+#[actix_rt::test]
+async fn an_added_database_is_reached_when_its_executor_is_told_to_and_says_why_it_cannot_be() {
+    let mut cluster = Options::new().start().unwrap();
+    let added = |settings: &Settings| {
+        let (log, lines) = heard();
+        let parser = parser(&log);
+        let executor = Executor::new(MAIN_DATABASE, settings, parser, Events::default(), TaskTracker::new(), &log);
+        (executor.unwrap().awaited().start(), lines)
+    };
+    let (executor, lines) = added(&settings_of(&cluster, |settings| settings.postgres.pool.min_size = 2));
+    assert_eq!(executor.send(OpenPool).await.unwrap(), Ok(()));
+    assert_eq!(executor.send(Status).await.unwrap().pool.size, 2);
+    assert_eq!(lines.of("connection opened").len(), 2, "none was opened before");
+
+    let nowhere = settings_of(&cluster, |settings| settings.postgres.target.database = "nowhere".to_owned());
+    let (executor, lines) = added(&nowhere);
+    let refused = executor.send(OpenPool).await.unwrap().unwrap_err();
+    assert_eq!((refused.why.as_str(), refused.is_retryable), ("there is no such database (SQLSTATE 3D000)", false));
+    assert!(lines.of("the added database cannot be served yet").concat().contains("nowhere"));
+
+    let (executor, _) = added(&settings_of(&cluster, |_| {}));
+    cluster.stop().unwrap();
+    let unreachable = executor.send(OpenPool).await.unwrap().unwrap_err();
+    assert!(unreachable.is_retryable && !unreachable.why.contains("127.0.0.1"), "{}", unreachable.why);
+    cluster.start_again().unwrap();
+    assert_eq!(executor.send(OpenPool).await.unwrap(), Ok(()));
+}

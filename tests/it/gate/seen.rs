@@ -1,9 +1,11 @@
 //! What is seen of the server, and by whom.
 
 use mcp_server_postgres::messages::admin::{CallInFlight, CallPhase, DatabaseStatus};
+use mcp_server_postgres::messages::database::AwaitedDatabase;
 use mcp_server_postgres::messages::metrics::Snapshot;
 use mcp_server_postgres::tools::names;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use actix::prelude::*;
 
 use crate::common::settings;
-use crate::gate::{World, authorization, token};
+use crate::gate::{World, authorization, neighbour, token};
 
 fn status(state: State) -> DatabaseStatus {
     DatabaseStatus {
@@ -27,6 +29,21 @@ fn status(state: State) -> DatabaseStatus {
         next_try: (state == State::Down).then(|| Duration::from_millis(1500)),
         access: AccessMode::ReadOnly,
         draining: 1,
+    }
+}
+
+fn call_at(database: &str) -> CallInFlight {
+    CallInFlight {
+        id: 9,
+        database: database.into(),
+        client: "client 1".into(),
+        tool: "async_query_execute",
+        operation: "SELECT",
+        sql: "select ?".to_owned(),
+        phase: CallPhase::Running,
+        elapsed: Duration::from_micros(1500),
+        rows: 2,
+        bytes: 3,
     }
 }
 
@@ -126,19 +143,7 @@ async fn the_pages_document_has_all_that_the_actors_say() {
     let snapshot = metrics.send(Snapshot).await.unwrap();
     world.snapshots.next().await.answer(snapshot);
     world.neighbours[0].statuses.next().await.answer(status(State::Degraded));
-    let call = CallInFlight {
-        id: 9,
-        database: "main".into(),
-        client: "client 1".into(),
-        tool: "async_query_execute",
-        operation: "SELECT",
-        sql: "select ?".to_owned(),
-        phase: CallPhase::Running,
-        elapsed: Duration::from_micros(1500),
-        rows: 2,
-        bytes: 3,
-    };
-    world.neighbours[0].call_lists.next().await.answer(vec![call]);
+    world.neighbours[0].call_lists.next().await.answer(vec![call_at("main")]);
     let told = answer.await.unwrap();
     let members: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected =
@@ -203,4 +208,60 @@ async fn the_page_may_load_nothing_and_run_nothing_but_what_it_holds() {
         let found: Vec<_> = found.into_iter().filter(|line| !line.contains("www.w3.org")).collect();
         assert_eq!(found, Vec::<&str>::new(), "{elsewhere}");
     }
+}
+
+#[actix_rt::test]
+async fn a_database_that_is_awaited_counts_as_down_and_one_that_drains_is_seen_by_its_calls_alone() {
+    let mut world = World::new(|_| {});
+    let (probe, mut draining) = neighbour("old");
+    world.set.send_modify(|set| {
+        let set = Arc::make_mut(set);
+        set.awaited.push(AwaitedDatabase {
+            name: "new".into(),
+            access: AccessMode::ReadWrite,
+            since: SystemTime::UNIX_EPOCH,
+            why: "there is no such database".to_owned(),
+            next_try: None,
+        });
+        set.draining.push(probe);
+    });
+    let (code, body) = with_states(&mut world, "/readyz", &[State::Up]).await;
+    assert_eq!((code, &body["state"]), (StatusCode::OK, &json!("degraded")));
+    let listed: Vec<_> = body["databases"].as_array().unwrap().iter().map(|database| &database["name"]).collect();
+    assert_eq!(listed, ["main", "new"]);
+    let (code, body) = with_states(&mut world, "/readyz/new", &[State::Up]).await;
+    assert_eq!((code, &body["state"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
+    let why = "a reload has added it, and it is not served yet: there is no such database";
+    assert_eq!(body["databases"][0]["why"], why);
+    assert_eq!(with_states(&mut world, "/readyz/old", &[State::Up]).await.0, StatusCode::NOT_FOUND);
+
+    let scrape = world.request("GET", "/metrics", &[("host", "localhost")], "");
+    let mut router = world.router.clone();
+    let scraped = actix_rt::spawn(async move { tower_service::Service::call(&mut router, scrape).await.unwrap() });
+    world.neighbours[0].statuses.next().await.answer(status(State::Up));
+    let asked = world.scrapes.next().await;
+    let gauges: Vec<_> = asked.message.gauges.databases.iter().map(|gauge| (&*gauge.name, gauge.is_up)).collect();
+    assert_eq!(gauges, [("main", true), ("new", false)]);
+    asked.answer("# EOF\n".to_owned());
+    scraped.await.unwrap();
+
+    let request = world.request("GET", "/status.json", &[("host", "localhost")], "");
+    let mut router = world.router.clone();
+    let page = actix_rt::spawn(async move {
+        let response = tower_service::Service::call(&mut router, request).await.unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    });
+    let metrics = Metrics::new(&settings().metrics, &names()).start();
+    world.snapshots.next().await.answer(metrics.send(Snapshot).await.unwrap());
+    world.neighbours[0].statuses.next().await.answer(status(State::Up));
+    world.neighbours[0].call_lists.next().await.answer(Vec::new());
+    draining.call_lists.next().await.answer(vec![call_at("old")]);
+    let page = page.await.unwrap();
+    assert_eq!(page["databases"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&page["databases"][1]["access"], &page["databases"][1]["generation"]),
+        (&json!("read-write"), &json!(0))
+    );
+    assert_eq!(page["calls"][0]["database"], "old");
 }

@@ -4,6 +4,7 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::{Answer, CallContext};
+use mcp_server_postgres::messages::database::ClientDatabases;
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
 use mcp_server_postgres::settings::{AccessMode, MAIN_DATABASE, Settings};
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::databases::set_of;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings_with};
 
@@ -57,10 +59,11 @@ impl Served {
         let executor =
             Executor::new(MAIN_DATABASE, &settings, parser(), events, TaskTracker::new(), &no_log()).unwrap();
         let (database, _) = executor.into_database(Actor::start);
+        let set = set_of([database]);
         let context = ToolContext {
             call: CallContext::new("async_query_execute", Caller::stdio()),
-            databases: [database].into(),
-            at: 0,
+            database: set.borrow().served[0].clone(),
+            databases: Arc::new(ClientDatabases::all(set.subscribe())),
             metrics: Arc::new(MetricsHandle { summary, slow_queries }),
         };
         Self { context, defaults: Defaults::of(&settings), _unread: (summaries, slow_lists) }

@@ -26,7 +26,7 @@ impl Daemon {
         Self::with(cluster, env, &[], &[]).await
     }
 
-    /// The same with files in its folder, and variables in its environment.
+    /// The same with files in its folder (`config.toml` is its TOML file), and variables in its environment.
     pub async fn with(
         cluster: &PrivateCluster,
         env: &str,
@@ -40,7 +40,11 @@ impl Daemon {
         );
         fs::write(folder.path().join(".env"), env).unwrap();
         files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
-        let child = command(folder.path()).envs(environment.iter().copied()).spawn().unwrap();
+        let mut command = command(folder.path());
+        if files.iter().any(|(name, _)| *name == "config.toml") {
+            command.args(["--config", "config.toml"]);
+        }
+        let child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut daemon = Self { child, address: String::new(), folder };
         until("it listens", async || !daemon.log_of("listening").is_empty()).await;
         let url = daemon.log_of("listening")[0]["context"]["url"].as_str().unwrap().to_owned();

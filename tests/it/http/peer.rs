@@ -158,9 +158,15 @@ impl Peer {
     }
 
     /// Wait until the server has closed the connection.
-    pub async fn closed(mut self) {
-        let mut rest = Vec::new();
-        let _ = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.expect("it stays open");
+    pub async fn closed(self) {
+        self.rest().await;
+    }
+
+    /// What still comes until the server has closed the connection.
+    pub async fn rest(mut self) -> String {
+        let reading = self.stream.read_to_end(&mut self.read);
+        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("it stays open");
+        String::from_utf8_lossy(&self.read).into_owned()
     }
 
     async fn more(&mut self) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// A session of 2025-11-25, opened by that peer: the headers of what comes after.
-async fn open_session(peer: &mut Peer) -> Vec<(&'static str, String)> {
+pub async fn open_session(peer: &mut Peer) -> Vec<(&'static str, String)> {
     let client = json!({"name": "a test", "version": "1"});
     let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
     let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello});
@@ -19,7 +19,7 @@ async fn open_session(peer: &mut Peer) -> Vec<(&'static str, String)> {
 }
 
 /// Have a stream stand for that session, on that connection.
-async fn stand(peer: &mut Peer, session: &[(&'static str, String)]) {
+pub async fn stand(peer: &mut Peer, session: &[(&'static str, String)]) {
     let headers = session.iter().map(|(name, value)| (*name, value.as_str()));
     let headers: Vec<_> = headers.chain([("Accept", "text/event-stream")]).collect();
     peer.send("GET", "/mcp", &headers, b"").await;

@@ -1,6 +1,7 @@
 //! A client that may ask several databases: which one a call is brought to.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::session::Session;
@@ -9,7 +10,9 @@ use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::server::Server;
 use mcp_server_postgres::messages::call::Call;
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::database::{
+    AwaitedDatabase, ClientDatabases, Database, DatabaseSet, DatabaseSummary,
+};
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::messages::statements::{Fetch, Query};
@@ -20,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::common::databases::set_of;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings, until};
 use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
@@ -27,6 +31,7 @@ use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
 struct World {
     session: Addr<Session>,
     offer: Offer,
+    set: watch::Sender<Arc<DatabaseSet>>,
     databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<DatabaseSummary>)>,
 }
 
@@ -40,11 +45,12 @@ impl World {
             databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary });
             neighbours.push((queries, fetches, show));
         }
-        let databases: Arc<[Database]> = databases.into();
-        let offer = Offer::new(&caller, &databases);
+        let set = set_of(databases);
+        let databases = ClientDatabases::all(set.subscribe());
+        let offer = Offer::new(&caller, databases.clone());
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let session = Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start();
-        Self { session, offer, databases: neighbours }
+        Self { session, offer, set, databases: neighbours }
     }
 
     fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
@@ -118,24 +124,25 @@ async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
         assert!(instructions.contains(part), "{instructions}");
     }
     // It waits for a change of what all of them together allow.
-    assert_eq!(world.offer.access(), AccessMode::ReadWrite);
-    let mut known = AccessMode::ReadWrite;
+    let mut known = world.offer.now();
+    assert_eq!(known.access, AccessMode::ReadWrite);
     world.show(0, AccessMode::ReadWrite);
     world.show(1, AccessMode::ReadOnly);
     let mut offer = world.offer.clone();
-    let change = actix_rt::spawn(async move { offer.mode_changed(&mut known).await.map(|()| known) });
+    let change = actix_rt::spawn(async move { offer.changed(&mut known).await.map(|()| known.access) });
     tokio::task::yield_now().await;
     assert!(!change.is_finished());
     world.show(0, AccessMode::ReadOnly);
     assert_eq!(change.await.unwrap(), Some(AccessMode::ReadOnly));
-    world.databases.clear();
-    assert_eq!(world.offer.mode_changed(&mut AccessMode::ReadOnly).await, None);
+    let mut known = world.offer.now();
+    drop(world.set);
+    assert_eq!(world.offer.changed(&mut known).await, None);
 
     // A client that may only read is offered nothing else.
     let reader = Caller { name: "reader".into(), access: AccessMode::ReadOnly };
     let world = World::new(&["main"], reader);
     world.show(0, AccessMode::ReadWrite);
-    assert_eq!(world.offer.access(), AccessMode::ReadOnly);
+    assert_eq!(world.offer.now().access, AccessMode::ReadOnly);
     assert!(
         world.offer.instructions().starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
     );
@@ -151,8 +158,102 @@ async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
     let serving = actix_rt::spawn(async move { server.serve(ours).await.unwrap().waiting().await });
     let client = ().serve(theirs).await.unwrap();
     // What waits has come; it holds a receiver of its own.
-    until("somebody waits", async || world.databases[0].2.receiver_count() > before + 1).await;
+    until("somebody waits", async || world.databases[0].2.receiver_count() > before).await;
     client.cancel().await.unwrap();
     let _ = serving.await.unwrap();
     until("nobody waits", async || world.databases[0].2.receiver_count() == before).await;
+}
+
+/// A client that may ask these databases of the set, with its session.
+fn client_of(world: &World, names: &[&str]) -> (Addr<Session>, Offer) {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let databases = ClientDatabases::named(&names, world.set.subscribe());
+    let caller = Caller { name: "bearer".into(), access: AccessMode::ReadWrite };
+    let offer = Offer::new(&caller, databases.clone());
+    let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
+    (Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start(), offer)
+}
+
+fn call_of(session: &Addr<Session>, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
+    let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+    session.send(Call { tool: tool.to_owned(), arguments: arguments.into(), progress: Progress::default() })
+}
+
+#[actix_rt::test]
+async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_for_nobody_else() {
+    let mut world = World::new(&["main", "shop", "stock"], Caller::stdio());
+    let all = world.set.borrow().served.clone();
+    let serve = |world: &World, at: &[usize], removed: &[&str]| {
+        let served = at.iter().map(|&at| all[at].clone()).collect();
+        let removed = removed.iter().map(|&name| name.into()).collect();
+        world.set.send_replace(Arc::new(DatabaseSet { served, removed, ..DatabaseSet::default() }));
+    };
+    serve(&world, &[0], &[]);
+    let (stock_session, mut stock_offer) = client_of(&world, &["stock"]);
+    let (both_session, mut both_offer) = client_of(&world, &["main", "stock"]);
+    let (_, mut shop_offer) = client_of(&world, &["main", "shop"]);
+    let (mut stock_known, mut both_known, mut shop_known) = (stock_offer.now(), both_offer.now(), shop_offer.now());
+    assert!(stock_known.databases.is_empty());
+    assert!(stock_offer.instructions().starts_with("Tools for PostgreSQL databases, none of which is served now."));
+    let answer = answer_of(call_of(&stock_session, QUERY, json!({"query": "select 1"}))).await;
+    assert!(answer.is_error && answer.text.contains("no database that this client may ask is served now"));
+
+    let told = actix_rt::spawn(async move { shop_offer.changed(&mut shop_known).await });
+    serve(&world, &[0, 2], &[]);
+    stock_offer.changed(&mut stock_known).await.unwrap();
+    assert_eq!(stock_known.databases, ["stock".into()]);
+    both_offer.changed(&mut both_known).await.unwrap();
+    assert_eq!(both_known.databases, ["main".into(), "stock".into()]);
+    tokio::task::yield_now().await;
+    assert!(!told.is_finished(), "nothing has changed for a client of another database");
+    for (session, arguments, database) in [
+        (&stock_session, json!({"query": "select 1"}), 2),
+        (&both_session, json!({"query": "select 1"}), 0),
+        (&both_session, json!({"query": "select 1", "database": "stock"}), 2),
+    ] {
+        let call = call_of(session, QUERY, arguments);
+        world.databases[database].0.next().await.answer(done());
+        assert!(!answer_of(call).await.is_error);
+    }
+
+    // A call in flight is answered though its database is removed meanwhile.
+    let under_way = call_of(&both_session, QUERY, json!({"query": "select 1", "database": "stock"}));
+    let asked = world.databases[2].0.next().await;
+    serve(&world, &[0], &["stock"]);
+    both_offer.changed(&mut both_known).await.unwrap();
+    assert_eq!(both_known.databases, ["main".into()]);
+    asked.answer(done());
+    assert!(!answer_of(under_way).await.is_error);
+    for (tool, arguments, expected) in [
+        (
+            QUERY,
+            json!({"query": "select 1", "database": "stock"}),
+            "there is no database \"stock\" for this client; there are main.",
+        ),
+        (
+            FETCH,
+            json!({"cursor": "stock:0123"}),
+            "this cursor was closed when the database \"stock\" was removed; there are main.",
+        ),
+    ] {
+        let answer = answer_of(call_of(&both_session, tool, arguments)).await;
+        assert!(answer.is_error && answer.text.contains(expected), "{}", answer.text);
+    }
+    // A client that has not read its list of tools again names the one that is left, and is right.
+    let call = call_of(&both_session, QUERY, json!({"query": "select 1", "database": "main"}));
+    world.databases[0].0.next().await.answer(done());
+    assert!(!answer_of(call).await.is_error);
+    // And what is awaited is said to be.
+    world.set.send_modify(|set| {
+        let awaited = AwaitedDatabase {
+            name: "stock".into(),
+            access: AccessMode::ReadOnly,
+            since: SystemTime::UNIX_EPOCH,
+            why: "nobody answers".to_owned(),
+            next_try: None,
+        };
+        Arc::make_mut(set).awaited.push(awaited);
+    });
+    let answer = answer_of(call_of(&both_session, QUERY, json!({"query": "select 1", "database": "stock"}))).await;
+    assert!(answer.text.contains("the database \"stock\" cannot be reached yet; there are main."), "{}", answer.text);
 }

@@ -12,7 +12,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::http::client::Client;
 use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::sessions::{Sessions, SessionsOf};
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::settings::AccessMode;
@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::common::databases::set_of;
 use crate::common::scripted::scripted;
 use crate::common::{no_log, settings};
 
@@ -65,7 +66,7 @@ struct World {
     begun: mpsc::UnboundedReceiver<CancellationToken>,
     tell: mpsc::UnboundedSender<CancellationToken>,
     show: watch::Sender<DatabaseSummary>,
-    database: Database,
+    set: watch::Sender<Arc<DatabaseSet>>,
 }
 
 impl World {
@@ -76,13 +77,13 @@ impl World {
         let database = Database { name: "main".into(), query, fetch, batch, close_cursors, summary };
         let sessions = Arc::new(Sessions::new(IDLE));
         actix_rt::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
-        Self { sessions, begun, tell, show, database }
+        Self { sessions, begun, tell, show, set: set_of([database]) }
     }
 
     fn client(&self) -> Arc<Client> {
         let caller = Caller::stdio();
-        let databases: Arc<[Database]> = [self.database.clone()].into();
-        let offer = Offer::new(&caller, &databases);
+        let databases = ClientDatabases::all(self.set.subscribe());
+        let offer = Offer::new(&caller, databases.clone());
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let session = Session::new(&settings(), caller.clone(), databases, metrics, Events::default(), &no_log())
             .start()

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::{Answer, Call};
-use mcp_server_postgres::messages::database::{Database, DatabaseSummary};
+use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::{CallEnded, Events, SettingsChanged};
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
 use mcp_server_postgres::messages::statements::{Answered, Batch, CloseCursorsOf, Fetch, Query};
@@ -19,6 +19,7 @@ use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{MAIN_DATABASE, Settings};
 use tokio::sync::watch;
 
+use crate::common::databases::set_of;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings_with};
 
@@ -38,6 +39,7 @@ pub struct World {
     pub summaries: Script<Summary>,
     pub slow_lists: Script<SlowQueries>,
     pub finished: Script<CallEnded>,
+    pub _set: watch::Sender<Arc<DatabaseSet>>,
     /// What the database shows.
     pub _show: watch::Sender<DatabaseSummary>,
     pub settings: Arc<Settings>,
@@ -56,7 +58,9 @@ impl World {
         let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary: shown };
         let metrics = MetricsHandle { summary, slow_queries };
         let events = Events { call_ended: finished.into(), ..Events::default() };
-        let session = Session::new(&settings, Caller::stdio(), [database].into(), metrics, events, &no_log()).start();
+        let set = set_of([database]);
+        let databases = ClientDatabases::all(set.subscribe());
+        let session = Session::new(&settings, Caller::stdio(), databases, metrics, events, &no_log()).start();
         Self {
             session,
             queries,
@@ -66,6 +70,7 @@ impl World {
             summaries,
             slow_lists,
             finished: finishes,
+            _set: set,
             _show: show,
             settings: Arc::new(settings),
         }

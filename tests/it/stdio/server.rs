@@ -23,9 +23,19 @@ pub struct Server {
 impl Server {
     /// Start it in a folder of its own, with these lines in its `.env`.
     pub fn start(env: &str) -> Self {
+        Self::start_with(env, None)
+    }
+
+    /// The same with this TOML file, if any.
+    pub fn start_with(env: &str, toml: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".env"), env).unwrap();
-        let mut child = command(folder.path()).spawn().unwrap();
+        let mut command = command(folder.path());
+        if let Some(toml) = toml {
+            std::fs::write(folder.path().join("config.toml"), toml).unwrap();
+            command.args(["--config", "config.toml"]);
+        }
+        let mut child = command.spawn().unwrap();
         let input = child.stdin.take();
         let output = child.stdout.take().map(|output| BufReader::new(output).lines());
         Self { child, input, output, requests: 0, folder }
