@@ -4,9 +4,10 @@
 //! pool by an assignment and what is under way finishes on the old one. It decides nothing about what is asked
 //! (that was the tool) or shown (that is the session).
 //!
-//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages after
-//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `cursors` keeps what is not read to its end,
-//! `running` tells the metrics and the log.
+//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages
+//! after its first), `batch`, `inspect` (questions of our own), `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent
+//! once more, `handles` keeps what a client has open from one call to the next, `cursors` is that of statements that are
+//! not read to their end, `running` tells the metrics and the log.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -23,9 +24,12 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+mod attempt;
 mod batch;
 mod calls;
 mod cursors;
+mod handles;
+mod inspect;
 mod query;
 mod reload;
 mod running;
@@ -45,8 +49,6 @@ use crate::messages::statements::{CloseCursors, CloseCursorsOf};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Draining, Generation, Lease};
-use crate::postgres::role::Finding;
-use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 pub struct Executor {
@@ -109,7 +111,7 @@ impl Executor {
             is_awaited: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
-            cursors: Cursors::new(name, settings.limits.cursors_max, &log),
+            cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
             calls: Calls::default(),
             told_later: ToldLater::default(),
             reload: Rc::default(),
@@ -154,32 +156,6 @@ impl Executor {
         actix_rt::spawn(async move {
             if let Err(error) = generation.warm().await {
                 warn!(log, "the database is not available yet"; "why" => error.to_string());
-            }
-        });
-    }
-
-    /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
-    fn check_role(&self, anew: bool) {
-        if self.role_check == RoleCheck::Off {
-            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
-            return;
-        }
-        if self.generation.role_was_checked(true) && !anew {
-            return;
-        }
-        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
-        actix_rt::spawn(async move {
-            match generation.findings(true).await {
-                Ok(findings) => {
-                    for Finding { is_severe, what, mend } in findings.iter() {
-                        warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
-                    }
-                    summary.send_modify(|summary| summary.findings = findings);
-                }
-                Err(error) => {
-                    warn!(log, "the role could not be checked"; "why" => error.to_string());
-                    generation.role_was_checked(false);
-                }
             }
         });
     }
@@ -248,26 +224,6 @@ impl Handler<CloseCursorsOf> for Executor {
     }
 }
 
-/// Whether that check lets a statement run on that generation.
-async fn allows(check: RoleCheck, generation: &Arc<Generation>) -> Result<(), QueryError> {
-    if check != RoleCheck::Enforce {
-        return Ok(());
-    }
-    // Boxed, for it is seldom, and whoever awaits this would have room for it.
-    let findings = Box::pin(generation.findings(false)).await?;
-    let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
-    match severe.is_empty() {
-        true => Ok(()),
-        false => Err(QueryError::Refused {
-            why: format!(
-                "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or restart \
-                 this server.",
-                severe.join(". ")
-            ),
-        }),
-    }
-}
-
 /// `work`, or the error of the clock that ran out.
 ///
 /// No `async fn`, nor are those that stand around it: each would hold the work twice, as its argument and as what it
@@ -316,9 +272,4 @@ fn is_primary_no_more(lease: &Lease, left: Cleanup, error: &QueryError) -> bool 
     error.needs_to_write()
         && left.is_of_a_write()
         && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
-}
-
-/// How many rows a statement read or changed.
-fn rows(outcome: &Outcome) -> u64 {
-    outcome.rows_affected.unwrap_or(outcome.page.rows as u64)
 }

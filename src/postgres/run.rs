@@ -11,10 +11,10 @@ use std::cell::Cell;
 use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
+use super::catalog::nearest;
 use super::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
 use super::connection::ExecTarget;
 use super::error::{Phase, QueryError};
-use super::nearest;
 use super::page::{FinishedPage, Format, Limits};
 use super::reader::Reader;
 use crate::progress::Progress;
@@ -22,8 +22,11 @@ use crate::settings::AccessMode;
 
 mod alone;
 mod begin;
+mod inspect;
 mod prepare;
 mod transaction;
+
+pub use inspect::inspect;
 
 /// What one statement did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

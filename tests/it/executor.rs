@@ -35,6 +35,7 @@ mod events;
 mod fair;
 mod guard;
 mod health;
+mod inspect;
 mod reads;
 mod reload;
 mod role;

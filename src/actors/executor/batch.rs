@@ -8,13 +8,13 @@ use futures_util::FutureExt as _;
 use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
-use super::running::{Queue, Running};
-use super::{Executor, allows, settle};
+use super::attempt::{Attempt, Failure, Next, Run};
+use super::running::{Queue, Running, size_of_answer};
+use super::{Executor, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Admission;
 use crate::postgres::run::{self, Marks, Outcome};
 use crate::settings::AccessMode;
 
@@ -24,7 +24,7 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
+        let (access, guard, permission) = (self.access_of(&batch.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let running = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
@@ -40,7 +40,9 @@ impl Handler<Batch> for Executor {
             let current = RefCell::new(None::<Running>);
             let marks = Marks::new(call.progress());
             let work = async {
-                allows(role_check, &generation).await.map_err(|error| (None, error))?;
+                if let Some(permission) = permission {
+                    permission.await.map_err(|error| (None, error))?;
+                }
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(match access {
@@ -51,9 +53,10 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut admission = Admission::Normal;
+                let mut attempt = Attempt::of_batch();
                 loop {
-                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, attempt.admission()).await;
+                    let lease = lease.map_err(|error| (None, error))?;
                     let target = generation.target_name();
                     let place = lease.exec_target(access, &target);
                     // The first statement has waited for that.
@@ -73,18 +76,18 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref());
+                                ended.end(result.as_ref().map(size_of_answer));
                             }
                         },
                     );
                     let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
                     settle(lease, marks.left.get(), error);
-                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
+                    if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;
                     }
-                    queue.again();
-                    admission = Admission::Retry;
+                    queue.again(attempt.retries());
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };

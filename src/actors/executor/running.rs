@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 
 use slog::Logger;
 
-use super::rows;
 use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
 use crate::postgres::run::Outcome;
+
+/// How many rows a statement read or changed, and the bytes of those that it gives.
+pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {
+    (outcome.rows_affected.unwrap_or(outcome.page.rows as u64), outcome.page.json.len() as u64)
+}
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {
@@ -48,21 +52,22 @@ impl Running {
         }
     }
 
-    /// It waits for a connection again.
-    pub(super) fn again(&mut self) {
+    /// It waits for a connection again; so often because the one before was lost.
+    pub(super) fn again(&mut self, retries: u32) {
         self.stop();
+        self.event.retries = retries;
     }
 
-    pub(super) fn end(&mut self, result: Result<&Outcome, &QueryError>) {
+    /// It has given an answer of so many rows and bytes, or an error.
+    pub(super) fn end(&mut self, result: Result<(u64, u64), &QueryError>) {
         if matches!(result, Err(QueryError::Cancelled { .. })) {
             // As when nobody wants it any more: its drop says so.
             return;
         }
         self.stop();
         self.event.outcome = match result {
-            Ok(outcome) => {
-                self.event.rows = rows(outcome);
-                self.event.bytes = outcome.page.json.len() as u64;
+            Ok((rows, bytes)) => {
+                (self.event.rows, self.event.bytes) = (rows, bytes);
                 StatementOutcome::Done
             }
             Err(error @ QueryError::Refused { .. }) => StatementOutcome::Refused { why: error.to_string() },
@@ -161,8 +166,8 @@ impl Queue {
     }
 
     /// The connection was lost before the first began.
-    pub(super) fn again(&mut self) {
-        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries += 1);
+    pub(super) fn again(&mut self, retries: u32) {
+        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries = retries);
     }
 
     pub(super) fn has_begun(&self) -> bool {

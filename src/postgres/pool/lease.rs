@@ -79,7 +79,7 @@ impl Drop for PooledConnection {
 }
 
 /// By what name this server stands in the queue for itself; no client has it.
-const OURSELVES: &str = "";
+pub const OURSELVES: &str = "";
 
 impl Shared {
     /// A connection for one call of that client, when its turn has come. `connecting` is called when the wait is over; a

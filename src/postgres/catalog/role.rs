@@ -5,8 +5,10 @@
 
 use std::fmt;
 
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
 
+use super::{CatalogRow, Parameter, Question};
 use crate::settings::AccessMode;
 
 /// How many of a kind are named.
@@ -29,98 +31,102 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The role and those that it can become; the names of some of each kind. $1 is how many, and $2 whether rights to write
-/// matter.
-const QUESTION: &str = "
-WITH reach AS (
-    SELECT r.* FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
-),
-own AS (SELECT r.* FROM pg_catalog.pg_roles r WHERE r.rolname = current_user),
-relation AS (
-    SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'f', 'S') AND n.nspname !~ '^pg_'
-)
-SELECT own.rolname, own.rolsuper, own.rolbypassrls, own.rolcreaterole OR own.rolcreatedb OR own.rolreplication,
-       ARRAY (SELECT r.rolname FROM reach r WHERE r.rolsuper AND r.rolname <> own.rolname ORDER BY 1 LIMIT $1),
-       ARRAY (SELECT r.rolname FROM reach r WHERE r.rolbypassrls AND r.rolname <> own.rolname ORDER BY 1 LIMIT $1),
-       ARRAY (SELECT r.rolname FROM reach r
-              WHERE r.rolname IN ('pg_write_server_files', 'pg_execute_server_program', 'pg_read_server_files')
-              ORDER BY 1),
-       ARRAY (SELECT t.oid::pg_catalog.regclass::pg_catalog.text FROM relation t
-              WHERE $2 AND t.relkind <> 'S' AND EXISTS (
-                  SELECT FROM reach r
-                  WHERE pg_catalog.has_table_privilege(r.oid, t.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
-                        OR pg_catalog.has_any_column_privilege(r.oid, t.oid, 'INSERT, UPDATE'))
-              LIMIT $1),
-       ARRAY (SELECT s.oid::pg_catalog.regclass::pg_catalog.text FROM relation s
-              WHERE $2 AND s.relkind = 'S' AND EXISTS (
-                  SELECT FROM reach r WHERE pg_catalog.has_sequence_privilege(r.oid, s.oid, 'USAGE, UPDATE'))
-              LIMIT $1),
-       ARRAY (SELECT n.nspname FROM pg_catalog.pg_namespace n
-              WHERE $2 AND n.nspname !~ '^pg_' AND EXISTS (
-                  SELECT FROM reach r WHERE pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE'))
-              LIMIT $1),
-       $2 AND EXISTS (
-           SELECT FROM reach r
-           WHERE pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CREATE')),
-       ARRAY (SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text FROM pg_catalog.pg_proc p
-              WHERE p.oid >= 16384 AND p.prosecdef AND EXISTS (
-                  SELECT FROM reach r WHERE pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE'))
-              LIMIT $1),
-       EXISTS (SELECT FROM reach r
-               WHERE pg_catalog.has_column_privilege(r.oid, 'pg_catalog.pg_authid', 'rolpassword', 'SELECT'))
-FROM own";
-
-/// What the role of a connection may do too much of, the severe first. In read-write mode rights to write are none of it.
-///
-/// # Errors
-/// The driver's.
-pub async fn findings(client: &Client, access: AccessMode) -> Result<Vec<Finding>, Error> {
-    use tokio_postgres::types::Type;
-    let writing_matters = access == AccessMode::ReadOnly;
-    let rows = client.query_typed(QUESTION, &[(&NAMED_MAX, Type::INT8), (&writing_matters, Type::BOOL)]).await?;
-    rows.first().map_or(Ok(Vec::new()), read)
+/// Asks what the role of a connection may do.
+#[derive(Debug, Clone, Copy)]
+pub struct RoleRights {
+    /// The mode of the statements that it is to run: in read-write mode rights to write are as they should be.
+    pub access: AccessMode,
 }
 
-fn read(row: &Row) -> Result<Vec<Finding>, Error> {
-    let role: String = row.try_get(0)?;
-    let names = |at| Ok::<_, Error>(row.try_get::<_, Vec<String>>(at)?.join(", "));
+/// What the role may do, by itself or as a role that it can become; the names are some of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRightsRow {
+    role: String,
+    is_superuser: bool,
+    bypasses_row_security: bool,
+    administers: bool,
+    superusers: Vec<String>,
+    bypassing_roles: Vec<String>,
+    file_roles: Vec<String>,
+    writable_tables: Vec<String>,
+    writable_sequences: Vec<String>,
+    writable_schemas: Vec<String>,
+    creates_schemas: bool,
+    security_definers: Vec<String>,
+    reads_password_hashes: bool,
+}
+
+impl Question for RoleRights {
+    const NAME: &'static str = "role_check";
+    const SQL: &'static str = include_str!("role.sql");
+    type Row = RoleRightsRow;
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let writing_matters = self.access == AccessMode::ReadOnly;
+        vec![(Box::new(NAMED_MAX), Type::INT8), (Box::new(writing_matters), Type::BOOL)]
+    }
+}
+
+impl CatalogRow for RoleRightsRow {
+    fn read(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            role: row.try_get("role")?,
+            is_superuser: row.try_get("is_superuser")?,
+            bypasses_row_security: row.try_get("bypasses_row_security")?,
+            administers: row.try_get("administers")?,
+            superusers: row.try_get("superusers")?,
+            bypassing_roles: row.try_get("bypassing_roles")?,
+            file_roles: row.try_get("file_roles")?,
+            writable_tables: row.try_get("writable_tables")?,
+            writable_sequences: row.try_get("writable_sequences")?,
+            writable_schemas: row.try_get("writable_schemas")?,
+            creates_schemas: row.try_get("creates_schemas")?,
+            security_definers: row.try_get("security_definers")?,
+            reads_password_hashes: row.try_get("reads_password_hashes")?,
+        })
+    }
+}
+
+/// What a role with these rights may do too much of, the severe first.
+pub fn findings(rights: &RoleRightsRow) -> Vec<Finding> {
+    let role = &rights.role;
+    let names = |names: &[String]| names.join(", ");
     let mut findings = Vec::new();
     let mut find = |is_severe, what: String, mend: String| findings.push(Finding { is_severe, what, mend });
-    if row.try_get(1)? {
+    if rights.is_superuser {
         // The rest follows from that.
         let what = format!("The role {role} is a superuser: nothing in PostgreSQL is closed to it, its files included");
         find(true, what, format!("Use another role, or ALTER ROLE {role} NOSUPERUSER"));
-        return Ok(findings);
+        return findings;
     }
-    let supers = names(4)?;
+    let supers = names(&rights.superusers);
     if !supers.is_empty() {
         let what = format!("The role {role} can become a superuser by SET ROLE ({supers})");
         find(true, what, format!("REVOKE {supers} FROM {role}"));
     }
-    let bypass = names(5)?;
-    if row.try_get(2)? {
+    let bypass = names(&rights.bypassing_roles);
+    if rights.bypasses_row_security {
         let what = format!("The role {role} passes row-level security (BYPASSRLS)");
         find(true, what, format!("ALTER ROLE {role} NOBYPASSRLS"));
     } else if !bypass.is_empty() && supers.is_empty() {
         let what = format!("The role {role} can pass row-level security by SET ROLE ({bypass})");
         find(true, what, format!("REVOKE {bypass} FROM {role}"));
     }
-    let files = names(6)?;
+    let files = names(&rights.file_roles);
     if !files.is_empty() {
         let what = format!("The role {role} reaches files or programs of the database server ({files})");
         find(true, what, format!("REVOKE {files} FROM {role}"));
     }
-    if row.try_get(3)? {
+    if rights.administers {
         let what = format!("The role {role} can make roles or databases, or replicate");
         find(false, what, format!("ALTER ROLE {role} NOCREATEROLE NOCREATEDB NOREPLICATION"));
     }
-    for (at, can, right) in [
-        (7, "write to tables", "INSERT, UPDATE, DELETE, TRUNCATE ON"),
-        (8, "move sequences", "USAGE, UPDATE ON SEQUENCE"),
-        (9, "make objects in schemas", "CREATE ON SCHEMA"),
+    for (some, can, right) in [
+        (&rights.writable_tables, "write to tables", "INSERT, UPDATE, DELETE, TRUNCATE ON"),
+        (&rights.writable_sequences, "move sequences", "USAGE, UPDATE ON SEQUENCE"),
+        (&rights.writable_schemas, "make objects in schemas", "CREATE ON SCHEMA"),
     ] {
-        let some = names(at)?;
+        let some = names(some);
         if !some.is_empty() {
             let what = format!("The role {role} can {can}, by itself or by SET ROLE ({some}): only the mode stops it");
             find(
@@ -130,23 +136,23 @@ fn read(row: &Row) -> Result<Vec<Finding>, Error> {
             );
         }
     }
-    if row.try_get(10)? {
+    if rights.creates_schemas {
         let what = format!("The role {role} can make schemas in the database");
         find(false, what, "REVOKE CREATE ON DATABASE from it, and from the roles that it is in".to_owned());
     }
-    let definers = names(11)?;
+    let definers = names(&rights.security_definers);
     if !definers.is_empty() {
         let what =
             format!("The role {role} can run functions with their owners' rights (SECURITY DEFINER: {definers})");
         find(false, what, format!("REVOKE EXECUTE ON FUNCTION {definers} FROM PUBLIC"));
     }
-    if row.try_get(12)? {
+    if rights.reads_password_hashes {
         let what = format!(
             "The role {role} can read password hashes (pg_authid), as pg_read_all_data lets it: only the guard stops it"
         );
         find(false, what, format!("REVOKE pg_read_all_data FROM {role}, and GRANT SELECT on what it is for"));
     }
-    Ok(findings)
+    findings
 }
 
 /// The SQL that makes a role of which nothing is found, as far as roles go: what PUBLIC may do is another matter.

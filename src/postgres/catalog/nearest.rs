@@ -3,10 +3,11 @@
 //! PostgreSQL tells itself, where it is very near.)
 
 use pg_guard::sql;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, Row};
 
-use super::error::Rejection;
+use super::super::error::Rejection;
+use super::{CatalogRow, Parameter, Question, ask};
 
 /// Names that are looked at. A database that has more is not searched to its end.
 const NAMES_MAX: i64 = 5000;
@@ -14,20 +15,60 @@ const NAMES_MAX: i64 = 5000;
 /// Names that are told.
 const TOLD_MAX: usize = 3;
 
-/// Every table, view and their like that is none of PostgreSQL's own; those in the search path first.
-const RELATIONS: &str = "SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
-                         pg_catalog.pg_table_is_visible(c.oid) \
-                         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                         WHERE c.relkind = ANY ('{r,v,m,f,p}') AND n.nspname <> 'information_schema' \
-                         AND n.nspname !~ '^pg_' ORDER BY 3 DESC, 2 LIMIT $1";
+/// Asks for every table, view and their like that is none of PostgreSQL's own.
+struct Relations;
 
-/// The columns of the relations that a statement may name: by name, in the search path or by their schema's name.
-const COLUMNS: &str = "SELECT c.oid, c.relname::pg_catalog.text, a.attname::pg_catalog.text \
-                       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                       WHERE c.relname = ANY ($1) AND (pg_catalog.pg_table_is_visible(c.oid) OR n.nspname = ANY ($1)) \
-                       AND c.relkind = ANY ('{r,v,m,f,p}') AND a.attnum > 0 AND NOT a.attisdropped \
-                       ORDER BY c.oid, a.attnum LIMIT $2";
+struct Relation {
+    schema: String,
+    name: String,
+    /// It is found without its schema.
+    is_visible: bool,
+}
+
+impl Question for Relations {
+    const NAME: &'static str = "relations";
+    const SQL: &'static str = include_str!("relations.sql");
+    type Row = Relation;
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![(Box::new(NAMES_MAX), Type::INT8)]
+    }
+}
+
+impl CatalogRow for Relation {
+    fn read(row: &Row) -> Result<Self, Error> {
+        let (schema, name) = (row.try_get("schema")?, row.try_get("name")?);
+        Ok(Self { schema, name, is_visible: row.try_get("is_visible")? })
+    }
+}
+
+/// Asks for the columns of the relations that have one of these names.
+struct Columns {
+    names: Vec<String>,
+}
+
+struct Column {
+    relation_oid: u32,
+    relation: String,
+    name: String,
+}
+
+impl Question for Columns {
+    const NAME: &'static str = "columns";
+    const SQL: &'static str = include_str!("columns.sql");
+    type Row = Column;
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![(Box::new(self.names.clone()), Type::NAME_ARRAY), (Box::new(NAMES_MAX), Type::INT8)]
+    }
+}
+
+impl CatalogRow for Column {
+    fn read(row: &Row) -> Result<Self, Error> {
+        let (relation_oid, relation) = (row.try_get("relation_oid")?, row.try_get("relation")?);
+        Ok(Self { relation_oid, relation, name: row.try_get("name")? })
+    }
+}
 
 /// Columns of a relation that are told where none is near.
 const COLUMNS_TOLD_MAX: usize = 20;
@@ -36,14 +77,16 @@ const COLUMNS_TOLD_MAX: usize = 20;
 const TABLES_TOLD_MAX: usize = 10;
 
 /// A hint for `sql`, which was refused because a column does not exist.
-pub(super) async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
+pub(in crate::postgres) async fn column_hint(
+    client: &Client,
+    sql: &str,
+    rejection: &Rejection,
+) -> Result<Option<String>, Error> {
     let Some(Wanted { name: wanted, .. }) = Wanted::of(sql, rejection) else { return Ok(None) };
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&sql::names(sql), Type::NAME_ARRAY), (&NAMES_MAX, Type::INT8)];
-    let rows = client.query_typed(COLUMNS, &parameters).await?;
+    let columns = ask(client, &Columns { names: sql::names(sql) }).await?;
     let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
-    for row in &rows {
-        let (oid, relation, name): (u32, &str, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let relation = quoted(relation);
+    for Column { relation_oid: oid, relation, name } in columns {
+        let relation = quoted(&relation);
         if let Some(wrong_letters) = distance(&wanted, &name) {
             near.push((wrong_letters, format!("{relation}.{}", quoted(&name))));
         }
@@ -63,22 +106,25 @@ pub(super) async fn column_hint(client: &Client, sql: &str, rejection: &Rejectio
 }
 
 /// A hint for `sql`, which was refused because a table does not exist.
-pub(super) async fn table_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
+pub(in crate::postgres) async fn table_hint(
+    client: &Client,
+    sql: &str,
+    rejection: &Rejection,
+) -> Result<Option<String>, Error> {
     let Some(wanted) = Wanted::of(sql, rejection) else { return Ok(None) };
-    let rows = client.query_typed(RELATIONS, &[(&NAMES_MAX, Type::INT8)]).await?;
+    let relations = ask(client, &Relations).await?;
     let (mut near, mut first) = (Vec::new(), Vec::new());
-    for row in &rows {
-        let (schema, name, visible): (String, String, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let wrong_letters = distance(&wanted.name, &name);
+    for Relation { schema, name, is_visible } in &relations {
+        let wrong_letters = distance(&wanted.name, name);
         if wrong_letters.is_some() || first.len() < TABLES_TOLD_MAX {
-            let shown = if visible { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) };
+            let shown = if *is_visible { quoted(name) } else { format!("{}.{}", quoted(schema), quoted(name)) };
             near.extend(wrong_letters.map(|wrong_letters| (wrong_letters, shown.clone())));
             first.push(shown);
         }
     }
     first.truncate(TABLES_TOLD_MAX);
     let there_are = || {
-        let more = if rows.len() > first.len() { ", …" } else { "" };
+        let more = if relations.len() > first.len() { ", …" } else { "" };
         match first.is_empty() {
             true => "There are no tables and views but PostgreSQL's own.".to_owned(),
             false => format!("The tables and views are {}{more}.", first.join(", ")),
