@@ -73,13 +73,17 @@ pub struct AdminState {
 impl AdminState {
     /// How each database is: those that are served, then those that a reload has added and that cannot be reached yet.
     async fn statuses(&self) -> Vec<(Arc<str>, DatabaseStatus)> {
-        let set = self.databases.borrow().clone();
-        let asked = set.probes.iter().map(async |database| {
+        // Not the set itself: who has that keeps what is removed meanwhile.
+        let (probes, awaited) = {
+            let set = self.databases.borrow();
+            (set.probes.clone(), set.awaited.clone())
+        };
+        let asked = probes.iter().map(async |database| {
             // An actor that is gone ends the process, or was removed just now.
             Some((database.name.clone(), database.status.upgrade()?.send(Status).await.ok()?))
         });
         let served = join_all(asked).await.into_iter().flatten();
-        served.chain(set.awaited.iter().map(|awaited| (awaited.name.clone(), awaited_status(awaited)))).collect()
+        served.chain(awaited.iter().map(|awaited| (awaited.name.clone(), awaited_status(awaited)))).collect()
     }
 
     /// Those that may have calls in flight.

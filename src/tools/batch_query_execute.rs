@@ -48,8 +48,8 @@ struct BatchStatement {
 fn input() -> Value {
     let queries = json!({
         "type": "array",
-        "minBatchStatements": 1,
-        "maxBatchStatements": STATEMENTS_MAX,
+        "minItems": 1,
+        "maxItems": STATEMENTS_MAX,
         "items": {
             "type": "object",
             "properties": {
