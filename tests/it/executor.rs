@@ -10,7 +10,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::admin::{DatabaseStatus, Status};
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::events::{Events, PoolRebuilt, SettingsChanged, StatementEnded};
-use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cursor, Fetch, OpenPool, Query};
+use mcp_server_postgres::messages::statements::{Answered, Batch, BatchError, Cursor, Fetch, Query};
 use mcp_server_postgres::postgres::error::QueryError;
 use mcp_server_postgres::postgres::page::{Format, Limits};
 use mcp_server_postgres::postgres::pool::PoolStatus;

@@ -78,7 +78,7 @@ impl World {
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
         let arguments = serde_json::from_str(arguments).unwrap();
-        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
+        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default(), permit: None })
     }
 
     /// A call of the query tool with this text.
