@@ -9,8 +9,8 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 
+use crate::postgres::catalog::role;
 use crate::postgres::pool::{Admission, Generation};
-use crate::postgres::role;
 use crate::settings::{AccessMode, Loaded, PostgresSettings, Settings, SslMode};
 
 /// A host that does not answer is given up after this long, or the operator's own time for a connection if that is less.

@@ -42,11 +42,11 @@ use crate::messages::call::CallContext;
 use crate::messages::database::{Database, DatabaseSummary};
 use crate::messages::events::{Events, StatementEnded, StatementOutcome};
 use crate::messages::statements::{CloseCursors, CloseCursorsOf};
+use crate::postgres::catalog::role::Finding;
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Draining, Generation, Lease};
-use crate::postgres::role::Finding;
-use crate::postgres::run::Outcome;
+use crate::postgres::statement::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 pub struct Executor {

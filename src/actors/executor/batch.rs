@@ -15,7 +15,8 @@ use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Marks, Outcome};
+use crate::postgres::run::{self, RunProgress};
+use crate::postgres::statement::Outcome;
 use crate::settings::AccessMode;
 
 impl Handler<Batch> for Executor {
@@ -38,7 +39,7 @@ impl Handler<Batch> for Executor {
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress());
+            let progress = RunProgress::new(call.progress());
             let work = async {
                 allows(role_check, &generation).await.map_err(|error| (None, error))?;
                 let mut statements = Vec::with_capacity(batch.statements.len());
@@ -62,7 +63,7 @@ impl Handler<Batch> for Executor {
                         place,
                         &statements,
                         batch.reading,
-                        &marks,
+                        &progress,
                         || {
                             let mut next = queue.next();
                             if let Some(running) = &mut next {
@@ -79,7 +80,7 @@ impl Handler<Batch> for Executor {
                     );
                     let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, marks.left.get(), error);
+                    settle(lease, progress.cleanup.get(), error);
                     if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
                         return result;
                     }

@@ -9,7 +9,8 @@ use crate::log::{info, warn};
 use crate::messages::statements::{Answered, Fetch, Query};
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading};
+use crate::postgres::run::{self, Answer, FetchMode, Read, RunProgress};
+use crate::postgres::statement::{Outcome, Reading};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -35,12 +36,12 @@ impl Handler<Query> for Executor {
                     admission = Admission::Retry;
                     running.executing(lease.opened_in());
                     let target = generation.target_name();
-                    let marks = Marks::new(call.progress());
+                    let progress = RunProgress::new(call.progress());
                     let place = lease.exec_target(access, &target);
-                    let work = run::query(place, &statement, query.reading, mode, &marks);
+                    let work = run::query(place, &statement, query.reading, mode, &progress);
                     let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = match result {
-                        Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
+                        Ok(Read::Answer(answer)) => return Ok((*answer, lease, progress.cleanup.get())),
                         Ok(Read::Outgrown) => {
                             // Its drop cancels the statement.
                             drop(lease);
@@ -50,23 +51,23 @@ impl Handler<Query> for Executor {
                         }
                         Err(error) => error,
                     };
-                    if access == AccessMode::ReadWrite && marks.only_reads.get() && error.needs_to_write() {
+                    if access == AccessMode::ReadWrite && progress.only_reads.get() && error.needs_to_write() {
                         // A function that promises not to, or something that was made anew meanwhile.
-                        lease.settle(marks.left.get());
+                        lease.settle(progress.cleanup.get());
                         statement.writes();
                         running.again();
                         info!(running.log, "run again as what may write"; "why" => error.to_string());
                         continue;
                     }
-                    settle(lease, marks.left.get(), Some(&error));
+                    settle(lease, progress.cleanup.get(), Some(&error));
                     if !error.is_lost_connection() {
                         return Err(error);
                     }
                     // Which says whether it has begun.
                     mode = FetchMode::Portal;
-                    if marks.begun.get() {
+                    if progress.begun.get() {
                         // Of a read nothing is lost but its time; but it may be what the server dies of.
-                        if was_lost || !marks.only_reads.get() || marks.rows_came.get() {
+                        if was_lost || !progress.only_reads.get() || progress.rows_came.get() {
                             return Err(error);
                         }
                         was_lost = true;
@@ -113,9 +114,9 @@ impl Handler<Fetch> for Executor {
             let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks::new(call.progress());
+            let progress = RunProgress::new(call.progress());
             let place = open.lease.exec_target(open.clearance.access, &target);
-            let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
+            let work = run::more(place, (&mut open.reader, open.clearance), reading, &progress);
             let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
@@ -127,14 +128,14 @@ impl Handler<Fetch> for Executor {
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {
-                        taken.finish(marks.left.get());
+                        taken.finish(progress.cleanup.get());
                     }
                     Ok(answered)
                 }
                 // Its drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
-                    taken.fail(marks.left.get(), &error);
+                    taken.fail(progress.cleanup.get(), &error);
                     Err(error)
                 }
             }

@@ -12,7 +12,7 @@ use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
-use crate::postgres::run::Outcome;
+use crate::postgres::statement::Outcome;
 
 /// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
 pub(super) struct Running {

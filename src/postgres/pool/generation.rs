@@ -18,8 +18,8 @@ use super::health::Health;
 use super::lease::Lease;
 use super::live::LiveSettings;
 use super::shared::{Draining, Pool, PoolStatus, Shared};
+use crate::postgres::catalog::role::{self, Finding};
 use crate::postgres::error::{Clock, Phase, QueryError};
-use crate::postgres::role::{self, Finding};
 use crate::settings::{AccessMode, PostgresSettings, TargetSettings};
 use crate::tls;
 

@@ -1,6 +1,6 @@
 //! What the role may do too much of.
 
-use mcp_server_postgres::postgres::role::{self, Finding};
+use mcp_server_postgres::postgres::catalog::role::{self, Finding};
 use mcp_server_postgres::settings::RoleCheck;
 
 use super::*;

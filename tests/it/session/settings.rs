@@ -1,8 +1,8 @@
 //! What a change of the settings does to a session that is under way.
 
 use mcp_server_postgres::messages::call::CallError;
-use mcp_server_postgres::postgres::page::{FinishedPage, Limits};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::statement::Outcome;
+use mcp_server_postgres::postgres::statement::{FinishedPage, Limits};
 
 use crate::common::settings_with;
 use crate::session::world::{BATCH, World, answer_of, answered, done, page};
