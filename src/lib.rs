@@ -5,7 +5,7 @@
 //!
 //! - [`mcp`]: the protocol. A line of stdin or a body over HTTP becomes a message to the session; an answer becomes a line
 //!   or a body.
-//! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::reception`].
+//! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::clients`].
 //! - [`actors::session`]: one client and its calls in flight.
 //! - [`messages`]: what the actors say to each other, and the events.
 //! - [`tools`]: a tool a file. A tool is its arguments and a function of them.

@@ -19,8 +19,7 @@ use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::Cursor;
 use crate::postgres::error::QueryError;
 use crate::postgres::rows::JSON_CELLS;
-use crate::postgres::statement::Outcome;
-use crate::postgres::statement::{Cut, CutCell, FinishedPage, Format, Limits};
+use crate::postgres::statement::{Cut, CutCell, FinishedPage, Format, Limits, Outcome};
 use crate::settings::{AccessMode, Settings};
 use crate::units;
 

@@ -36,8 +36,9 @@ impl Run<'_> {
             }
             page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
         }
-        let shown =
-            server_text::texts(self.target.connection.client(), &held, &prepared, &server_columns).await.map_err(wrong)?;
+        let shown = server_text::texts(self.target.connection.client(), &held, &prepared, &server_columns)
+            .await
+            .map_err(wrong)?;
         for (row, shown) in held.iter().zip(&shown) {
             page.push(row, shown).map_err(|error| QueryError::undecodable(&error))?;
         }

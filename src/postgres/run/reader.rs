@@ -130,7 +130,8 @@ impl Reader {
                 progress.rows_came.set(true);
                 let group = self.server_text_group();
                 let rows = &self.ahead.make_contiguous()[..group];
-                let shown = Box::pin(server_text::texts(connection.client(), rows, &self.prepared, &server_columns)).await;
+                let shown =
+                    Box::pin(server_text::texts(connection.client(), rows, &self.prepared, &server_columns)).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     progress.call.rows(1, row.raw_size_bytes());
@@ -214,7 +215,8 @@ impl Reader {
                 // One row more than there is room for shows whether there is more.
                 page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
             };
-            let rows = if page.server_text_columns().is_empty() { rows } else { rows.min(self.server_text_fetch_rows()) };
+            let rows =
+                if page.server_text_columns().is_empty() { rows } else { rows.min(self.server_text_fetch_rows()) };
             self.fetch = Some(Box::pin(connection.fetch(portal, rows).await?));
         }
         Ok(self.fetch.is_some())

@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use mcp_server_postgres::messages::statements::OpenPool;
 
 use mcp_server_postgres::messages::statements::CloseCursorsOf;
 use mcp_server_postgres::postgres::error::Clock;

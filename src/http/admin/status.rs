@@ -1,11 +1,10 @@
-//! What an operator, a load balancer and Prometheus see of the server.
+//! How the server stands, for a load balancer and for the page of an operator; and to end a call.
 //!
 //! It asks the actors each time and keeps nothing. Statements are shown without their literals.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use actix::Recipient;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -13,20 +12,13 @@ use futures_util::future::join_all;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
-use slog::Logger;
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
-use super::client::ClientCount;
-use super::gate::{AuthenticatedClient, Gate};
-use super::process;
-use crate::actors::metrics;
+use super::AdminState;
+use crate::http::auth::AuthenticatedClient;
+use crate::http::process;
 use crate::log::info;
-use crate::mcp::sessions::Sessions;
-use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseProbe, DatabaseStatus, Status};
-use crate::messages::database::{AwaitedDatabase, DatabaseSet};
-use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape, Snapshot};
-use crate::postgres::pool::PoolStatus;
+use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus};
+use crate::messages::metrics::Snapshot;
 use crate::postgres::pool::health::State as Health;
 use crate::units::{milliseconds, rfc3339};
 
@@ -34,60 +26,10 @@ use crate::units::{milliseconds, rfc3339};
 const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
-pub struct AdminState {
-    /// The set of databases.
-    pub databases: watch::Receiver<Arc<DatabaseSet>>,
-    pub snapshot: Recipient<Snapshot>,
-    pub scrape: Recipient<Scrape>,
-    /// The sessions of the older revisions.
-    pub sessions: Arc<Sessions>,
-    pub here: ClientCount,
-    pub connections: TaskTracker,
-    /// The last lines of the log, the newest first.
-    pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
-    pub urls: Vec<String>,
-    /// When it began, by the calendar and by a clock that is never set.
-    pub started: (SystemTime, Instant),
-    pub gate: Arc<Gate>,
-    pub log: Logger,
-}
-
-impl AdminState {
-    /// How each database is: those that are served, then those that a reload has added and that cannot be reached yet.
-    async fn statuses(&self) -> Vec<(Arc<str>, DatabaseStatus)> {
-        let set = self.databases.borrow().clone();
-        let asked = set.probes.iter().map(async |database| {
-            // An actor that is gone ends the process, or was removed just now.
-            Some((database.name.clone(), database.status.upgrade()?.send(Status).await.ok()?))
-        });
-        let served = join_all(asked).await.into_iter().flatten();
-        served.chain(set.awaited.iter().map(|awaited| (awaited.name.clone(), awaited_status(awaited)))).collect()
-    }
-
-    /// Those that may have calls in flight.
-    fn with_calls(&self) -> Vec<DatabaseProbe> {
-        let set = self.databases.borrow();
-        set.probes.iter().chain(&set.draining).cloned().collect()
-    }
-}
-
-/// One that is awaited has no pool yet, and is down for whoever counts on it.
-fn awaited_status(awaited: &AwaitedDatabase) -> DatabaseStatus {
-    DatabaseStatus {
-        pool: PoolStatus { generation: 0, size_max: 0, size: 0, idle: 0, waiting: 0 },
-        state: Health::Down,
-        since: awaited.since,
-        why: Some(format!("a reload has added it, and it is not served yet: {}", awaited.why)),
-        next_try: awaited.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),
-        access: awaited.access,
-        draining: 0,
-    }
-}
-
 /// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be
 /// reached. One that a reload has added counts from then on, reached or not: whoever has added it wants to know.
-pub async fn ready(State(seen): State<Arc<AdminState>>, database: Option<Path<String>>) -> Response {
-    let statuses = seen.statuses().await;
+pub async fn ready(State(state): State<Arc<AdminState>>, database: Option<Path<String>>) -> Response {
+    let statuses = state.statuses().await;
     let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
     let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(database)).collect();
     if meant.is_empty() && database.is_some() {
@@ -105,35 +47,15 @@ pub async fn ready(State(seen): State<Arc<AdminState>>, database: Option<Path<St
     (status, document(&json!({"state": state, "databases": databases}))).into_response()
 }
 
-/// `GET /metrics`, for Prometheus.
-pub async fn metrics(State(seen): State<Arc<AdminState>>) -> Response {
-    let databases = seen.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
-        name: database,
-        is_up: status.state != Health::Down,
-        pool: status.pool,
-    });
-    let gauges = Gauges {
-        databases: databases.collect(),
-        sessions: seen.sessions.len(),
-        connections: seen.connections.len(),
-        resident_bytes: process::resident_bytes(),
-        descriptors: process::descriptors(),
-    };
-    match seen.scrape.send(Scrape { gauges }).await {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
 /// `GET /status.json`: all that the page at `/` shows.
 pub async fn status(
-    State(seen): State<Arc<AdminState>>,
+    State(state): State<Arc<AdminState>>,
     Extension(client): Extension<AuthenticatedClient>,
 ) -> Response {
-    let Ok(snapshot) = seen.snapshot.send(Snapshot).await else {
+    let Ok(snapshot) = state.snapshot.send(Snapshot).await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let statuses = seen.statuses().await;
+    let statuses = state.statuses().await;
     let databases = statuses.iter().map(|(database, status)| {
         let mut shown = condition(database, status);
         let pool = &status.pool;
@@ -150,11 +72,11 @@ pub async fn status(
         shown
     });
     let databases: Vec<Value> = databases.collect();
-    let with_calls = seen.with_calls();
+    let with_calls = state.with_calls();
     let asked = with_calls.iter().filter_map(|database| Some(database.calls.upgrade()?.send(CallsInFlight)));
     let calls: Vec<_> = join_all(asked).await.into_iter().flatten().flatten().collect();
-    let may_cancel = seen.gate.asks_for_tokens() && client.is_operator;
-    let (since, began) = seen.started;
+    let may_cancel = state.auth.asks_for_tokens() && client.is_operator;
+    let (since, began) = state.started;
     let mut told = json!({
         "server": {
             "name": env!("CARGO_PKG_NAME"),
@@ -164,10 +86,10 @@ pub async fn status(
             "pid": std::process::id(),
             "resident_bytes": process::resident_bytes(),
             "descriptors": process::descriptors(),
-            "connections": seen.connections.len(),
-            "sessions": seen.sessions.len(),
-            "clients": seen.here.others(),
-            "listeners": seen.urls,
+            "connections": state.connections.len(),
+            "sessions": (state.sessions)(),
+            "clients": state.clients.others(),
+            "listeners": state.urls,
             "generated_at": rfc3339(SystemTime::now()),
         },
         "operator": {
@@ -177,7 +99,7 @@ pub async fn status(
         },
         "databases": databases,
         "calls": calls,
-        "log": (seen.recent_lines)(),
+        "log": (state.recent_lines)(),
     });
     if let (Some(told), Ok(Value::Object(measured))) = (told.as_object_mut(), serde_json::to_value(snapshot)) {
         told.extend(measured);
@@ -187,15 +109,15 @@ pub async fn status(
 
 /// `POST /calls/ID/cancel`: end a call. 204, or 404 if it has ended.
 pub async fn cancel(
-    State(seen): State<Arc<AdminState>>,
+    State(state): State<Arc<AdminState>>,
     Extension(client): Extension<AuthenticatedClient>,
     Path(id): Path<u64>,
 ) -> Response {
-    if !seen.gate.asks_for_tokens() {
+    if !state.auth.asks_for_tokens() {
         return (StatusCode::FORBIDDEN, format!("{NO_OPERATORS}\n")).into_response();
     }
-    info!(seen.log, "an operator cancels a call"; "operator" => &*client.caller.name, "call" => id);
-    for database in seen.with_calls() {
+    info!(state.log, "an operator cancels a call"; "operator" => &*client.caller.name, "call" => id);
+    for database in state.with_calls() {
         let Some(cancel) = database.cancel.upgrade() else { continue };
         if cancel.send(CancelCall { id }).await.unwrap_or(false) {
             return StatusCode::NO_CONTENT.into_response();

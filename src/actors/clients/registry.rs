@@ -1,4 +1,4 @@
-//! The reception: it lets clients in, each with a session of its own, and tells them all of changed settings.
+//! The client registry: it lets clients in, each with a session of its own, and tells them all of changed settings.
 //!
 //! It knows clients by their tokens, of which it holds one client each; or, where there are no tokens, it makes a client
 //! of every connection that asks, and holds none. A session ends when its client does: nobody is told to stop.
@@ -13,11 +13,11 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::session::Session;
+use super::access::ClientAccess;
+use super::client::{Client, ClientCount};
+use crate::actors::session::Session;
 use crate::caller::Caller;
-use crate::http::client::{Client, ClientCount};
 use crate::log::{error, info, warn};
-use crate::mcp::offer::Offer;
 use crate::messages::database::{ClientDatabases, DatabaseSet};
 use crate::messages::events::{Events, SettingsChanged};
 use crate::messages::metrics::MetricsHandle;
@@ -33,7 +33,7 @@ pub enum Admit {
     Anonymous,
 }
 
-/// What the gate and the listeners go by, as it is now.
+/// What the authentication and the listeners go by, as it is now.
 #[derive(Clone)]
 pub struct Rules {
     /// The settings in force.
@@ -56,8 +56,8 @@ pub struct ClientRegistry {
     events: Events,
     /// By the tokens' names.
     bearers: HashMap<String, Arc<Client>>,
-    strangers: Vec<Weak<Client>>,
-    strangers_ever: u64,
+    anonymous: Vec<Weak<Client>>,
+    anonymous_ever: u64,
     sessions: Vec<WeakAddr<Session>>,
     here: ClientCount,
     /// The parent of every client's end.
@@ -66,7 +66,7 @@ pub struct ClientRegistry {
 }
 
 impl ClientRegistry {
-    /// A reception with nobody in. `ending` ends all clients.
+    /// A registry with nobody in. `ending` ends all clients.
     ///
     /// # Errors
     /// What in the settings cannot be used, as a sentence for the operator.
@@ -84,8 +84,8 @@ impl ClientRegistry {
             metrics,
             events,
             bearers: HashMap::new(),
-            strangers: Vec::new(),
-            strangers_ever: 0,
+            anonymous: Vec::new(),
+            anonymous_ever: 0,
             sessions: Vec::new(),
             here: ClientCount::default(),
             ending,
@@ -93,13 +93,13 @@ impl ClientRegistry {
         })
     }
 
-    /// What the gate and the listeners go by, now and whenever that changes.
+    /// What the authentication and the listeners go by, now and whenever that changes.
     pub fn rules(&self) -> watch::Receiver<Rules> {
         self.rules.subscribe()
     }
 
     /// What counts the clients; for one asker.
-    pub fn here(&self) -> ClientCount {
+    pub fn count(&self) -> ClientCount {
         self.here.clone()
     }
 
@@ -116,19 +116,19 @@ impl ClientRegistry {
         Some(client)
     }
 
-    fn stranger(&mut self) -> Option<Arc<Client>> {
+    fn anonymous(&mut self) -> Option<Arc<Client>> {
         let settings = self.rules.borrow().settings.clone();
         if settings.http.tokens.is_some() {
             return None;
         }
-        self.strangers_ever += 1;
+        self.anonymous_ever += 1;
         // What the process may do; what everybody does is for those alone whom a token has named.
-        let caller = Caller { name: format!("client {}", self.strangers_ever).into(), access: AccessMode::ReadWrite };
+        let caller = Caller { name: format!("client {}", self.anonymous_ever).into(), access: AccessMode::ReadWrite };
         let client = self.open(&settings, caller, ClientDatabases::all(self.databases.clone()), false);
-        if self.strangers.len() == self.strangers.capacity() {
-            self.strangers.retain(|stranger| stranger.strong_count() > 0);
+        if self.anonymous.len() == self.anonymous.capacity() {
+            self.anonymous.retain(|anonymous| anonymous.strong_count() > 0);
         }
-        self.strangers.push(Arc::downgrade(&client));
+        self.anonymous.push(Arc::downgrade(&client));
         Some(client)
     }
 
@@ -141,7 +141,7 @@ impl ClientRegistry {
         databases: ClientDatabases,
         is_operator: bool,
     ) -> Arc<Client> {
-        let offer = Offer::new(&caller, databases.clone());
+        let access = ClientAccess::new(&caller, databases.clone());
         let session =
             Session::new(settings, caller.clone(), databases, self.metrics.clone(), self.events.clone(), &self.log)
                 .start();
@@ -150,7 +150,7 @@ impl ClientRegistry {
         }
         self.sessions.push(session.downgrade());
         let ending = self.ending.child_token();
-        Arc::new(Client::new(caller, session.recipient(), offer, is_operator, ending, self.here.clone()))
+        Arc::new(Client::new(caller, session.recipient(), access, is_operator, ending, self.here.clone()))
     }
 
     /// End those clients whose rights are not what they were.
@@ -168,8 +168,8 @@ impl ClientRegistry {
             stays
         });
         if new.http.tokens.is_some() {
-            let strangers = self.strangers.drain(..).filter_map(|stranger| stranger.upgrade());
-            strangers.for_each(|stranger| stranger.ending.cancel());
+            let anonymous = self.anonymous.drain(..).filter_map(|anonymous| anonymous.upgrade());
+            anonymous.for_each(|anonymous| anonymous.ending.cancel());
         }
     }
 }
@@ -184,7 +184,7 @@ impl Handler<Admit> for ClientRegistry {
     fn handle(&mut self, admit: Admit, _: &mut Context<Self>) -> Self::Result {
         MessageResult(match admit {
             Admit::Bearer(hash) => self.bearer(hash),
-            Admit::Anonymous => self.stranger(),
+            Admit::Anonymous => self.anonymous(),
         })
     }
 }

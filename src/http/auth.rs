@@ -1,4 +1,4 @@
-//! The gate: which request is let in, and on whose behalf.
+//! Authentication: which request is let in, and on whose behalf.
 //!
 //! In this order: Host (a page that has made its own name lead here, DNS rebinding, says another), Origin (another site's
 //! page in a browser on this machine), the bearer's token (RFC 6750), how often and how much the client asks, and the
@@ -17,32 +17,27 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{Method, StatusCode, Uri};
+use hyper::{StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use slog::Logger;
 use tokio::sync::{OnceCell, watch};
 
-use super::client::{Client, InFlight};
-use super::holding::Holding;
-use crate::actors::reception::{Admit, Rules};
+use crate::actors::clients::client::Client;
+use crate::actors::clients::registry::{Admit, Rules};
 use crate::log::{debug, warn};
-use crate::mcp::sessions::Sessions;
-use crate::postgres::error::BUSY_RETRY;
-
-/// The header that names a session of the revisions that have them.
-const SESSION_ID: &str = "mcp-session-id";
-
-/// The header that names the method of a request, from revision 2026-07-28 on.
-const METHOD: &str = "mcp-method";
 
 /// Names of this machine that are always right in Host.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// What the gate needs to decide.
-pub struct Gate {
-    reception: Recipient<Admit>,
+/// The client that a request without a token is known by already, whatever connection it comes by; of whoever knows what
+/// the requests say.
+pub type Known = Box<dyn Fn(&HeaderMap) -> Option<Arc<Client>> + Send + Sync>;
+
+/// What decides which request is let in.
+pub struct Auth {
+    registry: Recipient<Admit>,
     rules: watch::Receiver<Rules>,
-    sessions: Arc<Sessions>,
+    known: Known,
     log: Logger,
 }
 
@@ -82,16 +77,6 @@ pub enum Refusal {
         /// MCP_CLIENT_RATE.
         rate: u32,
     },
-    /// The client has too much in flight.
-    Busy {
-        /// MCP_MAX_IN_FLIGHT.
-        in_flight_max: usize,
-    },
-    /// There are as many sessions as there may be.
-    TooManySessions {
-        /// MCP_MAX_SESSIONS.
-        sessions_max: usize,
-    },
     /// The body is too long.
     TooLong {
         /// MCP_MAX_LINE_BYTES.
@@ -106,15 +91,10 @@ pub enum Refusal {
     Broken,
 }
 
-impl Gate {
-    /// A gate that asks `reception`, by these `rules`.
-    pub fn new(
-        reception: Recipient<Admit>,
-        rules: watch::Receiver<Rules>,
-        sessions: Arc<Sessions>,
-        log: &Logger,
-    ) -> Self {
-        Self { reception, rules, sessions, log: log.new(slog::o!("logger" => "http")) }
+impl Auth {
+    /// One that asks `registry`, by these `rules`.
+    pub fn new(registry: Recipient<Admit>, rules: watch::Receiver<Rules>, known: Known, log: &Logger) -> Self {
+        Self { registry, rules, known, log: log.new(slog::o!("logger" => "http")) }
     }
 
     /// What holds now.
@@ -148,15 +128,14 @@ impl Gate {
 
     /// On whose behalf a request is made.
     async fn client(&self, request: &Parts, connection: &Connection) -> Result<Arc<Client>, Refusal> {
-        let admit = async |admit| self.reception.send(admit).await.ok().flatten();
+        let admit = async |admit| self.registry.send(admit).await.ok().flatten();
         if self.asks_for_tokens() {
             let token = bearer(&request.headers).ok_or(Refusal::NoToken)?;
             return admit(Admit::Bearer(Sha256::digest(token).into())).await.ok_or(Refusal::WrongToken);
         }
-        // A session may come by several connections: what opened it is its client.
-        let session = request.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
-        if let Some(owner) = session.and_then(|id| self.sessions.owner(id)) {
-            return Ok(owner);
+        // A client may come by several connections, where its requests say so.
+        if let Some(client) = (self.known)(&request.headers) {
+            return Ok(client);
         }
         let client = connection.client.get_or_init(|| admit(Admit::Anonymous)).await;
         client.clone().filter(|client| !client.ending.is_cancelled()).ok_or(Refusal::NoToken)
@@ -176,74 +155,65 @@ impl Gate {
 pub type AuthenticatedClient = Arc<Client>;
 
 /// Let in whoever may know how the server stands: anybody by an allowed name.
-pub async fn for_anybody(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub async fn for_anybody(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match gate.check_names(&parts, &connection(&parts)) {
+    match auth.check_names(&parts, &connection(&parts)) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(refusal) => gate.refuse(&parts, refusal),
+        Err(refusal) => auth.refuse(&parts, refusal),
     }
 }
 
 /// Let in operators, and, where there are no tokens, whoever reaches this machine.
-pub async fn for_operators(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub async fn for_operators(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    match operator(&gate, &parts).await {
+    match operator(&auth, &parts).await {
         Ok(client) => {
             parts.extensions.insert::<AuthenticatedClient>(client);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(refusal) => gate.refuse(&parts, refusal),
+        Err(refusal) => auth.refuse(&parts, refusal),
     }
 }
 
-async fn operator(gate: &Gate, parts: &Parts) -> Result<Arc<Client>, Refusal> {
+async fn operator(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     let connection = connection(parts);
-    gate.check_names(parts, &connection)?;
-    let client = gate.client(parts, &connection).await?;
-    if gate.asks_for_tokens() && !client.is_operator {
+    auth.check_names(parts, &connection)?;
+    let client = auth.client(parts, &connection).await?;
+    if auth.asks_for_tokens() && !client.is_operator {
         return Err(Refusal::NotAnOperator);
     }
     Ok(client)
 }
 
 /// Let in clients of the protocol.
-pub async fn for_clients(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub async fn for_clients(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let (body, client, place) = match admitted(&gate, &parts, body).await {
-        Ok(admitted) => admitted,
-        Err(refusal) => return gate.refuse(&parts, refusal),
-    };
-    parts.extensions.insert::<AuthenticatedClient>(client);
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    // It is in flight until its answer has been taken.
-    response.map(|body| Holding::body(body, place))
+    match client(&auth, &parts).await {
+        Ok(client) => {
+            parts.extensions.insert::<AuthenticatedClient>(client);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
 }
 
-async fn admitted(gate: &Gate, parts: &Parts, body: Body) -> Result<(Bytes, Arc<Client>, Option<InFlight>), Refusal> {
-    let rules = gate.rules();
-    let (http, limits) = (&rules.settings.http, &rules.settings.limits);
+async fn client(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     let connection = connection(parts);
-    gate.check_names(parts, &connection)?;
-    let client = gate.client(parts, &connection).await?;
-    client.count(http.rate).map_err(|after| Refusal::TooOften { after, rate: http.rate })?;
-    // What has no session, and is of no revision without, can only open one.
-    let opens =
-        parts.method == Method::POST && [SESSION_ID, METHOD].iter().all(|name| !parts.headers.contains_key(*name));
-    if opens && gate.sessions.len() >= http.sessions_max {
-        return Err(Refusal::TooManySessions { sessions_max: http.sessions_max });
+    auth.check_names(parts, &connection)?;
+    let client = auth.client(parts, &connection).await?;
+    let rate = auth.rules.borrow().settings.http.rate;
+    client.count(rate).map_err(|after| Refusal::TooOften { after, rate })?;
+    Ok(client)
+}
+
+/// Read the body whole, within the bounds that hold now, before anything is done with it.
+pub async fn with_whole_body(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let settings = auth.rules().settings;
+    match whole(body, settings.limits.line_bytes_max, settings.http.client_timeout).await {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(refusal) => auth.refuse(&parts, refusal),
     }
-    // A stream that stands for as long as the client is no work in flight.
-    let stands =
-        parts.method == Method::GET || parts.headers.get(METHOD).is_some_and(|method| method == "subscriptions/listen");
-    let place = match stands {
-        true => None,
-        false => {
-            let in_flight_max = limits.in_flight_max;
-            Some(client.place(in_flight_max).ok_or(Refusal::Busy { in_flight_max })?)
-        }
-    };
-    let body = whole(body, limits.line_bytes_max, http.client_timeout).await?;
-    Ok((body, client, place))
 }
 
 fn connection(request: &Parts) -> Arc<Connection> {
@@ -279,8 +249,7 @@ impl Refusal {
         match self {
             Self::Host(_) | Self::Origin(_) | Self::NotAnOperator => StatusCode::FORBIDDEN,
             Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::TooOften { .. } | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::TooManySessions { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Broken => StatusCode::BAD_REQUEST,
@@ -303,12 +272,6 @@ impl fmt::Display for Refusal {
             Self::NotAnOperator => f.write_str("This is for operators: the token has no `operator = true`."),
             Self::TooOften { rate, .. } => {
                 write!(f, "This client has made more than {rate} requests a second (MCP_CLIENT_RATE).")
-            }
-            Self::Busy { in_flight_max } => {
-                write!(f, "Busy: {in_flight_max} requests of this client are in flight already (MCP_MAX_IN_FLIGHT).")
-            }
-            Self::TooManySessions { sessions_max } => {
-                write!(f, "Busy: there are {sessions_max} sessions already (MCP_MAX_SESSIONS).")
             }
             Self::TooLong { bytes_max } => write!(f, "A request has at most {bytes_max} bytes (MCP_MAX_LINE_BYTES)."),
             Self::TooSlow { after } => {
@@ -333,9 +296,6 @@ impl IntoResponse for Refusal {
             }
             Self::TooOften { after, .. } => {
                 headers.insert(RETRY_AFTER, (after.as_secs_f64().ceil() as u64).max(1).into());
-            }
-            Self::Busy { .. } | Self::TooManySessions { .. } => {
-                headers.insert(RETRY_AFTER, BUSY_RETRY.as_secs().into());
             }
             _ => {}
         }

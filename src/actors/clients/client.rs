@@ -3,7 +3,6 @@
 //! With tokens a client is a token, on however many connections. Without, it is a connection, and whatever that opened.
 //! It ends when nobody holds it any more, or when its token is taken away: then all that it has in flight is cancelled.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +10,10 @@ use actix::Recipient;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::access::ClientAccess;
 use crate::caller::Caller;
-use crate::mcp::offer::Offer;
 use crate::messages::call::Call;
+use crate::messages::in_flight::InFlight;
 
 /// How many seconds' worth of requests a client may make at once.
 const BURST_S: f64 = 2.0;
@@ -22,13 +22,14 @@ pub struct Client {
     pub caller: Caller,
     /// Its session, which ends with it.
     pub session: Recipient<Call>,
-    /// What it is told of.
-    pub offer: Offer,
+    /// What it may do.
+    pub access: ClientAccess,
     /// Whether it may see what everybody does, and cancel it.
     pub is_operator: bool,
     /// Cancelled when its token is taken away, or the process ends.
     pub ending: CancellationToken,
-    in_flight: AtomicUsize,
+    /// What it has in flight.
+    pub in_flight: InFlight,
     bucket: Mutex<Option<Bucket>>,
     _here: ClientCount,
 }
@@ -44,7 +45,7 @@ impl ClientCount {
     }
 }
 
-/// Who has one and is no client: the reception, and what is seen of the server.
+/// Who has one and is no client: the registry, and what operators see of the server.
 const COUNTERS: usize = 2;
 
 /// A bucket of requests that a client may still make, which fills by itself.
@@ -58,13 +59,13 @@ impl Client {
     pub fn new(
         caller: Caller,
         session: Recipient<Call>,
-        offer: Offer,
+        access: ClientAccess,
         is_operator: bool,
         ending: CancellationToken,
         here: ClientCount,
     ) -> Self {
-        let (in_flight, bucket) = (AtomicUsize::new(0), Mutex::new(None));
-        Self { caller, session, offer, is_operator, ending, in_flight, bucket, _here: here }
+        let (in_flight, bucket) = (InFlight::default(), Mutex::new(None));
+        Self { caller, session, access, is_operator, ending, in_flight, bucket, _here: here }
     }
 
     /// Count a request against `rate`, requests a second; 0 is no limit.
@@ -85,20 +86,5 @@ impl Client {
         }
         bucket.requests -= 1.0;
         Ok(())
-    }
-
-    /// A place among this client's requests in flight, of which there are at most `in_flight_max`.
-    pub fn place(self: &Arc<Self>, in_flight_max: usize) -> Option<InFlight> {
-        let place = InFlight(self.clone());
-        (self.in_flight.fetch_add(1, Ordering::Relaxed) < in_flight_max).then_some(place)
-    }
-}
-
-/// A place among a client's requests in flight, given back when it is dropped.
-pub struct InFlight(Arc<Client>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRE
 use sha2::{Digest, Sha256};
 
 /// The page. Its style and its script stand in it, one of each.
-const PAGE: &str = include_str!("status.html");
+const PAGE: &str = include_str!("../status.html");
 
 /// `GET /`.
 pub async fn page() -> Response {
