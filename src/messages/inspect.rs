@@ -6,7 +6,7 @@ use super::call::CallContext;
 use super::statements::Answered;
 use crate::postgres::catalog::{self, Asked, Inspected, Question};
 use crate::postgres::error::QueryError;
-use crate::postgres::page::Limits;
+use crate::postgres::statement::Limits;
 
 /// Asks PostgreSQL's catalogs a question of ours. It is a call of its client like a [`Query`](super::statements::Query):
 /// it waits for a connection in the same queue, runs in a READ ONLY transaction within the same clocks, is counted, and is

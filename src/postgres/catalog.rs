@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::{Phase, QueryError};
 
-pub(super) mod nearest;
+pub mod nearest;
 pub mod role;
 
 /// A question to the catalogs. Its fields are its parameters.

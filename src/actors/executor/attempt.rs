@@ -5,7 +5,7 @@
 
 use crate::postgres::error::QueryError;
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{FetchMode, Marks, Read};
+use crate::postgres::run::{FetchMode, Read, RunProgress};
 use crate::settings::AccessMode;
 
 /// The runs of one statement, of one batch, or of one question of our own.
@@ -160,7 +160,7 @@ impl Attempt {
 
 impl Run {
     /// What that result is, of a run that came so far.
-    pub(super) fn of(result: &Result<Read, QueryError>, progress: &Marks) -> Self {
+    pub(super) fn of(result: &Result<Read, QueryError>, progress: &RunProgress) -> Self {
         match result {
             Ok(Read::Answer(_)) => Self::Answered,
             Ok(Read::Outgrown) => Self::Outgrown,
@@ -171,7 +171,7 @@ impl Run {
 
 impl Failure {
     /// What matters of that error, of a run that came so far.
-    pub(super) fn of(error: &QueryError, progress: &Marks) -> Self {
+    pub(super) fn of(error: &QueryError, progress: &RunProgress) -> Self {
         Self {
             connection_lost: error.is_lost_connection(),
             needs_to_write: error.needs_to_write(),

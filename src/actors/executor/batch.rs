@@ -15,7 +15,8 @@ use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::run::{self, Marks, Outcome};
+use crate::postgres::run::{self, RunProgress};
+use crate::postgres::statement::Outcome;
 use crate::settings::AccessMode;
 
 impl Handler<Batch> for Executor {
@@ -38,7 +39,7 @@ impl Handler<Batch> for Executor {
         WhileWanted::new(async move {
             let began = Instant::now();
             let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress());
+            let progress = RunProgress::new(call.progress());
             let work = async {
                 if let Some(permission) = permission {
                     permission.await.map_err(|error| (None, error))?;
@@ -65,7 +66,7 @@ impl Handler<Batch> for Executor {
                         place,
                         &statements,
                         batch.reading,
-                        &marks,
+                        &progress,
                         || {
                             let mut next = queue.next();
                             if let Some(running) = &mut next {
@@ -82,8 +83,8 @@ impl Handler<Batch> for Executor {
                     );
                     let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, marks.left.get(), error);
-                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
+                    settle(lease, progress.cleanup.get(), error);
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;
                     }

@@ -11,9 +11,9 @@ use crate::messages::database::OF_DATABASE;
 use crate::messages::statements::Cursor;
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::Format;
 use crate::postgres::pool::Lease;
-use crate::postgres::reader::Reader;
+use crate::postgres::run::Reader;
+use crate::postgres::statement::Format;
 use crate::settings::MAIN_DATABASE;
 
 /// The cursors of an executor.

@@ -17,9 +17,9 @@ use crate::messages::statements::Answered;
 use crate::postgres::catalog::role::{self, Finding, RoleRights};
 use crate::postgres::catalog::{Inspected, Question as _};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::page::Limits;
 use crate::postgres::pool::{Admission, OURSELVES};
-use crate::postgres::run::{self, Marks};
+use crate::postgres::run::{self, RunProgress};
+use crate::postgres::statement::Limits;
 use crate::settings::{AccessMode, RoleCheck};
 
 /// What is about the role has one row, and is not large.
@@ -63,15 +63,15 @@ impl Executor {
                 loop {
                     let lease = call.lease(&generation, waiting_max, attempt.admission()).await?;
                     running.executing(lease.opened_in());
-                    let marks = Marks::new(call.progress());
-                    let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &marks);
+                    let progress = RunProgress::new(call.progress());
+                    let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &progress);
                     let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err();
-                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &marks)));
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
                     match &result {
                         // Its drop cancels what gives the others.
                         Ok(Inspected { is_cut: true, .. }) => drop(lease),
-                        _ => settle(lease, marks.left.get(), error),
+                        _ => settle(lease, progress.cleanup.get(), error),
                     }
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;

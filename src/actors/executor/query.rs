@@ -16,7 +16,8 @@ use crate::messages::statements::{Answered, Cursor, Fetch, Query};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Generation, Lease};
-use crate::postgres::run::{self, Answer, Marks, Outcome, Read, Reading};
+use crate::postgres::run::{self, Answer, Read, RunProgress};
+use crate::postgres::statement::{Outcome, Reading};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -79,11 +80,11 @@ impl Runs<'_> {
         loop {
             let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
             running.executing(lease.opened_in());
-            let marks = Marks::new(self.call.progress());
+            let progress = RunProgress::new(self.call.progress());
             let place = lease.exec_target(self.access, &target);
-            let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &marks);
+            let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &progress);
             let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
-            let (next, left) = (attempt.after(Run::of(&result, &marks)), marks.left.get());
+            let (next, left) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
             match (result, next) {
                 (Ok(Read::Answer(answer)), _) => return Ok((*answer, lease, left)),
                 // Its drop cancels the statement.
@@ -127,9 +128,9 @@ impl Handler<Fetch> for Executor {
             let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks::new(call.progress());
+            let progress = RunProgress::new(call.progress());
             let place = open.lease.exec_target(open.clearance.access, &target);
-            let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
+            let work = run::more(place, (&mut open.reader, open.clearance), reading, &progress);
             let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
@@ -141,14 +142,14 @@ impl Handler<Fetch> for Executor {
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {
-                        taken.finish(marks.left.get());
+                        taken.finish(progress.cleanup.get());
                     }
                     Ok(answered)
                 }
                 // Its drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
-                    taken.fail(marks.left.get(), &error);
+                    taken.fail(progress.cleanup.get(), &error);
                     Err(error)
                 }
             }

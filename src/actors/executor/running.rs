@@ -11,7 +11,7 @@ use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::postgres::error::QueryError;
-use crate::postgres::run::Outcome;
+use crate::postgres::statement::Outcome;
 
 /// How many rows a statement read or changed, and the bytes of those that it gives.
 pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {

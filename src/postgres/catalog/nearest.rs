@@ -6,8 +6,8 @@ use pg_guard::sql;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use super::super::error::Rejection;
 use super::{CatalogRow, Parameter, Question, ask};
+use crate::postgres::error::Rejection;
 
 /// Names that are looked at. A database that has more is not searched to its end.
 const NAMES_MAX: i64 = 5000;
@@ -77,11 +77,7 @@ const COLUMNS_TOLD_MAX: usize = 20;
 const TABLES_TOLD_MAX: usize = 10;
 
 /// A hint for `sql`, which was refused because a column does not exist.
-pub(in crate::postgres) async fn column_hint(
-    client: &Client,
-    sql: &str,
-    rejection: &Rejection,
-) -> Result<Option<String>, Error> {
+pub async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
     let Some(Wanted { name: wanted, .. }) = Wanted::of(sql, rejection) else { return Ok(None) };
     let columns = ask(client, &Columns { names: sql::names(sql) }).await?;
     let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
@@ -106,11 +102,7 @@ pub(in crate::postgres) async fn column_hint(
 }
 
 /// A hint for `sql`, which was refused because a table does not exist.
-pub(in crate::postgres) async fn table_hint(
-    client: &Client,
-    sql: &str,
-    rejection: &Rejection,
-) -> Result<Option<String>, Error> {
+pub async fn table_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
     let Some(wanted) = Wanted::of(sql, rejection) else { return Ok(None) };
     let relations = ask(client, &Relations).await?;
     let (mut near, mut first) = (Vec::new(), Vec::new());
@@ -141,18 +133,47 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The name at the error's place in the statement; or, where it has none (CREATE INDEX, ALTER and DROP), the first
-    /// that its message has in quotes.
+    /// The name at the error's place in the statement; or, where it has none (CREATE INDEX, ALTER and DROP), the one of the
+    /// statement's names that its message quotes.
     fn of(sql: &str, rejection: &Rejection) -> Option<Self> {
         let at = rejection.position.as_ref().and_then(|position| sql::name_at(sql, position.character));
-        let told = rejection.message.split('"').nth(1);
-        match (at, told) {
+        let names = sql::names(sql);
+        let quoted = quoted_names(&rejection.message, &names);
+        match (at, quoted.first()) {
             // Of `o.id` the message has the `o`; that of a column without a table names the column alone.
-            (Some(at), Some(told)) if !told.ends_with(&at) => Some(Self { name: told.to_owned(), is_reference: true }),
+            (Some(at), Some(first)) if !quoted.contains(&&at) => {
+                Some(Self { name: (*first).clone(), is_reference: true })
+            }
             (Some(name), _) => Some(Self { name, is_reference: false }),
-            (None, told) => Some(Self { name: told?.rsplit('.').next()?.to_owned(), is_reference: false }),
+            (None, first) => Some(Self { name: (*first?).clone(), is_reference: false }),
         }
     }
+}
+
+/// Those of `names` that `message` has in quotes, or as the last part of a name in quotes, in its order. The message is in
+/// the language of the server, and its quotes are too: `"a"`, `»a«`, `« a »`, `“a”`.
+fn quoted_names<'a>(message: &str, names: &'a [String]) -> Vec<&'a String> {
+    let is_quote = |c: char| "\"'«»‹›“”„‟‘’‚「」『』".contains(c);
+    // French has a space inside of its quotes.
+    let is_inside = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}');
+    let opens = |before: &str| {
+        let quote = before.trim_end_matches(is_inside);
+        let last = quote.chars().next_back();
+        last.is_some_and(|c| if quote.len() == before.len() { is_quote(c) || c == '.' } else { c == '«' })
+    };
+    let closes = |after: &str| {
+        let quote = after.trim_start_matches(is_inside);
+        let first = quote.chars().next();
+        first.is_some_and(|c| if quote.len() == after.len() { is_quote(c) } else { c == '»' })
+    };
+    let mut found: Vec<(usize, &String)> = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let is_quoted = |at: usize| opens(&message[..at]) && closes(&message[at + name.len()..]);
+        let at = message.match_indices(name.as_str()).map(|(at, _)| at).find(|&at| is_quoted(at));
+        found.extend(at.map(|at| (at, name)));
+    }
+    found.sort();
+    found.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The shortest beginning of a name that may stand for it, in letters.
@@ -186,5 +207,29 @@ fn quoted(name: &str) -> String {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_message_is_found_whatever_the_language_and_its_quotes() {
+        let names = ["drop", "table", "relation", "in", "sales", "custmers", "von"].map(str::to_owned);
+        for (message, expected) in [
+            ("table \"custmers\" does not exist", vec!["custmers"]),
+            ("relation \"sales.custmers\" does not exist", vec!["custmers"]),
+            ("relation »custmers« existiert nicht", vec!["custmers"]),
+            ("la relation « custmers » n\u{2019}existe pas", vec!["custmers"]),
+            ("la relation «\u{a0}custmers\u{a0}» n'existe pas", vec!["custmers"]),
+            ("リレーション\"custmers\"は存在しません", vec!["custmers"]),
+            ("关系 \"custmers\" 不存在", vec!["custmers"]),
+            ("Spalte »custmers« von Relation »sales« existiert nicht", vec!["custmers", "sales"]),
+            ("column \"custmers\" in \"sales\" does not exist", vec!["custmers", "sales"]),
+            ("column o.custmers does not exist", vec![]),
+        ] {
+            assert_eq!(quoted_names(message, &names), expected, "{message}");
+        }
     }
 }

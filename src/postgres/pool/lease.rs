@@ -164,9 +164,9 @@ impl Lease {
     }
 
     /// The connection, as a place to run statements.
-    pub fn exec_target<'a>(&'a self, access: AccessMode, target: &'a str) -> ExecTarget<'a> {
+    pub fn exec_target<'a>(&'a self, access: AccessMode, name: &'a str) -> ExecTarget<'a> {
         let default_read_only = self.shared.access == AccessMode::ReadOnly;
-        ExecTarget { connection: self.connection(), access, default_read_only, target }
+        ExecTarget { connection: self.connection(), access, default_read_only, name }
     }
 
     /// The number of the generation that it is of.

@@ -5,7 +5,7 @@ use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::messages::events::CallOutcome;
 use mcp_server_postgres::messages::in_flight::Busy;
 use mcp_server_postgres::postgres::error::{Phase, QueryError};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::statement::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
 
 use crate::common::{settings, settings_with};

@@ -2,8 +2,7 @@
 
 use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::messages::in_flight::Busy;
-use mcp_server_postgres::postgres::page::{FinishedPage, Limits};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::statement::{FinishedPage, Limits, Outcome};
 
 use crate::common::settings_with;
 use crate::session::world::{BATCH, World, answer_of, answered, done, page};

@@ -44,7 +44,7 @@ fn unavailable(outcome_unknown: bool) -> QueryError {
 }
 
 fn failed(error: &QueryError, [begun, only_reads, rows_came]: [bool; 3]) -> Run {
-    let progress = Marks::new(Progress::default());
+    let progress = RunProgress::new(Progress::default());
     progress.begun.set(begun);
     progress.only_reads.set(only_reads);
     progress.rows_came.set(rows_came);

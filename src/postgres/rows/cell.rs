@@ -2,29 +2,59 @@
 
 use pg_render::{Codec, DecodeError, Text, write_json_string};
 use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
 
-use super::{CELL_BYTES_MIN, wire};
-use crate::postgres::foreign::Shown;
+/// No cell is cut below this many bytes of JSON, however little room there is. An integer, a timestamp or a UUID (38
+/// bytes with its quotes) that is half there would be taken for another.
+pub const CELL_BYTES_MIN: usize = 40;
 
 /// What a JSON string takes besides its characters.
 pub(super) const QUOTES_BYTES: usize = 2;
+
+/// How a value is shown that its column's codec alone cannot show.
+#[derive(Debug)]
+pub enum RenderedCell {
+    /// As this text; `None` is NULL.
+    Text(Option<String>),
+    /// As what this codec reads from it.
+    By(Codec),
+}
+
+/// The value of a cell as PostgreSQL sent it, whatever its type.
+pub(super) struct BinaryValue<'a>(pub &'a [u8]);
+
+impl<'a> FromSql<'a> for BinaryValue<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The bytes of a cell; `None` is NULL.
+pub(super) fn binary_value(row: &Row, column: usize) -> Option<&[u8]> {
+    // It accepts every type and never fails; the index comes from the row's own columns.
+    row.try_get::<_, Option<BinaryValue<'_>>>(column).ok().flatten().map(|value| value.0)
+}
 
 /// The cells of a row.
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a> {
     pub row: &'a Row,
-    /// How values of the foreign columns are shown, by column.
-    pub shown: &'a [(usize, Shown)],
+    /// How values are shown that only the server can write, by column.
+    pub shown: &'a [(usize, RenderedCell)],
 }
 
 impl<'a> Cells<'a> {
     pub fn value(&self, column: usize, codec: &'a Codec) -> Value<'a> {
         let codec = match self.shown.iter().find(|(at, _)| *at == column) {
-            Some((_, Shown::Text(text))) => return text.as_deref().map_or(Value::Null, Value::Shown),
-            Some((_, Shown::By(own))) => own,
+            Some((_, RenderedCell::Text(text))) => return text.as_deref().map_or(Value::Null, Value::Shown),
+            Some((_, RenderedCell::By(own))) => own,
             None => codec,
         };
-        wire(self.row, column).map_or(Value::Null, |raw| Value::Wire(codec, raw))
+        binary_value(self.row, column).map_or(Value::Null, |raw| Value::Wire(codec, raw))
     }
 }
 
@@ -58,7 +88,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether the JSON that was written says which value it is.
-    pub fn is_itself(&self, written: &[u8]) -> bool {
+    pub fn is_self_describing(&self, written: &[u8]) -> bool {
         match self {
             Self::Wire(codec, raw) => codec.is_self_describing(raw, written),
             Self::Null | Self::Shown(_) => true,

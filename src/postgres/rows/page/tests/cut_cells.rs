@@ -174,7 +174,7 @@ async fn an_offset_shows_longer_cells_of_every_row_from_there_and_the_others_who
     ] {
         let mut page = page_from(&statement, format, ALL, 4);
         for (row, money) in rows.iter().zip([Some("$1.00"), Some(""), None]) {
-            page.push(row, &[(2, Shown::Text(money.map(str::to_owned)))]).unwrap();
+            page.push(row, &[(2, RenderedCell::Text(money.map(str::to_owned)))]).unwrap();
         }
         let page = page.finish();
         assert!(page.whole_text().contains(expected), "{format:?}: {}", page.text);

@@ -4,46 +4,14 @@
 //! A row that would pass the limit of bytes is left to the next answer, but for the first: its long cells are cut, so
 //! that there is always an answer to go on from, and what is left of a cell can be asked for by its offset.
 
-mod cell;
-mod layout;
-
 use std::sync::Arc;
 
 use pg_render::{Codec, DecodeError, write_json_string};
-use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Column, Row};
+use tokio_postgres::Row;
 
-use super::foreign::Shown;
-use super::params;
-use cell::{Cells, Shares};
-pub use layout::JSON_CELLS;
-use layout::Layout;
-
-/// How the text of an answer is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// `a | b`, a rule under the header, one line a row.
-    #[default]
-    Table,
-    /// `{"columns": […], "rows": [[…]]}`.
-    Json,
-    /// RFC 4180; NULL is empty, an empty text is `""`.
-    Csv,
-    Markdown,
-}
-
-/// What an answer may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Rows.
-    pub rows_max: usize,
-    /// Bytes of rows, as JSON. A first row of many cells may take more: each has [`CELL_BYTES_MIN`].
-    pub bytes_max: usize,
-}
-
-/// No cell is cut below this many bytes of JSON, however little room there is. An integer, a timestamp or a UUID (38
-/// bytes with its quotes) that is half there would be taken for another.
-pub const CELL_BYTES_MIN: usize = 40;
+use super::cell::{CELL_BYTES_MIN, Cells, QUOTES_BYTES, RenderedCell, Shares};
+use super::layout::Layout;
+use crate::postgres::statement::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 
 /// Room for a small answer, and what stands around its rows, in bytes.
 const ROOM: usize = 512;
@@ -54,57 +22,6 @@ const CUT_CELL_BYTES: usize = 128;
 
 /// The same of the list of cells that hold JSON.
 const JSON_CELL_BYTES: usize = 12;
-
-/// The limit that cut an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// `rows_max` rows are there.
-    Rows(usize),
-    /// The next row would have passed `bytes_max` bytes.
-    Bytes(usize),
-}
-
-/// A cell that is not shown whole: a piece of PostgreSQL's text of the value stands in its place, as a JSON string. All
-/// in bytes of that text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CutCell {
-    /// Which row of the page, from 0.
-    pub row: usize,
-    /// Which column, from 0.
-    pub column: usize,
-    /// Where the piece begins.
-    pub offset: usize,
-    pub bytes: usize,
-    /// How long the whole is.
-    pub length: usize,
-}
-
-impl CutCell {
-    /// Where the piece ends, and the next begins.
-    pub fn end(&self) -> usize {
-        self.offset + self.bytes
-    }
-
-    /// Whether nothing comes after the piece.
-    pub fn is_last_piece(&self) -> bool {
-        self.end() == self.length
-    }
-}
-
-/// One column of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnInfo {
-    /// As PostgreSQL names it; not always unique, and `?column?` where it has no name.
-    pub name: String,
-    pub type_name: String,
-}
-
-impl ColumnInfo {
-    /// As PostgreSQL describes it.
-    pub fn of(column: &Column) -> Self {
-        Self { name: column.name().to_owned(), type_name: params::name(column.type_()) }
-    }
-}
 
 /// The rows of an answer so far.
 #[derive(Debug)]
@@ -123,25 +40,6 @@ pub struct Page {
     json_cells: Vec<[usize; 2]>,
     cut_cells: Vec<CutCell>,
     cut: Option<Cut>,
-}
-
-/// The value of a cell as PostgreSQL sent it, whatever its type.
-pub(super) struct Wire<'a>(pub &'a [u8]);
-
-impl<'a> FromSql<'a> for Wire<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(raw))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-}
-
-/// The bytes of a cell; `None` is NULL.
-pub(super) fn wire(row: &Row, column: usize) -> Option<&[u8]> {
-    // It accepts every type and never fails; the index comes from the row's own columns.
-    row.try_get::<_, Option<Wire<'_>>>(column).ok().flatten().map(|wire| wire.0)
 }
 
 impl Page {
@@ -169,9 +67,9 @@ impl Page {
     }
 
     /// Which columns hold values, or may hold some, that only PostgreSQL itself can show.
-    pub fn foreign_columns(&self) -> Vec<usize> {
-        let may_be_foreign = |codec: &Codec| !codec.is_native() || codec.is_anonymous();
-        (0..self.codecs.len()).filter(|&column| may_be_foreign(&self.codecs[column])).collect()
+    pub fn server_text_columns(&self) -> Vec<usize> {
+        let may_need_server = |codec: &Codec| !codec.is_native() || codec.is_anonymous();
+        (0..self.codecs.len()).filter(|&column| may_need_server(&self.codecs[column])).collect()
     }
 
     /// How many more rows there is room for.
@@ -190,11 +88,11 @@ impl Page {
         self.cut.is_some()
     }
 
-    /// Add a row, or cut the answer before it. `shown` says how values of the foreign columns are shown, by column.
+    /// Add a row, or cut the answer before it. `shown` says how values are shown that only the server can write, by column.
     ///
     /// # Errors
     /// The value that could not be read.
-    pub(super) fn push(&mut self, row: &Row, shown: &[(usize, Shown)]) -> Result<(), DecodeError> {
+    pub fn push(&mut self, row: &Row, shown: &[(usize, RenderedCell)]) -> Result<(), DecodeError> {
         if self.cut.is_some() {
             return Ok(());
         }
@@ -273,7 +171,7 @@ impl Page {
                 if shares.is_none() && self.json.len() - before > room {
                     return Ok(false);
                 }
-                if !value.is_itself(&self.json[before..]) {
+                if !value.is_self_describing(&self.json[before..]) {
                     self.json_cells.push([self.rows, column]);
                 }
                 if self.layout.takes_cells() {
@@ -291,7 +189,7 @@ impl Page {
             Some(later) => later,
             None => (value.text()?, 0),
         };
-        let piece = text.piece(offset, room.saturating_sub(cell::QUOTES_BYTES));
+        let piece = text.piece(offset, room.saturating_sub(QUOTES_BYTES));
         let cut = CutCell { row: self.rows, column, offset, bytes: piece.len(), length: text.len() };
         if shares.is_none() && !cut.is_last_piece() {
             return Ok(false);
@@ -353,41 +251,6 @@ impl Page {
 /// A database in SQL_ASCII may send what is no UTF-8; an answer never holds it.
 fn into_string(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// The rows of an answer, ready.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FinishedPage {
-    /// What the cells of a row are.
-    pub columns: Arc<[ColumnInfo]>,
-    /// The rows as JSON arrays, separated by commas, without the brackets around them all.
-    pub json: String,
-    /// The rows in the format asked for.
-    pub text: String,
-    /// Where in the text the rows go, in bytes, if they stand there as JSON: they are not copied.
-    pub rows_in_text: Option<usize>,
-    pub rows: usize,
-    /// Row and column, from 0, of the cells that are to be read as JSON: null there is JSON's own, and a string JSON's text.
-    pub json_cells: Vec<[usize; 2]>,
-    /// The cells that are not shown whole, in the order of rows and columns.
-    pub cut_cells: Vec<CutCell>,
-    /// The limit that cut the answer, if one did.
-    pub cut: Option<Cut>,
-}
-
-impl FinishedPage {
-    /// The text with its rows.
-    pub fn whole_text(&self) -> String {
-        match self.rows_in_text {
-            Some(at) => format!("{}{}{}", &self.text[..at], self.json, &self.text[at..]),
-            None => self.text.clone(),
-        }
-    }
-
-    /// Whether there is more than is shown: more rows, or more of a cell.
-    pub fn is_truncated(&self) -> bool {
-        self.cut.is_some() || self.cut_cells.iter().any(|cell| !cell.is_last_piece())
-    }
 }
 
 #[cfg(test)]

@@ -18,34 +18,23 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Column, Error, Row};
 
-use super::connection::Prepared;
-use super::error::QueryError;
-use super::page::wire;
-use super::params;
+use super::cell::{RenderedCell, binary_value};
+use crate::postgres::error::QueryError;
+use crate::postgres::params;
+use crate::postgres::prepared::Prepared;
 
 /// Of these types, those that have no binary form, or one that PostgreSQL sends and does not take back: in themselves,
 /// their elements, their fields, their bounds, or the types under their domains.
-const UNSENDABLE: &str = "\
-WITH RECURSIVE part (whole, oid) AS (\
-  SELECT given, given FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS given \
-  UNION SELECT part.whole, inner_.oid FROM part JOIN pg_catalog.pg_type t ON t.oid = part.oid CROSS JOIN LATERAL (\
-    SELECT t.typelem UNION ALL SELECT t.typbasetype \
-    UNION ALL SELECT atttypid FROM pg_catalog.pg_attribute \
-      WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped \
-    UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE t.oid IN (rngtypid, rngmultitypid)\
-  ) AS inner_ (oid) WHERE inner_.oid <> 0) \
-SELECT DISTINCT part.whole FROM part JOIN pg_catalog.pg_type t ON t.oid = part.oid WHERE t.typsend = 0 \
-  OR t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname IN ('pg_node_tree', 'anyarray', \
-  'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary')";
+const UNSENDABLE: &str = include_str!("../catalog/unsendable.sql");
 
 /// `sql` with the columns cast that could not be sent; `None` where there are none, or no cast can be put around it.
-pub(super) async fn cast(client: &Client, statement: &Statement, columns: &[Column]) -> Result<Option<String>, Error> {
-    let foreign: Vec<u32> =
+pub async fn cast(client: &Client, statement: &Statement, columns: &[Column]) -> Result<Option<String>, Error> {
+    let server_columns: Vec<u32> =
         columns.iter().map(Column::type_).filter(|ty| !Codec::of(ty).is_native()).map(|ty| ty.oid()).collect();
-    if foreign.is_empty() || !statement.operation().is_a_query() {
+    if server_columns.is_empty() || !statement.operation().is_a_query() {
         return Ok(None);
     }
-    let rows = client.query_typed(UNSENDABLE, &[(&foreign, Type::OID_ARRAY)]).await?;
+    let rows = client.query_typed(UNSENDABLE, &[(&server_columns, Type::OID_ARRAY)]).await?;
     let unsendable = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u32>, Error>>()?;
     if unsendable.is_empty() {
         return Ok(None);
@@ -70,10 +59,10 @@ fn as_text(value: &str) -> String {
 }
 
 /// What is said when the statement does not bear the cast: it writes, in a WITH.
-pub(super) fn no_cast(columns: &[Column]) -> QueryError {
-    let foreign = columns.iter().filter(|column| !Codec::of(column.type_()).is_native());
+pub fn no_cast(columns: &[Column]) -> QueryError {
+    let server_columns = columns.iter().filter(|column| !Codec::of(column.type_()).is_native());
     let names: Vec<String> =
-        foreign.map(|column| format!("{} ({})", column.name(), params::name(column.type_()))).collect();
+        server_columns.map(|column| format!("{} ({})", column.name(), params::name(column.type_()))).collect();
     QueryError::Refused {
         why: format!(
             "PostgreSQL cannot send a column of this answer: {}. Cast it to text (column::text).",
@@ -82,28 +71,19 @@ pub(super) fn no_cast(columns: &[Column]) -> QueryError {
     }
 }
 
-/// How a value is shown that its column's codec alone cannot show.
-#[derive(Debug)]
-pub(super) enum Shown {
-    /// As this text; `None` is NULL.
-    Text(Option<String>),
-    /// As what this codec reads from it.
-    By(Codec),
-}
-
-/// How the values of the `foreign` columns of `rows` are shown, by column. What is not there is shown by its codec.
-pub(super) async fn shown(
+/// How the values of the `server_columns` of `rows` are shown, by column. What is not there is shown by its codec.
+pub async fn texts(
     client: &Client,
     rows: &[Row],
     prepared: &Prepared,
-    foreign: &[usize],
-) -> Result<Vec<Vec<(usize, Shown)>>, Error> {
-    let mut shown: Vec<_> = rows.iter().map(|_| Vec::with_capacity(foreign.len())).collect();
-    for &column in foreign {
+    server_columns: &[usize],
+) -> Result<Vec<Vec<(usize, RenderedCell)>>, Error> {
+    let mut shown: Vec<_> = rows.iter().map(|_| Vec::with_capacity(server_columns.len())).collect();
+    for &column in server_columns {
         if prepared.codecs[column].is_anonymous() {
             let mut named = Named::new(client, &prepared.codecs[column]);
             for (row, shown) in rows.iter().zip(&mut shown) {
-                if let Some(raw) = wire(row, column) {
+                if let Some(raw) = binary_value(row, column) {
                     shown.extend(named.shown(raw).await?.map(|value| (column, value)));
                 }
             }
@@ -113,7 +93,7 @@ pub(super) async fn shown(
         let casts = rows.iter().map(|row| {
             let cast = &cast;
             async move {
-                match wire(row, column) {
+                match binary_value(row, column) {
                     None => Ok(None),
                     Some(raw) => client.query_one(cast, &[&AsItCame(raw)]).await?.try_get(0),
                 }
@@ -121,7 +101,7 @@ pub(super) async fn shown(
         });
         // Joined, they are sent without waiting for each other: one round trip for all of them.
         for (shown, text) in shown.iter_mut().zip(try_join_all(casts).await?) {
-            shown.push((column, Shown::Text(text)));
+            shown.push((column, RenderedCell::Text(text)));
         }
     }
     Ok(shown)
@@ -152,7 +132,7 @@ impl<'a> Named<'a> {
     }
 
     /// How a value is shown; `None` where its codec alone can show it, or where nothing can.
-    async fn shown(&mut self, raw: &[u8]) -> Result<Option<Shown>, Error> {
+    async fn shown(&mut self, raw: &[u8]) -> Result<Option<RenderedCell>, Error> {
         // Bytes that are no value of their type are told of by whoever writes them.
         let parts = self.codec.server_only_parts(raw).unwrap_or_default();
         for Part { type_oid, .. } in &parts {
@@ -163,7 +143,7 @@ impl<'a> Named<'a> {
         }
         let Some(first) = parts.first() else { return Ok(None) };
         if let Some(codec) = self.codec.of_elements(&self.types[&first.type_oid].type_) {
-            return Ok(Some(Shown::By(codec)));
+            return Ok(Some(RenderedCell::By(codec)));
         }
         let casts = parts.iter().map(|part| async {
             let named = &self.types[&part.type_oid];
@@ -186,7 +166,7 @@ impl<'a> Named<'a> {
             None => self.types[&part.type_oid].codec.write_text(part.value, out),
         });
         // As above.
-        Ok(written.ok().map(|()| Shown::Text(Some(String::from_utf8_lossy(&out).into_owned()))))
+        Ok(written.ok().map(|()| RenderedCell::Text(Some(String::from_utf8_lossy(&out).into_owned()))))
     }
 
     /// What PostgreSQL says of the type with that OID: the driver asks for it as for any parameter's.
@@ -211,7 +191,7 @@ impl<'a> Named<'a> {
 
 /// Whether a composite type is in this one. The driver would remember its fields for as long as the connection lives,
 /// and ALTER TABLE changes them.
-pub(super) fn has_fields(ty: &Type) -> bool {
+pub fn has_fields(ty: &Type) -> bool {
     match ty.kind() {
         Kind::Composite(_) => true,
         Kind::Array(inner) | Kind::Domain(inner) | Kind::Range(inner) | Kind::Multirange(inner) => has_fields(inner),

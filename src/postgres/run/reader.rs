@@ -13,12 +13,14 @@ use futures_util::TryStreamExt;
 use pg_guard::sql::Operation;
 use tokio_postgres::{Error, Portal, Row, RowStream};
 
-use super::connection::{Connection, Prepared};
-use super::error::{Phase, QueryError};
-use super::foreign;
-use super::history::Size;
-use super::page::Page;
-use super::run::{Marks, Outcome, Reading};
+use super::RunProgress;
+use crate::postgres::connection::Connection;
+use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::history::Size;
+use crate::postgres::prepared::Prepared;
+use crate::postgres::rows::page::Page;
+use crate::postgres::rows::server_text;
+use crate::postgres::statement::{Outcome, Reading};
 
 /// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
 /// when each row is large.
@@ -26,8 +28,8 @@ const FIRST_FETCH_ROWS: usize = 128;
 
 /// How many rows are held at a time while PostgreSQL is asked for what only it can show, and how large they may be; one
 /// is, whatever its size.
-const FOREIGN_ROWS_MAX: usize = 128;
-const FOREIGN_BYTES_MAX: usize = 1 << 20;
+const SERVER_TEXT_ROWS_MAX: usize = 128;
+const SERVER_TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// How long the rest of a fetch may take, and how large it may be, to be kept.
 const AT_ONCE: Duration = Duration::from_millis(20);
@@ -96,12 +98,12 @@ impl Reader {
         connection: &Connection,
         reading: Reading,
         target: &str,
-        marks: &Marks,
+        progress: &RunProgress,
     ) -> Result<Outcome, QueryError> {
         let sql = self.prepared.sql.clone();
-        marks.rows_came.set(self.rows_read > 0);
+        progress.rows_came.set(self.rows_read > 0);
         let wrong = |error: Error| {
-            let phase = if marks.rows_came.get() { Phase::Fetch } else { Phase::Execute };
+            let phase = if progress.rows_came.get() { Phase::Fetch } else { Phase::Execute };
             QueryError::of(&error, &sql, phase, target)
         };
         let mut page = Page::new(
@@ -111,11 +113,11 @@ impl Reader {
             reading.limits,
             reading.cell_offset,
         );
-        let foreign = page.foreign_columns();
-        if foreign.is_empty() {
+        let server_columns = page.server_text_columns();
+        if server_columns.is_empty() {
             while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {
-                marks.rows_came.set(true);
-                marks.progress.rows(1, row.raw_size_bytes());
+                progress.rows_came.set(true);
+                progress.call.rows(1, row.raw_size_bytes());
                 page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
                 if page.is_cut() {
                     self.ahead.push_front(row);
@@ -125,13 +127,14 @@ impl Reader {
         } else {
             // Boxed, for few statements have such columns, and the future of every call would have room for it.
             while !page.is_cut() && Box::pin(self.gather(connection, &page)).await.map_err(wrong)? {
-                marks.rows_came.set(true);
-                let group = self.foreign_group();
+                progress.rows_came.set(true);
+                let group = self.server_text_group();
                 let rows = &self.ahead.make_contiguous()[..group];
-                let shown = Box::pin(foreign::shown(connection.client(), rows, &self.prepared, &foreign)).await;
+                let shown =
+                    Box::pin(server_text::texts(connection.client(), rows, &self.prepared, &server_columns)).await;
                 for shown in shown.map_err(wrong)? {
                     let Some(row) = self.ahead.pop_front() else { break };
-                    marks.progress.rows(1, row.raw_size_bytes());
+                    progress.call.rows(1, row.raw_size_bytes());
                     page.push(&row, &shown).map_err(|error| QueryError::undecodable(&error))?;
                     if page.is_cut() {
                         self.ahead.push_front(row);
@@ -146,7 +149,7 @@ impl Reader {
             while self.next(connection, &page).await.map_err(wrong)?.is_some() {}
         }
         let shown = page.finish();
-        let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && foreign.is_empty();
+        let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && server_columns.is_empty();
         let size = Size { rows: shown.rows, bytes: shown.json.len() };
         self.prepared.past.remember(is_whole.then_some(size));
         let counts =
@@ -212,7 +215,8 @@ impl Reader {
                 // One row more than there is room for shows whether there is more.
                 page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
             };
-            let rows = if page.foreign_columns().is_empty() { rows } else { rows.min(self.foreign_fetch_rows()) };
+            let rows =
+                if page.server_text_columns().is_empty() { rows } else { rows.min(self.server_text_fetch_rows()) };
             self.fetch = Some(Box::pin(connection.fetch(portal, rows).await?));
         }
         Ok(self.fetch.is_some())
@@ -233,18 +237,18 @@ impl Reader {
 
     /// How many rows a fetch brings at most that is held whole. No more than have come before it: nothing is known of the
     /// size of the next.
-    fn foreign_fetch_rows(&self) -> usize {
-        let fitting = FOREIGN_BYTES_MAX / self.row_bytes_max.max(1);
+    fn server_text_fetch_rows(&self) -> usize {
+        let fitting = SERVER_TEXT_BYTES_MAX / self.row_bytes_max.max(1);
         let so_far = usize::try_from(self.rows_read).unwrap_or(usize::MAX);
-        so_far.min(fitting).clamp(1, FOREIGN_ROWS_MAX)
+        so_far.min(fitting).clamp(1, SERVER_TEXT_ROWS_MAX)
     }
 
     /// How many of the rows ahead PostgreSQL is asked about together: it is sent their values, and sends their texts.
-    fn foreign_group(&self) -> usize {
+    fn server_text_group(&self) -> usize {
         let mut bytes = 0;
         let fitting = self.ahead.iter().take_while(|row| {
             bytes += row.raw_size_bytes();
-            bytes <= FOREIGN_BYTES_MAX
+            bytes <= SERVER_TEXT_BYTES_MAX
         });
         fitting.count().clamp(1, self.ahead.len().max(1))
     }

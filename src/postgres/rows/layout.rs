@@ -2,7 +2,10 @@
 
 use pg_render::write_json_string;
 
-use super::{ColumnInfo, Format, ROOM};
+use crate::postgres::statement::{ColumnInfo, Format};
+
+/// Room for a small answer, in bytes.
+const ROOM: usize = 512;
 
 /// The rule under a header is no longer than this, in characters.
 const HEADER_RULE_MAX: usize = 80;

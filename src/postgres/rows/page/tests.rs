@@ -2,8 +2,9 @@ mod cut_cells;
 
 use tokio_postgres::Statement;
 
-use super::super::error::tests::backend::{client, message, ready};
 use super::*;
+use crate::postgres::error::tests::backend::{client, message, ready};
+use tokio_postgres::types::Type;
 
 /// An empty page of the statement's columns.
 fn page_of(statement: &Statement, format: Format, limits: Limits) -> Page {
@@ -240,8 +241,9 @@ async fn a_column_that_only_postgresql_can_show_is_named_and_shown_by_its_text()
         (Format::Markdown, "| 1 | $1.00 | NULL |\n"),
     ] {
         let mut page = page_of(&statement, format, ALL);
-        assert_eq!(page.foreign_columns(), [1, 2]);
-        page.push(&rows[0], &[(1, Shown::Text(Some("$1.00".to_owned()))), (2, Shown::Text(None))]).unwrap();
+        assert_eq!(page.server_text_columns(), [1, 2]);
+        page.push(&rows[0], &[(1, RenderedCell::Text(Some("$1.00".to_owned()))), (2, RenderedCell::Text(None))])
+            .unwrap();
         let page = page.finish();
         assert!(page.whole_text().ends_with(expected), "{format:?}: {}", page.whole_text());
         assert_eq!(page.json, "[1,\"$1.00\",null]", "{format:?}");
