@@ -5,11 +5,14 @@
 //! (that was the tool) or shown (that is the session).
 //!
 //! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages
-//! after its first), `batch`, `inspect` (questions of our own), `reload`, `status`, `calls` (those in flight). `attempt` says whether a statement is sent
-//! once more, `handles` keeps what a client has open from one call to the next, `cursors` is that of statements that are
-//! not read to their end, `running` tells the metrics and the log.
+//! after its first), `batch`, `inspect` (questions of our own), `reload`, `status`, `calls` (those in flight). `attempt`
+//! says whether a statement is sent once more, `record` tells the metrics and the log of it. `handles` keeps what a client
+//! has open from one call to the next, and `cursors` says what that is.
+//!
+//! Three tables are shared with the futures that its handlers return: those of `handles`, `calls` and `record`. Each is a
+//! private field of its file, and no borrow of it leaves a method there, so none lasts while something waits. All else is
+//! changed by the actor alone.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,13 +34,13 @@ mod cursors;
 mod handles;
 mod inspect;
 mod query;
+mod record;
 mod reload;
-mod running;
 mod status;
 
-use calls::{Calls, InFlight};
+use calls::{Calls, RunningCall};
 use cursors::Cursors;
-use running::{Running, ToldLater};
+use record::{DeferredReports, StatementRecord};
 use status::Trouble;
 
 use crate::caller::Caller;
@@ -59,7 +62,8 @@ pub struct Executor {
     watch: Option<AbortOnDropHandle<()>>,
     /// Those before it that still have a statement.
     older: Vec<Draining>,
-    trouble: Trouble,
+    /// Why the pool that the settings ask for does not serve.
+    trouble: Option<Trouble>,
     guard: Arc<Guard>,
     role_check: RoleCheck,
     /// What clients are told of the database.
@@ -71,9 +75,9 @@ pub struct Executor {
     waiting_max: usize,
     cursors: Cursors,
     calls: Calls,
-    told_later: ToldLater,
-    /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
-    reload: Rc<Cell<u64>>,
+    reports: DeferredReports,
+    /// Tries the pool of changed settings, or waits to try it again.
+    probe: Option<SpawnHandle>,
     events: Rc<Events>,
     endings: TaskTracker,
     log: Logger,
@@ -103,7 +107,7 @@ impl Executor {
             generation: Arc::new(generation),
             watch: None,
             older: Vec::new(),
-            trouble: Trouble::default(),
+            trouble: None,
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
@@ -113,8 +117,8 @@ impl Executor {
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
             calls: Calls::default(),
-            told_later: ToldLater::default(),
-            reload: Rc::default(),
+            reports: DeferredReports::default(),
+            probe: None,
             events: Rc::new(events),
             endings,
             log,
@@ -160,14 +164,14 @@ impl Executor {
         });
     }
 
-    fn running(
+    fn record(
         &self,
         call: &CallContext,
         (sql, operation): (&Arc<str>, Operation),
         parameters: &[Value],
         generation: u64,
-    ) -> Running {
-        Running {
+    ) -> StatementRecord {
+        StatementRecord {
             event: StatementEnded {
                 tool: call.tool,
                 client: call.caller.name.clone(),
@@ -238,7 +242,7 @@ fn within<T>(
 
 /// `work` within the time that its call may take, if that says so.
 fn within_the_call<T>(
-    call: &InFlight,
+    call: &RunningCall,
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T, QueryError>>,
 ) -> impl Future<Output = Result<T, QueryError>> {

@@ -114,7 +114,6 @@ impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Ha
 }
 
 fn lent(parts: &Parts) -> &Transaction<'_> {
-    #[allow(clippy::expect_used)]
     parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
 }
 

@@ -9,7 +9,7 @@ use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
-use super::running::{Queue, Running, size_of_answer};
+use super::record::{Queue, StatementRecord, size_of_answer};
 use super::{Executor, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
@@ -27,18 +27,18 @@ impl Handler<Batch> for Executor {
         self.check_role(false);
         let (access, guard, permission) = (self.access_of(&batch.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let running = |statement: &Statement| {
+        let record = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
-            self.running(&batch.call, shown, statement.parameters(), generation.number())
+            self.record(&batch.call, shown, statement.parameters(), generation.number())
         };
-        let mut queue: Queue = batch.statements.iter().map(running).collect();
+        let mut queue: Queue = batch.statements.iter().map(record).collect();
         let nothing = "".into();
         let first = batch.statements.first();
         let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
         let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
-            let current = RefCell::new(None::<Running>);
+            let current = RefCell::new(None::<StatementRecord>);
             let progress = RunProgress::new(call.progress());
             let work = async {
                 if let Some(permission) = permission {
@@ -69,9 +69,9 @@ impl Handler<Batch> for Executor {
                         &progress,
                         || {
                             let mut next = queue.next();
-                            if let Some(running) = &mut next {
-                                running.executing(opened_in.take());
-                                call.is_at(&running.event.sql, running.event.operation);
+                            if let Some(record) = &mut next {
+                                record.executing(opened_in.take());
+                                call.is_at(&record.event.sql, record.event.operation);
                             }
                             *current.borrow_mut() = next;
                         },
@@ -101,7 +101,7 @@ impl Handler<Batch> for Executor {
                 None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
-            let result = result.map_err(|(at, error)| (at, call.told(error, &generation.target_name())));
+            let result = result.map_err(|(at, error)| (at, call.error_for_client(error, &generation.target_name())));
             if let Err((_, error)) = &result {
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };

@@ -52,9 +52,9 @@ impl Executor {
         admission: Admission,
     ) -> impl Future<Output = Result<Answered<Inspected>, QueryError>> + use<> {
         let (generation, access) = (self.generation.clone(), self.access_of(&context.caller));
-        let (waiting_max, told_later) = (self.waiting_max, self.told_later.clone());
+        let (waiting_max, reports) = (self.waiting_max, self.reports.clone());
         let shown = (&asked.sql, Operation::of(&asked.sql));
-        let mut running = self.running(&context, shown, &[], generation.number());
+        let mut record = self.record(&context, shown, &[], generation.number());
         let call = self.calls.begin(&context, shown);
         async move {
             let target = generation.target_name();
@@ -62,7 +62,7 @@ impl Executor {
                 let mut attempt = Attempt::of_inspection(admission);
                 loop {
                     let lease = call.lease(&generation, waiting_max, attempt.admission()).await?;
-                    running.executing(lease.opened_in());
+                    record.executing(lease.opened_in());
                     let progress = RunProgress::new(call.progress());
                     let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &progress);
                     let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
@@ -76,14 +76,14 @@ impl Executor {
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;
                     }
-                    running.again(attempt.retries());
-                    warn!(running.log, "connection lost, the question is sent on another"; "asked" => asked.name);
+                    record.again(attempt.retries());
+                    warn!(record.log, "connection lost, the question is sent on another"; "asked" => asked.name);
                 }
             };
             let work = call.unless_cancelled(within_the_call(&call, context.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            running.end(result.as_ref().map(|inspected| (inspected.rows.len() as u64, inspected.bytes as u64)));
-            Ok(running.answered(result?, &told_later))
+            record.end(result.as_ref().map(|inspected| (inspected.rows.len() as u64, inspected.bytes as u64)));
+            Ok(record.answered(result?, &reports))
         }
     }
 

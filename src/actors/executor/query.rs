@@ -6,9 +6,9 @@ use actix::prelude::*;
 use pg_guard::Reviewed;
 
 use super::attempt::{Attempt, Next, Reason, Run};
-use super::calls::InFlight;
+use super::calls::RunningCall;
 use super::cursors::{Open, refusal};
-use super::running::{Running, size_of_answer};
+use super::record::{StatementRecord, size_of_answer};
 use super::{Executor, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
@@ -27,10 +27,10 @@ impl Handler<Query> for Executor {
         let generation = self.generation.clone();
         self.check_role(false);
         let (access, guard, permission) = (self.access_of(&query.call.caller), self.guard.clone(), self.permission());
-        let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
+        let (waiting_max, cursors, reports) = (self.waiting_max, self.cursors.clone(), self.reports.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(&query.call, shown, statement.parameters(), generation.number());
+        let mut record = self.record(&query.call, shown, statement.parameters(), generation.number());
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
@@ -39,14 +39,14 @@ impl Handler<Query> for Executor {
                 }
                 let mut statement = guard.review(query.statement, access).await?;
                 let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
-                runs.until_answered(&mut statement, &mut running).await
+                runs.until_answered(&mut statement, &mut record).await
             };
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &generation.target_name()));
-            running.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
+            let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
+            record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
             let (Answer { outcome, rest }, lease, left) = result?;
-            let mut answered = running.answered(outcome, &told_later);
+            let mut answered = record.answered(outcome, &reports);
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
@@ -61,7 +61,7 @@ impl Handler<Query> for Executor {
 
 /// The runs of one statement, of which [`Attempt`] says how many there are.
 struct Runs<'a> {
-    call: &'a InFlight,
+    call: &'a RunningCall,
     generation: &'a Arc<Generation>,
     access: AccessMode,
     waiting_max: usize,
@@ -73,13 +73,13 @@ impl Runs<'_> {
     async fn until_answered(
         &self,
         statement: &mut Reviewed,
-        running: &mut Running,
+        record: &mut StatementRecord,
     ) -> Result<(Answer, Lease, Cleanup), QueryError> {
         let mut attempt = Attempt::of_statement(self.access);
         let target = self.generation.target_name();
         loop {
             let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
-            running.executing(lease.opened_in());
+            record.executing(lease.opened_in());
             let progress = RunProgress::new(self.call.progress());
             let place = lease.exec_target(self.access, &target);
             let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &progress);
@@ -93,18 +93,18 @@ impl Runs<'_> {
                     // A function that promises not to, or something that was made anew meanwhile.
                     lease.settle(left);
                     statement.writes();
-                    info!(running.log, "run again as what may write"; "why" => error.to_string());
+                    info!(record.log, "run again as what may write"; "why" => error.to_string());
                 }
                 (Err(error), Next::RunAgain(_)) => {
                     settle(lease, left, Some(&error));
-                    warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                    warn!(record.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
                 (Err(error), _) => {
                     settle(lease, left, Some(&error));
                     return Err(error);
                 }
             }
-            running.again(attempt.retries());
+            record.again(attempt.retries());
         }
     }
 }
@@ -115,14 +115,14 @@ impl Handler<Fetch> for Executor {
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.name).map_err(refusal).map(|taken| {
             let shown = (taken.held.reader.sql(), taken.held.reader.operation());
-            let running = self.running(&fetch.call, shown, &[], taken.held.lease.generation());
+            let record = self.record(&fetch.call, shown, &[], taken.held.lease.generation());
             let call = self.calls.begin(&fetch.call, shown);
-            (taken, running, call)
+            (taken, record, call)
         });
-        let told_later = self.told_later.clone();
+        let reports = self.reports.clone();
         WhileWanted::new(async move {
-            let (mut taken, mut running, call) = taken?;
-            running.executing(None);
+            let (mut taken, mut record, call) = taken?;
+            record.executing(None);
             call.fetches();
             let open = &mut taken.held;
             let target = open.lease.target_name();
@@ -134,11 +134,11 @@ impl Handler<Fetch> for Executor {
             let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &target));
-            running.end(result.as_ref().map(|(outcome, _)| size_of_answer(outcome)));
+            let result = result.map_err(|error| call.error_for_client(error, &target));
+            record.end(result.as_ref().map(|(outcome, _)| size_of_answer(outcome)));
             match result {
                 Ok((outcome, has_more)) => {
-                    let mut answered = running.answered(outcome, &told_later);
+                    let mut answered = record.answered(outcome, &reports);
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {

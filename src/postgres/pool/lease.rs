@@ -64,7 +64,6 @@ impl PooledConnection {
     }
 
     fn object(&self) -> &Object {
-        #[allow(clippy::expect_used)]
         self.object.as_ref().expect("it is there until the drop")
     }
 }
@@ -154,7 +153,6 @@ impl Lease {
 
     fn object(&self) -> &Object {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
-        #[allow(clippy::expect_used)]
         self.connection.as_ref().expect("a lease that has not ended has its connection").object()
     }
 

@@ -1,4 +1,4 @@
-//! One statement on its way through the executor: when it began, what became of it, and whom that is told.
+//! The record of one statement: when it began and what became of it. Its end is reported to the metrics and the log.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,8 +18,8 @@ pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {
     (outcome.rows_affected.unwrap_or(outcome.page.rows as u64), outcome.page.json.len() as u64)
 }
 
-/// A statement under way. Whatever becomes of it, its drop tells the metrics and the log, once.
-pub(super) struct Running {
+/// The record of a statement. Whatever becomes of the statement, the drop of its record reports it once.
+pub(super) struct StatementRecord {
     pub(super) event: StatementEnded,
     /// For the log, where the operator wants them there.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
@@ -30,7 +30,7 @@ pub(super) struct Running {
     pub(super) log: Logger,
 }
 
-impl Running {
+impl StatementRecord {
     /// It has its connection, which was opened for it in so long, if it was.
     pub(super) fn executing(&mut self, opened_in: Option<Duration>) {
         let now = Instant::now();
@@ -77,10 +77,10 @@ impl Running {
         };
     }
 
-    /// The answer, which does not wait until it is told that there is one.
-    pub(super) fn answered<T>(self, answer: T, told_later: &ToldLater) -> Answered<T> {
+    /// The answer. It does not wait for the report.
+    pub(super) fn answered<T>(self, answer: T, reports: &DeferredReports) -> Answered<T> {
         let (took, generation) = (self.event.began.elapsed(), self.event.generation);
-        told_later.put(self);
+        reports.put(self);
         Answered { answer, took, generation, cursor: None }
     }
 
@@ -98,7 +98,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for StatementRecord {
     fn drop(&mut self) {
         if self.event.outcome == StatementOutcome::NeverBegan {
             return;
@@ -128,15 +128,15 @@ impl Drop for Running {
     }
 }
 
-/// Statements that have been answered. Metrics and log are told of them when the answers are on their way.
+/// The records of statements that have been answered. They are dropped, and so reported, after the answers were sent.
 #[derive(Clone, Default)]
-pub(super) struct ToldLater(Rc<RefCell<Vec<Running>>>);
+pub(super) struct DeferredReports(Rc<RefCell<Vec<StatementRecord>>>);
 
-impl ToldLater {
-    fn put(&self, answered: Running) {
+impl DeferredReports {
+    fn put(&self, answered: StatementRecord) {
         let mut waiting = self.0.borrow_mut();
         waiting.push(answered);
-        // Whoever is the first has a task begun for all that come until it runs.
+        // The first one starts a task for all that come until it runs.
         if waiting.len() == 1 {
             let all = self.0.clone();
             actix_rt::spawn(async move {
@@ -150,12 +150,12 @@ impl ToldLater {
 /// The statements of a batch that wait for their turn. Those that never have it are in no count; but for the first,
 /// which stands for the batch if that never begins.
 pub(super) struct Queue {
-    waiting: VecDeque<Running>,
+    waiting: VecDeque<StatementRecord>,
     begun: bool,
 }
 
 impl Queue {
-    pub(super) fn next(&mut self) -> Option<Running> {
+    pub(super) fn next(&mut self) -> Option<StatementRecord> {
         let mut next = self.waiting.pop_front();
         if self.begun {
             // It has waited for the statements before it, and not for a connection.
@@ -175,8 +175,8 @@ impl Queue {
     }
 }
 
-impl FromIterator<Running> for Queue {
-    fn from_iter<I: IntoIterator<Item = Running>>(statements: I) -> Self {
+impl FromIterator<StatementRecord> for Queue {
+    fn from_iter<I: IntoIterator<Item = StatementRecord>>(statements: I) -> Self {
         Self { waiting: statements.into_iter().collect(), begun: false }
     }
 }
@@ -186,6 +186,6 @@ impl Drop for Queue {
         if !self.begun {
             drop(self.waiting.pop_front());
         }
-        self.waiting.drain(..).for_each(Running::forget);
+        self.waiting.drain(..).for_each(StatementRecord::forget);
     }
 }
