@@ -209,6 +209,7 @@ impl Executor {
                 generation,
             },
             parameters: self.log_parameters.then(|| parameters.to_vec()),
+            trace: call.trace.clone(),
             executing_since: None,
             began: false,
             events: self.events.clone(),
