@@ -20,6 +20,7 @@ use common::{Host, our_server};
 use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::admin::Status;
+use mcp_server_postgres::messages::answer::Reply;
 use mcp_server_postgres::messages::call::{Call, CallContext};
 use mcp_server_postgres::messages::statements::Query;
 use mcp_server_postgres::postgres::statement::{Format, Limits, Reading};
@@ -148,8 +149,13 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     };
     let arguments = json!({"query": "select 1"});
     let given = arguments.as_object().unwrap().clone().into();
-    let call =
-        Call { tool: "async_query_execute".to_owned(), arguments: given, progress: Progress::default(), permit: None };
+    let call = Call {
+        tool: "async_query_execute".to_owned(),
+        arguments: given,
+        progress: Progress::default(),
+        trace: None,
+        permit: None,
+    };
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
 
@@ -174,7 +180,9 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         wait_until_idle(&actors).await;
 
         let began = Instant::now();
-        assert!(!session.send(call.clone()).await.unwrap().unwrap().is_error);
+        assert!(
+            matches!(session.send(call.clone()).await.unwrap().unwrap(), Reply::Answer(answer) if !answer.is_error)
+        );
         took[3] = began.elapsed();
         wait_until_idle(&actors).await;
 

@@ -32,7 +32,7 @@ use pg_guard::parser::Parser;
 mod daemon;
 mod stdio;
 
-pub use daemon::{serve_http, serve_http_with};
+pub use daemon::serve_http;
 pub use stdio::serve_stdio;
 
 /// How long the last writing and cancelling may take.

@@ -1,7 +1,7 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
 pub mod calls;
-pub mod encoded;
+mod encoder;
 pub mod http;
 pub mod instructions;
 pub mod methods;
@@ -10,3 +10,4 @@ pub mod server;
 pub mod sessions;
 pub mod standard_streams;
 pub mod stdio;
+mod tool_call;

@@ -4,6 +4,7 @@
 //! messages in the actors' own files each would need the other.
 
 pub mod admin;
+pub mod answer;
 mod arguments;
 pub mod call;
 pub mod database;
@@ -12,6 +13,7 @@ pub mod in_flight;
 pub mod inspect;
 pub mod metrics;
 pub mod statements;
+pub mod trace;
 
 pub use arguments::RawArguments;
 pub(crate) use arguments::half_a_pair;

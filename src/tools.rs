@@ -1,18 +1,20 @@
 //! The tools, a file each: a tool is its arguments. One line in [`TOOLS`] lists it, dispatches to it and documents it.
 
 use std::fmt::Write as _;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use pg_guard::{Statement, Transaction};
 use pg_render::write_json_string;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio_util::bytes::Bytes;
 
 use crate::messages::RawArguments;
-use crate::messages::call::{Answer, CallContext};
+use crate::messages::answer::{Answer, Pieces, Reply};
+use crate::messages::call::CallContext;
 use crate::messages::database::{ClientDatabases, Database};
 use crate::messages::events::CallOutcome;
 use crate::messages::metrics::MetricsHandle;
@@ -72,7 +74,7 @@ pub struct Tool {
 }
 
 /// A call under way; dropping it cancels the call.
-pub type Work = Pin<Box<dyn Future<Output = Answer>>>;
+pub type Work = Pin<Box<dyn Future<Output = Reply>>>;
 
 impl Tool {
     /// The JSON Schema of its arguments for a client that may ask these databases.
@@ -151,10 +153,26 @@ impl Defaults {
     }
 }
 
+impl Reply {
+    /// What became of the call, for the metrics.
+    pub fn outcome(&self) -> CallOutcome {
+        match self {
+            Self::Answer(answer) => answer.outcome(),
+            // This call is over; the client makes another with what it is asked for.
+            Self::InputRequired(_) => CallOutcome::Successful,
+        }
+    }
+}
+
+/// The work of a tool that asks its client nothing.
+fn work(answer: impl Future<Output = Answer> + 'static) -> Work {
+    Box::pin(answer.map(Reply::Answer))
+}
+
 impl Answer {
     /// A success.
-    fn success(text: String, structured: String) -> Self {
-        Self { text, structured: Some(structured), rows: None, is_error: false, failure: None }
+    fn success(text: impl Into<Pieces>, structured: impl Into<Pieces>) -> Self {
+        Self { text: text.into(), structured: Some(structured.into()), is_error: false, failure: None }
     }
 
     /// What became of the call, for the metrics.
@@ -316,9 +334,23 @@ fn cut_cells_note(page: &FinishedPage, read_on: &str) -> String {
     note
 }
 
-/// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has; and
-/// where in it the rows are. They are not copied, for they may be many.
-fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Range<usize>) {
+/// The text of a page, whose rows are these: they may stand in it as JSON.
+fn page_text(page: &mut FinishedPage, rows: &Bytes) -> Pieces {
+    if page.columns.is_empty() {
+        return Pieces::default();
+    }
+    let mut before = std::mem::take(&mut page.text);
+    let Some(at) = page.rows_in_text else { return before.into() };
+    let after = before.split_off(at);
+    let mut text = Pieces::from(before);
+    text.push_rows(rows.clone());
+    text.push(after);
+    text
+}
+
+/// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of an object that every answer with rows has.
+/// `rows` are those of the page.
+fn page_members(page: &FinishedPage, rows: Bytes, rows_affected: Option<u64>) -> Pieces {
     let mut before = Vec::with_capacity(32 + page.columns.len() * 48);
     before.extend_from_slice(b"{\"columns\":[");
     for (at, column) in page.columns.iter().enumerate() {
@@ -329,20 +361,19 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
         before.push(b'}');
     }
     before.extend_from_slice(b"],\"rows\":[");
-    let before = String::from_utf8_lossy(&before);
-    let rows = before.len()..before.len() + page.json.len();
+    let mut members = Pieces::from(String::from_utf8_lossy(&before).into_owned());
+    members.push_rows(rows);
+    let mut after = String::new();
     let is_truncated = page.is_truncated();
-    let mut members = page.json;
-    members.insert_str(0, &before);
     // Nothing that is written into a text fails.
-    let _ = write!(members, r#"],"row_count":{},"rows_affected":"#, page.rows);
+    let _ = write!(after, r#"],"row_count":{},"rows_affected":"#, page.rows);
     let _ = match rows_affected {
-        Some(count) => write!(members, "{count}"),
-        None => write!(members, "null"),
+        Some(count) => write!(after, "{count}"),
+        None => write!(after, "null"),
     };
-    let _ = write!(members, r#","truncated":{is_truncated}"#);
+    let _ = write!(after, r#","truncated":{is_truncated}"#);
     if !page.json_cells.is_empty() {
-        let _ = write!(members, r#","{JSON_CELLS}":{}"#, json!(page.json_cells));
+        let _ = write!(after, r#","{JSON_CELLS}":{}"#, json!(page.json_cells));
     }
     if !page.cut_cells.is_empty() {
         let listed = |cell: &CutCell| {
@@ -356,9 +387,10 @@ fn page_members(page: FinishedPage, rows_affected: Option<u64>) -> (String, Rang
             })
         };
         let cells: Value = page.cut_cells.iter().map(listed).collect();
-        let _ = write!(members, r#","{CUT_CELLS}":{cells}"#);
+        let _ = write!(after, r#","{CUT_CELLS}":{cells}"#);
     }
-    (members, rows)
+    members.push(after);
+    members
 }
 
 /// One of the two members that are not always there.

@@ -189,6 +189,7 @@ impl Executor {
                 generation,
             },
             parameters: self.log_parameters.then(|| parameters.to_vec()),
+            trace: call.trace.clone(),
             executing_since: None,
             began: false,
             events: self.events.clone(),

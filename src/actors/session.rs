@@ -15,7 +15,8 @@ use super::wanted::WhileWanted;
 use crate::caller::Caller;
 use crate::log::{debug, warn};
 use crate::messages::RawArguments;
-use crate::messages::call::{Answer, Call, CallContext, CallError};
+use crate::messages::answer::{Answer, Reply};
+use crate::messages::call::{Call, CallContext, CallError};
 use crate::messages::database::{ClientDatabases, Database};
 use crate::messages::events::{CallEnded, CallOutcome, Events, SettingsChanged};
 use crate::messages::in_flight::InFlight;
@@ -113,7 +114,7 @@ impl Actor for Session {
 }
 
 impl Handler<Call> for Session {
-    type Result = WhileWanted<Result<Answer, CallError>>;
+    type Result = WhileWanted<Result<Reply, CallError>>;
 
     fn handle(&mut self, call: Call, _: &mut Context<Self>) -> Self::Result {
         let mut record = CallRecord {
@@ -141,18 +142,25 @@ impl Handler<Call> for Session {
             Ok(database) => database,
             Err(answer) => {
                 record.event.outcome = answer.outcome();
-                return WhileWanted::new(async move { Ok(answer) });
+                return WhileWanted::new(async move { Ok(answer.into()) });
             }
         };
         let (databases, metrics) = (self.databases.clone(), self.metrics.clone());
-        let call = CallContext { progress: call.progress, ..CallContext::new(tool.name, self.caller.clone()) };
+        let call = CallContext {
+            progress: call.progress,
+            trace: call.trace,
+            ..CallContext::new(tool.name, self.caller.clone())
+        };
         let work = (tool.call)(ToolContext { call, database, databases, metrics }, self.defaults, arguments);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
-            let answer = work.await;
-            record.event.outcome = answer.outcome();
+            let reply = work.await;
+            record.event.outcome = reply.outcome();
             drop((permit, record));
-            Ok(if data_boundary { boundary::around(answer) } else { answer })
+            Ok(match reply {
+                Reply::Answer(answer) if data_boundary => boundary::around(answer).into(),
+                reply => reply,
+            })
         })
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
-use rmcp::ServerHandler;
 use slog::Logger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -35,24 +34,6 @@ use crate::settings::{Inputs, Loaded};
 /// # Errors
 /// Why it cannot begin, as a sentence for the operator.
 pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
-    serve_http_with(loaded, inputs, log_control, log, server).await
-}
-
-/// The same with another server for each client, which is given the token that is cancelled when the process is to end.
-///
-/// # Errors
-/// As [`serve_http`].
-pub async fn serve_http_with<S, F>(
-    loaded: Loaded,
-    inputs: Inputs,
-    log_control: LogControl,
-    log: Logger,
-    serve: F,
-) -> Result<u8, String>
-where
-    F: Fn(&Arc<Client>, &CancellationToken) -> S + Clone + Send + Sync + 'static,
-    S: ServerHandler + Send + 'static,
-{
     let log = log.new(slog::o!("logger" => "app"));
     for warning in &loaded.warnings {
         warn!(log, "settings"; "warning" => warning.as_str());
@@ -97,9 +78,10 @@ where
     }
     let each = {
         let stopping = stopping.clone();
-        move |client: &Arc<Client>| serve(client, &stopping)
+        move |client: &Arc<Client>| server(client, &stopping)
     };
-    let protocol = Mcp::new(each, sessions.clone(), settings.limits.line_bytes_max, stopping.clone());
+    let bytes_max = settings.limits.line_bytes_max;
+    let protocol = Mcp::new(each, sessions.clone(), bytes_max, stopping.clone()).with_own_calls();
     let connections = TaskTracker::new();
     let state = Arc::new(AdminState {
         databases: system.databases.clone(),

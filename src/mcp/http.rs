@@ -3,11 +3,11 @@
 //! Revision 2026-07-28 has no sessions: a request is all there is, and a client that closes the answer's stream has
 //! cancelled it. The older revisions have sessions ([`super::sessions`]), on the same path.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
@@ -18,7 +18,6 @@ use hyper::{Method, StatusCode};
 use rmcp::ServerHandler;
 use rmcp::model::Extensions;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
@@ -26,11 +25,11 @@ use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
 use crate::actors::clients::client::Client;
 use crate::http::auth::{self, Auth, AuthenticatedClient};
-use crate::messages::RawArguments;
 use crate::messages::in_flight::InFlightPermit;
 use admission::Admission;
 
 pub mod admission;
+mod call;
 
 /// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -61,6 +60,8 @@ pub struct Mcp<F> {
     sessions: Arc<Sessions>,
     /// The longest body, in bytes.
     bytes_max: usize,
+    /// Whether plain calls of tools go to the client's session, past what `serve` makes.
+    has_own_calls: bool,
     /// Cancelled when the process is to end: streams that stand for as long as their client end then.
     stopping: CancellationToken,
 }
@@ -72,7 +73,13 @@ where
 {
     /// The protocol, with `serve` for a client's server.
     pub fn new(serve: F, sessions: Arc<Sessions>, bytes_max: usize, stopping: CancellationToken) -> Self {
-        Self { serve, sessions, bytes_max, stopping }
+        Self { serve, sessions, bytes_max, has_own_calls: false, stopping }
+    }
+
+    /// The same, but plain calls of tools go to the client's session, past what `serve` makes.
+    pub fn with_own_calls(mut self) -> Self {
+        self.has_own_calls = true;
+        self
     }
 }
 
@@ -82,10 +89,13 @@ where
     S: ServerHandler + Send + 'static,
 {
     async fn answer(self, request: Request) -> Response {
-        let request = with_body_at_hand(request).await;
         // The authentication has put it there.
         let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
+        };
+        let request = match self.own_answer(request, &client).await {
+            Ok(response) => return response,
+            Err(request) => request,
         };
         let standing = request.method() == Method::GET;
         let config = StreamableHttpServerConfig::default()
@@ -108,35 +118,20 @@ where
         }
         response
     }
-}
 
-/// A request's body, until the arguments have been taken from it.
-#[derive(Clone)]
-struct AsItCame(Arc<Mutex<Option<Bytes>>>);
-
-/// The request, with its body among its extensions too. The gate has read it.
-async fn with_body_at_hand(request: Request) -> Request {
-    let (mut parts, body) = request.into_parts();
-    let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-    parts.extensions.insert(AsItCame(Arc::new(Mutex::new(Some(bytes.clone())))));
-    Request::from_parts(parts, Body::from(bytes))
-}
-
-/// The arguments of a call as they were written, if it came by HTTP. rmcp has them as a tree of values, which keeps
-/// neither how a number is spelled nor a key that comes twice.
-pub(super) fn arguments(extensions: &Extensions) -> Option<RawArguments> {
-    #[derive(Deserialize)]
-    struct Call {
-        params: Params,
+    /// The answer to a call of a tool that is a plain one; the request again, if it is rmcp's.
+    async fn own_answer(&self, request: Request, client: &Arc<Client>) -> Result<Response, Request> {
+        if !self.has_own_calls || request.method() != Method::POST {
+            return Err(request);
+        }
+        let (parts, body) = request.into_parts();
+        // It has been read whole.
+        let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        match call::answer(&parts, &bytes, client, &self.sessions).await {
+            Some(response) => Ok(response),
+            None => Err(Request::from_parts(parts, Body::from(bytes))),
+        }
     }
-    #[derive(Deserialize)]
-    struct Params {
-        arguments: RawArguments,
-    }
-    let AsItCame(body) = extensions.get::<Parts>()?.extensions.get()?;
-    let body = body.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    let call: Call = serde_json::from_slice(&body).ok()?;
-    Some(call.params.arguments)
 }
 
 /// That a call is counted among those in flight, if it came by HTTP.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::progress::Progress;
 
@@ -15,21 +15,28 @@ pub(super) fn counted_for(token: Option<&ProgressToken>) -> Progress {
     if token.is_some() { Progress::counted() } else { Progress::default() }
 }
 
-/// Tell of `progress` by `send`. Never ends.
-pub(super) async fn tell<F: Future<Output = ()>>(
-    token: Option<ProgressToken>,
+/// Makes the notifications of one call.
+pub(super) struct Ticker {
+    token: ProgressToken,
     progress: Progress,
-    mut send: impl FnMut(ProgressNotificationParam) -> F,
-) {
-    let Some(token) = token else { return std::future::pending().await };
-    let began = Instant::now();
-    let mut next = interval_at(began + EVERY, EVERY);
-    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        next.tick().await;
+    began: Instant,
+    ticks: Interval,
+}
+
+impl Ticker {
+    pub(super) fn new(token: ProgressToken, progress: Progress) -> Self {
+        let began = Instant::now();
+        let mut ticks = interval_at(began + EVERY, EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { token, progress, began, ticks }
+    }
+
+    /// The next notification, when it is time for it. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> ProgressNotificationParam {
+        self.ticks.tick().await;
         // It must grow each time (spec, progress), which rows need not.
-        let seconds = began.elapsed().as_secs_f64();
-        let told = ProgressNotificationParam::new(token.clone(), seconds);
-        send(told.with_message(format!("{progress}, {seconds:.1} s"))).await;
+        let seconds = self.began.elapsed().as_secs_f64();
+        let notification = ProgressNotificationParam::new(self.token.clone(), seconds);
+        notification.with_message(format!("{}, {seconds:.1} s", self.progress))
     }
 }

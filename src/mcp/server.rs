@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
     Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
@@ -14,13 +13,15 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::calls::{self, Calls};
-use super::{encoded, http, instructions, methods, progress};
+use super::calls::{self, CallEvent, Calls};
+use super::{encoder, http, instructions, methods, progress};
 use crate::actors::clients::access::{ClientAccess, Offered};
-use crate::messages::call::Answer;
+use crate::messages::answer::{InputRequired, Reply};
+use crate::messages::call::Call;
+use crate::messages::trace::TraceId;
 use crate::settings::AccessMode;
 use crate::tools::{TOOLS, Tool};
 
@@ -74,24 +75,29 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        // What is plain does not come here (`tool_call`): what does is rare, and has a tree of values both ways.
         let token = context.meta.get_progress_token();
-        let counted = progress::counted_for(token.as_ref());
-        let arguments = http::arguments(&context.extensions);
-        let arguments = arguments.unwrap_or_else(|| request.arguments.unwrap_or_default().into());
-        let reply =
-            self.calls.call(request.name.into_owned(), arguments, counted.clone(), http::permit(&context.extensions));
-        let tell = |told| {
-            // A client that has gone is seen by the transport.
-            context.peer.notify_progress(told).map(drop)
+        let call = Call {
+            tool: request.name.into_owned(),
+            arguments: request.arguments.unwrap_or_default().into(),
+            progress: progress::counted_for(token.as_ref()),
+            trace: context.meta.get_traceparent().and_then(TraceId::of),
+            permit: http::permit(&context.extensions),
         };
-        // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
-        tokio::select! {
-            biased;
-            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled by the client", None)),
-            () = self.ending.cancelled() => Err(calls::ending()),
-            answer = reply => Ok(CallToolResponse::Complete(result(answer?))),
-            // It ends with the answer, so nothing is told after that.
-            () = progress::tell(token, counted, tell) => unreachable!("it goes on for as long as the call"),
+        let mut call = self.calls.call(call, token);
+        loop {
+            // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
+            let event = tokio::select! {
+                biased;
+                () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled by the client", None)),
+                () = self.ending.cancelled() => return Err(calls::ending()),
+                event = call.next() => event,
+            };
+            match event {
+                // A client that has gone is seen by the transport.
+                CallEvent::Progress(progress) => drop(context.peer.notify_progress(progress).await),
+                CallEvent::Ended(reply) => return response(reply?),
+            }
         }
     }
 
@@ -173,11 +179,19 @@ fn object(schema: Value) -> JsonObject {
     }
 }
 
-fn result(answer: Answer) -> CallToolResult {
+fn response(reply: Reply) -> Result<CallToolResponse, ErrorData> {
+    let answer = match reply {
+        Reply::Answer(answer) => answer,
+        Reply::InputRequired(InputRequired { requests, state }) => {
+            let json = json!({"resultType": "input_required", "inputRequests": requests, "requestState": state});
+            let input = serde_json::from_value(json).map_err(|why| ErrorData::internal_error(why.to_string(), None))?;
+            return Ok(CallToolResponse::InputRequired(input));
+        }
+    };
     let content = vec![ContentBlock::text(answer.whole_text())];
     let mut result = if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-    let (name, value) = calls::meta(answer.failure);
+    let (name, value) = encoder::meta(answer.failure);
     result.meta = Some(MetaObject(JsonObject::from_iter([(name.to_owned(), value)])));
-    result.structured_content = answer.structured.as_deref().map(encoded::members);
-    result
+    result.structured_content = answer.structured.and_then(|json| serde_json::from_str(&json.to_string()).ok());
+    Ok(CallToolResponse::Complete(result))
 }

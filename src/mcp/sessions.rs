@@ -34,6 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actors::clients::client::Client;
 use request::Reply;
+pub(super) use request::Unanswered;
 
 /// So many cancellations of a session are remembered, for requests that they have overtaken.
 const CANCELLED_MAX: usize = 16;
@@ -105,6 +106,45 @@ impl Sessions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What `work` gives of that session; one that is another client's is not there.
+    fn with<T>(&self, id: &SessionId, client: &Client, work: impl FnOnce(&mut Entry) -> T) -> Result<T, NoSession> {
+        let mut table = self.table();
+        let entry = table.get_mut(id).filter(|entry| std::ptr::eq(&*entry.owner, client));
+        let entry = entry.ok_or_else(|| NoSession(id.clone()))?;
+        entry.seen = Instant::now();
+        Ok(work(entry))
+    }
+
+    /// A request of a session has come.
+    ///
+    /// # Errors
+    /// There is no such session of that client, or nothing is agreed on there yet.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        id: &SessionId,
+        client: &Client,
+        request: RequestId,
+    ) -> Result<Begun, NoSession> {
+        let begun = self.with(id, client, |entry| {
+            let peer = entry.peer.clone()?;
+            if entry.in_flight.contains_key(&request) {
+                return Some(Err("a request with this id is still in flight"));
+            }
+            let cancelled = entry.gone.child_token();
+            if entry.cancelled.contains(&request) {
+                cancelled.cancel();
+            }
+            entry.in_flight.insert(request.clone(), cancelled.clone());
+            Some(Ok((peer, cancelled)))
+        })?;
+        Ok(match begun.ok_or_else(|| NoSession(id.clone()))? {
+            Ok((peer, cancelled)) => {
+                Begun::Unanswered(Box::new(peer), Unanswered::new(self.clone(), id.clone(), request, cancelled))
+            }
+            Err(why) => Begun::Refused(why),
+        })
+    }
+
     /// A request is answered, or is not to be.
     fn end(&self, id: &SessionId, request: &RequestId) {
         if let Some(entry) = self.table().get_mut(id) {
@@ -112,6 +152,14 @@ impl Sessions {
             entry.seen = Instant::now();
         }
     }
+}
+
+/// What becomes of a request that has come.
+pub(super) enum Begun {
+    /// It may be worked on, for a client that has said this of itself.
+    Unanswered(Box<InitializeRequestParams>, Unanswered),
+    /// It may not.
+    Refused(&'static str),
 }
 
 impl Entry {
@@ -189,13 +237,8 @@ impl<F> SessionsOf<F> {
         Self { all, client, serve, opens: AtomicBool::new(false), opening: Mutex::default() }
     }
 
-    /// What `work` gives of that session; one that is another client's is not there.
     fn with<T>(&self, id: &SessionId, work: impl FnOnce(&mut Entry) -> T) -> Result<T, NoSession> {
-        let mut table = self.all.table();
-        let entry = table.get_mut(id).filter(|entry| Arc::ptr_eq(&entry.owner, &self.client));
-        let entry = entry.ok_or_else(|| NoSession(id.clone()))?;
-        entry.seen = Instant::now();
-        Ok(work(entry))
+        self.all.with(id, &self.client, work)
     }
 }
 
@@ -262,27 +305,13 @@ where
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
-        let none = || NoSession(id.clone());
-        let JsonRpcMessage::Request(request) = &message else { return Err(none()) };
+        let JsonRpcMessage::Request(request) = &message else { return Err(NoSession(id.clone())) };
         let request = request.id.clone();
-        let begun = self.with(id, |entry| {
-            let peer = entry.peer.clone()?;
-            if entry.in_flight.contains_key(&request) {
-                return Some(Err("a request with this id is still in flight"));
+        match self.all.begin(id, &self.client, request.clone())? {
+            Begun::Unanswered(peer, unanswered) => {
+                Ok(Either::Left(request::serve((self.serve)(&self.client), message, *peer, unanswered)))
             }
-            let cancelled = entry.gone.child_token();
-            if entry.cancelled.contains(&request) {
-                cancelled.cancel();
-            }
-            entry.in_flight.insert(request.clone(), cancelled.clone());
-            Some(Ok((peer, cancelled)))
-        })?;
-        match begun.ok_or_else(none)? {
-            Ok((peer, cancelled)) => {
-                let unanswered = request::Unanswered::new(self.all.clone(), id.clone(), request, cancelled);
-                Ok(Either::Left(request::serve((self.serve)(&self.client), message, peer, unanswered)))
-            }
-            Err(why) => {
+            Begun::Refused(why) => {
                 let refusal = ServerJsonRpcMessage::error(ErrorData::invalid_request(why, None), Some(request));
                 Ok(Either::Right(futures_util::stream::iter([ServerSseMessage::from_message(refusal)])))
             }

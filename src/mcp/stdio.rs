@@ -14,26 +14,24 @@ use std::sync::Arc;
 use rmcp::RoleServer;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorData, JsonRpcMessage, ProgressNotification,
-    ProtocolVersion, RequestId, RequestMetaObject, ServerJsonRpcMessage,
+    ProtocolVersion, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
 use slog::Logger;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::calls::Calls;
-use super::{methods, progress};
+use super::calls::{CallEvent, Calls};
+use super::encoder::id_text;
+use super::methods;
+use super::tool_call::ToolCall;
 use crate::log::{debug, warn};
 
 mod lines;
-mod outgoing;
-mod tool_call;
 mod traffic;
 mod unread;
 
 use lines::{Line, Lines};
-use tool_call::{Params, ToolCall};
-use traffic::id_text;
 use unread::fault;
 
 pub use traffic::Traffic;
@@ -131,34 +129,23 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
 
     /// Have a tool called, by a task of its own.
     fn call(&self, call: ToolCall, revision: ProtocolVersion) {
-        let ToolCall { id, params: Params { name, arguments, meta }, .. } = call;
-        if !self.begins(&id) {
+        if !self.begins(&call.id) {
             return;
         }
-        let token = meta.as_ref().and_then(RequestMetaObject::get_progress_token);
-        let counted = progress::counted_for(token.as_ref());
-        let reply = self.calls.call(name, arguments.unwrap_or_default(), counted.clone(), None);
+        let (id, call, token) = call.into_call(None);
+        let mut call = self.calls.call(call, token);
         let (traffic, request) = (self.traffic.clone(), id.clone());
         let task = tokio::spawn(async move {
-            let answer = if token.is_none() {
-                reply.await
-            } else {
-                let tell = |told| {
-                    let notification = ProgressNotification::new(told);
-                    // A client that has gone is seen where its lines are read.
-                    let _ = traffic.put(ServerJsonRpcMessage::notification(notification.into()));
-                    std::future::ready(())
-                };
-                // Boxed, for most calls have no token, and the task of each would have room for it.
-                let telling = Box::pin(progress::tell(token, counted, tell));
-                tokio::select! {
-                    biased;
-                    answer = reply => answer,
-                    // It ends with the answer, so nothing is told after that.
-                    () = telling => unreachable!("it goes on for as long as the call"),
+            loop {
+                match call.next().await {
+                    CallEvent::Progress(progress) => {
+                        let notification = ProgressNotification::new(progress);
+                        // A client that has gone is seen where its lines are read.
+                        let _ = traffic.put(ServerJsonRpcMessage::notification(notification.into()));
+                    }
+                    CallEvent::Ended(reply) => return traffic.answer(&request, &revision, reply),
                 }
-            };
-            traffic.answer(&request, &revision, answer);
+            }
         });
         self.traffic.is_ours(&id, task.abort_handle());
     }

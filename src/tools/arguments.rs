@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 use super::Tool;
-use crate::messages::call::Answer;
+use crate::messages::answer::Answer;
 use crate::messages::{RawArguments, half_a_pair};
 use crate::postgres::params;
 

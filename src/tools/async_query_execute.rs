@@ -1,15 +1,15 @@
 //! `async_query_execute`: one statement.
 
-use std::fmt::Write as _;
-
 use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio_util::bytes::Bytes;
 
 use super::arguments::{Count, Parameters, arguments};
 use super::{Defaults, FormatArgument, Tool, ToolContext};
 use crate::messages::RawArguments;
-use crate::messages::call::{Answer, CallContext, Rows};
+use crate::messages::answer::{Answer, Pieces};
+use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Query};
 use crate::postgres::statement::{Outcome, Reading};
 
@@ -23,7 +23,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -103,29 +103,20 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
 
 /// The answer that a page is; `read_on` is how the next piece of a cut cell is asked for, up to its offset.
 pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
-    let headline = format!("{}\n", super::headline(&answered.answer));
+    let mut text = Pieces::from(format!("{}\n", super::headline(&answered.answer)));
     let Outcome { mut page, rows_affected } = answered.answer;
-    let in_text = page.rows_in_text.map(|at| headline.len() + at);
-    let mut text = std::mem::take(&mut page.text);
-    if page.columns.is_empty() {
-        text.clear();
-    }
-    text.insert_str(0, &headline);
-    text.push_str(&super::cut_cells_note(&page, read_on));
+    let rows = Bytes::from(std::mem::take(&mut page.json));
+    text.append(super::page_text(&mut page, &rows));
+    text.push(super::cut_cells_note(&page, read_on));
     if let Some(cut) = page.cut {
-        text.push_str(&super::cut_note(cut, answered.cursor.as_ref()));
-        text.push('\n');
+        text.push(format!("{}\n", super::cut_note(cut, answered.cursor.as_ref())));
     }
-    let has_columns = !page.columns.is_empty();
-    let (mut structured, in_structured) = super::page_members(page, rows_affected);
-    // Nothing that is written into a text fails.
-    let _ = write!(
-        structured,
+    let mut structured = super::page_members(&page, rows, rows_affected);
+    structured.push(format!(
         r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
         json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
         super::milliseconds(answered.took),
         answered.generation,
-    );
-    let rows = in_text.filter(|_| has_columns).map(|in_text| Rows { in_text, in_structured });
-    Answer { rows, ..Answer::success(text, structured) }
+    ));
+    Answer::success(text, structured)
 }

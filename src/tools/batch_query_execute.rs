@@ -3,11 +3,13 @@
 use pg_guard::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio_util::bytes::Bytes;
 
 use super::arguments::{Count, Parameters, arguments};
 use super::{Defaults, FormatArgument, Tool, ToolContext};
 use crate::messages::RawArguments;
-use crate::messages::call::{Answer, CallContext};
+use crate::messages::answer::{Answer, Pieces};
+use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::statement::{Outcome, Reading};
 
@@ -23,7 +25,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -134,28 +136,25 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
 
 fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
     let outcomes = answered.answer;
-    let mut text = format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement"));
-    let mut results = Vec::with_capacity(outcomes.len());
+    let mut text = Pieces::from(format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement")));
+    let mut structured = Pieces::from(r#"{"results":["#.to_owned());
     for (at, outcome) in outcomes.into_iter().enumerate() {
-        text.push_str(&format!("\n{}: {}\n", at + 1, super::headline(&outcome)));
-        let Outcome { page, rows_affected } = outcome;
-        if !page.columns.is_empty() {
-            text.push_str(&page.whole_text());
-        }
-        text.push_str(&super::cut_cells_note(&page, super::READ_ON_ELSEWHERE));
+        text.push(format!("\n{}: {}\n", at + 1, super::headline(&outcome)));
+        let Outcome { mut page, rows_affected } = outcome;
+        let rows = Bytes::from(std::mem::take(&mut page.json));
+        text.append(super::page_text(&mut page, &rows));
+        text.push(super::cut_cells_note(&page, super::READ_ON_ELSEWHERE));
         if let Some(cut) = page.cut {
-            text.push_str(&super::cut_note_of_batch(cut));
-            text.push('\n');
+            text.push(format!("{}\n", super::cut_note_of_batch(cut)));
         }
-        let (mut members, _) = super::page_members(page, rows_affected);
-        members.push('}');
-        results.push(members);
+        structured.push(if at == 0 { "" } else { "," });
+        structured.append(super::page_members(&page, rows, rows_affected));
+        structured.push("}");
     }
-    let structured = format!(
-        r#"{{"results":[{}],"duration_ms":{},"generation":{}}}"#,
-        results.join(","),
+    structured.push(format!(
+        r#"],"duration_ms":{},"generation":{}}}"#,
         super::milliseconds(answered.took),
         answered.generation,
-    );
+    ));
     Answer::success(text, structured)
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::messages::call::Answer;
+use crate::messages::answer::Answer;
 use crate::messages::in_flight::Busy;
 use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
 

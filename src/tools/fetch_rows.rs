@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Count, arguments};
 use super::{Defaults, FormatArgument, Tool, ToolContext, async_query_execute};
 use crate::messages::RawArguments;
-use crate::messages::call::{Answer, CallContext};
+use crate::messages::answer::Answer;
+use crate::messages::call::CallContext;
 use crate::messages::statements::Fetch;
 
 pub(super) const TOOL: Tool = Tool {
@@ -18,7 +19,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, defaults, arguments| Box::pin(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]

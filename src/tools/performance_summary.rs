@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::arguments::arguments;
 use super::{Defaults, Tool, ToolContext};
 use crate::messages::RawArguments;
-use crate::messages::call::Answer;
+use crate::messages::answer::Answer;
 use crate::messages::metrics::{PerformanceSummary, Summary};
 use crate::units::rfc3339;
 
@@ -19,7 +19,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
     output,
-    call: |context, _: Defaults, arguments| Box::pin(call(context, arguments)),
+    call: |context, _: Defaults, arguments| super::work(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::{Count, arguments};
 use super::{Defaults, Tool, ToolContext};
 use crate::messages::RawArguments;
-use crate::messages::call::Answer;
+use crate::messages::answer::Answer;
 use crate::messages::metrics::{SlowList, SlowQueries};
 use crate::units::rfc3339;
 
@@ -23,7 +23,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, _: Defaults, arguments| Box::pin(call(context, arguments)),
+    call: |context, _: Defaults, arguments| super::work(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]

@@ -7,8 +7,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mcp_server_postgres::log;
 use mcp_server_postgres::settings::{self, Inputs};
-use mcp_server_postgres::{app, log};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 mod asking;
 mod reading;
 mod rounds;
+mod serving;
 mod tools;
 
-/// Serve until a signal comes.
+/// Serve until the process is killed.
 pub fn serve() -> Result<bool, String> {
     let inputs = Inputs {
         environment: std::env::vars().collect(),
@@ -35,13 +36,12 @@ pub fn serve() -> Result<bool, String> {
         ..Inputs::default()
     };
     let loaded = settings::load(&inputs).map_err(|error| error.to_string())?;
-    let (logger, control, guard) = log::root(&loaded.settings.log)?;
-    let lists = Arc::new(Lists::default());
-    let fixture =
-        move |_: &_, stopping: &CancellationToken| Fixture { lists: lists.clone(), stopping: stopping.clone() };
-    let served = actix_rt::System::new().block_on(app::serve_http_with(loaded, inputs, control, logger, fixture));
-    drop(guard);
-    served.map(|status| status == 0)
+    let (logger, _control, _guard) = log::root(&loaded.settings.log)?;
+    let (lists, stopping) = (Arc::new(Lists::default()), CancellationToken::new());
+    let fixture = Fixture { lists, stopping: stopping.clone() };
+    let make = move |_: &_| fixture.clone();
+    actix_rt::System::new().block_on(serving::serve(&loaded.settings, make, stopping, &logger))?;
+    Ok(true)
 }
 
 /// How often each list has changed, or has been said to: for all clients together, as the suite changes it in one

@@ -6,6 +6,7 @@ mod calls;
 mod databases;
 mod failures;
 mod older_revisions;
+mod one_encoder;
 mod refusals;
 mod schema;
 mod settings;

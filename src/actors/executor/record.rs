@@ -10,6 +10,7 @@ use slog::Logger;
 use crate::log::info;
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
+use crate::messages::trace::TraceId;
 use crate::postgres::error::QueryError;
 use crate::postgres::statement::Outcome;
 
@@ -23,6 +24,8 @@ pub(super) struct StatementRecord {
     pub(super) event: StatementEnded,
     /// For the log, where the operator wants them there.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
+    /// For the log, if the call's client names one.
+    pub(super) trace: Option<TraceId>,
     pub(super) executing_since: Option<Instant>,
     /// Whether it has had a connection.
     pub(super) began: bool,
@@ -115,12 +118,17 @@ impl Drop for StatementRecord {
             "tool" => event.tool, "client" => &*event.client, "operation" => event.operation.as_str(), "sql" => &*event.sql,
             "wait_us" => event.waited.as_micros() as u64, "execution_us" => event.executed.as_micros() as u64,
             "rows" => event.rows, "sqlstate" => sqlstate, "generation" => event.generation);
+        let trace = self.trace.as_ref().map(TraceId::as_str);
         let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
         match &event.outcome {
-            StatementOutcome::Done => info!(self.log, "query executed"; facts, "parameters" => parameters),
-            StatementOutcome::Cancelled => info!(self.log, "query cancelled"; facts, "parameters" => parameters),
+            StatementOutcome::Done => {
+                info!(self.log, "query executed"; facts, "parameters" => parameters, "trace" => trace)
+            }
+            StatementOutcome::Cancelled => {
+                info!(self.log, "query cancelled"; facts, "parameters" => parameters, "trace" => trace)
+            }
             StatementOutcome::Failed { why, .. } | StatementOutcome::Refused { why } => {
-                info!(self.log, "query failed"; facts, "parameters" => parameters, "why" => why);
+                info!(self.log, "query failed"; facts, "parameters" => parameters, "trace" => trace, "why" => why);
             }
             StatementOutcome::NeverBegan => {}
         }

@@ -145,7 +145,7 @@ fn is_about(message: &ServerJsonRpcMessage) -> bool {
 }
 
 /// A request without an answer. Dropped, it is cancelled, if it still runs.
-pub(super) struct Unanswered {
+pub(in crate::mcp) struct Unanswered {
     sessions: Arc<Sessions>,
     session: SessionId,
     request: RequestId,
@@ -160,6 +160,11 @@ impl Unanswered {
         cancelled: CancellationToken,
     ) -> Self {
         Self { sessions, session, request, cancelled }
+    }
+
+    /// Wait until it is cancelled.
+    pub(in crate::mcp) fn cancelled(&self) -> impl Future<Output = ()> + '_ {
+        self.cancelled.cancelled()
     }
 }
 

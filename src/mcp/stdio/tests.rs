@@ -15,7 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex}
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::messages::call::{Answer, Call, CallError};
+use crate::messages::answer::{Answer, Reply};
+use crate::messages::call::{Call, CallError};
 
 /// What the pipes of these tests hold: more than any answer of theirs, where reading is not what is tested.
 const PIPE_BYTES: usize = 1 << 20;
@@ -122,12 +123,12 @@ struct Session(mpsc::UnboundedSender<Asked>);
 /// A call that has reached it.
 struct Asked {
     call: Call,
-    reply: OneshotSender<Result<Answer, CallError>>,
+    reply: OneshotSender<Result<Reply, CallError>>,
 }
 
 impl Asked {
     fn answer(self, answer: Answer) {
-        self.reply.send(Ok(answer)).unwrap();
+        self.reply.send(Ok(answer.into())).unwrap();
     }
 }
 
@@ -146,7 +147,7 @@ impl Handler<Call> for Session {
 struct LeftToTheTest(Call, mpsc::UnboundedSender<Asked>);
 
 impl MessageResponse<Session, Call> for LeftToTheTest {
-    fn handle(self, _: &mut Context<Session>, asker: Option<OneshotSender<Result<Answer, CallError>>>) {
+    fn handle(self, _: &mut Context<Session>, asker: Option<OneshotSender<Result<Reply, CallError>>>) {
         let _ = self.1.send(Asked { call: self.0, reply: asker.unwrap() });
     }
 }

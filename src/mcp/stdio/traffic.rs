@@ -14,10 +14,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::outgoing::Outgoing;
 use crate::log::debug;
 use crate::mcp::calls;
-use crate::messages::call::Answer;
+use crate::mcp::encoder::{Encoder, id_text};
+use crate::messages::answer::Reply;
 
 /// Answers not yet taken by the client, in bytes, past which its requests are no longer read.
 pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;
@@ -35,7 +35,7 @@ pub struct Traffic {
 #[derive(Default)]
 struct TrafficState {
     in_flight: HashMap<RequestId, Work>,
-    out: Outgoing,
+    out: Encoder,
     /// Bytes taken by the writer and not yet written.
     writing: usize,
     broken: bool,
@@ -91,6 +91,7 @@ impl Traffic {
                 task.abort();
             }
             state.out.error(&id_text(&id), &calls::ending());
+            state.out.plain("\n");
         }
         drop(state);
         self.filled.notify_one();
@@ -98,21 +99,22 @@ impl Traffic {
     }
 
     pub(super) fn refuse(&self, id: &str, error: &ErrorData) {
-        self.state().out.error(id, error);
+        let mut state = self.state();
+        state.out.error(id, error);
+        state.out.plain("\n");
+        drop(state);
         self.filled.notify_one();
     }
 
     /// What a call of ours has come to.
-    pub(super) fn answer(&self, id: &RequestId, revision: &ProtocolVersion, answer: Result<Answer, ErrorData>) {
+    pub(super) fn answer(&self, id: &RequestId, revision: &ProtocolVersion, reply: Result<Reply, ErrorData>) {
         let mut state = self.state();
         // A cancelled request is no longer in flight, and its answer must not be sent (spec, cancellation).
         if state.broken || state.in_flight.remove(id).is_none() {
             return;
         }
-        match answer {
-            Ok(answer) => state.out.answer(&id_text(id), answer, revision),
-            Err(error) => state.out.error(&id_text(id), &error),
-        }
+        state.out.called(id, reply, revision);
+        state.out.plain("\n");
         drop(state);
         self.filled.notify_one();
         self.moved.notify_waiters();
@@ -138,6 +140,9 @@ impl Traffic {
             state.session = Some(result.protocol_version.clone());
         }
         let encoded = state.out.message(&message);
+        if encoded.is_ok() {
+            state.out.plain("\n");
+        }
         drop(state);
         self.filled.notify_one();
         self.moved.notify_waiters();
@@ -209,13 +214,5 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(
             gone.cancel();
             return;
         }
-    }
-}
-
-/// An id as JSON.
-pub(super) fn id_text(id: &RequestId) -> String {
-    match id {
-        RequestId::Number(number) => number.to_string(),
-        RequestId::String(text) => serde_json::to_string(text).unwrap_or_default(),
     }
 }

@@ -34,11 +34,12 @@ async fn every_answer_of_the_safety_page_is_given_word_for_word() {
     assert!(table.len() >= 6, "the search finds nothing any more: {table:?}");
     for (cell, wanted) in table {
         let answer = served.answer(&statement(&cell), &[]).await;
-        assert!(answer.is_error, "{cell}: {}", answer.text);
+        assert!(answer.is_error, "{cell}: {}", answer.whole_text());
         // Of PostgreSQL's own errors the first line is there: after it come the statement's line and a caret.
+        let whole = answer.whole_text();
         let (text, wanted) = match wanted.strip_prefix("PostgreSQL's: ") {
-            Some(wanted) => (answer.text.lines().next().unwrap_or_default(), wanted),
-            None => (answer.text.as_str(), wanted.as_str()),
+            Some(wanted) => (whole.lines().next().unwrap_or_default(), wanted),
+            None => (whole.as_str(), wanted.as_str()),
         };
         assert!(wanted.starts_with('`'), "{wanted}");
         assert_eq!(text, wanted.split('`').nth(1).unwrap(), "{cell}");

@@ -36,7 +36,8 @@ async fn refuse(table: &[Attack]) {
         let (kind, sqlstate) = (fact("kind"), fact("sqlstate"));
         let by_parser = attack.verdict == Verdict::Engine && sqlstate == "42601";
         if !answer.is_error || !(by_parser || kind == "refused" || answer.failure.is_none()) {
-            let told = if answer.is_error { answer.text.lines().next().unwrap_or("") } else { "ANSWERED" };
+            let text = answer.whole_text();
+            let told = if answer.is_error { text.lines().next().unwrap_or("") } else { "ANSWERED" };
             failures.push(format!("{:?} {}\n    {kind} {told:.160}", attack.class, attack.sql));
         }
     }

@@ -3,7 +3,8 @@
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::messages::call::{Answer, CallContext};
+use mcp_server_postgres::messages::answer::{Answer, Reply};
+use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::database::ClientDatabases;
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
@@ -73,15 +74,18 @@ impl Served {
     pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
         let arguments = json!({"query": sql, "parameters": parameters});
         let Value::Object(arguments) = arguments else { unreachable!() };
-        (tools::find("async_query_execute").unwrap().call)(self.context.clone(), self.defaults, arguments.into()).await
+        let work =
+            (tools::find("async_query_execute").unwrap().call)(self.context.clone(), self.defaults, arguments.into());
+        let Reply::Answer(answer) = work.await else { panic!("this tool asks nothing") };
+        answer
     }
 
     /// The rows as compact JSON, or the failure's text.
     pub async fn rows(&self, sql: &str) -> Result<String, String> {
         let answer = self.answer(sql, &[]).await;
         match &answer.structured {
-            Some(structured) => Ok(serde_json::from_str::<Value>(structured).unwrap()["rows"].to_string()),
-            None => Err(answer.text),
+            Some(structured) => Ok(serde_json::from_str::<Value>(&structured.to_string()).unwrap()["rows"].to_string()),
+            None => Err(answer.whole_text()),
         }
     }
 }

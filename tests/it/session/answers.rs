@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_server_postgres::messages::call::Answer;
+use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
 use mcp_server_postgres::messages::statements::{Answered, Cursor};
 use mcp_server_postgres::postgres::error::QueryError;
@@ -20,9 +20,9 @@ const GO_ON: &str = "there are more. Go on with ORDER BY … LIMIT … OFFSET, o
 
 /// A success, whose structured part is as the tool's schema says.
 fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
-    assert_eq!(answer.text, text, "{tool}");
+    assert_eq!(answer.whole_text(), text, "{tool}");
     assert!(!answer.is_error, "{tool}: {text}");
-    let got = answer.structured.as_deref().unwrap();
+    let got = &answer.structured.as_ref().unwrap().to_string();
     assert_eq!(got, structured, "{tool}");
     assert!(!got.contains('\n'), "a newline ends a line of the protocol");
     let value: Value = serde_json::from_str(got).unwrap();
@@ -140,7 +140,7 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     assert_eq!((fetch.message.format, fetch.message.call.timeout), (Some(Format::Csv), Some(Duration::from_millis(9))));
     fetch.answer(Err(QueryError::Refused { why: "There is no such cursor.".to_owned() }));
     let answer = answer_of(call).await;
-    assert!(answer.is_error && answer.text == "There is no such cursor.", "{answer:?}");
+    assert!(answer.is_error && answer.whole_text() == "There is no such cursor.", "{answer:?}");
 }
 
 #[actix_rt::test]
@@ -209,8 +209,12 @@ async fn of_two_columns_with_one_name_a_cut_cell_says_which_it_is_of() {
     world.queries.next().await.answer(Ok(answered(Outcome { page, rows_affected: None })));
     let answer = answer_of(call).await;
     for (number, index) in [(1, 0), (2, 1)] {
-        assert!(answer.text.contains(&format!("Cell x (column {number}) of row 1 is cut")), "{}", answer.text);
-        let structured = answer.structured.as_deref().unwrap();
+        assert!(
+            answer.whole_text().contains(&format!("Cell x (column {number}) of row 1 is cut")),
+            "{}",
+            answer.whole_text()
+        );
+        let structured = answer.structured.as_ref().unwrap().to_string();
         assert!(structured.contains(&format!(r#"{{"row":0,"column":"x","column_index":{index},"#)), "{structured}");
     }
 }
@@ -230,8 +234,8 @@ async fn a_cell_that_is_to_be_read_as_json_is_listed_for_programs() {
     world.batches.next().await.answer(Ok(answered(vec![outcome])));
     let answer = answer_of(call).await;
     assert_eq!(
-        answer.structured.as_deref(),
-        Some(&*format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#))
+        answer.structured.unwrap().to_string(),
+        format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#)
     );
 }
 

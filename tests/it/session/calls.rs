@@ -28,7 +28,7 @@ async fn two_calls_are_in_flight_at_once_and_are_answered_in_either_order() {
         for (number, (query, call)) in pairs {
             query.answer(Ok(answered(Outcome { page: page(&[number as i32], None), rows_affected: None })));
             let answer = answer_of(call).await;
-            assert_eq!(answer.text, format!("1 row\nn\n-\n{number}\n"));
+            assert_eq!(answer.whole_text(), format!("1 row\nn\n-\n{number}\n"));
         }
     }
 }
@@ -87,7 +87,7 @@ async fn an_executor_that_is_gone_is_an_answer() {
     drop(world.queries.next().await);
     let answer = answer_of(call).await;
     assert!(answer.is_error);
-    assert!(answer.text.starts_with("The server is ending and did not run this: "), "{}", answer.text);
+    assert!(answer.whole_text().starts_with("The server is ending and did not run this: "), "{}", answer.whole_text());
 }
 
 #[actix_rt::test]

@@ -57,7 +57,13 @@ impl World {
     fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         let arguments = arguments.into();
-        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default(), permit: None })
+        self.session.send(Call {
+            tool: tool.to_owned(),
+            arguments,
+            progress: Progress::default(),
+            trace: None,
+            permit: None,
+        })
     }
 
     fn show(&self, database: usize, access: AccessMode) {
@@ -105,11 +111,11 @@ async fn a_database_that_a_client_may_not_ask_is_not_there_for_it() {
         (SUMMARY, json!({"database": "stock"}), "`database` is unknown: this tool takes no arguments"),
     ] {
         let answer = answer_of(world.call(tool, arguments)).await;
-        assert!(answer.is_error && answer.text.contains(expected), "{}", answer.text);
+        assert!(answer.is_error && answer.whole_text().contains(expected), "{}", answer.whole_text());
     }
     let alone = World::new(&["stock"], Caller::stdio());
     let answer = answer_of(alone.call(QUERY, json!({"query": "select 1", "database": "stock"}))).await;
-    assert!(answer.is_error && answer.text.contains("`database` is unknown"), "{}", answer.text);
+    assert!(answer.is_error && answer.whole_text().contains("`database` is unknown"), "{}", answer.whole_text());
 }
 
 #[actix_rt::test]
@@ -181,6 +187,7 @@ fn call_of(session: &Addr<Session>, tool: &str, arguments: Value) -> actix::dev:
         tool: tool.to_owned(),
         arguments: arguments.into(),
         progress: Progress::default(),
+        trace: None,
         permit: None,
     })
 }
@@ -202,7 +209,7 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
     assert!(stock_known.databases.is_empty());
     assert!(for_client(&stock_offer).starts_with("Tools for PostgreSQL databases, none of which is served now."));
     let answer = answer_of(call_of(&stock_session, QUERY, json!({"query": "select 1"}))).await;
-    assert!(answer.is_error && answer.text.contains("no database that this client may ask is served now"));
+    assert!(answer.is_error && answer.whole_text().contains("no database that this client may ask is served now"));
 
     let told = actix_rt::spawn(async move { shop_offer.changed(&mut shop_known).await });
     serve(&world, &[0, 2], &[]);
@@ -243,7 +250,7 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
         ),
     ] {
         let answer = answer_of(call_of(&both_session, tool, arguments)).await;
-        assert!(answer.is_error && answer.text.contains(expected), "{}", answer.text);
+        assert!(answer.is_error && answer.whole_text().contains(expected), "{}", answer.whole_text());
     }
     // A client that has not read its list of tools again names the one that is left, and is right.
     let call = call_of(&both_session, QUERY, json!({"query": "select 1", "database": "main"}));
@@ -261,5 +268,9 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
         Arc::make_mut(set).awaited.push(awaited);
     });
     let answer = answer_of(call_of(&both_session, QUERY, json!({"query": "select 1", "database": "stock"}))).await;
-    assert!(answer.text.contains("the database \"stock\" cannot be reached yet; there are main."), "{}", answer.text);
+    assert!(
+        answer.whole_text().contains("the database \"stock\" cannot be reached yet; there are main."),
+        "{}",
+        answer.whole_text()
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_server_postgres::messages::call::Answer;
+use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::messages::statements::BatchError;
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
 

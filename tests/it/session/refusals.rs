@@ -1,6 +1,6 @@
 //! Calls that are refused before anybody is asked: each is answered with what was wrong, where, and what is right.
 
-use mcp_server_postgres::messages::call::Answer;
+use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::settings::AccessMode;
 
 use crate::common::{settings, settings_with};

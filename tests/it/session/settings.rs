@@ -76,5 +76,5 @@ async fn within_a_boundary_stands_all_of_an_answers_text_and_no_row_can_know_its
     world.change(|settings| settings.data_boundary = false).await;
     let call = world.query("select 1");
     world.queries.next().await.answer(done());
-    assert_eq!(answer_of(call).await.text, "Done.\n");
+    assert_eq!(answer_of(call).await.whole_text(), "Done.\n");
 }

@@ -7,7 +7,8 @@ use actix::dev::Request;
 use actix::prelude::*;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::messages::call::{Answer, Call};
+use mcp_server_postgres::messages::answer::{Answer, Reply};
+use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::{CallEnded, Events, SettingsChanged};
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
@@ -77,7 +78,13 @@ impl World {
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
         let arguments = serde_json::from_str(arguments).unwrap();
-        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default(), permit: None })
+        self.session.send(Call {
+            tool: tool.to_owned(),
+            arguments,
+            progress: Progress::default(),
+            trace: None,
+            permit: None,
+        })
     }
 
     /// A call of the query tool with this text.
@@ -120,5 +127,8 @@ pub fn page(rows: &[i32], cut: Option<Cut>) -> FinishedPage {
 
 /// The answer of a call that was let begin.
 pub async fn answer_of(call: Request<Session, Call>) -> Answer {
-    call.await.unwrap().unwrap()
+    match call.await.unwrap().unwrap() {
+        Reply::Answer(answer) => answer,
+        Reply::InputRequired(input) => panic!("{input:?}"),
+    }
 }

@@ -6,11 +6,12 @@ use rmcp::{ServerHandler, ServiceExt};
 
 use super::traffic::UNREAD_BYTES_MAX;
 use super::*;
-use crate::messages::call::Rows;
+use crate::messages::answer::Pieces;
+use tokio_util::bytes::Bytes;
 
 /// An answer as tools make it.
-fn answer(text: &str, structured: String, rows: Option<Rows>) -> Answer {
-    Answer { text: text.to_owned(), structured: Some(structured), rows, is_error: false, failure: None }
+fn answer(text: impl Into<Pieces>, structured: impl Into<Pieces>) -> Answer {
+    Answer { text: text.into(), structured: Some(structured.into()), is_error: false, failure: None }
 }
 
 #[actix_rt::test]
@@ -20,7 +21,7 @@ async fn an_answer_goes_out_as_it_is_and_is_one_line() {
         client.initializes(revision).await;
         // Digits that a double would lose, and keys in the order written.
         let structured = r#"{"rows":[[12345678901234567890.10,"a\nb"]],"columns":[]}"#;
-        client.calls(json!(1)).await.answer(answer("two\nlines", structured.to_owned(), None));
+        client.calls(json!(1)).await.answer(answer("two\nlines".to_owned(), structured.to_owned()));
         let mut line = String::new();
         client.from.read_line(&mut line).await.unwrap();
         assert!(line.contains(&format!("\"structuredContent\":{structured}")), "{line}");
@@ -47,14 +48,18 @@ async fn the_large_parts_of_an_answer_are_written_as_the_small_ones_are() {
         // Quotes, controls and characters of several bytes, wherever a piece may end.
         let values: Vec<String> = (0..size / 10).map(|n| format!("{n}\"\n\u{1}é💡")).collect();
         let rows = serde_json::to_string(&values).unwrap();
-        let structured = format!(r#"{{"before":1,"rows":{rows},"after":2}}"#);
-        let start = r#"{"before":1,"rows":"#.len();
-        let place = Rows { in_text: 7, in_structured: start..start + rows.len() };
-        client.calls(json!(id)).await.answer(answer("before \"after\"", structured.clone(), Some(place)));
+        let shared = Bytes::from(rows.clone());
+        let (mut text, mut structured) =
+            (Pieces::from("before ".to_owned()), Pieces::from(r#"{"before":1,"rows":"#.to_owned()));
+        text.push_rows(shared.clone());
+        text.push("\"after\"");
+        structured.push_rows(shared);
+        structured.push(r#","after":2}"#);
+        let wanted: Value = serde_json::from_str(&structured.to_string()).unwrap();
+        client.calls(json!(id)).await.answer(answer(text, structured));
         let answer = client.answer().await;
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         assert_eq!(text, format!("before {rows}\"after\""), "{size}");
-        let wanted: Value = serde_json::from_str(&structured).unwrap();
         assert_eq!(answer["result"]["structuredContent"], wanted, "{size}");
     }
 }
@@ -64,7 +69,7 @@ async fn a_client_that_does_not_read_its_answers_is_not_read_either() {
     let mut client = Client::with_pipe(1 << 16);
     client.initializes("2025-11-25").await;
     let call = client.calls(json!(1)).await;
-    call.answer(answer("", format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX)), None));
+    call.answer(answer(String::new(), format!("\"{}\"", "x".repeat(UNREAD_BYTES_MAX))));
     let traffic = client.transport.traffic();
     traffic.answered().await;
 

@@ -1,6 +1,6 @@
-//! The one request that a client sends all day, `tools/call`: read and answered without rmcp.
+//! The one request that a client sends all day, `tools/call`: read without rmcp, once, whichever way it came.
 //!
-//! rmcp would read its line into a tree of values, copy that for each kind of message it may be, and pass the request
+//! rmcp would read it into a tree of values, copy that for each kind of message it may be, and pass the request
 //! through two tasks, four cancellation tokens and a channel. What rmcp decides of a request before it has it handled
 //! is decided here in the same way; where that is not plain, the request is left to rmcp, which refuses it in its own
 //! words.
@@ -8,13 +8,17 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use rmcp::model::{ProtocolVersion, RequestId, RequestMetaObject};
+use rmcp::model::{ProgressToken, ProtocolVersion, RequestId, RequestMetaObject};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::mcp::methods::is_stateless;
+use super::methods::is_stateless;
+use super::progress;
 use crate::messages::RawArguments;
+use crate::messages::call::Call;
+use crate::messages::in_flight::InFlightPermit;
+use crate::messages::trace::TraceId;
 
 /// A line that calls a tool.
 #[derive(Deserialize)]
@@ -56,6 +60,20 @@ impl ToolCall {
         let mut text = serde_json::Deserializer::from_slice(line);
         let call = object(&mut text).ok()?;
         text.end().ok().map(|()| call)
+    }
+
+    /// What the session is asked, the id to answer to, and what the client wants to be told of its progress by.
+    pub(super) fn into_call(self, permit: Option<InFlightPermit>) -> (RequestId, Call, Option<ProgressToken>) {
+        let Params { name, arguments, meta } = self.params;
+        let token = meta.as_ref().and_then(RequestMetaObject::get_progress_token);
+        let call = Call {
+            tool: name,
+            arguments: arguments.unwrap_or_default(),
+            progress: progress::counted_for(token.as_ref()),
+            trace: meta.as_ref().and_then(|meta| TraceId::of(meta.get_traceparent()?)),
+            permit,
+        };
+        (self.id, call, token)
     }
 
     /// By which revision it is to be answered, if it can be without rmcp. `session` is the revision that an `initialize`
