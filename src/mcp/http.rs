@@ -13,10 +13,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
 use http_body_util::{BodyExt, Collected};
-use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use rmcp::ServerHandler;
-use rmcp::model::Extensions;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +23,6 @@ use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
 use crate::actors::clients::client::Client;
 use crate::http::auth::{self, Auth, AuthenticatedClient};
-use crate::messages::in_flight::InFlightPermit;
 use admission::Admission;
 
 pub mod admission;
@@ -132,11 +129,6 @@ where
             None => Err(Request::from_parts(parts, Body::from(bytes))),
         }
     }
-}
-
-/// That a call is counted among those in flight, if it came by HTTP.
-pub(super) fn permit(extensions: &Extensions) -> Option<InFlightPermit> {
-    extensions.get::<Parts>()?.extensions.get().cloned()
 }
 
 /// Our own server for a client.

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use hyper::http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-    Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    SubscriptionFilter, Tool as Listed, ToolAnnotations,
+    Extensions, Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig, SubscriptionFilter, Tool as Listed, ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -17,10 +18,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::calls::{self, CallEvent, Calls};
-use super::{encoder, http, instructions, methods, progress};
+use super::{encoder, instructions, methods, progress};
 use crate::actors::clients::access::{ClientAccess, Offered};
 use crate::messages::answer::{InputRequired, Reply};
 use crate::messages::call::Call;
+use crate::messages::in_flight::InFlightPermit;
 use crate::messages::trace::TraceId;
 use crate::settings::AccessMode;
 use crate::tools::{TOOLS, Tool};
@@ -82,7 +84,7 @@ impl ServerHandler for Server {
             arguments: request.arguments.unwrap_or_default().into(),
             progress: progress::counted_for(token.as_ref()),
             trace: context.meta.get_traceparent().and_then(TraceId::of),
-            permit: http::permit(&context.extensions),
+            permit: permit(&context.extensions),
         };
         let mut call = self.calls.call(call, token);
         loop {
@@ -154,6 +156,11 @@ impl ServerHandler for Server {
             }
         }
     }
+}
+
+/// That a call is counted among those in flight, if it came by HTTP: whoever admitted its request has put that there.
+fn permit(extensions: &Extensions) -> Option<InFlightPermit> {
+    extensions.get::<Parts>()?.extensions.get().cloned()
 }
 
 fn listed(tool: &Tool, access: AccessMode, databases: &[&str]) -> Listed {

@@ -44,10 +44,7 @@ const RECURSIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Circles that are still to be opened; there is to be none.
-const STILL_OPEN: &[&[&str]] = &[
-    // In `mcp`: the handler takes from the HTTP side what that has put into a request's extensions.
-    &["http", "server"],
-];
+const STILL_OPEN: &[&[&str]] = &[];
 
 /// The name by which the program's own file uses the library.
 const LIBRARY: &str = "mcp_server_postgres";

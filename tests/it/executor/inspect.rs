@@ -93,7 +93,7 @@ async fn it_runs_in_a_read_only_transaction_in_either_mode() {
 #[actix_rt::test]
 async fn no_more_rows_are_read_than_the_limits_allow() {
     let world = World::new().await;
-    let answered = world.inspect_as(Caller::stdio(), &Numbers(100_000_000), 3).await.unwrap().unwrap();
+    let answered = world.inspect_as(Caller::stdio(), &Numbers(1_000_000), 3).await.unwrap().unwrap();
     let Inspected { rows, is_cut, .. } = &answered.answer;
     assert_eq!((rows.len(), *is_cut), (3, true));
     world.until_backends("active", 0).await;
