@@ -2,12 +2,12 @@
 # Installs what `make test` and `make demo` need and this machine does not have. It prints a line for each step, and nothing
 # if nothing is missing. It starts no service.
 # Needed: a C compiler (for ring, and to link), Rust, and PostgreSQL's server programs, with which the tests and
-# the demo run servers of their own (src/demo/cluster.rs looks for them in the same places).
+# the demo run servers of their own (crates/pg-private/src/programs.rs looks for them in the same places).
 # Written for bash 3.2, which macOS has.
 set -euo pipefail
 
 rust_minor_min=88 # of Rust 1; Cargo.toml's rust-version
-postgres_min=15
+postgres_min=14
 
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin # rustup's folder, in case no login shell has added it
 
@@ -41,7 +41,7 @@ has_postgres() {
         is_new_postgres "$PG_BIN_DIR" || die "PG_BIN_DIR=$PG_BIN_DIR has no PostgreSQL server of version $postgres_min or newer"
         return 0
     fi
-    # As cluster.rs does, take the first that is found: an old one on PATH hides a newer one elsewhere.
+    # As programs.rs does, take the first that is found: an old one on PATH hides a newer one elsewhere.
     if folder=$(command -v initdb); then
         folder=$(dirname "$folder")
         [ ! -x "$folder/postgres" ] || { is_new_postgres "$folder"; return; }
