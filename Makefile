@@ -5,12 +5,13 @@
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
 # make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
 # make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)
+# make test-package  packs the crates and installs the program from them, offline (about two minutes)
 # make soak          a daemon with 64 clients for ten minutes (SOAK_SECONDS sets another time)
 # make bench         measures calls, beside other programs (about 5 minutes)
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test test-versions check conformance fuzz page soak bench build deps
+.PHONY: demo test test-versions check conformance fuzz page test-package soak bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
@@ -36,6 +37,9 @@ fuzz: deps
 
 page:
 	@scripts/page.sh
+
+test-package: deps
+	@scripts/test-package.sh
 
 soak: deps
 	cargo bench --locked --bench soak

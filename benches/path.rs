@@ -22,8 +22,7 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::admin::Status;
 use mcp_server_postgres::messages::call::{Call, CallContext};
 use mcp_server_postgres::messages::statements::Query;
-use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::Reading;
+use mcp_server_postgres::postgres::statement::{Format, Limits, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{self, AccessMode, Inputs};
 use pg_guard::parser::Parser;
@@ -140,7 +139,6 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     let no_log = slog::Logger::root(slog::Discard, slog::o!());
     let mut actors = Actors::start(&settings, env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log).unwrap();
     let session = actors.session(&settings, &no_log);
-    let database = actors.databases.borrow().served[0].clone();
     let limits = Limits { rows_max: 1000, bytes_max: 102_400 };
     let statement = Statement::new("select 1", Vec::new()).unwrap();
     let query = Query {
@@ -150,11 +148,13 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
     };
     let arguments = json!({"query": "select 1"});
     let given = arguments.as_object().unwrap().clone().into();
-    let call = Call { tool: "async_query_execute".to_owned(), arguments: given, progress: Progress::default() };
+    let call =
+        Call { tool: "async_query_execute".to_owned(), arguments: given, progress: Progress::default(), permit: None };
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();
 
     let mut times: [Vec<Duration>; 5] = Default::default();
+    let database = actors.databases.borrow().served[0].clone();
     for round in 0..WARM_UP + ROUNDS {
         let mut took = [Duration::ZERO; 5];
         let began = Instant::now();

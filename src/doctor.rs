@@ -9,8 +9,9 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 
+use crate::postgres::catalog;
+use crate::postgres::catalog::role::{self, RoleRights};
 use crate::postgres::pool::{Admission, Generation};
-use crate::postgres::role;
 use crate::settings::{AccessMode, Loaded, PostgresSettings, Settings, SslMode};
 
 /// A host that does not answer is given up after this long, or the operator's own time for a connection if that is less.
@@ -197,7 +198,8 @@ async fn inside(report: &mut Report, client: &Client, settings: &Settings) -> Re
             );
         }
     }
-    let findings = role::findings(client, settings.access).await?;
+    let rights = catalog::ask(client, &RoleRights { access: settings.access }).await?;
+    let findings = rights.first().map(role::findings).unwrap_or_default();
     for finding in &findings {
         report.warning("role", finding.to_string());
     }

@@ -5,7 +5,7 @@
 //!
 //! - [`mcp`]: the protocol. A line of stdin or a body over HTTP becomes a message to the session; an answer becomes a line
 //!   or a body.
-//! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::reception`].
+//! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::clients`].
 //! - [`actors::session`]: one client and its calls in flight.
 //! - [`messages`]: what the actors say to each other, and the events.
 //! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
@@ -24,6 +24,7 @@
 //! - [`progress`]: how far a call has come, for a client that wants to know.
 //! - [`tls`]: TLS as a client (of PostgreSQL, of the daemon's health check) and as a server.
 //! - [`units`]: how points in time and durations are written.
+//! - `random`: words that nobody can guess.
 //! - [`log`]: the root logger.
 //! - [`app`]: starts all parts, joins them and ends them.
 //! - [`doctor`]: finds what keeps a connection from working, and says how to mend it.
@@ -40,6 +41,7 @@ pub mod mcp;
 pub mod messages;
 pub mod postgres;
 pub mod progress;
+mod random;
 pub mod settings;
 pub mod tls;
 pub mod tools;

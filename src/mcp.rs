@@ -3,8 +3,8 @@
 pub mod calls;
 pub mod encoded;
 pub mod http;
+pub mod instructions;
 pub mod methods;
-pub mod offer;
 mod progress;
 pub mod server;
 pub mod sessions;

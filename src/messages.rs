@@ -8,6 +8,8 @@ mod arguments;
 pub mod call;
 pub mod database;
 pub mod events;
+pub mod in_flight;
+pub mod inspect;
 pub mod metrics;
 pub mod statements;
 

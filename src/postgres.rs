@@ -1,19 +1,18 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
-//! In the order of a request: [`history`] (how much it gave before), [`pool`] (whose queue gives a lease on a
-//! [`connection`]), [`params`] (JSON → PostgreSQL), [`run`] (the transaction around it), [`reader`] (its rows, a page at a
-//! time), [`page`] and [`pg_render`] (PostgreSQL → answer), `foreign` (what only it can show), [`error`] and `nearest`
-//! (what may have been meant). [`cleanup`] is what has to be undone when the call is over.
+//! Lowest first: [`statement`] and [`error`] are what everybody speaks of, [`params`] makes JSON into parameters,
+//! [`history`] and [`prepared`] are what is known of a text, [`connection`] is one connection, [`cleanup`] what has to be
+//! undone on it, [`catalog`] what we ask the catalogs ourselves, [`rows`] the way from rows to an answer. On these stand
+//! [`run`], which runs a statement on a connection, and [`pool`], which has the connections.
 
+pub mod catalog;
 pub mod cleanup;
 pub mod connection;
 pub mod error;
-mod foreign;
 pub mod history;
-mod nearest;
-pub mod page;
 pub mod params;
 pub mod pool;
-pub mod reader;
-pub mod role;
+pub mod prepared;
+pub mod rows;
 pub mod run;
+pub mod statement;

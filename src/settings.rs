@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod choices;
 mod http;
 mod keys;
 mod layers;

@@ -18,8 +18,8 @@ use crate::messages::events::CallOutcome;
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::Cursor;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::{Cut, CutCell, FinishedPage, Format, JSON_CELLS, Limits};
-use crate::postgres::run::Outcome;
+use crate::postgres::rows::JSON_CELLS;
+use crate::postgres::statement::{Cut, CutCell, FinishedPage, Format, Limits, Outcome};
 use crate::settings::{AccessMode, Settings};
 use crate::units;
 

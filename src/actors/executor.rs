@@ -4,11 +4,15 @@
 //! pool by an assignment and what is under way finishes on the old one. It decides nothing about what is asked
 //! (that was the tool) or shown (that is the session).
 //!
-//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages after
-//! its first), `batch`, `reload`, `status`, `calls` (those in flight). `cursors` keeps what is not read to its end,
-//! `running` tells the metrics and the log.
+//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages
+//! after its first), `batch`, `inspect` (questions of our own), `reload`, `status`, `calls` (those in flight). `attempt`
+//! says whether a statement is sent once more, `record` tells the metrics and the log of it. `handles` keeps what a client
+//! has open from one call to the next, and `cursors` says what that is.
+//!
+//! Three tables are shared with the futures that its handlers return: those of `handles`, `calls` and `record`. Each is a
+//! private field of its file, and no borrow of it leaves a method there, so none lasts while something waits. All else is
+//! changed by the actor alone.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,17 +27,20 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+mod attempt;
 mod batch;
 mod calls;
 mod cursors;
+mod handles;
+mod inspect;
 mod query;
+mod record;
 mod reload;
-mod running;
 mod status;
 
-use calls::{Calls, InFlight};
+use calls::{Calls, RunningCall};
 use cursors::Cursors;
-use running::{Running, ToldLater};
+use record::{DeferredReports, StatementRecord};
 use status::Trouble;
 
 use crate::caller::Caller;
@@ -45,8 +52,6 @@ use crate::messages::statements::{CloseCursors, CloseCursorsOf};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Draining, Generation, Lease};
-use crate::postgres::role::Finding;
-use crate::postgres::run::Outcome;
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 pub struct Executor {
@@ -57,7 +62,8 @@ pub struct Executor {
     watch: Option<AbortOnDropHandle<()>>,
     /// Those before it that still have a statement.
     older: Vec<Draining>,
-    trouble: Trouble,
+    /// Why the pool that the settings ask for does not serve.
+    trouble: Option<Trouble>,
     guard: Arc<Guard>,
     role_check: RoleCheck,
     /// What clients are told of the database.
@@ -69,9 +75,9 @@ pub struct Executor {
     waiting_max: usize,
     cursors: Cursors,
     calls: Calls,
-    told_later: ToldLater,
-    /// Counts the reloads begun: a probe that ends after a newer one has begun has nothing to say.
-    reload: Rc<Cell<u64>>,
+    reports: DeferredReports,
+    /// Tries the pool of changed settings, or waits to try it again.
+    probe: Option<SpawnHandle>,
     events: Rc<Events>,
     endings: TaskTracker,
     log: Logger,
@@ -101,7 +107,7 @@ impl Executor {
             generation: Arc::new(generation),
             watch: None,
             older: Vec::new(),
-            trouble: Trouble::default(),
+            trouble: None,
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
@@ -109,10 +115,10 @@ impl Executor {
             is_awaited: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
-            cursors: Cursors::new(name, settings.limits.cursors_max, &log),
+            cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
             calls: Calls::default(),
-            told_later: ToldLater::default(),
-            reload: Rc::default(),
+            reports: DeferredReports::default(),
+            probe: None,
             events: Rc::new(events),
             endings,
             log,
@@ -158,40 +164,14 @@ impl Executor {
         });
     }
 
-    /// Look what the role may do too much of, and tell it; once for a generation, unless it is to be done `anew`.
-    fn check_role(&self, anew: bool) {
-        if self.role_check == RoleCheck::Off {
-            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
-            return;
-        }
-        if self.generation.role_was_checked(true) && !anew {
-            return;
-        }
-        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
-        actix_rt::spawn(async move {
-            match generation.findings(true).await {
-                Ok(findings) => {
-                    for Finding { is_severe, what, mend } in findings.iter() {
-                        warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
-                    }
-                    summary.send_modify(|summary| summary.findings = findings);
-                }
-                Err(error) => {
-                    warn!(log, "the role could not be checked"; "why" => error.to_string());
-                    generation.role_was_checked(false);
-                }
-            }
-        });
-    }
-
-    fn running(
+    fn record(
         &self,
         call: &CallContext,
         (sql, operation): (&Arc<str>, Operation),
         parameters: &[Value],
         generation: u64,
-    ) -> Running {
-        Running {
+    ) -> StatementRecord {
+        StatementRecord {
             event: StatementEnded {
                 tool: call.tool,
                 client: call.caller.name.clone(),
@@ -248,26 +228,6 @@ impl Handler<CloseCursorsOf> for Executor {
     }
 }
 
-/// Whether that check lets a statement run on that generation.
-async fn allows(check: RoleCheck, generation: &Arc<Generation>) -> Result<(), QueryError> {
-    if check != RoleCheck::Enforce {
-        return Ok(());
-    }
-    // Boxed, for it is seldom, and whoever awaits this would have room for it.
-    let findings = Box::pin(generation.findings(false)).await?;
-    let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
-    match severe.is_empty() {
-        true => Ok(()),
-        false => Err(QueryError::Refused {
-            why: format!(
-                "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or restart \
-                 this server.",
-                severe.join(". ")
-            ),
-        }),
-    }
-}
-
 /// `work`, or the error of the clock that ran out.
 ///
 /// No `async fn`, nor are those that stand around it: each would hold the work twice, as its argument and as what it
@@ -282,7 +242,7 @@ fn within<T>(
 
 /// `work` within the time that its call may take, if that says so.
 fn within_the_call<T>(
-    call: &InFlight,
+    call: &RunningCall,
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T, QueryError>>,
 ) -> impl Future<Output = Result<T, QueryError>> {
@@ -316,9 +276,4 @@ fn is_primary_no_more(lease: &Lease, left: Cleanup, error: &QueryError) -> bool 
     error.needs_to_write()
         && left.is_of_a_write()
         && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
-}
-
-/// How many rows a statement read or changed.
-fn rows(outcome: &Outcome) -> u64 {
-    outcome.rows_affected.unwrap_or(outcome.page.rows as u64)
 }

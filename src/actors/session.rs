@@ -5,8 +5,6 @@
 //! and the tools reach the other actors by the messages that those hear. It never stops reading; past its limit a
 //! call is refused at once, so that a cancellation always gets through.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +18,7 @@ use crate::messages::RawArguments;
 use crate::messages::call::{Answer, Call, CallContext, CallError};
 use crate::messages::database::{ClientDatabases, Database};
 use crate::messages::events::{CallEnded, CallOutcome, Events, SettingsChanged};
+use crate::messages::in_flight::InFlight;
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::CloseCursorsOf;
 use crate::settings::Settings;
@@ -32,7 +31,8 @@ pub struct Session {
     metrics: Arc<MetricsHandle>,
     events: Arc<Events>,
     defaults: Defaults,
-    in_flight: Rc<Cell<usize>>,
+    /// Those calls that nobody has counted yet.
+    in_flight: InFlight,
     in_flight_max: usize,
     data_boundary: bool,
     log: Logger,
@@ -55,7 +55,7 @@ impl Session {
             metrics: Arc::new(metrics),
             events: Arc::new(events),
             defaults: Defaults::of(settings),
-            in_flight: Rc::default(),
+            in_flight: InFlight::default(),
             in_flight_max: settings.limits.in_flight_max,
             data_boundary: settings.data_boundary,
             log,
@@ -127,13 +127,14 @@ impl Handler<Call> for Session {
             return WhileWanted::new(async move { Err(CallError::UnknownTool { name }) });
         };
         record.event.tool = tool.name;
-        if self.in_flight.get() >= self.in_flight_max {
-            record.event.outcome = CallOutcome::Busy;
-            warn!(self.log, "call refused: too many in flight"; "tool" => tool.name, "in_flight_max" => self.in_flight_max);
-            let in_flight_max = self.in_flight_max;
-            return WhileWanted::new(async move { Err(CallError::Busy { in_flight_max }) });
-        }
-        let place = Place::take(&self.in_flight);
+        let permit = match call.permit.map_or_else(|| self.in_flight.permit(self.in_flight_max), Ok) {
+            Ok(permit) => permit,
+            Err(busy) => {
+                record.event.outcome = CallOutcome::Busy;
+                warn!(self.log, "call refused: too many in flight"; "tool" => tool.name, "in_flight_max" => self.in_flight_max);
+                return WhileWanted::new(async move { Err(CallError::Busy(busy)) });
+            }
+        };
         debug!(self.log, "call begins"; "tool" => tool.name);
         let mut arguments = call.arguments;
         let database = match self.database(tool, &mut arguments) {
@@ -150,7 +151,7 @@ impl Handler<Call> for Session {
         WhileWanted::new(async move {
             let answer = work.await;
             record.event.outcome = answer.outcome();
-            drop((place, record));
+            drop((permit, record));
             Ok(if data_boundary { boundary::around(answer) } else { answer })
         })
     }
@@ -177,21 +178,5 @@ impl Drop for CallRecord {
     fn drop(&mut self) {
         self.event.took = self.began.elapsed();
         self.events.call_ended.tell(self.event.clone());
-    }
-}
-
-/// A call's place among those in flight, given back whichever way the call ends.
-struct Place(Rc<Cell<usize>>);
-
-impl Place {
-    fn take(in_flight: &Rc<Cell<usize>>) -> Self {
-        in_flight.set(in_flight.get() + 1);
-        Self(in_flight.clone())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{EXIT_BUG, LAST_WORDS, System, start_vital, this_program};
+use crate::actors::clients::client::Client;
+use crate::actors::clients::registry::ClientRegistry;
 use crate::actors::config_watcher::{ConfigWatcher, FilesTouched};
 use crate::actors::databases::Databases;
-use crate::actors::reception::ClientRegistry;
-use crate::http::client::Client;
-use crate::http::gate::Gate;
+use crate::http::admin::{self, AdminState};
+use crate::http::auth::Auth;
 use crate::http::listener::{Listener, Serving};
-use crate::http::routes;
-use crate::http::seen::AdminState;
 use crate::log::{LogControl, error, info, warn};
-use crate::mcp::http::{Mcp, server};
+use crate::mcp::http::admission::{Admission, session_owner};
+use crate::mcp::http::{self as mcp_http, Mcp, server};
 use crate::mcp::sessions::Sessions;
 use crate::messages::admin::Ping;
 use crate::settings::{Inputs, Loaded};
@@ -69,7 +69,7 @@ where
 
     let mut system = System::start(settings, this_program(), &log)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
-    let reception = ClientRegistry::new(
+    let registry = ClientRegistry::new(
         settings,
         system.databases.clone(),
         system.metrics(),
@@ -77,14 +77,19 @@ where
         ending.clone(),
         &log,
     )?;
-    let (rules, here) = (reception.rules(), reception.here());
-    let reception = start_vital(reception, &system.lost);
-    system.listeners.push(reception.clone().recipient());
+    let (rules, clients) = (registry.rules(), registry.count());
+    let registry = start_vital(registry, &system.lost);
+    system.listeners.push(registry.clone().recipient());
     let config_watcher = system.watch(&loaded, inputs, Some(log_control.clone()), &log);
 
     let sessions = Arc::new(Sessions::new(http.session_timeout));
     tokio::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
-    let gate = Arc::new(Gate::new(reception.recipient(), rules.clone(), sessions.clone(), &log));
+    let of_session = {
+        let sessions = sessions.clone();
+        Box::new(move |headers: &_| session_owner(&sessions, headers))
+    };
+    let auth = Arc::new(Auth::new(registry.recipient(), rules.clone(), of_session, &log));
+    let admission = Admission::new(sessions.clone(), rules.clone(), &log);
     let is_tls = http.tls.is_some();
     let urls: Vec<String> = listeners.iter().map(|listener| listener.url(is_tls)).collect();
     for url in &urls {
@@ -96,21 +101,21 @@ where
     };
     let protocol = Mcp::new(each, sessions.clone(), settings.limits.line_bytes_max, stopping.clone());
     let connections = TaskTracker::new();
-    let seen = Arc::new(AdminState {
+    let state = Arc::new(AdminState {
         databases: system.databases.clone(),
         snapshot: system.metrics.clone().recipient(),
         scrape: system.metrics.clone().recipient(),
-        sessions,
-        here,
+        sessions: Box::new(move || sessions.len()),
+        clients,
         connections: connections.clone(),
         recent_lines: Box::new(move || log_control.recent()),
         urls,
         started: (SystemTime::now(), Instant::now()),
-        gate: gate.clone(),
+        auth: auth.clone(),
         log: log.new(slog::o!("logger" => "http")),
     });
     let serving = Serving {
-        router: routes::protocol(gate, protocol).merge(routes::seen(seen)),
+        router: mcp_http::router(auth, admission, protocol).merge(admin::router(state)),
         rules,
         places: Arc::new(Semaphore::new(http.connections_max)),
         stopping: stopping.clone(),

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_BUG, LAST_WORDS, System, this_program};
+use crate::actors::clients::access::ClientAccess;
 use crate::caller::Caller;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::calls::Calls;
-use crate::mcp::offer::Offer;
 use crate::mcp::server::Server;
 use crate::mcp::standard_streams;
 use crate::mcp::stdio::{Stdio, Traffic};
@@ -51,8 +51,8 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let calls = Calls::new(session);
     let transport = Stdio::new(input, output, calls.clone(), loaded.settings.limits.line_bytes_max, gone.clone(), &log);
     let traffic = transport.traffic();
-    let offer = Offer::new(&Caller::stdio(), ClientDatabases::all(system.databases.clone()));
-    let server = Server::new(calls, offer, ending.clone(), ending.clone());
+    let access = ClientAccess::new(&Caller::stdio(), ClientDatabases::all(system.databases.clone()));
+    let server = Server::new(calls, access, ending.clone(), ending.clone());
     let serving_log = log.clone();
     tokio::spawn(async move {
         match server.serve(transport).await {

@@ -21,7 +21,7 @@ use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::gate::Connection;
+use super::auth::Connection;
 use activity::{Activity, Answer, Watched};
 
 mod activity;

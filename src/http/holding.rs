@@ -7,14 +7,14 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 /// The body, and what is dropped with it.
-pub(super) struct Holding<T> {
+pub(crate) struct Holding<T> {
     body: Body,
     _held: T,
 }
 
 impl<T: Send + Unpin + 'static> Holding<T> {
     /// This body, which holds that.
-    pub(super) fn body(body: Body, held: T) -> Body {
+    pub(crate) fn body(body: Body, held: T) -> Body {
         Body::new(Self { body, _held: held })
     }
 }

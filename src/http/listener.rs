@@ -17,9 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::auth::Connection;
 use super::connection;
-use super::gate::Connection;
-use crate::actors::reception::Rules;
+use crate::actors::clients::registry::Rules;
 use crate::log::{debug, warn};
 use crate::settings::Address;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, Call, CallError};
+use crate::messages::in_flight::InFlightPermit;
 use crate::progress::Progress;
 use crate::tools::TOOLS;
 
@@ -34,8 +35,9 @@ impl Calls {
         tool: String,
         arguments: RawArguments,
         progress: Progress,
+        permit: Option<InFlightPermit>,
     ) -> impl Future<Output = Result<Answer, ErrorData>> + Send + use<> {
-        let reply = self.0.send(Call { tool, arguments, progress });
+        let reply = self.0.send(Call { tool, arguments, progress, permit });
         async move {
             match reply.await {
                 Ok(Ok(answer)) => Ok(answer),
@@ -44,7 +46,7 @@ impl Calls {
                     let why = format!("there is no tool {name:?}; there are {}", names.join(", "));
                     Err(ErrorData::invalid_params(why, None))
                 }
-                Ok(Err(CallError::Busy { in_flight_max })) => Ok(Answer::busy(in_flight_max)),
+                Ok(Err(CallError::Busy(busy))) => Ok(Answer::busy(busy)),
                 Err(_) => Err(ending()),
             }
         }

@@ -6,9 +6,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use axum::routing::{MethodRouter, any};
 use http_body_util::{BodyExt, Collected};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -21,17 +24,34 @@ use tokio_util::sync::CancellationToken;
 use super::calls::Calls;
 use super::server::Server;
 use super::sessions::{Sessions, SessionsOf};
-use crate::http::client::Client;
-use crate::http::gate::AuthenticatedClient;
+use crate::actors::clients::client::Client;
+use crate::http::auth::{self, Auth, AuthenticatedClient};
 use crate::messages::RawArguments;
+use crate::messages::in_flight::InFlightPermit;
+use admission::Admission;
+
+pub mod admission;
 
 /// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Answers requests of clients that were let in.
-pub trait Protocol: Clone + Send + Sync + 'static {
-    /// The answer, or its beginning.
-    fn answer(self, request: Request) -> impl Future<Output = Response> + Send;
+/// The path, for clients: who asks is found out before whether it may ask now, and that before the body is read.
+pub fn router<F, S>(auth: Arc<Auth>, admission: Admission, mcp: Mcp<F>) -> Router
+where
+    F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
+    S: ServerHandler + Send + 'static,
+{
+    let answer = move |request| mcp.clone().answer(request);
+    behind(auth, admission, any(answer))
+}
+
+/// `answer` behind all that decides whether a request comes to it.
+pub fn behind(auth: Arc<Auth>, admission: Admission, answer: MethodRouter) -> Router {
+    Router::new()
+        .route("/mcp", answer)
+        .layer(from_fn_with_state(auth.clone(), auth::with_whole_body))
+        .layer(from_fn_with_state(Arc::new(admission), admission::admit))
+        .layer(from_fn_with_state(auth, auth::for_clients))
 }
 
 /// MCP over HTTP, with what `serve` makes of a client.
@@ -56,20 +76,20 @@ where
     }
 }
 
-impl<F, S> Protocol for Mcp<F>
+impl<F, S> Mcp<F>
 where
     F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
     S: ServerHandler + Send + 'static,
 {
     async fn answer(self, request: Request) -> Response {
         let request = with_body_at_hand(request).await;
-        // The gate has put it there.
+        // The authentication has put it there.
         let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
         };
         let standing = request.method() == Method::GET;
         let config = StreamableHttpServerConfig::default()
-            // The gate has looked at both.
+            // The authentication has looked at both.
             .disable_allowed_hosts()
             .disable_allowed_origins()
             .with_sse_keep_alive(Some(KEEP_ALIVE))
@@ -119,7 +139,12 @@ pub(super) fn arguments(extensions: &Extensions) -> Option<RawArguments> {
     Some(call.params.arguments)
 }
 
+/// That a call is counted among those in flight, if it came by HTTP.
+pub(super) fn permit(extensions: &Extensions) -> Option<InFlightPermit> {
+    extensions.get::<Parts>()?.extensions.get().cloned()
+}
+
 /// Our own server for a client.
 pub fn server(client: &Arc<Client>, stopping: &CancellationToken) -> Server {
-    Server::new(Calls::new(client.session.clone()), client.offer.clone(), client.ending.clone(), stopping.clone())
+    Server::new(Calls::new(client.session.clone()), client.access.clone(), client.ending.clone(), stopping.clone())
 }

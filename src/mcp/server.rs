@@ -18,8 +18,8 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::calls::{self, Calls};
-use super::offer::{Offer, Offered};
-use super::{encoded, http, methods, progress};
+use super::{encoded, http, instructions, methods, progress};
+use crate::actors::clients::access::{ClientAccess, Offered};
 use crate::messages::call::Answer;
 use crate::settings::AccessMode;
 use crate::tools::{TOOLS, Tool};
@@ -28,7 +28,7 @@ use crate::tools::{TOOLS, Tool};
 #[derive(Clone)]
 pub struct Server {
     calls: Calls,
-    offer: Offer,
+    access: ClientAccess,
     /// Cancelled when the client or the process ends: what is in flight is dropped, and with it cancelled in PostgreSQL.
     ending: CancellationToken,
     /// Cancelled before that, when the process is to end: what would go on for as long as the client ends by itself.
@@ -39,11 +39,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server whose calls of tools go by `calls`, and that tells its client of `offer`.
-    pub fn new(calls: Calls, offer: Offer, ending: CancellationToken, stopping: CancellationToken) -> Self {
+    /// A server whose calls of tools go by `calls`, and that tells its client of `access`.
+    pub fn new(calls: Calls, access: ClientAccess, ending: CancellationToken, stopping: CancellationToken) -> Self {
         let gone = CancellationToken::new();
         let here = Arc::new(gone.clone().drop_guard());
-        Self { calls, offer, ending, stopping, gone, _here: here }
+        Self { calls, access, ending, stopping, gone, _here: here }
     }
 }
 
@@ -54,7 +54,7 @@ impl ServerHandler for Server {
         server.title = Some("PostgreSQL".to_owned());
         let mut config = ServerConfig::new(capabilities);
         config.server_info = server;
-        config.instructions = Some(self.offer.instructions());
+        config.instructions = Some(instructions::for_client(&self.access));
         config
     }
 
@@ -63,7 +63,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let Offered { databases, access } = self.offer.now();
+        let Offered { databases, access } = self.access.now();
         let databases: Vec<&str> = databases.iter().map(|name| &**name).collect();
         let tools = TOOLS.iter().map(|tool| listed(tool, access, &databases));
         Ok(ListToolsResult::with_all_items(tools.collect()))
@@ -78,7 +78,8 @@ impl ServerHandler for Server {
         let counted = progress::counted_for(token.as_ref());
         let arguments = http::arguments(&context.extensions);
         let arguments = arguments.unwrap_or_else(|| request.arguments.unwrap_or_default().into());
-        let reply = self.calls.call(request.name.into_owned(), arguments, counted.clone());
+        let reply =
+            self.calls.call(request.name.into_owned(), arguments, counted.clone(), http::permit(&context.extensions));
         let tell = |told| {
             // A client that has gone is seen by the transport.
             context.peer.notify_progress(told).map(drop)
@@ -106,7 +107,7 @@ impl ServerHandler for Server {
 
     // The older revisions: a notification to whoever has opened the session.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (mut offer, mut known) = (self.offer.clone(), self.offer.now());
+        let (mut access, mut known) = (self.access.clone(), self.access.now());
         let peer: Peer<RoleServer> = context.peer;
         let (stopping, gone) = (self.stopping.clone(), self.gone.clone());
         tokio::spawn(async move {
@@ -115,7 +116,7 @@ impl ServerHandler for Server {
                     () = stopping.cancelled() => return,
                     // Otherwise it would hold what rmcp keeps of a session for as long as nothing changes.
                     () = gone.cancelled() => return,
-                    changed = offer.changed(&mut known) => {
+                    changed = access.changed(&mut known) => {
                         if changed.is_none() || peer.notify_tool_list_changed().await.is_err() {
                             return;
                         }
@@ -133,13 +134,13 @@ impl ServerHandler for Server {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        let (mut offer, mut known) = (self.offer.clone(), self.offer.now());
+        let (mut access, mut known) = (self.access.clone(), self.access.now());
         let wanted = subscription.accepted().tools_list_changed == Some(true);
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
                 () = self.stopping.cancelled() => return Ok(()),
-                changed = offer.changed(&mut known), if wanted => {
+                changed = access.changed(&mut known), if wanted => {
                     if changed.is_none() || subscription.sink().notify_tool_list_changed().await.is_err() {
                         return Ok(());
                     }

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::http::client::Client;
+use crate::actors::clients::client::Client;
 use request::Reply;
 
 /// So many cancellations of a session are remembered, for requests that they have overtaken.
@@ -315,7 +315,7 @@ where
             }
             newest
         })?;
-        Ok(standing::stream(self.all.clone(), id.clone(), self.client.offer.clone(), newest))
+        Ok(standing::stream(self.all.clone(), id.clone(), self.client.access.clone(), newest))
     }
 
     async fn resume(

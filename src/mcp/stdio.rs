@@ -137,7 +137,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
         }
         let token = meta.as_ref().and_then(RequestMetaObject::get_progress_token);
         let counted = progress::counted_for(token.as_ref());
-        let reply = self.calls.call(name, arguments.unwrap_or_default(), counted.clone());
+        let reply = self.calls.call(name, arguments.unwrap_or_default(), counted.clone(), None);
         let (traffic, request) = (self.traffic.clone(), id.clone());
         let task = tokio::spawn(async move {
             let answer = if token.is_none() {

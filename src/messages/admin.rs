@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use actix::WeakRecipient;
 use actix::prelude::*;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::postgres::pool::PoolStatus;
 use crate::postgres::pool::health::State;
 use crate::settings::AccessMode;
+use crate::units::as_milliseconds;
 
 /// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
 /// waits for that, a second at most. Sent by whoever shows it to an operator, a load balancer or a scraper.
@@ -79,7 +80,7 @@ pub struct CallInFlight {
     /// Whether it has a connection.
     pub phase: CallPhase,
     /// Since it came.
-    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    #[serde(rename = "elapsed_ms", serialize_with = "as_milliseconds")]
     pub elapsed: Duration,
     /// Rows that have come so far.
     pub rows: u64,
@@ -95,8 +96,4 @@ pub enum CallPhase {
     Waiting,
     /// It has one.
     Running,
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
 }

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use serde_json::Value;
 
 use super::RawArguments;
+use super::in_flight::{Busy, InFlightPermit};
 use crate::caller::Caller;
 use crate::progress::Progress;
 
@@ -18,6 +19,8 @@ pub struct Call {
     pub arguments: RawArguments,
     /// How far it has come, for whoever waits.
     pub progress: Progress,
+    /// That it is counted among those in flight, where whoever has taken it from the client has done so.
+    pub permit: Option<InFlightPermit>,
 }
 
 /// Why a call never began.
@@ -28,11 +31,8 @@ pub enum CallError {
         /// The name that was asked for.
         name: String,
     },
-    /// As many calls as the session may have are in flight.
-    Busy {
-        /// That many: the setting MCP_MAX_IN_FLIGHT.
-        in_flight_max: usize,
-    },
+    /// As much as the client may have is in flight.
+    Busy(Busy),
 }
 
 /// What goes with a call wherever it goes, to the tool and to the executor.

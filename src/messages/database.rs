@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::admin::DatabaseProbe;
 use super::statements::{Batch, CloseCursorsOf, Fetch, Query};
-use crate::postgres::role::Finding;
+use crate::postgres::catalog::role::Finding;
 use crate::settings::AccessMode;
 
 /// What stands in a cursor's handle between the name of its database and the rest.

@@ -8,8 +8,7 @@ use pg_guard::Statement;
 
 use super::call::CallContext;
 use crate::postgres::error::QueryError;
-use crate::postgres::page::{Format, Limits};
-use crate::postgres::run::{Outcome, Reading};
+use crate::postgres::statement::{Format, Limits, Outcome, Reading};
 
 /// Runs one statement and replies with its rows. Sent by every tool that reads or writes.
 #[derive(Debug, Clone, Message)]

@@ -15,15 +15,13 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
-use pg_guard::sql::Operation;
 use pg_guard::{Cleared, Questions};
-use pg_render::Codec;
 use self_cell::{MutBorrow, self_cell};
-use tokio_postgres::types::{BorrowToSql, Type};
+use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
 use super::history::{History, Past};
-use super::page::ColumnInfo;
+use super::prepared::Prepared;
 use crate::settings::AccessMode;
 
 /// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
@@ -73,23 +71,7 @@ pub struct ExecTarget<'a> {
     /// The connection's transactions are READ ONLY even if nobody begins them.
     pub default_read_only: bool,
     /// What the connection leads to, for the log.
-    pub target: &'a str,
-}
-
-/// A statement that PostgreSQL has parsed.
-pub struct Prepared {
-    pub sql: Arc<str>,
-    pub operation: Operation,
-    /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
-    pub statement: Statement,
-    /// The columns of its rows.
-    pub columns: Arc<[ColumnInfo]>,
-    /// The types their values come in: others than the columns' own where a cast stands between.
-    pub types: Vec<Type>,
-    /// What reads those.
-    pub codecs: Arc<[Codec]>,
-    /// How it went when it ran before, on whatever connection.
-    pub past: Arc<Past>,
+    pub name: &'a str,
 }
 
 self_cell!(
@@ -132,7 +114,6 @@ impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Ha
 }
 
 fn lent(parts: &Parts) -> &Transaction<'_> {
-    #[allow(clippy::expect_used)]
     parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::page::Limits;
+use super::statement::Limits;
 
 /// So many texts are remembered beside those that are prepared on a connection.
 const TEXTS_MAX: usize = 1024;

@@ -14,5 +14,5 @@ mod shared;
 
 pub use fair_queue::Admission;
 pub use generation::Generation;
-pub use lease::Lease;
+pub use lease::{Lease, OURSELVES};
 pub use shared::{Draining, PoolStatus};

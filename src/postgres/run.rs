@@ -11,67 +11,52 @@ use std::cell::Cell;
 use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
+use super::catalog::nearest;
 use super::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
 use super::connection::ExecTarget;
 use super::error::{Phase, QueryError};
-use super::nearest;
-use super::page::{FinishedPage, Format, Limits};
-use super::reader::Reader;
+use super::statement::{Outcome, Reading};
 use crate::progress::Progress;
 use crate::settings::AccessMode;
 
 mod alone;
 mod begin;
+mod inspect;
 mod prepare;
+mod reader;
 mod transaction;
 
-/// What one statement did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outcome {
-    pub page: FinishedPage,
-    /// How many rows it changed, for a statement that changes rows.
-    pub rows_affected: Option<u64>,
-}
-
-/// How a statement is to be read.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// What the answer may hold.
-    pub limits: Limits,
-    /// How its text is laid out.
-    pub format: Format,
-    /// A cell whose text is longer than this is shown from this byte of it on; 0 shows all from their start.
-    pub cell_offset: usize,
-}
+pub use inspect::inspect;
+pub use reader::Reader;
 
 /// How far a statement has come, for whoever may run it once more, and for whoever waits.
 #[derive(Debug)]
-pub struct Marks {
-    /// What whoever waits is told.
-    pub progress: Progress,
+pub struct RunProgress {
+    /// What is reported to the client of the call.
+    pub call: Progress,
     /// Its transaction has begun; or it may have, where it has none of its own.
     pub begun: Cell<bool>,
     /// It is known to read only, and may run once more.
     pub only_reads: Cell<bool>,
     /// What it leaves on its connection if it ends now.
-    pub left: Cell<Cleanup>,
+    pub cleanup: Cell<Cleanup>,
     /// The first of its rows is there.
     pub rows_came: Cell<bool>,
 }
 
-impl Marks {
+impl RunProgress {
     /// Nothing has come of it yet.
-    pub fn new(progress: Progress) -> Self {
+    pub fn new(call: Progress) -> Self {
         let (begun, only_reads, rows_came) = Default::default();
-        Self { progress, begun, only_reads, left: Cell::new(Cleanup::NOTHING), rows_came }
+        Self { call, begun, only_reads, cleanup: Cell::new(Cleanup::NOTHING), rows_came }
     }
 }
 
-impl Marks {
+impl RunProgress {
     /// It runs as that, in a transaction.
     fn runs_as(&self, clearance: Clearance) {
         self.only_reads.set(clearance.only_reads);
-        self.left.set(Cleanup::begun(clearance));
+        self.cleanup.set(Cleanup::begun(clearance));
     }
 }
 
@@ -105,13 +90,13 @@ pub enum FetchMode {
 /// # Errors
 /// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
 pub async fn query(
-    place: ExecTarget<'_>,
+    target: ExecTarget<'_>,
     statement: &Reviewed,
     reading: Reading,
     mode: FetchMode,
-    marks: &Marks,
+    progress: &RunProgress,
 ) -> Result<Read, QueryError> {
-    let run = Run { place, marks };
+    let run = Run { target, progress };
     let result = async {
         let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
         let (mut reader, clearance) = run.begin(statement, small_within).await?;
@@ -125,14 +110,14 @@ pub async fn query(
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
         // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
         Err(QueryError::Rejected(rejection))
-            if place.access == AccessMode::ReadWrite
+            if target.access == AccessMode::ReadWrite
                 && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.undo().await?;
             // It may commit by itself, whenever it likes.
-            marks.progress.makes_last();
-            marks.left.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
+            progress.call.makes_last();
+            progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = Box::pin(alone).await?;
             Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
@@ -147,13 +132,13 @@ pub async fn query(
 /// # Errors
 /// See [`QueryError`]; the transaction is of no more use then.
 pub async fn more(
-    place: ExecTarget<'_>,
+    target: ExecTarget<'_>,
     (reader, clearance): (&mut Reader, Clearance),
     reading: Reading,
-    marks: &Marks,
+    progress: &RunProgress,
 ) -> Result<(Outcome, bool), QueryError> {
-    marks.left.set(Cleanup::begun(clearance));
-    Run { place, marks }.page(reader, clearance, reading).await
+    progress.cleanup.set(Cleanup::begun(clearance));
+    Run { target, progress }.page(reader, clearance, reading).await
 }
 
 /// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
@@ -162,24 +147,24 @@ pub async fn more(
 /// # Errors
 /// The index of the statement that failed, or `None` where the transaction itself did.
 pub async fn batch(
-    place: ExecTarget<'_>,
+    target: ExecTarget<'_>,
     statements: &[Reviewed],
     mut reading: Reading,
-    marks: &Marks,
+    progress: &RunProgress,
     mut started: impl FnMut(),
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
-    let run = Run { place, marks };
-    marks.left.set(Cleanup::NOTHING);
-    run.transaction(Clearance::of(place.access)).await.map_err(|error| (None, error))?;
+    let run = Run { target, progress };
+    progress.cleanup.set(Cleanup::NOTHING);
+    run.transaction(Clearance::of(target.access)).await.map_err(|error| (None, error))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
-        marks.progress.statement_of(statements.len());
+        progress.call.statement_of(statements.len());
         started();
         let result = async {
             let (prepared, cleared) = Box::pin(run.prepare_and_clear(statement, None)).await?;
             let mut reader = run.open(prepared, cleared).await?;
-            reader.page(place.connection, reading, place.target, marks).await
+            reader.page(target.connection, reading, target.name, progress).await
         };
         let result = result.await;
         finished(&result);
@@ -192,7 +177,7 @@ pub async fn batch(
         limits.bytes_max = limits.bytes_max.saturating_sub(outcome.page.json.len()).max(1);
         outcomes.push(outcome);
     }
-    if place.access == AccessMode::ReadWrite {
+    if target.access == AccessMode::ReadWrite {
         run.commit().await.map_err(|error| (None, error))?;
     }
     Ok(outcomes)
@@ -200,8 +185,8 @@ pub async fn batch(
 
 /// One statement's run, or a batch's.
 struct Run<'a> {
-    place: ExecTarget<'a>,
-    marks: &'a Marks,
+    target: ExecTarget<'a>,
+    progress: &'a RunProgress,
 }
 
 impl Run<'_> {
@@ -213,17 +198,17 @@ impl Run<'_> {
         clearance: Clearance,
         reading: Reading,
     ) -> Result<(Outcome, bool), QueryError> {
-        let outcome = reader.page(self.place.connection, reading, self.place.target, self.marks).await?;
+        let outcome = reader.page(self.target.connection, reading, self.target.name, self.progress).await?;
         let mut has_more = outcome.page.cut.is_some() && reader.has_more();
         if !clearance.only_reads {
             // While rows are on their way nothing else can be asked on a connection.
-            has_more = has_more && reader.rest_of_fetch(self.place.target).await? && !self.has_written().await?;
+            has_more = has_more && reader.rest_of_fetch(self.target.name).await? && !self.has_written().await?;
             if !has_more {
                 reader.abandon();
                 self.commit().await?;
             }
         }
-        self.marks.left.set(self.marks.left.get().answered(clearance.access));
+        self.progress.cleanup.set(self.progress.cleanup.get().answered(clearance.access));
         Ok((outcome, has_more))
     }
 
@@ -238,7 +223,7 @@ impl Run<'_> {
             && self.undo().await.is_ok()
         {
             // A hint that cannot be had is no second error.
-            let client = self.place.connection.client();
+            let client = self.target.connection.client();
             let hint = match is_column {
                 true => nearest::column_hint(client, sql, &rejection).await,
                 false => nearest::table_hint(client, sql, &rejection).await,
@@ -249,6 +234,6 @@ impl Run<'_> {
     }
 
     fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
-        QueryError::of(error, sql, phase, self.place.target)
+        QueryError::of(error, sql, phase, self.target.name)
     }
 }

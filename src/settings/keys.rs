@@ -2,6 +2,8 @@
 
 use clap::Arg;
 
+use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+
 #[derive(Debug)]
 pub struct Key {
     /// In `.env` files and the environment.
@@ -70,12 +72,7 @@ pub const KEYS: &[Key] = &[
         "",
         "File that holds the password, instead of POSTGRES_PASSWORD; it is followed",
     ),
-    key(
-        "POSTGRES_SSL_MODE",
-        Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
-        "prefer",
-        "TLS, with libpq's meanings",
-    ),
+    key(SSL_MODE.name, Kind::Choice(&SSL_MODE.names()), "prefer", "TLS, with libpq's meanings"),
     key(
         "POSTGRES_SSL_ROOT_CERT",
         Kind::Path,
@@ -85,8 +82,8 @@ pub const KEYS: &[Key] = &[
     key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server"),
     key("POSTGRES_OPTIONS", Kind::Text, "", "Options for the backend, such as -c search_path=app"),
     key(
-        "POSTGRES_TARGET_SESSION_ATTRS",
-        Kind::Choice(&["any", "read-write", "read-only"]),
+        TARGET_SESSION_ATTRS.name,
+        Kind::Choice(&TARGET_SESSION_ATTRS.names()),
         "any",
         "Which of several hosts will do",
     ),
@@ -95,7 +92,7 @@ pub const KEYS: &[Key] = &[
     key("POSTGRES_CONNECT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to open a connection"),
     key("POSTGRES_COMMAND_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "30", "Seconds for a statement, or a whole batch"),
     key("POSTGRES_POOL_WAIT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to wait for a free connection"),
-    key("MCP_ACCESS_MODE", Kind::Choice(&["read-only", "read-write"]), "read-only", "Whether statements may write"),
+    key(ACCESS_MODE.name, Kind::Choice(&ACCESS_MODE.names()), "read-only", "Whether statements may write"),
     key(
         "MCP_FUNCTIONS_ALLOW",
         Kind::Text,
@@ -109,14 +106,14 @@ pub const KEYS: &[Key] = &[
         "Functions that may not run in read-only mode, likewise; it goes before MCP_FUNCTIONS_ALLOW",
     ),
     key(
-        "MCP_SENSITIVE_CATALOGS",
-        Kind::Choice(&["deny", "allow"]),
+        SENSITIVE_CATALOGS.name,
+        Kind::Choice(&SENSITIVE_CATALOGS.names()),
         "deny",
         "Whether password hashes, other sessions' SQL and the like may be read in read-only mode",
     ),
     key(
-        "MCP_ROLE_CHECK",
-        Kind::Choice(&["warn", "enforce", "off"]),
+        ROLE_CHECK.name,
+        Kind::Choice(&ROLE_CHECK.names()),
         "warn",
         "What a role that may do too much means: a warning, or also that nothing runs; the check is made at start and at each reload",
     ),
@@ -162,12 +159,7 @@ pub const KEYS: &[Key] = &[
         "1000",
         "Milliseconds from which a statement is slow",
     ),
-    key(
-        "MCP_LOG_LEVEL",
-        Kind::Choice(&["critical", "error", "warning", "info", "debug"]),
-        "info",
-        "This and what is more severe is logged",
-    ),
+    key(LOG_LEVEL.name, Kind::Choice(&LOG_LEVEL.names()), "info", "This and what is more severe is logged"),
     key("MCP_LOG_FILE", Kind::Path, "", "File to log to, beside stderr"),
     key("MCP_LOG_PARAMETERS", Kind::Switch, "false", "Whether values of $1 … $n are logged"),
     key(

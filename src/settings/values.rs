@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
 use super::{
-    AccessMode, Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
-    MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, RoleCheck, Secret, Settings, SslMode,
-    TargetSessionAttrs, TargetSettings, TlsSettings, WatchedFile,
+    Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
+    MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
+    TlsSettings, WatchedFile,
 };
 
 /// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
@@ -32,7 +33,8 @@ pub(super) fn check(
     let mut further_problems = Vec::new();
     for (name, own) in databases {
         let mut values = Values { chosen: beside(&chosen, own), folder, problems: Vec::new() };
-        let database = DatabaseSettings { postgres: values.postgres(files, &mut warnings), access: values.access() };
+        let database =
+            DatabaseSettings { postgres: values.postgres(files, &mut warnings), access: values.choice(&ACCESS_MODE) };
         further_problems.append(&mut values.problems);
         more_databases.insert(name, database);
     }
@@ -42,19 +44,15 @@ pub(super) fn check(
     let http = values.http(&names, files);
     let settings = Settings {
         postgres,
-        access: values.access(),
+        access: values.choice(&ACCESS_MODE),
         more_databases,
         policy: Policy {
             allow: values.names("MCP_FUNCTIONS_ALLOW"),
             deny: values.names("MCP_FUNCTIONS_DENY"),
-            sensitive: values.choice("MCP_SENSITIVE_CATALOGS") == "allow",
+            sensitive: values.choice(&SENSITIVE_CATALOGS),
         },
-        role_check: match values.choice("MCP_ROLE_CHECK") {
-            "enforce" => RoleCheck::Enforce,
-            "off" => RoleCheck::Off,
-            _ => RoleCheck::Warn,
-        },
-        data_boundary: values.choice("MCP_DATA_BOUNDARY") == "true",
+        role_check: values.choice(&ROLE_CHECK),
+        data_boundary: values.switch("MCP_DATA_BOUNDARY"),
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),
@@ -70,15 +68,9 @@ pub(super) fn check(
             slow_query_threshold: values.milliseconds("MCP_SLOW_QUERY_THRESHOLD_MS"),
         },
         log: LogSettings {
-            level: match values.choice("MCP_LOG_LEVEL") {
-                "critical" => slog::Level::Critical,
-                "error" => slog::Level::Error,
-                "warning" => slog::Level::Warning,
-                "debug" => slog::Level::Debug,
-                _ => slog::Level::Info,
-            },
+            level: values.choice(&LOG_LEVEL),
             file: values.optional("MCP_LOG_FILE").map(|path| folder.join(path)),
-            parameters: values.choice("MCP_LOG_PARAMETERS") == "true",
+            parameters: values.switch("MCP_LOG_PARAMETERS"),
         },
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
         http,
@@ -200,23 +192,15 @@ impl Values<'_> {
         Duration::from_secs_f64(value.unwrap_or_default())
     }
 
-    fn choice(&mut self, key: &'static str) -> &'static str {
-        let value = self.read(key, |text, kind| {
-            let words: &[&'static str] = match kind {
-                Kind::Choice(words) => words,
-                Kind::Switch => &["true", "false"],
-                _ => &[],
-            };
-            words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied()
-        });
-        value.unwrap_or_default()
+    /// What its word means; the first one's meaning where it has none of them, which is a problem.
+    fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
+        self.read(choice.name, |text, _| choice.of(text)).unwrap_or(choice.words[0].1)
     }
 
-    fn access(&mut self) -> AccessMode {
-        match self.choice("MCP_ACCESS_MODE") {
-            "read-write" => AccessMode::ReadWrite,
-            _ => AccessMode::ReadOnly,
-        }
+    fn switch(&mut self, key: &'static str) -> bool {
+        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+        let value = self.read(key, |text, _| (is(text, "true") || is(text, "false")).then(|| is(text, "true")));
+        value.unwrap_or_default()
     }
 
     fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
@@ -228,24 +212,14 @@ impl Values<'_> {
             database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
             user,
             password,
-            ssl_mode: match self.choice("POSTGRES_SSL_MODE") {
-                "disable" => SslMode::Disable,
-                "require" => SslMode::Require,
-                "verify-ca" => SslMode::VerifyCa,
-                "verify-full" => SslMode::VerifyFull,
-                _ => SslMode::Prefer,
-            },
+            ssl_mode: self.choice(&SSL_MODE),
             ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
                 "system" => PathBuf::from(path),
                 path => self.folder.join(path),
             }),
             application_name: self.text("POSTGRES_APPLICATION_NAME"),
             options: self.optional("POSTGRES_OPTIONS"),
-            target_session_attrs: match self.choice("POSTGRES_TARGET_SESSION_ATTRS") {
-                "read-write" => TargetSessionAttrs::ReadWrite,
-                "read-only" => TargetSessionAttrs::ReadOnly,
-                _ => TargetSessionAttrs::Any,
-            },
+            target_session_attrs: self.choice(&TARGET_SESSION_ATTRS),
         };
         let pool =
             PoolSettings { size: self.whole("POSTGRES_POOL_SIZE"), min_size: self.whole("POSTGRES_POOL_MIN_SIZE") };

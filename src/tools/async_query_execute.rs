@@ -11,7 +11,7 @@ use super::{Defaults, FormatArgument, Tool, ToolContext};
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, CallContext, Rows};
 use crate::messages::statements::{Answered, Query};
-use crate::postgres::run::{Outcome, Reading};
+use crate::postgres::statement::{Outcome, Reading};
 
 pub(super) const TOOL: Tool = Tool {
     name: "async_query_execute",

@@ -9,7 +9,7 @@ use super::{Defaults, FormatArgument, Tool, ToolContext};
 use crate::messages::RawArguments;
 use crate::messages::call::{Answer, CallContext};
 use crate::messages::statements::{Answered, Batch, BatchError};
-use crate::postgres::run::{Outcome, Reading};
+use crate::postgres::statement::{Outcome, Reading};
 
 /// The most statements that a batch may have.
 const STATEMENTS_MAX: usize = 100;
@@ -48,8 +48,8 @@ struct BatchStatement {
 fn input() -> Value {
     let queries = json!({
         "type": "array",
-        "minBatchStatements": 1,
-        "maxBatchStatements": STATEMENTS_MAX,
+        "minItems": 1,
+        "maxItems": STATEMENTS_MAX,
         "items": {
             "type": "object",
             "properties": {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::messages::call::Answer;
+use crate::messages::in_flight::Busy;
 use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
 
 /// What of an error the README's table of failures lists. What is unknown is absent.
@@ -97,16 +98,12 @@ impl Answer {
         self
     }
 
-    /// The answer of a session that has as many calls in flight as it may.
-    pub fn busy(in_flight_max: usize) -> Self {
+    /// The answer to a client that has as much in flight as it may.
+    pub fn busy(refused: Busy) -> Self {
         let limit = "MCP_MAX_IN_FLIGHT";
-        let text = format!(
-            "Busy: {in_flight_max} calls of this session are in flight already ({limit}). \
-             Try again in {BUSY_RETRY:?}, or when one of them is answered."
-        );
         let mut facts = json!({"kind": "busy", "phase": Phase::Wait.as_str()});
-        busy(limit, in_flight_max).into_iter().for_each(|(name, value)| facts[name] = value);
+        busy(limit, refused.in_flight_max).into_iter().for_each(|(name, value)| facts[name] = value);
         facts["retryable"] = json!(true);
-        Self { failure: Some(Box::new(facts)), ..Self::error(text) }
+        Self { failure: Some(Box::new(facts)), ..Self::error(refused.to_string()) }
     }
 }

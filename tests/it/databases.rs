@@ -12,7 +12,7 @@ use mcp_server_postgres::messages::database::{Database, DatabaseSet, DatabaseSum
 use mcp_server_postgres::messages::events::SettingsChanged;
 use mcp_server_postgres::messages::statements::{CloseCursors, Fetch, OpenFailure, OpenPool};
 use mcp_server_postgres::postgres::error::QueryError;
-use mcp_server_postgres::postgres::page::Limits;
+use mcp_server_postgres::postgres::statement::Limits;
 use mcp_server_postgres::settings::{AccessMode, DatabaseSettings, Settings};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;

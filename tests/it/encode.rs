@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use mcp_server_postgres::postgres::connection::{Connection, ExecTarget};
 use mcp_server_postgres::postgres::error::QueryError;
-use mcp_server_postgres::postgres::page::{Format, Limits};
-use mcp_server_postgres::postgres::run::{self, FetchMode, Marks, Outcome, Read, Reading};
+use mcp_server_postgres::postgres::run::{self, FetchMode, Read, RunProgress};
+use mcp_server_postgres::postgres::statement::{Format, Limits, Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
 use pg_guard::parser::Parser;
@@ -156,8 +156,9 @@ impl Server {
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
         let statement = guard.unjudged(statement);
         let access = AccessMode::ReadOnly;
-        let place = ExecTarget { connection: &self.connection, access, default_read_only: false, target: "test" };
-        let read = run::query(place, &statement, reading, FetchMode::Portal, &Marks::new(Progress::default())).await;
+        let place = ExecTarget { connection: &self.connection, access, default_read_only: false, name: "test" };
+        let read =
+            run::query(place, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
             Read::Answer(answer) => answer.outcome,

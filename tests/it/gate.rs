@@ -14,15 +14,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
-use mcp_server_postgres::actors::reception::ClientRegistry;
-use mcp_server_postgres::http::gate::{AuthenticatedClient, Connection, Gate};
-use mcp_server_postgres::http::routes;
-use mcp_server_postgres::http::seen::AdminState;
+use mcp_server_postgres::actors::clients::registry::ClientRegistry;
+use mcp_server_postgres::http::admin::{self, AdminState};
+use mcp_server_postgres::http::auth::{Auth, AuthenticatedClient, Connection};
 use mcp_server_postgres::http::token::{NewToken, make};
-use mcp_server_postgres::mcp::http::Protocol;
+use mcp_server_postgres::mcp::http::admission::{Admission, session_owner};
+use mcp_server_postgres::mcp::http::behind;
 use mcp_server_postgres::mcp::sessions::Sessions;
 use mcp_server_postgres::messages::admin::{CallsInFlight, CancelCall, DatabaseProbe, Status};
 use mcp_server_postgres::messages::database::{Database, DatabaseSet, DatabaseSummary};
@@ -105,26 +106,32 @@ impl World {
         let reception =
             ClientRegistry::new(&settings, set.subscribe(), metrics, Events::default(), ending.clone(), &no_log())
                 .unwrap();
-        let (rules, here) = (reception.rules(), reception.here());
+        let (rules, here) = (reception.rules(), reception.count());
         let reception = reception.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
-        let gate = Arc::new(Gate::new(reception.clone().recipient(), rules, sessions.clone(), &no_log()));
+        let of_session = {
+            let sessions = sessions.clone();
+            Box::new(move |headers: &_| session_owner(&sessions, headers))
+        };
+        let auth = Arc::new(Auth::new(reception.clone().recipient(), rules.clone(), of_session, &no_log()));
+        let admission = Admission::new(sessions.clone(), rules, &no_log());
         let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
         let seen = Arc::new(AdminState {
             databases: set.subscribe(),
             snapshot,
             scrape,
-            sessions,
-            here,
+            sessions: Box::new(move || sessions.len()),
+            clients: here,
             connections: TaskTracker::new(),
             recent_lines: Box::new(|| vec![json!({"message": "a line"})]),
             urls: vec!["http://127.0.0.1:8808".to_owned()],
             started: (SystemTime::now(), Instant::now()),
-            gate: gate.clone(),
+            auth: auth.clone(),
             log: no_log(),
         });
         let (tell, let_in) = mpsc::unbounded_channel();
-        let router = routes::protocol(gate, Tells(tell)).merge(routes::seen(seen));
+        let router =
+            behind(auth, admission, any(move |request| tells(request, tell.clone()))).merge(admin::router(seen));
         let connection = Arc::new(Connection::new(false));
         Self {
             router,
@@ -193,17 +200,12 @@ impl Answer {
 }
 
 /// A protocol that says who has come, and tells the test.
-#[derive(Clone)]
-struct Tells(mpsc::UnboundedSender<AuthenticatedClient>);
-
-impl Protocol for Tells {
-    async fn answer(self, request: Request) -> Response {
-        let client = request.extensions().get::<AuthenticatedClient>().unwrap().clone();
-        let body = request.into_body().collect().await.unwrap().to_bytes();
-        let told = format!("{} sends {} bytes", client.caller.name, body.len());
-        let _ = self.0.send(client);
-        told.into_response()
-    }
+async fn tells(request: Request, tell: mpsc::UnboundedSender<AuthenticatedClient>) -> Response {
+    let client = request.extensions().get::<AuthenticatedClient>().unwrap().clone();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let told = format!("{} sends {} bytes", client.caller.name, body.len());
+    let _ = tell.send(client);
+    told.into_response()
 }
 
 /// What a token lets in, with the token itself.

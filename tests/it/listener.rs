@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
-use mcp_server_postgres::actors::reception::Rules;
+use mcp_server_postgres::actors::clients::registry::Rules;
 use mcp_server_postgres::http::listener::{Listener, Serving};
 use mcp_server_postgres::settings::{Address, Secret, Settings, TlsSettings};
 use rcgen::{CertifiedKey, generate_simple_self_signed};

@@ -146,6 +146,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
         tool: "performance_summary".to_owned(),
         arguments: RawArguments::default(),
         progress: Progress::default(),
+        permit: None,
     };
     assert!(session.send(call).await.unwrap().is_err());
     let [lines] = world.end(["server.log"]);

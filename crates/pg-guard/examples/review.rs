@@ -1,7 +1,7 @@
 //! What the guard says of some statements before any database is asked: `cargo run -p pg-guard --example review`.
 //! Statements may be given as arguments.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::sync::Arc;
 

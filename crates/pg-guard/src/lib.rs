@@ -33,7 +33,8 @@ pub use catalog::Questions;
 pub use guard::{Clearance, Cleared, Guard, NotCleared, Reviewed};
 pub use policy::Policy;
 pub use refusal::{Refusal, Rule};
-pub use statement::{AccessMode, Statement, Transaction};
+pub use statement::{AccessMode, Statement};
+pub use unsupported::Transaction;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

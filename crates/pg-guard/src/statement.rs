@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::refusal::{Refusal, Rule};
 use crate::sql::Operation;
-use crate::unsupported::unsupported;
+use crate::unsupported::{Transaction, unsupported};
 
 /// One statement to run. It is not empty and holds no U+0000; more is not known of it yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,15 +23,6 @@ pub enum AccessMode {
     ReadOnly,
     /// Every statement runs in a transaction that is committed.
     ReadWrite,
-}
-
-/// In whose transaction a statement is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transaction {
-    /// One of its own.
-    Own,
-    /// One with others.
-    Shared,
 }
 
 impl Statement {

@@ -144,10 +144,10 @@ impl Syntax {
     /// # Errors
     /// The parser's, in its words.
     pub fn of(sql: &str) -> Result<Self, String> {
-        let parsed = pg_query::parse(sql, 0).map_err(|error| error.to_string())?;
+        let parsed = pg_guard_sys::parse(sql).map_err(|error| error.to_string())?;
         let mut reader =
-            Reader { syntax: Self { statements: parsed.protobuf.stmts.len(), ..Self::default() }, nodes: Vec::new() };
-        walk(&parsed.protobuf.stmts, &mut reader);
+            Reader { syntax: Self { statements: parsed.stmts.len(), ..Self::default() }, nodes: Vec::new() };
+        walk(&parsed.stmts, &mut reader);
         Ok(reader.syntax)
     }
 }

@@ -4,7 +4,15 @@
 
 use crate::refusal::{Refusal, Rule};
 use crate::sql::{Operation, Token, Tokens};
-use crate::statement::Transaction;
+
+/// In whose transaction a statement is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transaction {
+    /// One of its own.
+    Own,
+    /// One with others.
+    Shared,
+}
 
 /// Whether `sql` can be run there.
 ///

@@ -41,6 +41,14 @@ pub struct PrivateCluster {
     folder: Folder,
 }
 
+impl Options {
+    /// Makes the cluster and returns when it accepts sessions. Blocks for a fraction of a second; the first one of a
+    /// process takes about a second more.
+    pub fn start(self) -> Result<PrivateCluster, ClusterError> {
+        PrivateCluster::start_with(self)
+    }
+}
+
 impl PrivateCluster {
     /// Starts a cluster with the default [`Options`].
     pub fn start() -> Result<Self, ClusterError> {

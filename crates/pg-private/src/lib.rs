@@ -12,6 +12,8 @@
 //! Inside: `template` makes a data folder once in a process, of which each cluster gets a copy; `folder` makes temporary
 //! folders that go away with the process; `programs` finds PostgreSQL and runs its programs.
 
+#![warn(missing_docs)]
+
 mod cluster;
 mod error;
 mod folder;

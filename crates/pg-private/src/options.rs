@@ -1,8 +1,5 @@
 //! What a cluster is started with.
 
-use crate::cluster::PrivateCluster;
-use crate::error::ClusterError;
-
 /// What a cluster is started with. The default trusts everybody who can connect to 127.0.0.1.
 #[derive(Clone, Default)]
 pub struct Options {
@@ -40,11 +37,5 @@ impl Options {
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.into());
         self
-    }
-
-    /// Makes the cluster and returns when it accepts sessions. Blocks for a fraction of a second; the first one of a
-    /// process takes about a second more.
-    pub fn start(self) -> Result<PrivateCluster, ClusterError> {
-        PrivateCluster::start_with(self)
     }
 }

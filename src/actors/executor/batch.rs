@@ -8,14 +8,15 @@ use futures_util::FutureExt as _;
 use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
-use super::running::{Queue, Running};
-use super::{Executor, allows, settle};
+use super::attempt::{Attempt, Failure, Next, Run};
+use super::record::{Queue, StatementRecord, size_of_answer};
+use super::{Executor, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Marks, Outcome};
+use crate::postgres::run::{self, RunProgress};
+use crate::postgres::statement::Outcome;
 use crate::settings::AccessMode;
 
 impl Handler<Batch> for Executor {
@@ -24,23 +25,25 @@ impl Handler<Batch> for Executor {
     fn handle(&mut self, batch: Batch, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&batch.call.caller), self.guard.clone(), self.role_check);
+        let (access, guard, permission) = (self.access_of(&batch.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
-        let running = |statement: &Statement| {
+        let record = |statement: &Statement| {
             let shown = (statement.sql(), statement.operation());
-            self.running(&batch.call, shown, statement.parameters(), generation.number())
+            self.record(&batch.call, shown, statement.parameters(), generation.number())
         };
-        let mut queue: Queue = batch.statements.iter().map(running).collect();
+        let mut queue: Queue = batch.statements.iter().map(record).collect();
         let nothing = "".into();
         let first = batch.statements.first();
         let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
         let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
-            let current = RefCell::new(None::<Running>);
-            let marks = Marks::new(call.progress());
+            let current = RefCell::new(None::<StatementRecord>);
+            let progress = RunProgress::new(call.progress());
             let work = async {
-                allows(role_check, &generation).await.map_err(|error| (None, error))?;
+                if let Some(permission) = permission {
+                    permission.await.map_err(|error| (None, error))?;
+                }
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
                     statements.push(match access {
@@ -51,9 +54,10 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadWrite => guard.unjudged(statement),
                     });
                 }
-                let mut admission = Admission::Normal;
+                let mut attempt = Attempt::of_batch();
                 loop {
-                    let lease = call.lease(&generation, waiting_max, admission).await.map_err(|error| (None, error))?;
+                    let lease = call.lease(&generation, waiting_max, attempt.admission()).await;
+                    let lease = lease.map_err(|error| (None, error))?;
                     let target = generation.target_name();
                     let place = lease.exec_target(access, &target);
                     // The first statement has waited for that.
@@ -62,29 +66,29 @@ impl Handler<Batch> for Executor {
                         place,
                         &statements,
                         batch.reading,
-                        &marks,
+                        &progress,
                         || {
                             let mut next = queue.next();
-                            if let Some(running) = &mut next {
-                                running.executing(opened_in.take());
-                                call.is_at(&running.event.sql, running.event.operation);
+                            if let Some(record) = &mut next {
+                                record.executing(opened_in.take());
+                                call.is_at(&record.event.sql, record.event.operation);
                             }
                             *current.borrow_mut() = next;
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
-                                ended.end(result.as_ref());
+                                ended.end(result.as_ref().map(size_of_answer));
                             }
                         },
                     );
                     let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
                     let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, marks.left.get(), error);
-                    if queue.has_begun() || !error.is_some_and(QueryError::is_lost_connection) {
+                    settle(lease, progress.cleanup.get(), error);
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
+                    if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return result;
                     }
-                    queue.again();
-                    admission = Admission::Retry;
+                    queue.again(attempt.retries());
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
@@ -97,7 +101,7 @@ impl Handler<Batch> for Executor {
                 None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
-            let result = result.map_err(|(at, error)| (at, call.told(error, &generation.target_name())));
+            let result = result.map_err(|(at, error)| (at, call.error_for_client(error, &generation.target_name())));
             if let Err((_, error)) = &result {
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };

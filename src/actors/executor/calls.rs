@@ -30,21 +30,21 @@ impl Handler<CallsInFlight> for Executor {
     type Result = MessageResult<CallsInFlight>;
 
     fn handle(&mut self, _: CallsInFlight, _: &mut Context<Self>) -> Self::Result {
-        let shown = |(&id, seat): (&u64, &Rc<Seat>)| {
-            let (sql, operation) = &*seat.statement.borrow();
-            let (rows, bytes) = seat.progress.so_far();
+        let shown = |(&id, entry): (&u64, &Rc<CallEntry>)| {
+            let (sql, operation) = &*entry.statement.borrow();
+            let (rows, bytes) = entry.progress.so_far();
             CallInFlight {
                 id,
                 database: self.name.clone(),
-                client: seat.client.clone(),
-                tool: seat.tool,
+                client: entry.client.clone(),
+                tool: entry.tool,
                 operation: operation.as_str(),
                 sql: normalised(sql, SQL_CHARS_MAX),
-                phase: match seat.phase.get() {
+                phase: match entry.phase.get() {
                     Phase::Wait | Phase::Connect => CallPhase::Waiting,
                     _ => CallPhase::Running,
                 },
-                elapsed: seat.began.elapsed(),
+                elapsed: entry.began.elapsed(),
                 rows,
                 bytes,
             }
@@ -57,10 +57,10 @@ impl Handler<CancelCall> for Executor {
     type Result = bool;
 
     fn handle(&mut self, CancelCall { id }: CancelCall, _: &mut Context<Self>) -> bool {
-        let Some(seat) = self.calls.0.borrow().get(&id).cloned() else { return false };
-        info!(self.log, "call cancelled by an operator"; "call" => id, "client" => &*seat.client, "tool" => seat.tool);
-        seat.cancelled.set(true);
-        if let Some(waker) = seat.waker.take() {
+        let Some(entry) = self.calls.0.borrow().get(&id).cloned() else { return false };
+        info!(self.log, "call cancelled by an operator"; "call" => id, "client" => &*entry.client, "tool" => entry.tool);
+        entry.cancelled.set(true);
+        if let Some(waker) = entry.waker.take() {
             waker.wake();
         }
         true
@@ -69,9 +69,9 @@ impl Handler<CancelCall> for Executor {
 
 /// The calls in flight of an executor.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<Seat>>>>);
+pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<CallEntry>>>>);
 
-struct Seat {
+struct CallEntry {
     client: Arc<str>,
     tool: &'static str,
     /// Its text, and what kind it is.
@@ -86,11 +86,11 @@ struct Seat {
 
 impl Calls {
     /// A call has come. It is in flight until the reply is dropped.
-    pub(super) fn begin(&self, call: &CallContext, (sql, operation): (&Arc<str>, Operation)) -> InFlight {
+    pub(super) fn begin(&self, call: &CallContext, (sql, operation): (&Arc<str>, Operation)) -> RunningCall {
         // Of the process and not of the executor: whoever cancels a call need not know whose it is.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let seat = Rc::new(Seat {
+        let entry = Rc::new(CallEntry {
             client: call.caller.name.clone(),
             tool: call.tool,
             statement: RefCell::new((sql.clone(), operation)),
@@ -100,21 +100,21 @@ impl Calls {
             cancelled: Cell::default(),
             waker: Cell::default(),
         });
-        self.0.borrow_mut().insert(id, seat.clone());
-        InFlight { id, seat, calls: self.clone() }
+        self.0.borrow_mut().insert(id, entry.clone());
+        RunningCall { id, entry, calls: self.clone() }
     }
 }
 
-pub(super) struct InFlight {
+pub(super) struct RunningCall {
     id: u64,
-    seat: Rc<Seat>,
+    entry: Rc<CallEntry>,
     calls: Calls,
 }
 
-impl InFlight {
+impl RunningCall {
     /// What counts its rows.
     pub(super) fn progress(&self) -> Progress {
-        self.seat.progress.clone()
+        self.entry.progress.clone()
     }
 
     /// A connection for it.
@@ -124,36 +124,36 @@ impl InFlight {
         waiting_max: usize,
         admission: Admission,
     ) -> Result<Lease, QueryError> {
-        self.seat.phase.set(Phase::Wait);
-        let connecting = || self.seat.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.seat.client, waiting_max, admission, connecting).await?;
-        self.seat.phase.set(Phase::Execute);
+        self.entry.phase.set(Phase::Wait);
+        let connecting = || self.entry.phase.set(Phase::Connect);
+        let lease = generation.lease_telling(&self.entry.client, waiting_max, admission, connecting).await?;
+        self.entry.phase.set(Phase::Execute);
         Ok(lease)
     }
 
     /// It has a connection from before, and reads on.
     pub(super) fn fetches(&self) {
-        self.seat.phase.set(Phase::Fetch);
+        self.entry.phase.set(Phase::Fetch);
     }
 
     /// Its own time has run out.
     pub(super) fn out_of_time(&self, after: Duration) -> QueryError {
-        QueryError::TimedOut { clock: Clock::Call { during: self.seat.phase.get() }, after }
+        QueryError::TimedOut { clock: Clock::Call { during: self.entry.phase.get() }, after }
     }
 
-    /// What its client is told of that error.
-    pub(super) fn told(&self, error: QueryError, target: &str) -> QueryError {
-        if self.seat.progress.may_last() { error.too_late(target) } else { error }
+    /// That error, as its client is to read it.
+    pub(super) fn error_for_client(&self, error: QueryError, target: &str) -> QueryError {
+        if self.entry.progress.may_last() { error.too_late(target) } else { error }
     }
 
     /// An operator wanted it to end.
     pub(super) fn cancelled(&self) -> QueryError {
-        QueryError::Cancelled { phase: self.seat.phase.get() }
+        QueryError::Cancelled { phase: self.entry.phase.get() }
     }
 
     /// It has come to this statement.
     pub(super) fn is_at(&self, sql: &Arc<str>, operation: Operation) {
-        *self.seat.statement.borrow_mut() = (sql.clone(), operation);
+        *self.entry.statement.borrow_mut() = (sql.clone(), operation);
     }
 
     /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.
@@ -171,17 +171,17 @@ impl InFlight {
     }
 
     fn poll_cancelled(&self, context: &TaskContext<'_>) -> Poll<()> {
-        if self.seat.cancelled.get() {
+        if self.entry.cancelled.get() {
             return Poll::Ready(());
         }
-        let waker = self.seat.waker.take();
+        let waker = self.entry.waker.take();
         let is_known = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
-        self.seat.waker.set(if is_known { waker } else { Some(context.waker().clone()) });
+        self.entry.waker.set(if is_known { waker } else { Some(context.waker().clone()) });
         Poll::Pending
     }
 }
 
-impl Drop for InFlight {
+impl Drop for RunningCall {
     fn drop(&mut self) {
         self.calls.0.borrow_mut().remove(&self.id);
     }

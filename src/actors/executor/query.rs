@@ -1,15 +1,23 @@
 //! One statement, and the pages after its first.
 
-use actix::prelude::*;
+use std::sync::Arc;
 
-use super::cursors::Open;
-use super::{Executor, allows, settle, within, within_the_call};
+use actix::prelude::*;
+use pg_guard::Reviewed;
+
+use super::attempt::{Attempt, Next, Reason, Run};
+use super::calls::RunningCall;
+use super::cursors::{Open, refusal};
+use super::record::{StatementRecord, size_of_answer};
+use super::{Executor, settle, within, within_the_call};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
-use crate::messages::statements::{Answered, Fetch, Query};
+use crate::messages::statements::{Answered, Cursor, Fetch, Query};
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::Admission;
-use crate::postgres::run::{self, Answer, FetchMode, Marks, Outcome, Read, Reading};
+use crate::postgres::pool::{Generation, Lease};
+use crate::postgres::run::{self, Answer, Read, RunProgress};
+use crate::postgres::statement::{Outcome, Reading};
 use crate::settings::AccessMode;
 
 impl Handler<Query> for Executor {
@@ -18,75 +26,32 @@ impl Handler<Query> for Executor {
     fn handle(&mut self, query: Query, _: &mut Context<Self>) -> Self::Result {
         let generation = self.generation.clone();
         self.check_role(false);
-        let (access, guard, role_check) = (self.access_of(&query.call.caller), self.guard.clone(), self.role_check);
-        let (waiting_max, cursors, told_later) = (self.waiting_max, self.cursors.clone(), self.told_later.clone());
+        let (access, guard, permission) = (self.access_of(&query.call.caller), self.guard.clone(), self.permission());
+        let (waiting_max, cursors, reports) = (self.waiting_max, self.cursors.clone(), self.reports.clone());
         let statement = &query.statement;
         let shown = (statement.sql(), statement.operation());
-        let mut running = self.running(&query.call, shown, statement.parameters(), generation.number());
+        let mut record = self.record(&query.call, shown, statement.parameters(), generation.number());
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
-                allows(role_check, &generation).await?;
-                let mut statement = guard.review(query.statement, access).await?;
-                let (mut mode, mut was_lost) = (FetchMode::RunToEndIfSmall, false);
-                let mut admission = Admission::Normal;
-                loop {
-                    let lease = call.lease(&generation, waiting_max, admission).await?;
-                    admission = Admission::Retry;
-                    running.executing(lease.opened_in());
-                    let target = generation.target_name();
-                    let marks = Marks::new(call.progress());
-                    let place = lease.exec_target(access, &target);
-                    let work = run::query(place, &statement, query.reading, mode, &marks);
-                    let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
-                    let error = match result {
-                        Ok(Read::Answer(answer)) => return Ok((*answer, lease, marks.left.get())),
-                        Ok(Read::Outgrown) => {
-                            // Its drop cancels the statement.
-                            drop(lease);
-                            running.again();
-                            mode = FetchMode::Portal;
-                            continue;
-                        }
-                        Err(error) => error,
-                    };
-                    if access == AccessMode::ReadWrite && marks.only_reads.get() && error.needs_to_write() {
-                        // A function that promises not to, or something that was made anew meanwhile.
-                        lease.settle(marks.left.get());
-                        statement.writes();
-                        running.again();
-                        info!(running.log, "run again as what may write"; "why" => error.to_string());
-                        continue;
-                    }
-                    settle(lease, marks.left.get(), Some(&error));
-                    if !error.is_lost_connection() {
-                        return Err(error);
-                    }
-                    // Which says whether it has begun.
-                    mode = FetchMode::Portal;
-                    if marks.begun.get() {
-                        // Of a read nothing is lost but its time; but it may be what the server dies of.
-                        if was_lost || !marks.only_reads.get() || marks.rows_came.get() {
-                            return Err(error);
-                        }
-                        was_lost = true;
-                    }
-                    running.again();
-                    running.event.retries += 1;
-                    warn!(running.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                if let Some(permission) = permission {
+                    permission.await?;
                 }
+                let mut statement = guard.review(query.statement, access).await?;
+                let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
+                runs.until_answered(&mut statement, &mut record).await
             };
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &generation.target_name()));
-            running.end(result.as_ref().map(|(answer, ..)| &answer.outcome));
+            let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
+            record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
             let (Answer { outcome, rest }, lease, left) = result?;
-            let mut answered = running.answered(outcome, &told_later);
+            let mut answered = record.answered(outcome, &reports);
             match rest {
                 None => settle(lease, left, None),
                 Some((reader, clearance)) => {
-                    let (owner, format) = (query.call.caller.name, query.reading.format);
-                    answered.cursor = cursors.put(Open { owner, reader, lease, clearance, format })
+                    let open = Open { reader, lease, clearance, format: query.reading.format };
+                    answered.cursor = cursors.put(query.call.caller.name, open).map(Cursor::from);
                 }
             }
             Ok(answered)
@@ -94,47 +59,97 @@ impl Handler<Query> for Executor {
     }
 }
 
+/// The runs of one statement, of which [`Attempt`] says how many there are.
+struct Runs<'a> {
+    call: &'a RunningCall,
+    generation: &'a Arc<Generation>,
+    access: AccessMode,
+    waiting_max: usize,
+    reading: Reading,
+}
+
+impl Runs<'_> {
+    /// The answer, with the connection that it came on and what the statement has left there.
+    async fn until_answered(
+        &self,
+        statement: &mut Reviewed,
+        record: &mut StatementRecord,
+    ) -> Result<(Answer, Lease, Cleanup), QueryError> {
+        let mut attempt = Attempt::of_statement(self.access);
+        let target = self.generation.target_name();
+        loop {
+            let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
+            record.executing(lease.opened_in());
+            let progress = RunProgress::new(self.call.progress());
+            let place = lease.exec_target(self.access, &target);
+            let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &progress);
+            let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
+            let (next, left) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
+            match (result, next) {
+                (Ok(Read::Answer(answer)), _) => return Ok((*answer, lease, left)),
+                // Its drop cancels the statement.
+                (Ok(Read::Outgrown), _) => drop(lease),
+                (Err(error), Next::RunAgain(Reason::Writes)) => {
+                    // A function that promises not to, or something that was made anew meanwhile.
+                    lease.settle(left);
+                    statement.writes();
+                    info!(record.log, "run again as what may write"; "why" => error.to_string());
+                }
+                (Err(error), Next::RunAgain(_)) => {
+                    settle(lease, left, Some(&error));
+                    warn!(record.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                }
+                (Err(error), _) => {
+                    settle(lease, left, Some(&error));
+                    return Err(error);
+                }
+            }
+            record.again(attempt.retries());
+        }
+    }
+}
+
 impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller).map(|taken| {
-            let shown = (taken.open.reader.sql(), taken.open.reader.operation());
-            let running = self.running(&fetch.call, shown, &[], taken.open.lease.generation());
+        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.name).map_err(refusal).map(|taken| {
+            let shown = (taken.held.reader.sql(), taken.held.reader.operation());
+            let record = self.record(&fetch.call, shown, &[], taken.held.lease.generation());
             let call = self.calls.begin(&fetch.call, shown);
-            (taken, running, call)
+            (taken, record, call)
         });
-        let told_later = self.told_later.clone();
+        let reports = self.reports.clone();
         WhileWanted::new(async move {
-            let (mut taken, mut running, call) = taken?;
-            running.executing(None);
+            let (mut taken, mut record, call) = taken?;
+            record.executing(None);
             call.fetches();
-            let open = &mut taken.open;
+            let open = &mut taken.held;
             let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
-            let marks = Marks::new(call.progress());
+            let progress = RunProgress::new(call.progress());
             let place = open.lease.exec_target(open.clearance.access, &target);
-            let work = run::more(place, (&mut open.reader, open.clearance), reading, &marks);
+            let work = run::more(place, (&mut open.reader, open.clearance), reading, &progress);
             let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.told(error, &target));
-            running.end(result.as_ref().map(|(outcome, _)| outcome));
+            let result = result.map_err(|error| call.error_for_client(error, &target));
+            record.end(result.as_ref().map(|(outcome, _)| size_of_answer(outcome)));
             match result {
                 Ok((outcome, has_more)) => {
-                    let mut answered = running.answered(outcome, &told_later);
+                    let mut answered = record.answered(outcome, &reports);
                     if has_more {
                         answered.cursor = taken.wait();
                     } else {
-                        taken.finish(marks.left.get());
+                        taken.finish(progress.cleanup.get());
                     }
                     Ok(answered)
                 }
                 // Its drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
-                    taken.fail(marks.left.get(), &error);
+                    taken.fail(progress.cleanup.get(), &error);
                     Err(error)
                 }
             }

@@ -1,19 +1,17 @@
 //! A reload: the pool of the new settings is made and tried beside the old one, and takes its place when it works. And the
 //! first pool of a database that a reload has added.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
-use slog::Logger;
 
 use super::Executor;
 use super::status::Trouble;
 use crate::log::{error, info};
 use crate::messages::events::{PoolRebuilt, SettingsChanged};
 use crate::messages::statements::{OpenFailure, OpenPool};
+use crate::postgres::error::QueryError;
 use crate::postgres::pool::{Generation, health};
 
 /// How long after a failed probe the next one is tried, at first and at most.
@@ -34,14 +32,17 @@ impl Handler<SettingsChanged> for Executor {
         self.log_parameters = change.new.log.parameters;
         self.waiting_max = change.new.limits.waiting_max;
         self.cursors.allow(change.new.limits.cursors_max);
-        self.reload.set(self.reload.get() + 1);
+        // Only the newest change is tried.
+        if let Some(probe) = self.probe.take() {
+            context.cancel_future(probe);
+        }
         // Compared with what is in force here, not with `old`: an earlier change may have failed its probe.
         if self.generation.is_for(&postgres.target, access) {
             if self.generation.change(postgres) {
                 info!(self.log, "pool settings changed"; "size" => postgres.pool.size);
                 self.warm();
             }
-            self.trouble.is_over();
+            self.trouble = None;
             self.check_role(true);
             return;
         }
@@ -50,34 +51,83 @@ impl Handler<SettingsChanged> for Executor {
             Ok(generation) => Arc::new(generation),
             Err(why) => {
                 error!(self.log, "pool not rebuilt, the old one stays"; "why" => &why);
-                self.trouble.tell("see the log".to_owned());
+                self.is_in_trouble("see the log".to_owned());
                 self.events.pool_rebuilt.tell(PoolRebuilt { database: self.name.clone(), result: Err(why) });
                 return;
             }
         };
-        let wanted = Wanted { this: self.reload.get(), newest: self.reload.clone(), trouble: self.trouble.clone() };
-        let (name, rebuilt) = (self.name.clone(), self.events.pool_rebuilt.clone());
-        let failed = move |why| rebuilt.tell(PoolRebuilt { database: name.clone(), result: Err(why) });
-        let probing = probe(generation, wanted, failed, self.log.clone());
-        // An actor future, so that the swap is an assignment in the actor's own turn.
-        context.spawn(probing.into_actor(self).map(|generation, executor, _| {
-            if let Some(generation) = generation {
-                info!(executor.log, "pool rebuilt";
-                    "generation" => generation.number(), "size" => generation.status().size_max,
-                    "target" => &*generation.target_name());
-                executor.trouble.is_over();
-                executor.watch = Some(generation.watch());
-                let rebuilt = PoolRebuilt { database: executor.name.clone(), result: Ok(generation.number()) };
-                executor.events.pool_rebuilt.tell(rebuilt);
-                // The last statement on the old one closes it.
-                let old = std::mem::replace(&mut executor.generation, generation);
-                executor.older.retain(|draining| !draining.is_over());
-                executor.older.push(old.retire());
-                // The same names may stand for something else there.
-                executor.guard = Arc::new(executor.guard.renewed(executor.guard.policy().clone()));
-                executor.check_role(true);
+        self.probe(generation, PROBE_RETRY.0, context);
+    }
+}
+
+impl Executor {
+    /// Open the first connections of a new generation. If that is in vain, it is tried again after `pause`.
+    fn probe(&mut self, generation: Arc<Generation>, pause: Duration, context: &mut Context<Self>) {
+        let opening = {
+            let generation = generation.clone();
+            async move { generation.warm().await }
+        };
+        let opening = opening.into_actor(self).map(move |opened, executor, context| {
+            executor.probe = None;
+            match opened {
+                Ok(()) => executor.take_over(generation),
+                Err(error) => executor.has_not_opened(generation, &error, pause, context),
             }
-        }));
+        });
+        self.probe = Some(context.spawn(opening));
+    }
+
+    /// The new generation serves from now on.
+    fn take_over(&mut self, generation: Arc<Generation>) {
+        info!(self.log, "pool rebuilt";
+            "generation" => generation.number(), "size" => generation.status().size_max,
+            "target" => &*generation.target_name());
+        self.trouble = None;
+        self.watch = Some(generation.watch());
+        let rebuilt = PoolRebuilt { database: self.name.clone(), result: Ok(generation.number()) };
+        self.events.pool_rebuilt.tell(rebuilt);
+        let old = std::mem::replace(&mut self.generation, generation);
+        self.older.retain(|draining| !draining.is_over());
+        self.older.push(old.retire());
+        // The same names may stand for something else there.
+        self.guard = Arc::new(self.guard.renewed(self.guard.policy().clone()));
+        self.check_role(true);
+    }
+
+    /// The new generation cannot serve, and the old one stays.
+    fn has_not_opened(
+        &mut self,
+        generation: Arc<Generation>,
+        error: &QueryError,
+        pause: Duration,
+        context: &mut Context<Self>,
+    ) {
+        if !context.connected() {
+            // The database was removed meanwhile.
+            return;
+        }
+        error!(self.log, "pool not rebuilt, the old one stays";
+            "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
+        self.is_in_trouble(health::why(error, generation.target()));
+        self.events.pool_rebuilt.tell(PoolRebuilt { database: self.name.clone(), result: Err(error.to_string()) });
+        // A refusal (wrong password, no such database) will not go away by itself, and asking again may lock the account.
+        // What cannot be reached now may be there in a moment.
+        if error.is_retryable() {
+            let next = (pause * 2).min(PROBE_RETRY.1);
+            let again = move |executor: &mut Self, context: &mut Context<Self>| {
+                executor.probe = None;
+                if context.connected() {
+                    executor.probe(generation, next, context);
+                }
+            };
+            self.probe = Some(context.run_later(pause, again));
+        }
+    }
+
+    /// The pool that the settings ask for does not come about, for this reason.
+    fn is_in_trouble(&mut self, why: String) {
+        let since = self.trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
+        self.trouble = Some(Trouble { since, why });
     }
 }
 
@@ -110,49 +160,4 @@ impl Handler<OpenPool> for Executor {
             }
         }))
     }
-}
-
-/// Which reload this is, and which is the newest.
-struct Wanted {
-    this: u64,
-    newest: Rc<Cell<u64>>,
-    trouble: Trouble,
-}
-
-impl Wanted {
-    fn still(&self) -> bool {
-        self.this == self.newest.get()
-    }
-}
-
-/// Open the first connections of a new generation; `None` if that cannot be, or a newer one is wanted by now.
-/// `failed` is told of each try that was in vain.
-async fn probe(
-    generation: Arc<Generation>,
-    wanted: Wanted,
-    failed: impl Fn(String),
-    log: Logger,
-) -> Option<Arc<Generation>> {
-    let mut pause = PROBE_RETRY.0;
-    while wanted.still() {
-        match generation.warm().await {
-            Ok(()) => return wanted.still().then_some(generation),
-            Err(error) => {
-                error!(log, "pool not rebuilt, the old one stays";
-                    "why" => error.to_string(), "sqlstate" => error.sqlstate().unwrap_or("").to_owned());
-                if wanted.still() {
-                    wanted.trouble.tell(health::why(&error, generation.target()));
-                }
-                failed(error.to_string());
-                // A refusal (wrong password, no such database) will not go away by itself, and asking again may
-                // lock the account. What cannot be reached now may be there in a moment.
-                if !error.is_retryable() {
-                    return None;
-                }
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PROBE_RETRY.1);
-    }
-    None
 }

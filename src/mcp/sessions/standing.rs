@@ -12,23 +12,28 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
-use crate::mcp::offer::Offer;
+use crate::actors::clients::access::ClientAccess;
 
 /// The stream of that session, until `newest` is cancelled.
-pub(super) fn stream(sessions: Arc<Sessions>, session: SessionId, offer: Offer, newest: CancellationToken) -> Standing {
-    let known = offer.now();
+pub(super) fn stream(
+    sessions: Arc<Sessions>,
+    session: SessionId,
+    access: ClientAccess,
+    newest: CancellationToken,
+) -> Standing {
+    let known = access.now();
     let ends = newest.clone();
-    let changes = unfold((offer, known), move |(mut offer, mut known)| {
+    let changes = unfold((access, known), move |(mut access, mut known)| {
         let ends = ends.clone();
         async move {
             tokio::select! {
                 () = ends.cancelled() => None,
-                changed = offer.changed(&mut known) => {
+                changed = access.changed(&mut known) => {
                     changed?;
                     let changed = ToolListChangedNotification::default();
                     let told = ServerNotification::ToolListChangedNotification(changed);
                     let told = ServerSseMessage::from_message(ServerJsonRpcMessage::notification(told));
-                    Some((told, (offer, known)))
+                    Some((told, (access, known)))
                 }
             }
         }

@@ -1,5 +1,8 @@
 pub(in crate::postgres) mod backend;
 
+use std::fmt;
+use std::time::Duration;
+
 use super::*;
 
 /// PostgreSQL's error with these fields, as the driver hands it over.
@@ -119,17 +122,28 @@ async fn a_rejection_is_what_psql_would_show_and_its_sqlstate() {
 
 #[tokio::test]
 async fn a_hint_is_postgresqls_own_or_ours_where_it_has_none() {
-    for (code, message, words) in [
-        ("25006", "cannot execute INSERT in a read-only transaction", Some("MCP_ACCESS_MODE=read-write")),
-        ("42601", "cannot insert multiple commands into a prepared statement", Some("batch_query_execute")),
-        ("42601", "syntax error at or near \"x\"", None),
-        ("42883", "no binary output function available for type aclitem", Some("cast that column to text")),
-        ("42883", "function f() does not exist", None),
-        ("42P18", "could not determine data type of parameter $1", Some("$1::int")),
-        ("57014", "canceling statement due to statement timeout", Some("POSTGRES_COMMAND_TIMEOUT")),
-        ("22012", "division by zero", None),
+    // The message is in whatever language the server has; the routine is not.
+    for (code, routine, message, words) in [
+        ("25006", "", "cannot execute INSERT in a read-only transaction", Some("MCP_ACCESS_MODE=read-write")),
+        (
+            "42601",
+            "exec_parse_message",
+            "kann nicht mehrere Befehle in vorbereitete Anweisung einfügen",
+            Some("batch_query_execute"),
+        ),
+        ("42601", "scanner_yyerror", "syntax error at or near \"x\"", None),
+        (
+            "42883",
+            "getTypeBinaryOutputInfo",
+            "keine binäre Ausgabefunktion verfügbar für Typ aclitem",
+            Some("cast that column to text"),
+        ),
+        ("42883", "ParseFuncOrColumn", "function f() does not exist", None),
+        ("42P18", "", "could not determine data type of parameter $1", Some("$1::int")),
+        ("57014", "", "canceling statement due to statement timeout", Some("POSTGRES_COMMAND_TIMEOUT")),
+        ("22012", "", "division by zero", None),
     ] {
-        let ours = rejection("", &[('C', code), ('M', message)]).await.hint;
+        let ours = rejection("", &[('C', code), ('M', message), ('R', routine)]).await.hint;
         assert_eq!(ours.is_some(), words.is_some(), "{message}: {ours:?}");
         assert!(ours.unwrap_or_default().contains(words.unwrap_or_default()), "{message}");
         let theirs = rejection("", &[('C', code), ('M', message), ('H', "theirs")]).await.hint;

@@ -1,6 +1,8 @@
 //! How a connection is opened: the driver's settings made from ours, its events in our log, and what each connection is
 //! told first.
 
+use std::error::Error;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
+use futures_util::FutureExt as _;
 use slog::Logger;
 use tokio::task::JoinHandle;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -132,11 +136,11 @@ impl Connect for Dial {
         }
         Box::pin(async move {
             let began = Instant::now();
-            let connected = match config.connect(self.tls.clone()).await {
+            let connected = match config.connect(Tls(self.tls.clone())).await {
                 // libpq's "prefer": if TLS does not come about, then without.
                 Err(error)
                     if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
-                        && error.to_string().contains("TLS") =>
+                        && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
                 {
                     config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
                 }
@@ -168,5 +172,55 @@ impl Connect for Dial {
                 "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
             Ok((client, task))
         })
+    }
+}
+
+/// TLS for the driver, whose failures are told from all others by their type and not by their words.
+struct Tls(MakeRustlsConnect);
+
+/// A handshake that is under way.
+struct Handshake<C>(C);
+
+/// TLS did not come about.
+#[derive(Debug)]
+struct HandshakeFailed(Box<dyn Error + Sync + Send>);
+
+impl<S> MakeTlsConnect<S> for Tls
+where
+    MakeRustlsConnect: MakeTlsConnect<S>,
+    Handshake<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>:
+        TlsConnect<S, Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream>,
+{
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+    type TlsConnect = Handshake<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>;
+    type Error = HandshakeFailed;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, HandshakeFailed> {
+        self.0.make_tls_connect(host).map(Handshake).map_err(|error| HandshakeFailed(error.into()))
+    }
+}
+
+impl<S, C: TlsConnect<S>> TlsConnect<S> for Handshake<C>
+where
+    C::Future: Send + 'static,
+{
+    type Stream = C::Stream;
+    type Error = HandshakeFailed;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Stream, HandshakeFailed>> + Send>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        Box::pin(self.0.connect(stream).map(|done| done.map_err(|error| HandshakeFailed(error.into()))))
+    }
+}
+
+impl fmt::Display for HandshakeFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for HandshakeFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
     }
 }

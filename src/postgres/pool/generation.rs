@@ -18,8 +18,8 @@ use super::health::Health;
 use super::lease::Lease;
 use super::live::LiveSettings;
 use super::shared::{Draining, Pool, PoolStatus, Shared};
-use crate::postgres::error::{Clock, Phase, QueryError};
-use crate::postgres::role::{self, Finding};
+use crate::postgres::catalog::role::Finding;
+use crate::postgres::error::QueryError;
 use crate::settings::{AccessMode, PostgresSettings, TargetSettings};
 use crate::tls;
 
@@ -96,6 +96,11 @@ impl Generation {
     /// Whether it is the generation for that target in that mode, whatever its size and its clocks are.
     pub fn is_for(&self, target: &TargetSettings, access: AccessMode) -> bool {
         *self.shared.target == *target && self.shared.access == access
+    }
+
+    /// The mode of its connections: in read-only mode a transaction on them is READ ONLY even if nobody has begun it.
+    pub fn access(&self) -> AccessMode {
+        self.shared.access
     }
 
     /// Where it connects to, for the log and never for a model.
@@ -178,25 +183,14 @@ impl Generation {
         self.role_checked.swap(is_checked, Ordering::Relaxed)
     }
 
-    /// What the role may do too much of. Asked once, unless it is to be asked `anew`.
-    ///
-    /// # Errors
-    /// There is no connection, or PostgreSQL does not say.
-    pub async fn findings(&self, anew: bool) -> Result<Arc<[Finding]>, QueryError> {
-        let known = || self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        if !anew && let Some(findings) = &*known() {
-            return Ok(findings.clone());
-        }
-        let lease = self.shared.lease_for_ourselves().await?;
-        let asked = role::findings(lease.connection().client(), self.shared.access);
-        let after = lease.clocks().command_timeout;
-        let found = tokio::time::timeout(after, asked).await;
-        let found = found.map_err(|_| QueryError::TimedOut { clock: Clock::Command, after })?;
-        let found: Arc<[Finding]> =
-            found.map_err(|error| QueryError::of(&error, "", Phase::Begin, &self.shared.target_name))?.into();
-        lease.put_back();
-        *known() = Some(found.clone());
-        Ok(found)
+    /// What the role may do too much of, once [`Self::remember_findings`] was told.
+    pub fn known_findings(&self) -> Option<Arc<[Finding]>> {
+        self.role.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The role may do that too much.
+    pub fn remember_findings(&self, findings: Arc<[Finding]>) {
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = Some(findings);
     }
 
     /// How the pool stands now.

@@ -64,7 +64,6 @@ impl PooledConnection {
     }
 
     fn object(&self) -> &Object {
-        #[allow(clippy::expect_used)]
         self.object.as_ref().expect("it is there until the drop")
     }
 }
@@ -79,7 +78,7 @@ impl Drop for PooledConnection {
 }
 
 /// By what name this server stands in the queue for itself; no client has it.
-const OURSELVES: &str = "";
+pub const OURSELVES: &str = "";
 
 impl Shared {
     /// A connection for one call of that client, when its turn has come. `connecting` is called when the wait is over; a
@@ -154,7 +153,6 @@ impl Lease {
 
     fn object(&self) -> &Object {
         // The option is emptied only by the methods that consume the lease, and by `drop`.
-        #[allow(clippy::expect_used)]
         self.connection.as_ref().expect("a lease that has not ended has its connection").object()
     }
 
@@ -164,9 +162,9 @@ impl Lease {
     }
 
     /// The connection, as a place to run statements.
-    pub fn exec_target<'a>(&'a self, access: AccessMode, target: &'a str) -> ExecTarget<'a> {
+    pub fn exec_target<'a>(&'a self, access: AccessMode, name: &'a str) -> ExecTarget<'a> {
         let default_read_only = self.shared.access == AccessMode::ReadOnly;
-        ExecTarget { connection: self.connection(), access, default_read_only, target }
+        ExecTarget { connection: self.connection(), access, default_read_only, name }
     }
 
     /// The number of the generation that it is of.

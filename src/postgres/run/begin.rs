@@ -8,12 +8,12 @@ use std::task::Poll;
 use futures_util::future::join;
 use pg_guard::{Clearance, Cleared, Reviewed};
 
-use super::super::connection::Prepared;
-use super::super::error::{Phase, QueryError};
-use super::super::page::Limits;
-use super::super::params;
-use super::super::reader::Reader;
 use super::Run;
+use super::reader::Reader;
+use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::params;
+use crate::postgres::prepared::Prepared;
+use crate::postgres::statement::Limits;
 use crate::settings::AccessMode;
 
 impl Run<'_> {
@@ -27,7 +27,7 @@ impl Run<'_> {
         let sql = statement.statement().sql();
         let transaction = |clearance| self.transaction(clearance);
         let is_small = |prepared: &Prepared| small_within.is_some_and(|limits| prepared.past.is_small(limits));
-        let kept = self.place.connection.prepared(sql);
+        let kept = self.target.connection.prepared(sql);
         let was_kept = kept.is_some();
         // Joined, they are sent without waiting for each other.
         let (cleared, opened) = match (kept, statement.cleared()) {
@@ -52,7 +52,7 @@ impl Run<'_> {
                 begun?;
                 let (prepared, cleared) = ready?;
                 if cleared.clearance().only_reads == statement.expected().only_reads {
-                    self.marks.runs_as(cleared.clearance());
+                    self.progress.runs_as(cleared.clearance());
                     (cleared, self.open(prepared, cleared).await)
                 } else {
                     let (begun, opened) = join(transaction(cleared.clearance()), self.open(prepared, cleared)).await;
@@ -65,7 +65,7 @@ impl Run<'_> {
         match opened {
             // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
             Err(QueryError::Rejected(_)) if was_kept => {
-                self.place.connection.forget(sql);
+                self.target.connection.forget(sql);
                 transaction(clearance).await?;
                 let prepared = Box::pin(self.prepare(statement.statement())).await?;
                 Ok((self.open(prepared, cleared).await?, clearance))
@@ -77,16 +77,16 @@ impl Run<'_> {
     /// Run a statement that leaves nothing to its end, in a READ ONLY transaction that ends with it.
     async fn run_without_cleanup(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         // Nothing is answered before it runs.
-        self.marks.begun.set(true);
-        self.marks.only_reads.set(true);
+        self.progress.begun.set(true);
+        self.progress.only_reads.set(true);
         let mut rows = pin!(self.stream(prepared, cleared));
-        if self.place.default_read_only {
+        if self.target.default_read_only {
             return rows.await;
         }
         // All three are sent at once, and nobody waits for the first and the last.
-        self.place.connection.post("BEGIN READ ONLY");
+        self.target.connection.post("BEGIN READ ONLY");
         let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
-        self.place.connection.post(match self.place.access {
+        self.target.connection.post(match self.target.access {
             AccessMode::ReadOnly => "ROLLBACK",
             AccessMode::ReadWrite => "COMMIT",
         });
@@ -100,7 +100,7 @@ impl Run<'_> {
     pub(super) async fn open(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         let statement = cleared.statement();
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
-        let portal = self.place.connection.bind(cleared, &prepared.statement, &parameters).await;
+        let portal = self.target.connection.bind(cleared, &prepared.statement, &parameters).await;
         let portal = portal.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
     }
@@ -109,7 +109,7 @@ impl Run<'_> {
     async fn stream(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
         let statement = cleared.statement();
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
-        let rows = self.place.connection.stream(cleared, &prepared.statement, &parameters).await;
+        let rows = self.target.connection.stream(cleared, &prepared.statement, &parameters).await;
         let rows = rows.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::whole(prepared, rows))
     }

@@ -7,11 +7,11 @@ use pg_guard::{Cleared, NotCleared, Reviewed, Statement};
 use pg_render::Codec;
 use tokio_postgres::Column;
 
-use super::super::connection::Prepared;
-use super::super::error::{Phase, QueryError};
-use super::super::foreign;
-use super::super::page::ColumnInfo;
 use super::Run;
+use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::prepared::Prepared;
+use crate::postgres::rows::server_text;
+use crate::postgres::statement::ColumnInfo;
 
 impl Run<'_> {
     /// Have PostgreSQL and the guard read a statement, at once if that may be.
@@ -37,7 +37,7 @@ impl Run<'_> {
 
     /// Have the guard clear a statement for this connection.
     pub(super) async fn clear<'s>(&self, statement: &'s Reviewed) -> Result<Cleared<'s>, QueryError> {
-        let connection = self.place.connection;
+        let connection = self.target.connection;
         statement.clear(connection.client(), connection.questions()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
             NotCleared::Unasked(error) => self.wrong(&error, "", Phase::Begin),
@@ -46,18 +46,18 @@ impl Run<'_> {
 
     /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.
     pub(super) async fn prepare(&self, statement: &Statement) -> Result<Arc<Prepared>, QueryError> {
-        let client = self.place.connection.client();
+        let client = self.target.connection.client();
         let sql = statement.sql();
         let unclear = |error| self.wrong(&error, sql, Phase::Parse);
         let mut handle = client.prepare(sql).await.map_err(unclear)?;
         let columns = handle.columns().iter().map(ColumnInfo::of).collect();
         let mut changes = false;
-        if handle.columns().iter().map(Column::type_).chain(handle.params()).any(foreign::has_fields) {
+        if handle.columns().iter().map(Column::type_).chain(handle.params()).any(server_text::has_fields) {
             client.clear_type_cache();
             changes = true;
         }
-        if let Some(cast) = foreign::cast(client, statement, handle.columns()).await.map_err(unclear)? {
-            handle = client.prepare(&cast).await.map_err(|_| foreign::no_cast(handle.columns()))?;
+        if let Some(cast) = server_text::cast(client, statement, handle.columns()).await.map_err(unclear)? {
+            handle = client.prepare(&cast).await.map_err(|_| server_text::no_cast(handle.columns()))?;
             changes = true;
         }
         let types: Vec<_> = handle.columns().iter().map(|column| column.type_().clone()).collect();
@@ -69,10 +69,10 @@ impl Run<'_> {
             columns,
             types,
             codecs,
-            past: self.place.connection.past(sql),
+            past: self.target.connection.past(sql),
         });
         if !changes {
-            self.place.connection.keep(prepared.clone());
+            self.target.connection.keep(prepared.clone());
         }
         Ok(prepared)
     }

@@ -4,9 +4,9 @@ use std::pin::Pin;
 
 use futures_util::future::join;
 
-use super::super::cleanup::TransactionEnd;
-use super::super::error::{Phase, QueryError};
 use super::Run;
+use crate::postgres::cleanup::TransactionEnd;
+use crate::postgres::error::{Phase, QueryError};
 use pg_guard::Clearance;
 
 impl Run<'_> {
@@ -21,38 +21,38 @@ impl Run<'_> {
     }
 
     async fn begin_transaction(&self, clearance: Clearance) -> Result<(), QueryError> {
-        let begin = self.place.connection.begin(clearance.transaction(), self.place.default_read_only);
+        let begin = self.target.connection.begin(clearance.transaction(), self.target.default_read_only);
         let (undone, begun) = join(self.undo(), begin).await;
         undone?;
         begun.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
-        self.marks.begun.set(true);
-        self.marks.runs_as(clearance);
+        self.progress.begun.set(true);
+        self.progress.runs_as(clearance);
         Ok(())
     }
 
     pub(super) async fn commit(&self) -> Result<(), QueryError> {
-        self.marks.progress.makes_last();
-        let ended = self.place.connection.client().batch_execute("COMMIT").await;
-        ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.place.target))?;
-        self.marks.left.set(self.marks.left.get().ended());
+        self.progress.call.makes_last();
+        let ended = self.target.connection.client().batch_execute("COMMIT").await;
+        ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.target.name))?;
+        self.progress.cleanup.set(self.progress.cleanup.get().ended());
         Ok(())
     }
 
     /// Roll the transaction back, if one is open.
     pub(super) async fn undo(&self) -> Result<(), QueryError> {
-        if self.marks.left.get().transaction == TransactionEnd::None {
+        if self.progress.cleanup.get().transaction == TransactionEnd::None {
             return Ok(());
         }
-        let ended = self.place.connection.client().batch_execute("ROLLBACK").await;
+        let ended = self.target.connection.client().batch_execute("ROLLBACK").await;
         ended.map_err(|error| self.wrong(&error, "", Phase::End))?;
-        self.marks.left.set(self.marks.left.get().ended());
+        self.progress.cleanup.set(self.progress.cleanup.get().ended());
         Ok(())
     }
 
     /// Whether the transaction has changed anything.
     pub(super) async fn has_written(&self) -> Result<bool, QueryError> {
         let sql = "SELECT pg_catalog.txid_current_if_assigned() IS NOT NULL";
-        let row = self.place.connection.client().query_typed(sql, &[]).await;
+        let row = self.target.connection.client().query_typed(sql, &[]).await;
         let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
         row.map_err(|error| self.wrong(&error, "", Phase::End))
     }

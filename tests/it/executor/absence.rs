@@ -6,12 +6,13 @@ use mcp_server_postgres::postgres::error::{Clock, Phase};
 use super::*;
 
 #[actix_rt::test]
-async fn without_a_database_a_call_is_told_so_in_time_and_the_first_after_its_return_succeeds() {
+async fn without_a_database_a_call_is_told_so_and_the_first_after_its_return_succeeds() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.clocks.connect_timeout = seconds(2)).await;
     world.cluster.stop().unwrap();
     let (executor, _finished, log) = start(&world.settings);
     world.executor = executor;
     for _ in 0..3 {
+        // An error of its own and not that of a clock: nothing was waited for.
         let error = world.query("select 1").await.unwrap_err();
         assert!(matches!(error, QueryError::Unavailable { outcome_unknown: false, .. }), "{error:?}");
         let text = error.for_model();

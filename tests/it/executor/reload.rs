@@ -1,10 +1,17 @@
 //! A changed target rebuilds the pool, a changed size or clock keeps its connections, and no call sees either.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use mcp_server_postgres::messages::statements::OpenPool;
 
 use mcp_server_postgres::messages::statements::CloseCursorsOf;
 use mcp_server_postgres::postgres::error::Clock;
+use mcp_server_postgres::settings::SslMode;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -188,6 +195,128 @@ async fn calls_that_wait_for_the_old_pool_have_its_connections_and_the_last_of_t
     }
     until("the old pool is closed", async || world.health().await.draining == 0).await;
     until("its backend is gone", async || world.backends("%").await == 1).await;
+}
+
+/// Calls that come at an even pace until they are told to stop.
+struct Load {
+    answered: Rc<Cell<usize>>,
+    stop: CancellationToken,
+    asking: actix_rt::task::JoinHandle<Vec<String>>,
+}
+
+const CALLS_A_SECOND: u32 = 200;
+
+impl Load {
+    fn on(world: &World) -> Self {
+        let (executor, reading) = (world.executor.clone(), world.reading);
+        let (answered, stop) = (Rc::<Cell<usize>>::default(), CancellationToken::new());
+        let (counted, stopped) = (answered.clone(), stop.clone());
+        let asking = actix_rt::spawn(async move {
+            let mut failures = Vec::new();
+            let mut note = |answer: Result<Result<Answered<Outcome>, QueryError>, MailboxError>| match answer.unwrap() {
+                Ok(_) => counted.set(counted.get() + 1),
+                Err(error) => failures.push(error.to_string()),
+            };
+            let mut pace = tokio::time::interval(seconds(1) / CALLS_A_SECOND);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut in_flight = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => break,
+                    _ = pace.tick(), if in_flight.len() < IN_FLIGHT => {
+                        let call = CallContext::new("a test", Caller::stdio());
+                        let statement = statement("select count(*) from pg_class", json!([]));
+                        in_flight.push(executor.send(Query { call, statement, reading }));
+                    }
+                    Some(answer) = in_flight.next() => note(answer),
+                }
+            }
+            while let Some(answer) = in_flight.next().await {
+                note(answer);
+            }
+            failures
+        });
+        Self { answered, stop, asking }
+    }
+
+    /// So many more are answered.
+    async fn goes_on(&self) {
+        let before = self.answered.get();
+        until("calls are answered", async || self.answered.get() >= before + 20).await;
+    }
+
+    /// What failed of them, and how many did not.
+    async fn end(self) -> (Vec<String>, usize) {
+        self.stop.cancel();
+        let failures = self.asking.await.unwrap();
+        (failures, self.answered.get())
+    }
+}
+
+#[actix_rt::test]
+async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a_cursor_s_connection() {
+    let mut world = World::with(Options::new(), |settings| {
+        settings.postgres.target.application_name = "test 0".to_owned();
+        settings.postgres.pool.size = 4;
+        settings.postgres.clocks.pool_wait_timeout = seconds(60);
+        settings.postgres.clocks.cursor_lifetime = seconds(600);
+    })
+    .await;
+    let (port, ssl_mode) = (world.cluster.port(), world.settings.postgres.target.ssl_mode);
+    let (pid, cursor) = world.first("select pg_backend_pid() from generate_series(1, 100000)", 1).await;
+    let load = Load::on(&world);
+    load.goes_on().await;
+    let mut generation = 1;
+    for reload in 1..=13 {
+        let refused = world.log.of("pool not rebuilt").len();
+        match reload % 4 {
+            1 => {
+                generation += 1;
+                world
+                    .change(|settings| {
+                        settings.postgres.target.application_name = format!("test {reload}");
+                        settings.postgres.target.ports = vec![port];
+                        settings.postgres.target.ssl_mode = ssl_mode;
+                        settings.postgres.target.ssl_root_cert = None;
+                    })
+                    .await;
+                until("the pool is new", async || world.status().await.generation == generation).await;
+            }
+            2 => {
+                let size = 4 + reload % 3;
+                world.change(|settings| settings.postgres.pool.size = size).await;
+                until("the size is new", async || world.status().await.size_max == size).await;
+            }
+            // Nobody listens on that port.
+            3 => {
+                world.change(|settings| settings.postgres.target.ports = vec![1]).await;
+                until("it is told", async || world.log.of("pool not rebuilt").len() > refused).await;
+            }
+            _ => {
+                world
+                    .change(|settings| {
+                        settings.postgres.target.ssl_mode = SslMode::VerifyFull;
+                        settings.postgres.target.ssl_root_cert = Some("/nowhere/ca.pem".into());
+                    })
+                    .await;
+                until("it is told", async || world.log.of("pool not rebuilt").len() > refused).await;
+            }
+        }
+        load.goes_on().await;
+    }
+    assert_eq!((generation, world.status().await.generation), (5, 5));
+    let (failed, answered) = load.end().await;
+    assert!(failed.is_empty(), "{} of {answered}: {failed:?}", failed.len());
+
+    let of_old_pools = "select coalesce(array_agg(pid), '{}') from pg_stat_activity \
+                        where application_name like 'test %' and application_name <> 'test 13'";
+    let cursors: i32 = pid.trim_matches(['[', ']']).parse().unwrap();
+    until("only the cursor's connection is left of the old pools", async || {
+        world.observed::<Vec<i32>>(of_old_pools).await == [cursors]
+    })
+    .await;
+    assert_eq!(world.health().await.draining, 1);
+    assert_eq!(world.next(&cursor, 1).await.0, pid, "the cursor reads on, on its connection");
 }
 
 #[actix_rt::test]

@@ -1,6 +1,7 @@
 //! What the role may do too much of.
 
-use mcp_server_postgres::postgres::role::{self, Finding};
+use mcp_server_postgres::postgres::catalog;
+use mcp_server_postgres::postgres::catalog::role::{self, Finding, RoleRights};
 use mcp_server_postgres::settings::RoleCheck;
 
 use super::*;
@@ -25,6 +26,10 @@ const ROLES: &str = "
     create role reads_all login noinherit; grant pg_read_all_data to reads_all;
     create role reader login; grant select on t to reader";
 
+async fn findings(client: &Client, access: AccessMode) -> Vec<Finding> {
+    role::findings(&catalog::ask(client, &RoleRights { access }).await.unwrap()[0])
+}
+
 #[actix_rt::test]
 async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
     let world = World::new().await;
@@ -46,14 +51,14 @@ async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
         ("reader", false, ""),
     ] {
         let client = connect(&world.cluster.url().replace("postgres@", &format!("{name}@"))).await;
-        let found = role::findings(&client, AccessMode::ReadOnly).await.unwrap();
+        let found = findings(&client, AccessMode::ReadOnly).await;
         let text = found.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n");
         assert!(parts.split('|').all(|part| text.contains(part)), "{name}: {text}");
         assert_eq!(found.iter().any(|finding| finding.is_severe), is_severe, "{name}: {text}");
         assert_eq!(found.is_empty(), parts.is_empty(), "{name}: {text}");
         // Rights to write are the point of the other mode.
         let writes = ["cell", "row_writer", "counter", "builder", "founder"].contains(&name);
-        let found = role::findings(&client, AccessMode::ReadWrite).await.unwrap();
+        let found = findings(&client, AccessMode::ReadWrite).await;
         assert_eq!(found.is_empty(), writes || parts.is_empty(), "{name}: {found:?}");
     }
 }
@@ -65,7 +70,7 @@ async fn of_the_role_that_is_suggested_nothing_is_found() {
     world.prepare("revoke create on schema public from public").await;
     world.prepare(&role::suggested("postgres")).await;
     let client = connect(&world.cluster.url().replace("postgres@", "agent@")).await;
-    assert_eq!(role::findings(&client, AccessMode::ReadOnly).await.unwrap(), []);
+    assert_eq!(findings(&client, AccessMode::ReadOnly).await, []);
 }
 
 #[actix_rt::test]

@@ -1,6 +1,6 @@
 //! Parameters in, rows out, and the limits of an answer.
 
-use mcp_server_postgres::postgres::page::{Cut, FinishedPage};
+use mcp_server_postgres::postgres::statement::{Cut, FinishedPage};
 
 use super::*;
 use crate::common::versions::version;

@@ -49,7 +49,11 @@ async fn past_its_requests_in_flight_a_client_is_refused_until_one_is_answered()
     assert_eq!((one.status(), other.status()), (StatusCode::OK, StatusCode::OK));
     let refused = world.ask(&[]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
-    assert_eq!(refused.body, "Busy: 2 requests of this client are in flight already (MCP_MAX_IN_FLIGHT).\n");
+    assert_eq!(
+        refused.body,
+        "Busy: 2 requests of this client are in flight already (MCP_MAX_IN_FLIGHT). Try again in 1s, or when one of them \
+         is answered.\n"
+    );
     // What stands for as long as its client is not in flight.
     assert_eq!(world.ask(&[("mcp-method", "subscriptions/listen")]).await.status, StatusCode::OK);
     drop(one);

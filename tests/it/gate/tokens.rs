@@ -77,7 +77,7 @@ async fn a_bearer_is_offered_the_databases_of_its_token_alone() {
         settings.http.tokens = Some(BTreeMap::from([("alice".to_owned(), rights)]));
     });
     world.ask(&[("authorization", &authorization(&right))]).await;
-    assert_eq!(world.let_in.recv().await.unwrap().offer.now().databases, ["stock".into()]);
+    assert_eq!(world.let_in.recv().await.unwrap().access.now().databases, ["stock".into()]);
 }
 
 #[actix_rt::test]

@@ -1,6 +1,6 @@
 //! Arguments on their way to the executor: nothing of them is lost, sorted or rounded.
 
-use mcp_server_postgres::postgres::page::Format;
+use mcp_server_postgres::postgres::statement::Format;
 use serde_json::Value;
 
 use crate::common::{settings, settings_with};

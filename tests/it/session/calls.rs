@@ -3,8 +3,9 @@
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::messages::events::CallOutcome;
+use mcp_server_postgres::messages::in_flight::Busy;
 use mcp_server_postgres::postgres::error::{Phase, QueryError};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::statement::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
 
 use crate::common::{settings, settings_with};
@@ -40,7 +41,7 @@ async fn a_call_past_the_limit_is_refused_at_once_and_one_after_the_end_of_anoth
     let asked = world.queries.next().await;
     let _asked_second = world.queries.next().await;
     for _ in 0..3 {
-        assert_eq!(world.query("select 3").await.unwrap(), Err(CallError::Busy { in_flight_max: 2 }));
+        assert_eq!(world.query("select 3").await.unwrap(), Err(CallError::Busy(Busy { in_flight_max: 2 })));
         assert!(world.queries.is_silent());
     }
     asked.answer(done());

@@ -1,13 +1,14 @@
 //! A client that may ask several databases: which one a call is brought to.
 
+use mcp_server_postgres::mcp::instructions::for_client;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix::prelude::*;
+use mcp_server_postgres::actors::clients::access::ClientAccess;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::mcp::calls::Calls;
-use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::server::Server;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{
@@ -30,7 +31,7 @@ use crate::session::world::{BATCH, FETCH, QUERY, SUMMARY, answer_of, done};
 
 struct World {
     session: Addr<Session>,
-    offer: Offer,
+    offer: ClientAccess,
     set: watch::Sender<Arc<DatabaseSet>>,
     databases: Vec<(Script<Query>, Script<Fetch>, watch::Sender<DatabaseSummary>)>,
 }
@@ -47,7 +48,7 @@ impl World {
         }
         let set = set_of(databases);
         let databases = ClientDatabases::all(set.subscribe());
-        let offer = Offer::new(&caller, databases.clone());
+        let offer = ClientAccess::new(&caller, databases.clone());
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let session = Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start();
         Self { session, offer, set, databases: neighbours }
@@ -56,7 +57,7 @@ impl World {
     fn call(&self, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         let arguments = arguments.into();
-        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
+        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default(), permit: None })
     }
 
     fn show(&self, database: usize, access: AccessMode) {
@@ -115,7 +116,7 @@ async fn a_database_that_a_client_may_not_ask_is_not_there_for_it() {
 async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
     let mut world = World::new(&["main", "stock"], Caller::stdio());
     world.show(1, AccessMode::ReadWrite);
-    let instructions = world.offer.instructions();
+    let instructions = for_client(&world.offer);
     for part in [
         "Tools for 2 PostgreSQL databases; a call names its `database`, or means main.",
         " main is in read-only mode: statements that change anything are refused by PostgreSQL.",
@@ -144,7 +145,7 @@ async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
     world.show(0, AccessMode::ReadWrite);
     assert_eq!(world.offer.now().access, AccessMode::ReadOnly);
     assert!(
-        world.offer.instructions().starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
+        for_client(&world.offer).starts_with("Tools for one PostgreSQL database. This server is in read-only mode")
     );
 }
 
@@ -165,18 +166,23 @@ async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
 }
 
 /// A client that may ask these databases of the set, with its session.
-fn client_of(world: &World, names: &[&str]) -> (Addr<Session>, Offer) {
+fn client_of(world: &World, names: &[&str]) -> (Addr<Session>, ClientAccess) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let databases = ClientDatabases::named(&names, world.set.subscribe());
     let caller = Caller { name: "bearer".into(), access: AccessMode::ReadWrite };
-    let offer = Offer::new(&caller, databases.clone());
+    let offer = ClientAccess::new(&caller, databases.clone());
     let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
     (Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start(), offer)
 }
 
 fn call_of(session: &Addr<Session>, tool: &str, arguments: Value) -> actix::dev::Request<Session, Call> {
     let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
-    session.send(Call { tool: tool.to_owned(), arguments: arguments.into(), progress: Progress::default() })
+    session.send(Call {
+        tool: tool.to_owned(),
+        arguments: arguments.into(),
+        progress: Progress::default(),
+        permit: None,
+    })
 }
 
 #[actix_rt::test]
@@ -194,7 +200,7 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
     let (_, mut shop_offer) = client_of(&world, &["main", "shop"]);
     let (mut stock_known, mut both_known, mut shop_known) = (stock_offer.now(), both_offer.now(), shop_offer.now());
     assert!(stock_known.databases.is_empty());
-    assert!(stock_offer.instructions().starts_with("Tools for PostgreSQL databases, none of which is served now."));
+    assert!(for_client(&stock_offer).starts_with("Tools for PostgreSQL databases, none of which is served now."));
     let answer = answer_of(call_of(&stock_session, QUERY, json!({"query": "select 1"}))).await;
     assert!(answer.is_error && answer.text.contains("no database that this client may ask is served now"));
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::{FutureExt, Stream, StreamExt};
+use mcp_server_postgres::actors::clients::access::ClientAccess;
+use mcp_server_postgres::actors::clients::client::Client;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
-use mcp_server_postgres::http::client::Client;
-use mcp_server_postgres::mcp::offer::Offer;
 use mcp_server_postgres::mcp::sessions::{Sessions, SessionsOf};
 use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::Events;
@@ -83,7 +83,7 @@ impl World {
     fn client(&self) -> Arc<Client> {
         let caller = Caller::stdio();
         let databases = ClientDatabases::all(self.set.subscribe());
-        let offer = Offer::new(&caller, databases.clone());
+        let offer = ClientAccess::new(&caller, databases.clone());
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let session = Session::new(&settings(), caller.clone(), databases, metrics, Events::default(), &no_log())
             .start()

@@ -1,8 +1,8 @@
 //! What a change of the settings does to a session that is under way.
 
 use mcp_server_postgres::messages::call::CallError;
-use mcp_server_postgres::postgres::page::{FinishedPage, Limits};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::messages::in_flight::Busy;
+use mcp_server_postgres::postgres::statement::{FinishedPage, Limits, Outcome};
 
 use crate::common::settings_with;
 use crate::session::world::{BATCH, World, answer_of, answered, done, page};
@@ -42,7 +42,7 @@ async fn a_lower_limit_of_calls_in_flight_stops_none_of_them_and_a_higher_one_ad
     let calls = [world.query("select 1"), world.query("select 2")];
     let asked = [world.queries.next().await, world.queries.next().await];
     world.change(|settings| settings.limits.in_flight_max = 1).await;
-    assert_eq!(world.query("select 3").await.unwrap(), Err(CallError::Busy { in_flight_max: 1 }));
+    assert_eq!(world.query("select 3").await.unwrap(), Err(CallError::Busy(Busy { in_flight_max: 1 })));
     world.change(|settings| settings.limits.in_flight_max = 3).await;
     let third = world.query("select 3");
     world.queries.next().await.answer(done());

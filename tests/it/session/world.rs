@@ -13,8 +13,7 @@ use mcp_server_postgres::messages::events::{CallEnded, Events, SettingsChanged};
 use mcp_server_postgres::messages::metrics::{MetricsHandle, SlowQueries, Summary};
 use mcp_server_postgres::messages::statements::{Answered, Batch, CloseCursorsOf, Fetch, Query};
 use mcp_server_postgres::postgres::error::QueryError;
-use mcp_server_postgres::postgres::page::{ColumnInfo, Cut, FinishedPage};
-use mcp_server_postgres::postgres::run::Outcome;
+use mcp_server_postgres::postgres::statement::{ColumnInfo, Cut, FinishedPage, Outcome};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::{MAIN_DATABASE, Settings};
 use tokio::sync::watch;
@@ -78,7 +77,7 @@ impl World {
 
     pub fn call(&self, tool: &str, arguments: &str) -> Request<Session, Call> {
         let arguments = serde_json::from_str(arguments).unwrap();
-        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default() })
+        self.session.send(Call { tool: tool.to_owned(), arguments, progress: Progress::default(), permit: None })
     }
 
     /// A call of the query tool with this text.

@@ -101,7 +101,7 @@ async fn one_that_is_added_is_served_and_one_that_is_removed_drains_while_no_oth
         let slow = at_stock("select 'drained' from pg_advisory_lock_shared(7)");
         let slow = server.send_call("async_query_execute", slow).await;
         until("it runs", async || {
-            let sql = "select count(*) from pg_stat_activity where datname = 'stock' and state = 'active'";
+            let sql = "select count(*) from pg_stat_activity where datname = 'stock' and wait_event_type = 'Lock'";
             observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
         })
         .await;

@@ -1,6 +1,7 @@
 //! Calls of tools: which of them are ours to answer, and how they end.
 
 use super::*;
+use crate::messages::in_flight::Busy;
 
 const STATELESS: &str =
     r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -81,7 +82,7 @@ async fn a_call_that_cannot_be_made_is_an_error_of_the_protocol_and_a_busy_sessi
     assert_eq!(error["code"], -32602);
     assert!(error["message"].as_str().unwrap().starts_with("there is no tool \"a_tool\"; there are async_query"));
     let asked = client.calls(json!(1)).await;
-    asked.reply.send(Err(CallError::Busy { in_flight_max: 3 })).unwrap();
+    asked.reply.send(Err(CallError::Busy(Busy { in_flight_max: 3 }))).unwrap();
     let result = &client.answer().await["result"];
     assert_eq!(result["isError"], true);
     let text = result["content"][0]["text"].as_str().unwrap();

@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use super::Next::{Done, Fail, RunAgain};
+use super::Reason::{ConnectionLost, Outgrown, Writes};
+use super::*;
+use crate::postgres::error::{Clock, Phase, Rejection};
+use crate::progress::Progress;
+
+const READ_ONLY: Of = Of::Statement(AccessMode::ReadOnly);
+const READ_WRITE: Of = Of::Statement(AccessMode::ReadWrite);
+
+/// What is shown, of what, and what each run came to with its next step.
+type Case<'a> = (&'a str, Of, &'a [(Run, Next)]);
+
+/// How far a run had come: begun, known to read only, first row there.
+const NOT_BEGUN: [bool; 3] = [false, false, false];
+const READS: [bool; 3] = [true, true, false];
+const READS_WITH_ROWS: [bool; 3] = [true, true, true];
+const WRITES: [bool; 3] = [true, false, false];
+
+fn rejected(sqlstate: &str, severity: &str) -> QueryError {
+    let (detail, hint, position, internal_position, context) = Default::default();
+    let (schema, table, column, constraint) = Default::default();
+    QueryError::Rejected(Box::new(Rejection {
+        sqlstate: sqlstate.to_owned(),
+        severity: severity.to_owned(),
+        message: "no".to_owned(),
+        phase: Phase::Execute,
+        detail,
+        hint,
+        position,
+        internal_position,
+        context,
+        schema,
+        table,
+        column,
+        constraint,
+    }))
+}
+
+fn unavailable(outcome_unknown: bool) -> QueryError {
+    let (why, target) = ("connection closed".to_owned(), "somewhere".to_owned());
+    QueryError::Unavailable { why, phase: Phase::Execute, target, outcome_unknown }
+}
+
+fn failed(error: &QueryError, [begun, only_reads, rows_came]: [bool; 3]) -> Run {
+    let progress = RunProgress::new(Progress::default());
+    progress.begun.set(begun);
+    progress.only_reads.set(only_reads);
+    progress.rows_came.set(rows_came);
+    Run::Failed(Failure::of(error, &progress))
+}
+
+#[test]
+fn each_way_a_run_can_end_has_its_next_step() {
+    let lost = |progress| failed(&unavailable(false), progress);
+    let shut_down = |progress| failed(&rejected("57P01", "FATAL"), progress);
+    let read_only = |progress| failed(&rejected("25006", "ERROR"), progress);
+    let wrong = failed(&rejected("42P01", "ERROR"), READS);
+    let timed_out = |clock| failed(&QueryError::TimedOut { clock, after: Duration::from_secs(1) }, READS);
+    let cases: &[Case] = &[
+        ("the first answer is the answer", READ_ONLY, &[(Run::Answered, Done)]),
+        ("the first answer of a batch too", Of::Batch, &[(Run::Answered, Done)]),
+        (
+            "what is outgrown is read from a portal",
+            READ_ONLY,
+            &[(Run::Outgrown, RunAgain(Outgrown)), (Run::Answered, Done)],
+        ),
+        (
+            "what is outgrown may still be lost once",
+            READ_ONLY,
+            &[(Run::Outgrown, RunAgain(Outgrown)), (lost(READS), RunAgain(ConnectionLost)), (lost(READS), Fail)],
+        ),
+        ("what PostgreSQL refuses fails", READ_WRITE, &[(wrong, Fail)]),
+        (
+            "a read that is lost before its first row is sent once more",
+            READ_ONLY,
+            &[(lost(READS), RunAgain(ConnectionLost)), (Run::Answered, Done)],
+        ),
+        (
+            "so it is when its backend has said why",
+            READ_WRITE,
+            &[(shut_down(READS), RunAgain(ConnectionLost)), (Run::Answered, Done)],
+        ),
+        ("a read that is lost twice fails", READ_ONLY, &[(lost(READS), RunAgain(ConnectionLost)), (lost(READS), Fail)]),
+        ("a read that is lost after its first row fails", READ_ONLY, &[(lost(READS_WITH_ROWS), Fail)]),
+        ("a write that is lost fails", READ_WRITE, &[(lost(WRITES), Fail)]),
+        ("a write whose backend is shut down fails", READ_WRITE, &[(shut_down(WRITES), Fail)]),
+        (
+            "a write that is lost in COMMIT may have lasted, and fails",
+            READ_WRITE,
+            &[(failed(&unavailable(true), WRITES), Fail)],
+        ),
+        (
+            "what was taken for a read and may have lasted fails",
+            READ_WRITE,
+            &[(failed(&unavailable(true), READS), Fail)],
+        ),
+        (
+            "connections that had died in the pool cost nothing, however many",
+            READ_WRITE,
+            &[
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (shut_down(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(READS), RunAgain(ConnectionLost)),
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(READS), Fail),
+            ],
+        ),
+        (
+            "a write that is found out late is run as one",
+            READ_WRITE,
+            &[(read_only(READS), RunAgain(Writes)), (lost(WRITES), Fail)],
+        ),
+        (
+            "a write that is found out late after a loss is run as one",
+            READ_WRITE,
+            &[(lost(READS), RunAgain(ConnectionLost)), (read_only(READS), RunAgain(Writes)), (Run::Answered, Done)],
+        ),
+        ("a standby refuses what is known to write", READ_WRITE, &[(read_only(WRITES), Fail)]),
+        ("in read-only mode a write fails", READ_ONLY, &[(read_only(READS), Fail)]),
+        (
+            "a batch whose connection had died in the pool is sent again, however often",
+            Of::Batch,
+            &[
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (Run::Answered, Done),
+            ],
+        ),
+        ("a batch that has begun is not sent again, though it reads", Of::Batch, &[(lost(READS), Fail)]),
+        ("nor when it writes", Of::Batch, &[(lost(WRITES), Fail)]),
+        ("nor when it has to write and may not", Of::Batch, &[(read_only(READS), Fail)]),
+        (
+            "a question of our own is sent once more when it is lost before its first row",
+            Of::Inspection,
+            &[
+                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
+                (lost(READS), RunAgain(ConnectionLost)),
+                (lost(READS), Fail),
+            ],
+        ),
+        ("after its first row it is not", Of::Inspection, &[(lost(READS_WITH_ROWS), Fail)]),
+        ("the command's clock ends it", READ_ONLY, &[(timed_out(Clock::Command), Fail)]),
+        ("the call's clock ends it", READ_ONLY, &[(timed_out(Clock::Call { during: Phase::Fetch }), Fail)]),
+        ("an operator ends it", READ_ONLY, &[(failed(&QueryError::Cancelled { phase: Phase::Execute }, READS), Fail)]),
+        (
+            "the guard's refusal ends it",
+            READ_WRITE,
+            &[(failed(&QueryError::Refused { why: "no".to_owned() }, READS), Fail)],
+        ),
+    ];
+    for (what, of, runs) in cases {
+        let mut attempt = Attempt::new(*of);
+        for (at, (run, next)) in runs.iter().enumerate() {
+            assert_eq!(attempt.after(*run), *next, "{what}, run {at}");
+        }
+    }
+}
+
+#[test]
+fn the_first_run_waits_behind_its_client_s_calls_and_the_others_go_before_them() {
+    let lost = failed(&unavailable(false), NOT_BEGUN);
+    let read_only = failed(&rejected("25006", "ERROR"), READS);
+    for (run, fetch_mode, retries) in [
+        (Run::Outgrown, FetchMode::Portal, 0),
+        (lost, FetchMode::Portal, 1),
+        (read_only, FetchMode::RunToEndIfSmall, 0),
+    ] {
+        let mut attempt = Attempt::of_statement(AccessMode::ReadWrite);
+        let first = (attempt.fetch_mode(), attempt.admission(), attempt.retries());
+        assert_eq!(first, (FetchMode::RunToEndIfSmall, Admission::Normal, 0));
+        attempt.after(run);
+        assert_eq!(
+            (attempt.fetch_mode(), attempt.admission(), attempt.retries()),
+            (fetch_mode, Admission::Retry, retries)
+        );
+    }
+}
+
+#[test]
+fn what_is_this_server_s_own_stays_so_in_the_queue() {
+    let mut attempt = Attempt::of_inspection(Admission::Internal);
+    attempt.after(failed(&unavailable(false), NOT_BEGUN));
+    assert_eq!((attempt.admission(), attempt.retries()), (Admission::Internal, 1));
+}
+
+#[test]
+fn each_lost_connection_is_counted() {
+    let mut attempt = Attempt::of_batch();
+    for _ in 0..3 {
+        attempt.after(failed(&unavailable(false), NOT_BEGUN));
+    }
+    attempt.after(Run::Answered);
+    assert_eq!(attempt.retries(), 3);
+}

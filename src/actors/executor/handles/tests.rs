@@ -1,0 +1,225 @@
+use tokio::task::LocalSet;
+
+use super::*;
+
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// A held thing that notes when it is closed, and when it is dropped without that.
+struct Scripted {
+    name: &'static str,
+    handles_max: usize,
+    notes: Notes,
+    is_closed: bool,
+}
+
+#[derive(Clone, Default)]
+struct Notes(Rc<RefCell<Vec<String>>>);
+
+impl Notes {
+    fn scripted(&self, name: &'static str) -> Scripted {
+        Scripted { name, handles_max: usize::MAX, notes: self.clone(), is_closed: false }
+    }
+
+    /// What has been noted since the last look.
+    fn since(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl Held for Scripted {
+    const NAME: &'static str = "thing";
+
+    fn lifetime(&self) -> Duration {
+        LIFETIME
+    }
+
+    fn handles_max(&self) -> usize {
+        self.handles_max
+    }
+
+    fn close(mut self) {
+        self.is_closed = true;
+        self.notes.0.borrow_mut().push(format!("{} closed", self.name));
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        if !self.is_closed {
+            self.notes.0.borrow_mut().push(format!("{} dropped", self.name));
+        }
+    }
+}
+
+struct World {
+    handles: Handles<Scripted>,
+    notes: Notes,
+    owner: Arc<str>,
+}
+
+impl World {
+    fn put(&self, name: &'static str) -> String {
+        self.handles.put(self.owner.clone(), self.notes.scripted(name)).unwrap().handle
+    }
+
+    fn take(&self, handle: &str) -> Result<Taken<Scripted>, Unusable> {
+        self.handles.take(handle, &self.owner)
+    }
+
+    fn why_not(&self, handle: &str) -> Unusable {
+        self.take(handle).err().unwrap()
+    }
+}
+
+/// Run that with a table which may hold so many.
+async fn with<F: Future<Output = ()>>(handles_max: usize, test: impl FnOnce(World) -> F) {
+    let log = Logger::root(slog::Discard, slog::o!());
+    let handles = Handles::new("db:".to_owned(), handles_max, &log);
+    LocalSet::new().run_until(test(World { handles, notes: Notes::default(), owner: "owner".into() })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_its_owner_can_use_a_handle() {
+    with(2, async |world| {
+        let handle = world.put("a");
+        assert!(handle.starts_with("db:") && handle.len() == "db:".len() + 32, "{handle}");
+        assert_eq!(world.handles.take(&handle, &"another".into()).err(), Some(Unusable::Unknown));
+        assert_eq!(world.take(&handle).unwrap().held.name, "a");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_expires_when_its_lifetime_has_passed_since_its_last_use() {
+    with(2, async |world| {
+        let handle = world.put("a");
+        for _ in 0..3 {
+            tokio::time::sleep(LIFETIME * 3 / 4).await;
+            let kept = world.take(&handle).unwrap().keep();
+            assert_eq!(kept, Some(Kept { handle: handle.clone(), lifetime: LIFETIME }));
+        }
+        assert!(world.notes.since().is_empty());
+        let taken = world.take(&handle).unwrap();
+        // In use it does not expire.
+        tokio::time::sleep(LIFETIME * 2).await;
+        assert!(taken.keep().is_some());
+        tokio::time::sleep(LIFETIME + Duration::from_millis(1)).await;
+        assert_eq!(world.notes.since(), ["a closed"]);
+        assert_eq!(world.why_not(&handle), Unusable::Ended(Ended::Expired(LIFETIME)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_unused_gives_way_to_a_new_one() {
+    with(2, async |world| {
+        let (first, second) = (world.put("first"), world.put("second"));
+        world.take(&first).unwrap().keep().unwrap();
+        world.put("third");
+        assert_eq!(world.notes.since(), ["second closed"]);
+        assert_eq!(world.why_not(&second), Unusable::Ended(Ended::Displaced));
+        assert!(world.take(&first).is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_use_gives_way_to_none() {
+    with(1, async |world| {
+        let first = world.put("first");
+        let taken = world.take(&first).unwrap();
+        assert_eq!(world.why_not(&first), Unusable::InUse);
+        assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("second")), None);
+        assert_eq!(world.notes.since(), ["second closed"]);
+        taken.keep().unwrap();
+        world.put("third");
+        assert_eq!(world.notes.since(), ["first closed"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_bounds_the_handles_too() {
+    with(5, async |world| {
+        world.put("first");
+        let mut second = world.notes.scripted("second");
+        second.handles_max = 1;
+        assert!(world.handles.put(world.owner.clone(), second).is_some());
+        assert_eq!(world.notes.since(), ["first closed"]);
+        let mut third = world.notes.scripted("third");
+        third.handles_max = 0;
+        assert_eq!(world.handles.put(world.owner.clone(), third), None);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_limit_holds_from_the_next_handle_on() {
+    with(3, async |world| {
+        let handles = [world.put("first"), world.put("second"), world.put("third")];
+        world.handles.allow(2);
+        assert!(world.notes.since().is_empty());
+        world.take(&handles[2]).unwrap().keep().unwrap();
+        assert_eq!(world.notes.since(), ["first closed"]);
+        world.handles.allow(0);
+        assert_eq!(world.take(&handles[2]).unwrap().keep(), None);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
+    with(3, async |world| {
+        let (first, second) = (world.put("first"), world.put("second"));
+        let other = "another".into();
+        let others = world.handles.put(Arc::clone(&other), world.notes.scripted("other's")).unwrap().handle;
+        let taken = world.take(&second).unwrap();
+        world.handles.close_those_of("owner");
+        assert_eq!(world.notes.since(), ["first closed"]);
+        assert_eq!(world.why_not(&first), Unusable::Unknown);
+        assert!(world.handles.take(&others, &other).is_ok());
+        drop(taken);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_all_were_closed_none_is_kept() {
+    with(3, async |world| {
+        let (first, second) = (world.put("first"), world.put("second"));
+        let taken = world.take(&second).unwrap();
+        world.handles.close_all();
+        assert_eq!(world.notes.since(), ["first closed"]);
+        assert_eq!(world.why_not(&first), Unusable::Unknown);
+        assert_eq!(taken.keep(), None);
+        assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("third")), None);
+        assert_eq!(world.notes.since(), ["second closed", "third closed"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_handle_has_ended_is_known_for_a_while() {
+    with(2, async |world| {
+        for ended in [Ended::Finished, Ended::Failed] {
+            let handle = world.put("a");
+            // What it held is the caller's to end.
+            world.take(&handle).unwrap().end(ended).close();
+            assert_eq!(world.notes.since(), ["a closed"]);
+            assert_eq!(world.why_not(&handle), Unusable::Ended(ended));
+        }
+        let dropped = world.put("b");
+        drop(world.take(&dropped).unwrap());
+        assert_eq!(world.notes.since(), ["b dropped"]);
+        for at in 0..ENDED_MAX {
+            let why = world.why_not(&dropped);
+            assert_eq!(why, Unusable::Ended(Ended::Dropped), "after {at} others");
+            let handle = world.put("c");
+            drop(world.take(&handle).unwrap());
+        }
+        assert_eq!(world.why_not(&dropped), Unusable::Unknown);
+    })
+    .await;
+}

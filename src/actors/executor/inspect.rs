@@ -1,0 +1,156 @@
+//! Questions of our own to the catalogs: those that come by a message, and what the role may do.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use pg_guard::sql::Operation;
+
+use super::attempt::{Attempt, Failure, Next, Run};
+use super::{Executor, settle, within, within_the_call};
+use crate::actors::wanted::WhileWanted;
+use crate::caller::Caller;
+use crate::log::warn;
+use crate::messages::call::CallContext;
+use crate::messages::inspect::Inspect;
+use crate::messages::statements::Answered;
+use crate::postgres::catalog::role::{self, Finding, RoleRights};
+use crate::postgres::catalog::{Inspected, Question as _};
+use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::pool::{Admission, OURSELVES};
+use crate::postgres::run::{self, RunProgress};
+use crate::postgres::statement::Limits;
+use crate::settings::{AccessMode, RoleCheck};
+
+/// What is about the role has one row, and is not large.
+const ROLE_LIMITS: Limits = Limits { rows_max: 1, bytes_max: 1 << 20 };
+
+/// Something that is answered later.
+pub(super) type Later<T> = Pin<Box<dyn Future<Output = Result<T, QueryError>>>>;
+
+impl Handler<Inspect> for Executor {
+    type Result = WhileWanted<Result<Answered<Inspected>, QueryError>>;
+
+    fn handle(&mut self, inspect: Inspect, _: &mut Context<Self>) -> Self::Result {
+        self.check_role(false);
+        let permission = self.permission();
+        let inspection = self.inspection(inspect, Admission::Normal);
+        WhileWanted::new(async move {
+            if let Some(permission) = permission {
+                permission.await?;
+            }
+            inspection.await
+        })
+    }
+}
+
+impl Executor {
+    /// Ask that; `admission` says how it waits for its connection at first.
+    fn inspection(
+        &self,
+        Inspect { call: context, asked, limits }: Inspect,
+        admission: Admission,
+    ) -> impl Future<Output = Result<Answered<Inspected>, QueryError>> + use<> {
+        let (generation, access) = (self.generation.clone(), self.access_of(&context.caller));
+        let (waiting_max, reports) = (self.waiting_max, self.reports.clone());
+        let shown = (&asked.sql, Operation::of(&asked.sql));
+        let mut record = self.record(&context, shown, &[], generation.number());
+        let call = self.calls.begin(&context, shown);
+        async move {
+            let target = generation.target_name();
+            let work = async {
+                let mut attempt = Attempt::of_inspection(admission);
+                loop {
+                    let lease = call.lease(&generation, waiting_max, attempt.admission()).await?;
+                    record.executing(lease.opened_in());
+                    let progress = RunProgress::new(call.progress());
+                    let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &progress);
+                    let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
+                    let error = result.as_ref().err();
+                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
+                    match &result {
+                        // Its drop cancels what gives the others.
+                        Ok(Inspected { is_cut: true, .. }) => drop(lease),
+                        _ => settle(lease, progress.cleanup.get(), error),
+                    }
+                    if !matches!(attempt.after(run), Next::RunAgain(_)) {
+                        return result;
+                    }
+                    record.again(attempt.retries());
+                    warn!(record.log, "connection lost, the question is sent on another"; "asked" => asked.name);
+                }
+            };
+            let work = call.unless_cancelled(within_the_call(&call, context.timeout, work));
+            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
+            record.end(result.as_ref().map(|inspected| (inspected.rows.len() as u64, inspected.bytes as u64)));
+            Ok(record.answered(result?, &reports))
+        }
+    }
+
+    /// Whether anything may run, where the role has to be looked at for that.
+    pub(super) fn permission(&self) -> Option<Later<()>> {
+        if self.role_check != RoleCheck::Enforce {
+            return None;
+        }
+        let findings = self.findings(false);
+        Some(Box::pin(async move {
+            let findings = findings.await?;
+            let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
+            match severe.is_empty() {
+                true => Ok(()),
+                false => Err(QueryError::Refused {
+                    why: format!(
+                        "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or \
+                         restart this server.",
+                        severe.join(". ")
+                    ),
+                }),
+            }
+        }))
+    }
+
+    /// Look what the role may do too much of, and say it; once for a generation, unless it is to be done `anew`.
+    pub(super) fn check_role(&self, anew: bool) {
+        if self.role_check == RoleCheck::Off {
+            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
+            return;
+        }
+        if self.generation.role_was_checked(true) && !anew {
+            return;
+        }
+        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
+        let findings = self.findings(true);
+        actix_rt::spawn(async move {
+            match findings.await {
+                Ok(findings) => {
+                    for Finding { is_severe, what, mend } in findings.iter() {
+                        warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
+                    }
+                    summary.send_modify(|summary| summary.findings = findings);
+                }
+                Err(error) => {
+                    warn!(log, "the role could not be checked"; "why" => error.to_string());
+                    generation.role_was_checked(false);
+                }
+            }
+        });
+    }
+
+    /// What the role may do too much of. PostgreSQL is asked once for a generation, unless it is to be asked `anew`.
+    fn findings(&self, anew: bool) -> Later<Arc<[Finding]>> {
+        let generation = self.generation.clone();
+        if !anew && let Some(findings) = generation.known_findings() {
+            return Box::pin(async { Ok(findings) });
+        }
+        let ourselves = Caller { name: OURSELVES.into(), access: AccessMode::ReadOnly };
+        let question = RoleRights { access: generation.access() };
+        let inspect = Inspect::new(CallContext::new(RoleRights::NAME, ourselves), &question, ROLE_LIMITS);
+        let inspection = self.inspection(inspect, Admission::Internal);
+        Box::pin(async move {
+            let rights = inspection.await?.typed::<RoleRights>()?.answer;
+            let findings: Arc<[Finding]> = rights.first().map(role::findings).unwrap_or_default().into();
+            generation.remember_findings(findings.clone());
+            Ok(findings)
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! The record of one statement: when it began and what became of it. Its end is reported to the metrics and the log.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use slog::Logger;
+
+use crate::log::info;
+use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
+use crate::messages::statements::Answered;
+use crate::postgres::error::QueryError;
+use crate::postgres::statement::Outcome;
+
+/// How many rows a statement read or changed, and the bytes of those that it gives.
+pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {
+    (outcome.rows_affected.unwrap_or(outcome.page.rows as u64), outcome.page.json.len() as u64)
+}
+
+/// The record of a statement. Whatever becomes of the statement, the drop of its record reports it once.
+pub(super) struct StatementRecord {
+    pub(super) event: StatementEnded,
+    /// For the log, where the operator wants them there.
+    pub(super) parameters: Option<Vec<serde_json::Value>>,
+    pub(super) executing_since: Option<Instant>,
+    /// Whether it has had a connection.
+    pub(super) began: bool,
+    pub(super) events: Rc<Events>,
+    pub(super) log: Logger,
+}
+
+impl StatementRecord {
+    /// It has its connection, which was opened for it in so long, if it was.
+    pub(super) fn executing(&mut self, opened_in: Option<Duration>) {
+        let now = Instant::now();
+        self.event.waited = (now - self.event.began).saturating_sub(self.event.executed);
+        if let Some(time) = opened_in {
+            self.event.connected = Some(self.event.connected.unwrap_or_default() + time);
+        }
+        self.executing_since = Some(now);
+        if !std::mem::replace(&mut self.began, true) {
+            let event = &self.event;
+            self.events.statement_began.tell_with(|| StatementBegan {
+                tool: event.tool,
+                client: event.client.clone(),
+                database: event.database.clone(),
+                sql: event.sql.clone(),
+                operation: event.operation,
+                generation: event.generation,
+            });
+        }
+    }
+
+    /// It waits for a connection again; so often because the one before was lost.
+    pub(super) fn again(&mut self, retries: u32) {
+        self.stop();
+        self.event.retries = retries;
+    }
+
+    /// It has given an answer of so many rows and bytes, or an error.
+    pub(super) fn end(&mut self, result: Result<(u64, u64), &QueryError>) {
+        if matches!(result, Err(QueryError::Cancelled { .. })) {
+            // As when nobody wants it any more: its drop says so.
+            return;
+        }
+        self.stop();
+        self.event.outcome = match result {
+            Ok((rows, bytes)) => {
+                (self.event.rows, self.event.bytes) = (rows, bytes);
+                StatementOutcome::Done
+            }
+            Err(error @ QueryError::Refused { .. }) => StatementOutcome::Refused { why: error.to_string() },
+            Err(error) => {
+                StatementOutcome::Failed { sqlstate: error.sqlstate().map(str::to_owned), why: error.to_string() }
+            }
+        };
+    }
+
+    /// The answer. It does not wait for the report.
+    pub(super) fn answered<T>(self, answer: T, reports: &DeferredReports) -> Answered<T> {
+        let (took, generation) = (self.event.began.elapsed(), self.event.generation);
+        reports.put(self);
+        Answered { answer, took, generation, cursor: None }
+    }
+
+    /// Its time is over.
+    fn stop(&mut self) {
+        match self.executing_since.take() {
+            Some(since) => self.event.executed += since.elapsed(),
+            None => self.event.waited = self.event.began.elapsed().saturating_sub(self.event.executed),
+        }
+    }
+
+    /// It never ran.
+    fn forget(mut self) {
+        self.event.outcome = StatementOutcome::NeverBegan;
+    }
+}
+
+impl Drop for StatementRecord {
+    fn drop(&mut self) {
+        if self.event.outcome == StatementOutcome::NeverBegan {
+            return;
+        }
+        if self.event.outcome == StatementOutcome::Cancelled {
+            self.stop();
+        }
+        let event = &self.event;
+        let sqlstate = match &event.outcome {
+            StatementOutcome::Failed { sqlstate: Some(sqlstate), .. } => sqlstate.as_str(),
+            _ => "",
+        };
+        let facts = slog::b!(
+            "tool" => event.tool, "client" => &*event.client, "operation" => event.operation.as_str(), "sql" => &*event.sql,
+            "wait_us" => event.waited.as_micros() as u64, "execution_us" => event.executed.as_micros() as u64,
+            "rows" => event.rows, "sqlstate" => sqlstate, "generation" => event.generation);
+        let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
+        match &event.outcome {
+            StatementOutcome::Done => info!(self.log, "query executed"; facts, "parameters" => parameters),
+            StatementOutcome::Cancelled => info!(self.log, "query cancelled"; facts, "parameters" => parameters),
+            StatementOutcome::Failed { why, .. } | StatementOutcome::Refused { why } => {
+                info!(self.log, "query failed"; facts, "parameters" => parameters, "why" => why);
+            }
+            StatementOutcome::NeverBegan => {}
+        }
+        self.events.statement_ended.tell(self.event.clone());
+    }
+}
+
+/// The records of statements that have been answered. They are dropped, and so reported, after the answers were sent.
+#[derive(Clone, Default)]
+pub(super) struct DeferredReports(Rc<RefCell<Vec<StatementRecord>>>);
+
+impl DeferredReports {
+    fn put(&self, answered: StatementRecord) {
+        let mut waiting = self.0.borrow_mut();
+        waiting.push(answered);
+        // The first one starts a task for all that come until it runs.
+        if waiting.len() == 1 {
+            let all = self.0.clone();
+            actix_rt::spawn(async move {
+                tokio::task::yield_now().await;
+                drop(all.take());
+            });
+        }
+    }
+}
+
+/// The statements of a batch that wait for their turn. Those that never have it are in no count; but for the first,
+/// which stands for the batch if that never begins.
+pub(super) struct Queue {
+    waiting: VecDeque<StatementRecord>,
+    begun: bool,
+}
+
+impl Queue {
+    pub(super) fn next(&mut self) -> Option<StatementRecord> {
+        let mut next = self.waiting.pop_front();
+        if self.begun {
+            // It has waited for the statements before it, and not for a connection.
+            next.iter_mut().for_each(|next| next.event.began = Instant::now());
+        }
+        self.begun = true;
+        next
+    }
+
+    /// The connection was lost before the first began.
+    pub(super) fn again(&mut self, retries: u32) {
+        self.waiting.front_mut().into_iter().for_each(|first| first.event.retries = retries);
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+}
+
+impl FromIterator<StatementRecord> for Queue {
+    fn from_iter<I: IntoIterator<Item = StatementRecord>>(statements: I) -> Self {
+        Self { waiting: statements.into_iter().collect(), begun: false }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if !self.begun {
+            drop(self.waiting.pop_front());
+        }
+        self.waiting.drain(..).for_each(StatementRecord::forget);
+    }
+}

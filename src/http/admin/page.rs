@@ -1,0 +1,40 @@
+//! The page at `/`: one file, which may load nothing and run nothing but what it holds (Content Security Policy 3).
+
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use sha2::{Digest, Sha256};
+
+/// The page. Its style and its script stand in it, one of each.
+const PAGE: &str = include_str!("../status.html");
+
+/// `GET /`.
+pub async fn page() -> Response {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash(between("<style>", "</style>")),
+        hash(between("<script>", "</script>")),
+    );
+    let headers = [
+        // Hashes have no letter that a header may not have.
+        (
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),
+        ),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, Html(PAGE)).into_response()
+}
+
+fn between(start: &str, end: &str) -> &'static str {
+    let rest = PAGE.split_once(start).map_or("", |(_, rest)| rest);
+    rest.split_once(end).map_or("", |(inside, _)| inside)
+}
+
+fn hash(text: &str) -> String {
+    STANDARD.encode(Sha256::digest(text))
+}

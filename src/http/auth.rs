@@ -1,0 +1,304 @@
+//! Authentication: which request is let in, and on whose behalf.
+//!
+//! In this order: Host (a page that has made its own name lead here, DNS rebinding, says another), Origin (another site's
+//! page in a browser on this machine), the bearer's token (RFC 6750), how often and how much the client asks, and the
+//! body, which is read whole within its bounds before anything is done with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Recipient;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{StatusCode, Uri};
+use sha2::{Digest, Sha256};
+use slog::Logger;
+use tokio::sync::{OnceCell, watch};
+
+use crate::actors::clients::client::Client;
+use crate::actors::clients::registry::{Admit, Rules};
+use crate::log::{debug, warn};
+
+/// Names of this machine that are always right in Host.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// The client that a request without a token is known by already, whatever connection it comes by; of whoever knows what
+/// the requests say.
+pub type Known = Box<dyn Fn(&HeaderMap) -> Option<Arc<Client>> + Send + Sync>;
+
+/// What decides which request is let in.
+pub struct Auth {
+    registry: Recipient<Admit>,
+    rules: watch::Receiver<Rules>,
+    known: Known,
+    log: Logger,
+}
+
+/// The connection that a request has come by.
+#[derive(Default)]
+pub struct Connection {
+    /// Its client, where there are no tokens, once it has asked anything.
+    client: OnceCell<Option<Arc<Client>>>,
+    /// It has come by a socket of the file system, where Host means nothing.
+    is_unix: bool,
+}
+
+impl Connection {
+    /// One that has asked nothing yet.
+    pub fn new(is_unix: bool) -> Self {
+        Self { is_unix, ..Self::default() }
+    }
+}
+
+/// Why a request is not let in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Host is none of ours.
+    Host(String),
+    /// Origin is none that may call.
+    Origin(String),
+    /// There is no token, where there must be one.
+    NoToken,
+    /// There is a token that is not known.
+    WrongToken,
+    /// What is asked is for operators.
+    NotAnOperator,
+    /// The client asks too often.
+    TooOften {
+        /// When the next request will be taken.
+        after: Duration,
+        /// MCP_CLIENT_RATE.
+        rate: u32,
+    },
+    /// The body is too long.
+    TooLong {
+        /// MCP_MAX_LINE_BYTES.
+        bytes_max: usize,
+    },
+    /// The body does not come.
+    TooSlow {
+        /// MCP_CLIENT_TIMEOUT.
+        after: Duration,
+    },
+    /// The body has ended before its end.
+    Broken,
+}
+
+impl Auth {
+    /// One that asks `registry`, by these `rules`.
+    pub fn new(registry: Recipient<Admit>, rules: watch::Receiver<Rules>, known: Known, log: &Logger) -> Self {
+        Self { registry, rules, known, log: log.new(slog::o!("logger" => "http")) }
+    }
+
+    /// What holds now.
+    pub fn rules(&self) -> Rules {
+        self.rules.borrow().clone()
+    }
+
+    /// Whether clients have to show a token.
+    pub fn asks_for_tokens(&self) -> bool {
+        self.rules.borrow().settings.http.tokens.is_some()
+    }
+
+    fn check_names(&self, request: &Parts, connection: &Connection) -> Result<(), Refusal> {
+        let rules = self.rules.borrow();
+        let http = &rules.settings.http;
+        let host = host(&request.uri, &request.headers);
+        let name = host.as_ref().map(|host| host.host().to_ascii_lowercase());
+        let is_ours = |name: &String| LOOPBACK.contains(&name.as_str()) || http.allowed_hosts.contains(name);
+        if !connection.is_unix && !name.as_ref().is_some_and(is_ours) {
+            return Err(Refusal::Host(name.unwrap_or_default()));
+        }
+        let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
+        let origin = String::from_utf8_lossy(origin.as_bytes());
+        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let is_own = authority.is_some() && authority == host.as_ref().map(Authority::as_str);
+        if is_own || http.allowed_origins.iter().any(|allowed| *allowed == origin) {
+            return Ok(());
+        }
+        Err(Refusal::Origin(origin.into_owned()))
+    }
+
+    /// On whose behalf a request is made.
+    async fn client(&self, request: &Parts, connection: &Connection) -> Result<Arc<Client>, Refusal> {
+        let admit = async |admit| self.registry.send(admit).await.ok().flatten();
+        if self.asks_for_tokens() {
+            let token = bearer(&request.headers).ok_or(Refusal::NoToken)?;
+            return admit(Admit::Bearer(Sha256::digest(token).into())).await.ok_or(Refusal::WrongToken);
+        }
+        // A client may come by several connections, where its requests say so.
+        if let Some(client) = (self.known)(&request.headers) {
+            return Ok(client);
+        }
+        let client = connection.client.get_or_init(|| admit(Admit::Anonymous)).await;
+        client.clone().filter(|client| !client.ending.is_cancelled()).ok_or(Refusal::NoToken)
+    }
+
+    fn refuse(&self, request: &Parts, refusal: Refusal) -> Response {
+        let path = request.uri.path();
+        match refusal {
+            Refusal::Broken => debug!(self.log, "request refused"; "path" => path, "why" => refusal.to_string()),
+            _ => warn!(self.log, "request refused"; "path" => path, "why" => refusal.to_string()),
+        }
+        refusal.into_response()
+    }
+}
+
+/// Whom a request comes from, in its extensions, for whoever works on it.
+pub type AuthenticatedClient = Arc<Client>;
+
+/// Let in whoever may know how the server stands: anybody by an allowed name.
+pub async fn for_anybody(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match auth.check_names(&parts, &connection(&parts)) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
+}
+
+/// Let in operators, and, where there are no tokens, whoever reaches this machine.
+pub async fn for_operators(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match operator(&auth, &parts).await {
+        Ok(client) => {
+            parts.extensions.insert::<AuthenticatedClient>(client);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
+}
+
+async fn operator(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
+    let connection = connection(parts);
+    auth.check_names(parts, &connection)?;
+    let client = auth.client(parts, &connection).await?;
+    if auth.asks_for_tokens() && !client.is_operator {
+        return Err(Refusal::NotAnOperator);
+    }
+    Ok(client)
+}
+
+/// Let in clients of the protocol.
+pub async fn for_clients(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match client(&auth, &parts).await {
+        Ok(client) => {
+            parts.extensions.insert::<AuthenticatedClient>(client);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
+}
+
+async fn client(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
+    let connection = connection(parts);
+    auth.check_names(parts, &connection)?;
+    let client = auth.client(parts, &connection).await?;
+    let rate = auth.rules.borrow().settings.http.rate;
+    client.count(rate).map_err(|after| Refusal::TooOften { after, rate })?;
+    Ok(client)
+}
+
+/// Read the body whole, within the bounds that hold now, before anything is done with it.
+pub async fn with_whole_body(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let settings = auth.rules().settings;
+    match whole(body, settings.limits.line_bytes_max, settings.http.client_timeout).await {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
+}
+
+fn connection(request: &Parts) -> Arc<Connection> {
+    request.extensions.get::<Arc<Connection>>().cloned().unwrap_or_default()
+}
+
+/// The authority that a request is made to.
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    match headers.get(HOST) {
+        Some(host) => Authority::try_from(host.as_bytes()).ok(),
+        None => uri.authority().cloned(),
+    }
+}
+
+/// The token in Authorization; the scheme's name in whatever case (RFC 9110, section 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+async fn whole(body: Body, bytes_max: usize, within: Duration) -> Result<Bytes, Refusal> {
+    let read = tokio::time::timeout(within, Limited::new(body, bytes_max).collect()).await;
+    match read.map_err(|_| Refusal::TooSlow { after: within })? {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong { bytes_max }),
+        Err(_) => Err(Refusal::Broken),
+    }
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) | Self::Origin(_) | Self::NotAnOperator => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name) => {
+                write!(f, "Host {name:?} is no name of this server. The operator can add it to MCP_ALLOWED_HOSTS.")
+            }
+            Self::Origin(origin) => write!(
+                f,
+                "Pages of {origin:?} may not call this server. The operator can add it to MCP_ALLOWED_ORIGINS."
+            ),
+            Self::NoToken => f.write_str("A token is needed: Authorization: Bearer TOKEN."),
+            Self::WrongToken => f.write_str("The token is not known, or no longer."),
+            Self::NotAnOperator => f.write_str("This is for operators: the token has no `operator = true`."),
+            Self::TooOften { rate, .. } => {
+                write!(f, "This client has made more than {rate} requests a second (MCP_CLIENT_RATE).")
+            }
+            Self::TooLong { bytes_max } => write!(f, "A request has at most {bytes_max} bytes (MCP_MAX_LINE_BYTES)."),
+            Self::TooSlow { after } => {
+                write!(f, "The request did not come whole within {after:?} (MCP_CLIENT_TIMEOUT).")
+            }
+            Self::Broken => f.write_str("The request has ended before its end."),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        let headers = response.headers_mut();
+        match &self {
+            Self::NoToken => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="mcp-server-postgres""#));
+            }
+            Self::WrongToken => {
+                let why = r#"Bearer realm="mcp-server-postgres", error="invalid_token""#;
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(why));
+            }
+            Self::TooOften { after, .. } => {
+                headers.insert(RETRY_AFTER, (after.as_secs_f64().ceil() as u64).max(1).into());
+            }
+            _ => {}
+        }
+        response
+    }
+}

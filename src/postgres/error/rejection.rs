@@ -1,0 +1,152 @@
+//! PostgreSQL's own error.
+
+use std::fmt;
+
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+
+use super::phase::Phase;
+
+/// The functions of PostgreSQL that raise an error which its SQLSTATE alone does not tell from others. The message would,
+/// but that is in the language of the server.
+const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
+const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
+
+/// PostgreSQL's own error: the fields of an ErrorResponse (manual, section 55.8) that a model can use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// Five characters, manual appendix A.
+    pub sqlstate: String,
+    /// `ERROR`, `FATAL` or `PANIC`.
+    pub severity: String,
+    /// What is wrong.
+    pub message: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// What to do; PostgreSQL's own, or ours where it gives none and we know better.
+    pub hint: Option<String>,
+    /// Where in the statement.
+    pub position: Option<Position>,
+    /// Where in a statement that a function has run, or that was made from a text; `position` is none then.
+    pub internal_position: Option<Position>,
+    /// Where in functions or values ("unnamed portal parameter $1 = …").
+    pub context: Option<String>,
+    /// The schema that the error is about, where PostgreSQL names one.
+    pub schema: Option<String>,
+    pub table: Option<String>,
+    pub column: Option<String>,
+    /// The violated constraint, if one was.
+    pub constraint: Option<String>,
+    /// What was being done.
+    pub phase: Phase,
+}
+
+/// A place in a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// In characters from the start of the statement, from 1, as PostgreSQL gives it.
+    pub character: usize,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// That line of the statement, cut to a window around the place.
+    pub text: String,
+    /// Where in `text` the place is, in characters from 0.
+    pub caret: usize,
+}
+
+/// How many characters of a line are shown on either side of an error's place.
+const CARET_WINDOW_CHARS: usize = 60;
+
+impl Position {
+    pub(super) fn of(sql: &str, character: usize) -> Option<Self> {
+        let before: Vec<char> = sql.chars().take(character.checked_sub(1)?).collect();
+        let line = 1 + before.iter().filter(|&&c| c == '\n').count();
+        let column = 1 + before.iter().rev().take_while(|&&c| c != '\n').count();
+        let whole: Vec<char> = sql.lines().nth(line - 1).unwrap_or("").chars().collect();
+        let from = (column - 1).saturating_sub(CARET_WINDOW_CHARS);
+        let to = whole.len().min(column - 1 + CARET_WINDOW_CHARS);
+        Some(Self {
+            character,
+            line,
+            column,
+            // A tab would be wider than the caret's space below it.
+            text: whole.get(from..to).unwrap_or(&[]).iter().map(|&c| if c == '\t' { ' ' } else { c }).collect(),
+            caret: column - 1 - from,
+        })
+    }
+}
+
+impl Rejection {
+    /// PostgreSQL's error about `sql`.
+    pub fn new(error: &DbError, sql: &str, phase: Phase) -> Self {
+        let (position, internal_position) = match error.position() {
+            Some(ErrorPosition::Original(character)) => (Position::of(sql, *character as usize), None),
+            Some(ErrorPosition::Internal { position, query }) => (None, Position::of(query, *position as usize)),
+            None => (None, None),
+        };
+        Self {
+            sqlstate: error.code().code().to_owned(),
+            // `severity` would be in the language of the server's messages.
+            severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
+            message: error.message().to_owned(),
+            detail: error.detail().map(str::to_owned),
+            hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
+            position,
+            internal_position,
+            context: error.where_().map(str::to_owned),
+            schema: error.schema().map(str::to_owned),
+            table: error.table().map(str::to_owned),
+            column: error.column().map(str::to_owned),
+            constraint: error.constraint().map(str::to_owned),
+            phase,
+        }
+    }
+}
+
+/// What to do about errors for which PostgreSQL has no hint, and the reason lies in how we send statements.
+fn our_hint(error: &DbError) -> Option<String> {
+    let hint = match *error.code() {
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            "This server is in read-only mode: only reading statements run. \
+             Its operator can allow writes with MCP_ACCESS_MODE=read-write."
+        }
+        SqlState::SYNTAX_ERROR if error.routine() == Some(PARSES_ONE_STATEMENT) => {
+            "Give one statement a call, or several to batch_query_execute, which runs them in one transaction."
+        }
+        SqlState::UNDEFINED_FUNCTION if error.routine() == Some(FINDS_BINARY_OUTPUT) => {
+            "PostgreSQL cannot send this type as it is: cast that column to text (column::text)."
+        }
+        // A database in SQL_ASCII holds any bytes, and answers are UTF-8.
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
+            "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
+             convert_to(column, 'SQL_ASCII') shows them as bytea."
+        }
+        SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
+        SqlState::QUERY_CANCELED => {
+            "The statement ran longer than POSTGRES_COMMAND_TIMEOUT, or somebody cancelled it: \
+             narrow it (WHERE, LIMIT, an index), or ask the operator to raise the timeout."
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.severity, self.sqlstate, self.message)?;
+        for (position, label) in [(&self.position, "LINE"), (&self.internal_position, "QUERY: LINE")] {
+            if let Some(position) = position {
+                let label = format!("{label} {}: ", position.line);
+                let indent = label.chars().count() + position.caret;
+                write!(f, "\n{label}{}\n{:indent$}^", position.text, "")?;
+            }
+        }
+        for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint), ("CONTEXT", &self.context)] {
+            if let Some(text) = text {
+                write!(f, "\n{label}: {text}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! The settings that are one of some words, each with what it means.
+
+use super::{AccessMode, RoleCheck, SslMode, TargetSessionAttrs};
+
+/// A setting that is one of some words.
+pub(super) struct Choice<T, const N: usize> {
+    /// The setting.
+    pub(super) name: &'static str,
+    /// The words, and what each means; in the order in which they are told.
+    pub(super) words: [(&'static str, T); N],
+}
+
+pub(super) const SSL_MODE: Choice<SslMode, 5> = Choice {
+    name: "POSTGRES_SSL_MODE",
+    words: [
+        ("disable", SslMode::Disable),
+        ("prefer", SslMode::Prefer),
+        ("require", SslMode::Require),
+        ("verify-ca", SslMode::VerifyCa),
+        ("verify-full", SslMode::VerifyFull),
+    ],
+};
+
+pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 3> = Choice {
+    name: "POSTGRES_TARGET_SESSION_ATTRS",
+    words: [
+        ("any", TargetSessionAttrs::Any),
+        ("read-write", TargetSessionAttrs::ReadWrite),
+        ("read-only", TargetSessionAttrs::ReadOnly),
+    ],
+};
+
+pub(super) const ACCESS_MODE: Choice<AccessMode, 2> = Choice {
+    name: "MCP_ACCESS_MODE",
+    words: [("read-only", AccessMode::ReadOnly), ("read-write", AccessMode::ReadWrite)],
+};
+
+/// Whether what is sensitive may be read.
+pub(super) const SENSITIVE_CATALOGS: Choice<bool, 2> =
+    Choice { name: "MCP_SENSITIVE_CATALOGS", words: [("deny", false), ("allow", true)] };
+
+pub(super) const ROLE_CHECK: Choice<RoleCheck, 3> = Choice {
+    name: "MCP_ROLE_CHECK",
+    words: [("warn", RoleCheck::Warn), ("enforce", RoleCheck::Enforce), ("off", RoleCheck::Off)],
+};
+
+pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
+    name: "MCP_LOG_LEVEL",
+    words: [
+        ("critical", slog::Level::Critical),
+        ("error", slog::Level::Error),
+        ("warning", slog::Level::Warning),
+        ("info", slog::Level::Info),
+        ("debug", slog::Level::Debug),
+    ],
+};
+
+impl<T: Copy, const N: usize> Choice<T, N> {
+    /// The words alone.
+    pub(super) const fn names(&self) -> [&'static str; N] {
+        let mut names = [""; N];
+        let mut at = 0;
+        while at < N {
+            names[at] = self.words[at].0;
+            at += 1;
+        }
+        names
+    }
+
+    /// What a word means, in whatever case it is written.
+    pub(super) fn of(&self, text: &str) -> Option<T> {
+        self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, meaning)| *meaning)
+    }
+}

@@ -1,0 +1,176 @@
+//! Questions of our own to the catalogs, by the message.
+
+use mcp_server_postgres::messages::events::StatementOutcome;
+use mcp_server_postgres::messages::inspect::Inspect;
+use mcp_server_postgres::postgres::catalog::role::RoleRights;
+use mcp_server_postgres::postgres::catalog::{CatalogRow, Inspected, Parameter, Question};
+use mcp_server_postgres::postgres::error::{Clock, Phase};
+use mcp_server_postgres::settings::RoleCheck;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::*;
+
+/// A row with one number.
+#[derive(Debug, PartialEq, Eq)]
+struct Number(i32);
+
+impl CatalogRow for Number {
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        row.try_get("n").map(Self)
+    }
+}
+
+macro_rules! questions {
+    ($($name:ident $sql:literal)*) => {$(
+        /// With one parameter, which is a number.
+        struct $name(i64);
+
+        impl Question for $name {
+            const NAME: &'static str = stringify!($name);
+            const SQL: &'static str = $sql;
+            type Row = Number;
+
+            fn parameters(&self) -> Vec<Parameter> {
+                vec![(Box::new(self.0), Type::INT8)]
+            }
+        }
+    )*};
+}
+
+questions! {
+    Numbers "SELECT n::int4 AS n FROM pg_catalog.generate_series(1, $1) n"
+    Sleeps "SELECT 1 AS n FROM pg_catalog.pg_sleep($1)"
+    Writes "INSERT INTO t SELECT $1 RETURNING 1 AS n"
+    IsReadOnly "SELECT (pg_catalog.current_setting('transaction_read_only') = 'on' AND $1 = 1)::int4 AS n"
+    OtherwiseTyped "SELECT $1 AS n"
+    Backend "SELECT pg_catalog.pg_backend_pid() AS n WHERE $1 = 1"
+}
+
+impl World {
+    fn inspect_as<Q: Question>(&self, caller: Caller, question: &Q, rows_max: usize) -> Request<Executor, Inspect> {
+        let limits = Limits { rows_max, ..self.reading.limits };
+        self.executor.send(Inspect::new(CallContext::new("a test", caller), question, limits))
+    }
+
+    /// Ask and do not wait.
+    fn inspect<Q: Question>(&self, question: &Q) -> Request<Executor, Inspect> {
+        self.inspect_as(Caller::stdio(), question, 100)
+    }
+
+    async fn numbers<Q: Question<Row = Number>>(&self, question: &Q) -> Result<Vec<i32>, QueryError> {
+        let rows = self.inspect(question).await.unwrap()?.typed::<Q>()?;
+        Ok(rows.answer.into_iter().map(|Number(n)| n).collect())
+    }
+}
+
+#[actix_rt::test]
+async fn its_rows_have_the_type_of_the_question_and_its_end_is_told_once() {
+    let mut world = World::new().await;
+    assert_eq!(world.numbers(&Numbers(3)).await, Ok(vec![1, 2, 3]));
+    let event = world.finished.next().await.message;
+    assert_eq!((event.tool, &*event.client, event.operation.as_str()), ("a test", "stdio", "SELECT"));
+    assert!(event.sql.contains("generate_series") && event.bytes > 0, "{event:?}");
+    assert_eq!((event.outcome, event.rows, event.retries), (StatementOutcome::Done, 3, 0));
+    assert!(world.finished.is_silent());
+    // What does not fit is no panic.
+    let error = world.numbers(&OtherwiseTyped(1)).await.unwrap_err();
+    assert_eq!(error.phase(), Phase::Encode, "{error}");
+}
+
+#[actix_rt::test]
+async fn it_runs_in_a_read_only_transaction_in_either_mode() {
+    for world in [World::new().await, World::read_write().await] {
+        world.prepare("create table t (n bigint)").await;
+        assert_eq!(world.numbers(&IsReadOnly(1)).await, Ok(vec![1]));
+        let error = world.numbers(&Writes(1)).await.unwrap_err();
+        assert_eq!(error.sqlstate(), Some("25006"), "{error}");
+        assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
+        world.until_backends("idle in transaction%", 0).await;
+    }
+}
+
+#[actix_rt::test]
+async fn no_more_rows_are_read_than_the_limits_allow() {
+    let world = World::new().await;
+    let answered = world.inspect_as(Caller::stdio(), &Numbers(100_000_000), 3).await.unwrap().unwrap();
+    let Inspected { rows, is_cut, .. } = &answered.answer;
+    assert_eq!((rows.len(), *is_cut), (3, true));
+    world.until_backends("active", 0).await;
+    let limits = Limits { bytes_max: 40, ..world.reading.limits };
+    let inspect = Inspect::new(CallContext::new("a test", Caller::stdio()), &Numbers(100), limits);
+    let Inspected { rows, bytes, is_cut } = world.executor.send(inspect).await.unwrap().unwrap().answer;
+    assert!(is_cut && !rows.is_empty() && bytes <= 40, "{bytes}");
+    assert_eq!(world.numbers(&Numbers(100)).await.unwrap().len(), 100);
+}
+
+#[actix_rt::test]
+async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
+    let mut world = World::with(Options::new(), |settings| {
+        settings.postgres.pool.size = 1;
+        settings.postgres.clocks.command_timeout = seconds(1);
+    })
+    .await;
+    let call = actix_rt::spawn(world.inspect(&Sleeps(60)));
+    world.until_asleep(1).await;
+    call.abort();
+    world.until_backends("active", 0).await;
+    assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Cancelled);
+    let error = world.inspect(&Sleeps(60)).await.unwrap().unwrap_err();
+    assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: seconds(1) });
+    world.until_backends("active", 0).await;
+    assert_eq!(world.numbers(&Numbers(1)).await, Ok(vec![1]));
+}
+
+#[actix_rt::test]
+async fn it_waits_in_the_queue_like_its_clients_other_calls() {
+    let mut world = World::with(Options::new(), |settings| {
+        settings.postgres.pool.size = 1;
+        settings.limits.waiting_max = 1;
+    })
+    .await;
+    let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
+    world.until_asleep(1).await;
+    let second = actix_rt::spawn(world.inspect(&Numbers(1)));
+    until("it waits", async || world.status().await.waiting == 1).await;
+    let third = world.inspect(&Numbers(2)).await.unwrap().unwrap_err();
+    assert_eq!(third, QueryError::Busy { waiting_max: 1 });
+    first.abort();
+    assert_eq!(second.await.unwrap().unwrap().unwrap().answer.rows.len(), 1);
+    // Both are counted, and the third too.
+    let mut outcomes = Vec::new();
+    for _ in 0..3 {
+        outcomes.push(world.finished.next().await.message.rows);
+    }
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, [0, 0, 1]);
+}
+
+#[actix_rt::test]
+async fn a_connection_that_died_in_the_pool_costs_it_nothing() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
+    let [pid] = world.numbers(&Backend(1)).await.unwrap()[..] else { panic!("one row") };
+    world.until_backends("idle", 1).await;
+    world.prepare(&format!("select pg_terminate_backend({pid})")).await;
+    world.until_backends("%", 0).await;
+    let [other] = world.numbers(&Backend(1)).await.unwrap()[..] else { panic!("one row") };
+    assert_ne!(pid, other);
+    world.finished.next().await;
+    assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Done);
+}
+
+#[actix_rt::test]
+async fn the_role_check_is_one_and_is_counted_under_its_own_name() {
+    let mut world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Warn).await;
+    assert_eq!(world.rows("select 1").await, "[[1]]");
+    let mut tools = [world.finished.next().await.message.tool, world.finished.next().await.message.tool];
+    tools.sort_unstable();
+    assert_eq!(tools, ["a test", RoleRights::NAME]);
+}
+
+#[actix_rt::test]
+async fn where_the_role_check_is_enforced_it_is_refused_like_any_statement() {
+    let world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Enforce).await;
+    let error = world.numbers(&Numbers(1)).await.unwrap_err();
+    assert!(error.for_model().contains("MCP_ROLE_CHECK=enforce"), "{error}");
+}
