@@ -15,6 +15,7 @@ mod executor;
 mod gate;
 mod guard;
 mod http;
+mod layers;
 mod listener;
 mod log;
 mod metrics;
