@@ -1,5 +1,6 @@
 # make demo          starts a private PostgreSQL with the tables of a small shop, and this server on it
 # make test          runs the tests of every crate
+# make test-versions runs those that need PostgreSQL on its versions 14 to 18, which npm installs (VERSIONS names others)
 # make check         what every commit must pass: format, lints, tests, dependencies
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
 # make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
@@ -10,13 +11,16 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test check conformance fuzz page test-package soak bench build deps
+.PHONY: demo test test-versions check conformance fuzz page test-package soak bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
 
 test: deps
 	@scripts/test.sh
+
+test-versions: deps
+	@scripts/test-versions.sh $(VERSIONS)
 
 check: deps
 	cargo fmt --all --check

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 rust_minor_min=88 # of Rust 1; Cargo.toml's rust-version
-postgres_min=15
+postgres_min=14
 
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin # rustup's folder, in case no login shell has added it
 

@@ -10,14 +10,5 @@ trap 'rm -f "$log"' EXIT
 status=0
 cargo test --locked --workspace --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 
-awk '
-    /^test result: / {
-        for (i = 2; i <= NF; i++) {
-            if ($i ~ /^passed/) passed += $(i - 1)
-            if ($i ~ /^failed/) failed += $(i - 1)
-            if ($i ~ /^ignored/) skipped += $(i - 1)
-        }
-    }
-    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }
-' "$log"
+awk -f scripts/totals.awk "$log"
 exit "$status"

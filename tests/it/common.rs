@@ -5,6 +5,7 @@ pub mod heard;
 pub mod own_process;
 pub mod postgres;
 pub mod scripted;
+pub mod versions;
 
 use std::time::{Duration, Instant};
 

@@ -43,7 +43,7 @@ mod values;
 
 use crate::common::heard::{Lines, heard};
 use crate::common::scripted::{Script, scripted};
-use crate::common::{settings_with, until};
+use crate::common::{PATIENCE, settings_with, until};
 
 /// An executor, its PostgreSQL, and what is heard of it.
 struct World {

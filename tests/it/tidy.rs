@@ -230,9 +230,13 @@ fn every_path_that_the_maps_name_is_there() {
 fn every_handler_has_its_row_in_actors_md() {
     let map = read("actors.md");
     let mut handlers = 0;
-    let entries = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, mut files): (Vec<_>, Vec<_>) = entries(path("src/actors")).partition(|entry| entry.is_dir());
-    files.extend(folders.into_iter().flat_map(entries));
+    let (mut folders, mut files) = (vec![path("src/actors")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (inner, sources): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.is_dir());
+        folders.extend(inner);
+        files.extend(sources);
+    }
     for file in files {
         for line in fs::read_to_string(file).unwrap().lines() {
             let Some(rest) = line.strip_prefix("impl Handler<") else { continue };

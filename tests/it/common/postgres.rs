@@ -16,17 +16,20 @@ pub async fn observer(cluster: &PrivateCluster) -> Client {
 /// before anybody could count on it.
 const LONG: &str = r"pg_sleep|generate_series\(1, 1000000\)|pg_advisory_lock_shared";
 
-/// How long a statement has to be there to run: before that it is parsed, and its names are looked up, one after another.
-const SETTLED: &str = "20 ms";
+/// What a long statement is seen by that runs, and is not only parsed: it sleeps, waits for its lock, or has written the
+/// rows of `generate_series` to a temporary file, whose name begins with the process.
+const RUNS: &str = "(wait_event = 'PgSleep' or wait_event_type = 'Lock' \
+                    or exists (select from pg_ls_tmpdir() where name like 'pgsql_tmp' || pid || '.%'))";
 
-/// Wait until so many long statements of the server run.
+/// Wait until so many long statements of the server run. None at all is none that is parsed, either.
 pub async fn until_active(observer: &Client, count: i64) {
-    let sql = "select count(*) from pg_stat_activity \
-               where application_name = 'mcp-server-postgres' and state = 'active' and query ~ $1 \
-               and clock_timestamp() - query_start > $2::text::interval";
-    let settled = if count == 0 { "0" } else { SETTLED };
+    let runs = if count == 0 { "true" } else { RUNS };
+    let sql = format!(
+        "select count(*) from pg_stat_activity \
+         where application_name = 'mcp-server-postgres' and state = 'active' and query ~ $1 and {runs}"
+    );
     until(&format!("{count} statements run"), async || {
-        observer.query_one(sql, &[&LONG, &settled]).await.unwrap().get::<_, i64>(0) == count
+        observer.query_one(&sql, &[&LONG]).await.unwrap().get::<_, i64>(0) == count
     })
     .await;
 }

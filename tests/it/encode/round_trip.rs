@@ -60,6 +60,9 @@ const UNREADABLE_ROWS: &[(&str, &[&str])] = &[
     ("a regproc is shown by its name, which several functions may have", &["pg_aggregate"]),
 ];
 
+/// Relations that not every machine can read: this one wants libnuma.
+const NOT_READ: &[&str] = &["pg_shmem_allocations_numa"];
+
 /// A value's way out and back.
 enum Trip {
     Same,
@@ -82,6 +85,11 @@ impl Server {
         for (setup, _) in every_table() {
             self.run(setup).await;
         }
+    }
+
+    /// Every table's expressions that the server has.
+    fn every_expression(&self) -> Vec<&'static str> {
+        every_table().flat_map(|(_, expressions)| self.known(expressions)).collect()
     }
 
     /// The type of an expression, and its OID: a domain, where the column's description names the type under it.
@@ -123,13 +131,13 @@ impl Server {
     /// A value of each type, from the tables, that goes back; by the type's OID.
     async fn samples(&mut self) -> BTreeMap<u32, String> {
         let mut samples = BTreeMap::new();
-        for expression in every_table().flat_map(|(_, expressions)| expressions) {
+        for expression in self.every_expression() {
             let (_, oid) = self.type_of(expression).await;
             if !samples.contains_key(&oid)
                 && self.texts(&format!("select {expression}")).await[0].is_some()
                 && matches!(self.round_trip(expression).await, Trip::Same)
             {
-                samples.insert(oid, (*expression).to_owned());
+                samples.insert(oid, expression.to_owned());
             }
         }
         samples
@@ -145,7 +153,7 @@ async fn a_value_of_an_answer_goes_back_as_a_parameter() {
     let mut server = Server::start().await;
     server.set_up().await;
     let (mut failures, mut cases, mut excepted) = (Vec::new(), 0, BTreeSet::new());
-    for expression in every_table().flat_map(|(_, expressions)| expressions) {
+    for expression in server.every_expression() {
         cases += 1;
         let (type_name, _) = server.type_of(expression).await;
         let plain = server.texts(&format!("select {expression}")).await.remove(0);
@@ -158,7 +166,7 @@ async fn a_value_of_an_answer_goes_back_as_a_parameter() {
                 matches!((&trip, &as_text), (Trip::Refused(_), Trip::Refused(_)))
             }
             (_, Some(_)) => {
-                excepted.insert((*expression).to_owned());
+                excepted.insert(expression.to_owned());
                 matches!((&trip, &as_text), (Trip::Other(_) | Trip::Refused(_), Trip::Same))
             }
             _ => matches!((&trip, &as_text), (Trip::Same, Trip::Same)),
@@ -192,8 +200,10 @@ async fn a_value_of_every_type_goes_back_alone_and_inside_arrays_rows_and_domain
         let (oid, type_name, relation): (u32, String, Option<String>) = (row.get(0), row.get(1), row.get(2));
         let value = match (samples.get(&oid), relation) {
             (Some(sample), _) => sample.clone(),
-            (None, Some(relation)) => format!("select r from {relation} r limit 1"),
-            (None, None) => format!("null::{type_name}"),
+            (None, Some(relation)) if !NOT_READ.contains(&relation.as_str()) => {
+                format!("select r from {relation} r limit 1")
+            }
+            (None, _) => format!("null::{type_name}"),
         };
         let row_type = format!("create type row_{oid} as (v {type_name})");
         match server.client().batch_execute(&row_type).await {

@@ -1,7 +1,7 @@
 //! Statements of honest analysts, with their answers: what read-only mode must not stand in the way of.
 //!
 //! A file a theme, a block a statement, with its rows after `=>`, or `…` where they differ from one machine or moment to
-//! the next. `UPDATE_SNAPSHOTS=1` writes the rows; look at what it wrote.
+//! the next. Before it may stand `# since VERSION: why` or `# until VERSION: why`. `UPDATE_SNAPSHOTS=1` writes the rows; look at what it wrote.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,6 +10,7 @@ use mcp_server_postgres::settings::AccessMode;
 use pg_private::Options;
 use tokio_postgres::NoTls;
 
+use crate::common::versions::{Versions, version};
 use crate::guard::served::Served;
 
 /// Stands for some rows.
@@ -19,17 +20,23 @@ const SOME: &str = "…";
 const ROWS_BYTES_MAX: usize = 700;
 
 struct Case {
+    /// `since 15: why`, or nothing.
+    only: Option<String>,
     sql: String,
     rows: Option<String>,
 }
 
 fn cases(text: &str) -> Vec<Case> {
     let block = |block: &str| {
+        let (only, block) = match block.strip_prefix("# ").and_then(|block| block.split_once('\n')) {
+            Some((only, block)) => (Some(only.to_owned()), block),
+            None => (None, block),
+        };
         let (sql, rows) = match block.rsplit_once("\n=> ") {
             Some((sql, rows)) => (sql, Some(rows.trim_end().to_owned())),
             None => (block, None),
         };
-        Case { sql: sql.trim_end_matches('\n').to_owned(), rows }
+        Case { only, sql: sql.trim_end_matches('\n').to_owned(), rows }
     };
     text.trim_end().split("\n\n").map(block).collect()
 }
@@ -45,7 +52,15 @@ async fn answer(theme: &str) {
     let unguarded = Served::in_mode(cluster.port(), "postgres", AccessMode::ReadWrite);
     let mut wrong = Vec::new();
     let mut written = String::new();
-    for Case { sql, rows } in cases(&std::fs::read_to_string(&file).unwrap()) {
+    let version = version(&client).await;
+    for Case { only, sql, rows } in cases(&std::fs::read_to_string(&file).unwrap()) {
+        if let Some(only) = &only {
+            let _ = writeln!(written, "# {only}");
+            if !Versions::of(only).unwrap().contain(version) {
+                let _ = write!(written, "{sql}\n=> {}\n\n", rows.as_deref().unwrap_or(SOME));
+                continue;
+            }
+        }
         let (guarded, unguarded) = (guarded.rows(&sql).await, unguarded.rows(&sql).await);
         let is_some = |answer: &Result<String, String>| answer.as_ref().is_ok_and(|rows| rows != "[]");
         let shown = guarded.clone().unwrap_or_else(|why| why);

@@ -2,6 +2,8 @@
 
 use Class::*;
 
+use crate::common::versions::Versions;
+
 /// What kind of attack it is: the names of the survey that the tables were made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -125,6 +127,8 @@ pub struct Attack {
     pub harm: Harm,
     pub sent: Sent,
     pub verdict: Verdict,
+    /// Where there is what it uses.
+    pub versions: Versions,
 }
 
 const fn attack(class: Class, sql: &'static str, harm: Harm) -> Attack {
@@ -132,7 +136,7 @@ const fn attack(class: Class, sql: &'static str, harm: Harm) -> Attack {
         Stacked | LexerDesync => Verdict::Engine,
         _ => Verdict::Refused,
     };
-    Attack { class, sql, parameters: &[], harm, sent: Sent::Alone, verdict }
+    Attack { class, sql, parameters: &[], harm, sent: Sent::Alone, verdict, versions: Versions::ALL }
 }
 
 /// It changes something that lasts.
@@ -169,6 +173,16 @@ impl Attack {
     /// The harm is seen while its transaction lasts.
     pub const fn in_transaction(self) -> Self {
         Self { sent: Sent::InTransaction, ..self }
+    }
+
+    /// Later versions have nothing of this name, or make something harmless of it.
+    pub const fn until(self, version: u32) -> Self {
+        Self { versions: Versions { until: version, ..self.versions }, ..self }
+    }
+
+    /// Earlier versions have nothing of this name.
+    pub const fn since(self, version: u32) -> Self {
+        Self { versions: Versions { since: version, ..self.versions }, ..self }
     }
 
     /// `$1 …`, texts all of them.

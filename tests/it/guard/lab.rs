@@ -19,6 +19,7 @@ use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, SimpleQueryMessage};
 
 use crate::common::until;
+use crate::common::versions::{lines_for, version};
 use crate::guard::attack::{Attack, Fact, Harm, Sent};
 
 /// A file in the server's data folder.
@@ -120,6 +121,7 @@ pub struct Lab {
     marks_since: String,
     /// A digest of all data, with the end of the write-ahead log before it was taken.
     last: RefCell<Option<(Vec<String>, String)>>,
+    pub version: u32,
     cluster: PrivateCluster,
 }
 
@@ -156,7 +158,8 @@ impl Lab {
         let root = connect(&cluster, "postgres", "lab", &notifications).await;
         root.batch_execute("create database lab_template").await.unwrap();
         let template = connect(&cluster, "lab_template", "lab", &notifications).await;
-        let schema = include_str!("lab.sql").replace("{port}", &cluster.port().to_string());
+        let version = version(&root).await;
+        let schema = lines_for(version, include_str!("lab.sql")).replace("{port}", &cluster.port().to_string());
         let schema = schema.replace("{hash}", HASH).replace("{foreign}", FOREIGN_PASSWORD);
         let schema = schema.replace("{setting}", ROLE_SECRET);
         template
@@ -170,8 +173,16 @@ impl Lab {
         end(&root, template).await;
         create(&root).await;
         let observer = observe(&cluster, &notifications).await;
-        let lab =
-            Self { root, observer, notifications, seed, marks_since: String::new(), last: RefCell::default(), cluster };
+        let lab = Self {
+            root,
+            observer,
+            notifications,
+            seed,
+            marks_since: String::new(),
+            last: RefCell::default(),
+            version,
+            cluster,
+        };
         lab.hire_a_victim().await;
         lab
     }
@@ -411,7 +422,9 @@ async fn end(root: &Client, session: Client) {
 
 /// The database of the statements, as new.
 async fn create(root: &Client) {
-    root.batch_execute("create database lab template lab_template strategy file_copy").await.unwrap();
+    // Before version 15 there is no other.
+    let strategy = if version(root).await >= 15 { "strategy file_copy" } else { "" };
+    root.batch_execute(&format!("create database lab template lab_template {strategy}")).await.unwrap();
     root.simple_query("select pg_create_physical_replication_slot('kept', true)").await.unwrap();
 }
 

@@ -1,11 +1,11 @@
 -- What the laboratory holds: something to lose, and things that hide a function that does harm.
 create schema tools;
 create extension pg_stat_statements schema tools;
-create extension pg_walinspect schema tools;
+create extension pg_walinspect schema tools; -- since 15
 create extension dblink;
 create extension postgres_fdw;
 create extension file_fdw;
-create extension adminpack;
+create extension adminpack; -- until 16
 create extension tablefunc;
 create extension xml2;
 create extension pageinspect;
@@ -117,17 +117,17 @@ create function gives_checked(int) returns checked language plpgsql stable as 'b
 create cast (citext as bytea) with function pg_read_binary_file(text);
 
 -- Functions that later versions have as syntax: here they are anybody's.
-create function json(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
-create function json_scalar(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
-create function json_serialize(text) returns int language sql volatile as 'insert into public.log values (1) returning at';
-create function json_object(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
-create function json_array(int, int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
-create function json_exists(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
-create function json_query(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
-create function json_value(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
-create function merge_action() returns int language sql volatile as 'insert into public.log values (1) returning at';
-create aggregate json_arrayagg(int) (sfunc = bump_of, stype = int, initcond = '0');
-create aggregate json_objectagg(int) (sfunc = bump_of, stype = int, initcond = '0');
+create function public.json(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function public.json_scalar(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function public.json_serialize(text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function public.json_object(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function public.json_array(int, int) returns int language sql volatile as 'insert into public.log values ($1) returning at';
+create function public.json_exists(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function public.json_query(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function public.json_value(text, text) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function public.merge_action() returns int language sql volatile as 'insert into public.log values (1) returning at';
+create aggregate public.json_arrayagg(int) (sfunc = bump_of, stype = int, initcond = '0');
+create aggregate public.json_objectagg(int) (sfunc = bump_of, stype = int, initcond = '0');
 
 -- Names of harmless functions that are not those functions.
 create function pg_catalog.random(int) returns int language sql volatile as 'insert into public.log values ($1) returning at';

@@ -21,7 +21,8 @@ pub const TABLE: &[Attack] = &[
         Data,
         "merge into t using (values (1), (9)) v (n) on t.id = v.n when matched then delete \
          when not matched then insert values (v.n, 'new')",
-    ),
+    )
+    .since(15),
     moves(Dml, Data, "insert into names values (7, 'through a view')"),
     // A rule writes elsewhere than the statement says.
     moves(Dml, Data, "update names set name = 'x'"),
