@@ -78,7 +78,10 @@ impl Handler<StatementEnded> for Metrics {
 
     fn handle(&mut self, event: StatementEnded, _: &mut Context<Self>) {
         self.exposition.statement(&event);
-        self.history.record(event, self.uptime().as_secs());
+        // What this server asks for itself has no client, and is in no client's summary.
+        if !event.client.is_empty() {
+            self.history.record(event, self.uptime().as_secs());
+        }
     }
 }
 

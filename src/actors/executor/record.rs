@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use slog::Logger;
 
-use crate::log::info;
+use crate::log::{debug, info};
 use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
 use crate::messages::statements::Answered;
 use crate::messages::trace::TraceId;
@@ -121,6 +121,8 @@ impl Drop for StatementRecord {
         let trace = self.trace.as_ref().map(TraceId::as_str);
         let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
         match &event.outcome {
+            // A question of this server's own, which no client has asked.
+            StatementOutcome::Done if event.client.is_empty() => debug!(self.log, "own question answered"; facts),
             StatementOutcome::Done => {
                 info!(self.log, "query executed"; facts, "parameters" => parameters, "trace" => trace)
             }

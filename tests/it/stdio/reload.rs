@@ -27,7 +27,7 @@ async fn a_change_of_the_mode_is_told_to_the_client_and_its_tools_say_so() {
 #[tokio::test]
 async fn a_changed_pool_is_used_by_the_next_call_and_no_call_fails() {
     let cluster = PrivateCluster::start().unwrap();
-    let env = |size: usize| format!("DATABASE_URL={}\n{QUICK}\nPOSTGRES_POOL_SIZE={size}\n", cluster.url());
+    let env = |name: usize| format!("DATABASE_URL={}\n{QUICK}\nPOSTGRES_APPLICATION_NAME=name{name}\n", cluster.url());
     let mut server = Server::start(&env(1));
     server.initialize("2025-11-25").await;
     let arguments = json!({"query": "select pg_sleep(0.002)"});
@@ -59,7 +59,7 @@ async fn a_broken_file_changes_nothing_and_the_log_says_what_is_wrong() {
     assert!(event["context"]["why"].as_str().unwrap().contains("POSTGRES_POOL_SIZE"), "{event}");
     assert_eq!(server.rows("select 1").await, json!([[1]]));
     std::fs::write(server.env_file(), format!("{good}\nPOSTGRES_POOL_SIZE=3\n")).unwrap();
-    server.logged("pool rebuilt").await;
+    server.logged("pool settings changed").await;
 }
 
 #[tokio::test]
