@@ -33,7 +33,7 @@ pub fn run() -> Result<(), String> {
     say(&format!("It listens on port {} of 127.0.0.1 and holds a small shop.", cluster.port()));
     let folder = cluster.socket_folder().join("host");
     fs::create_dir(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    write_env_file(&folder, &cluster.url(), 3)?;
+    write_env_file(&folder, &cluster.url(), "4MB")?;
     let mut host = Host::start(&folder)?;
     converse(&mut host, &cluster, &folder)?;
     host.end()?;
@@ -97,8 +97,10 @@ fn converse(host: &mut Host, cluster: &PrivateCluster, folder: &Path) -> Result<
     holds(answer["isError"] == true, "the batch is an error")?;
     holds(number(host, orders)? == before, "there are as many orders as before")?;
 
-    title("The pool grows from 3 to 8 connections by an edit of .env, while queries run");
-    let (answered, seconds) = reload(host, || write_env_file(folder, &cluster.url(), 8))?;
+    title("An edit of .env gives every connection more memory (work_mem), while queries run");
+    let (answered, seconds) = reload(host, || write_env_file(folder, &cluster.url(), "64MB"))?;
+    let work_mem = host.call("async_query_execute", &json!({"query": "show work_mem"}))?;
+    holds(work_mem["structuredContent"]["rows"][0][0] == "64MB", "the new connections have the new setting")?;
     say(&format!(
         "{answered} queries were answered in {seconds:.1} s around the change; none failed, none was refused."
     ));
@@ -171,9 +173,10 @@ fn load_shop(url: &str) -> Result<(), String> {
     loaded.map_err(|error| format!("the shop cannot be loaded: {}", crate::postgres::error::causes(&error)))
 }
 
-fn write_env_file(folder: &Path, url: &str, pool_size: usize) -> Result<(), String> {
+fn write_env_file(folder: &Path, url: &str, work_mem: &str) -> Result<(), String> {
     let text = format!(
-        "DATABASE_URL={url}\nPOSTGRES_POOL_SIZE={pool_size}\nMCP_ACCESS_MODE=read-write\nMCP_RELOAD_DEBOUNCE_MS=200\n"
+        "DATABASE_URL={url}\nPOSTGRES_OPTIONS=\"-c work_mem={work_mem}\"\nMCP_ACCESS_MODE=read-write\n\
+         MCP_RELOAD_DEBOUNCE_MS=200\n"
     );
     fs::write(folder.join(".env"), text).map_err(|error| format!("cannot write {}/.env: {error}", folder.display()))
 }

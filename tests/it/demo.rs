@@ -1,8 +1,18 @@
-//! The demonstration's data.
+//! The demonstration, and its data.
+
+use std::process::Command;
 
 use pg_private::PrivateCluster;
 
 use crate::common::postgres::observer;
+
+/// It checks each of its claims itself, and ends with status 1 at the first that does not hold.
+#[test]
+fn the_demonstration_ends_well() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres")).arg("demo").output().unwrap();
+    let (told, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}\n{complaint}");
+}
 
 #[tokio::test]
 async fn the_demo_data_are_the_same_on_each_load() {
