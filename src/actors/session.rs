@@ -149,6 +149,7 @@ impl Handler<Call> for Session {
         let call = CallContext {
             progress: call.progress,
             trace: call.trace,
+            client: call.client,
             ..CallContext::new(tool.name, self.caller.clone())
         };
         let work = (tool.call)(ToolContext { call, database, databases, metrics }, self.defaults, arguments);

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use super::Tool;
 use crate::messages::answer::Answer;
-use crate::messages::{RawArguments, half_a_pair};
+use crate::messages::RawArguments;
 use crate::postgres::params;
 
 /// How long a text may be to be shown where it does not fit, in characters.
@@ -33,7 +33,7 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: RawArgument
         // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
         let misfit = match given.tree() {
             Some(tree) => in_object(&(tool.input)(), &tree, ""),
-            None => half_a_pair(&error).then(|| given.with_half_a_pair()).flatten(),
+            None => given.with_half_a_pair(),
         };
         let why = misfit.unwrap_or_else(|| {
             // The place is one in a part of what the client has sent.
