@@ -103,5 +103,3 @@ fn outcome(result: &Value, question: &Question) -> Result<Asked, String> {
         _ => Err("`action` is not accept, decline or cancel".to_owned()),
     }
 }
-
-

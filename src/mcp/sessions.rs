@@ -147,7 +147,8 @@ impl Sessions {
         })?;
         Ok(match begun.ok_or_else(|| NoSession(id.clone()))? {
             Ok((peer, cancelled, questions)) => {
-                let unanswered = Unanswered { sessions: self.clone(), session: id.clone(), request, cancelled, questions };
+                let unanswered =
+                    Unanswered { sessions: self.clone(), session: id.clone(), request, cancelled, questions };
                 Begun::Unanswered(Box::new(peer), unanswered)
             }
             Err(why) => Begun::Refused(why),

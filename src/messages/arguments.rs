@@ -16,16 +16,14 @@ use super::surrogates;
 pub struct RawArguments(pub(crate) Vec<(String, Box<RawValue>)>);
 
 impl RawArguments {
-    /// The member of that name, which is taken out.
-    pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
+    /// The member of that name.
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| &**raw)
     }
 
     /// The member of that name, if it is a text.
     pub fn text(&self, name: &str) -> Option<String> {
-        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
-        serde_json::from_str(raw.get()).ok()
+        serde_json::from_str(self.get(name)?.get()).ok()
     }
 
     /// A name that is there twice.

@@ -51,19 +51,18 @@ impl PendingQuestions {
         self.pending().by_id.is_empty()
     }
 
-    /// A new question of that call: its id, and where the response will come.
-    pub(super) fn add(&self, call: RequestId) -> (String, oneshot::Receiver<ClientResponse>) {
+    /// A new question of that call, and where its response is to go. Gives its id.
+    pub(super) fn add(&self, call: RequestId, responded: oneshot::Sender<ClientResponse>) -> String {
         let mut pending = self.pending();
         pending.count += 1;
         let id = format!("{PREFIX}{}", pending.count);
-        let (responded, response) = oneshot::channel();
         pending.by_id.insert(id.clone(), PendingQuestion { call, responded });
-        (id, response)
+        id
     }
 
-    /// Nobody waits for that response any more.
-    pub(super) fn remove(&self, id: &str) {
-        self.pending().by_id.remove(id);
+    /// Nobody waits for that response any more. Gives whether it has not come.
+    pub(super) fn remove(&self, id: &str) -> bool {
+        self.pending().by_id.remove(id).is_some()
     }
 
     /// The client has responded to a question. A response that nobody waits for is ignored.

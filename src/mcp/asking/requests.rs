@@ -21,8 +21,10 @@ pub(super) struct RequestClient(mpsc::UnboundedSender<NewQuestion>);
 #[derive(Debug)]
 struct NewQuestion {
     parameters: Value,
-    /// Closed when the tool does not wait any more.
+    /// Where the response is to go.
     responded: oneshot::Sender<ClientResponse>,
+    /// Closed when the tool does not wait any more.
+    waits: oneshot::Receiver<()>,
 }
 
 /// The questions of one call, as its transport sees them. Dropped, all of them are forgotten.
@@ -33,12 +35,10 @@ pub(in crate::mcp) struct Questions {
     open: Vec<OpenQuestion>,
 }
 
+/// A question that was sent, as long as its tool waits.
 struct OpenQuestion {
     id: String,
-    /// From the client.
-    response: oneshot::Receiver<ClientResponse>,
-    /// To the tool; none if the response has been passed on.
-    responded: Option<oneshot::Sender<ClientResponse>>,
+    waits: oneshot::Receiver<()>,
     pending: Arc<PendingQuestions>,
 }
 
@@ -56,11 +56,13 @@ impl AskClient for RequestClient {
     fn ask<'a>(&'a self, _: AskingCall<'a>, _: &'a str, question: &'a Question) -> Asking<'a> {
         Box::pin(async move {
             let (responded, response) = oneshot::channel();
+            let (_waiting, waits) = oneshot::channel();
             // If nobody takes it, `responded` is dropped with it.
-            let _ = self.0.send(NewQuestion { parameters: parameters(question), responded });
+            let _ = self.0.send(NewQuestion { parameters: parameters(question), responded, waits });
             match response.await {
-                Ok(Ok(result)) => outcome(&result, question)
-                    .unwrap_or_else(|misfit| Asked::CannotAsk(CannotAsk::Unusable(misfit))),
+                Ok(Ok(result)) => {
+                    outcome(&result, question).unwrap_or_else(|misfit| Asked::CannotAsk(CannotAsk::Unusable(misfit)))
+                }
                 Ok(Err(error)) => Asked::CannotAsk(CannotAsk::Failed(format!("{} ({})", error.message, error.code.0))),
                 Err(_) => Asked::CannotAsk(CannotAsk::Gone),
             }
@@ -74,30 +76,24 @@ impl Questions {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// The end of a question that is still open when the call has ended.
+    /// The end of a question that has no response when the call has ended.
     pub(in crate::mcp) fn withdraw(&mut self) -> Option<QuestionEvent> {
-        self.open.pop().map(|question| QuestionEvent::Withdraw { id: question.id.clone() })
+        std::iter::from_fn(|| self.open.pop()).find_map(OpenQuestion::end)
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<QuestionEvent> {
         let mut at = 0;
         while at < self.open.len() {
-            match self.open[at].poll_end(context) {
-                Poll::Pending => at += 1,
-                Poll::Ready(is_withdrawn) => {
-                    let question = self.open.swap_remove(at);
-                    if is_withdrawn {
-                        return Poll::Ready(QuestionEvent::Withdraw { id: question.id.clone() });
-                    }
-                }
+            if Pin::new(&mut self.open[at].waits).poll(context).is_pending() {
+                at += 1;
+            } else if let Some(withdrawn) = self.open.swap_remove(at).end() {
+                return Poll::Ready(withdrawn);
             }
         }
         match self.new.poll_recv(context) {
-            Poll::Ready(Some(NewQuestion { parameters, responded })) => {
-                let (id, response) = self.pending.add(self.call.clone());
-                let (pending, responded) = (self.pending.clone(), Some(responded));
-                self.open.push(OpenQuestion { id: id.clone(), response, responded, pending });
-                // The next poll waits for its response.
+            Poll::Ready(Some(NewQuestion { parameters, responded, waits })) => {
+                let id = self.pending.add(self.call.clone(), responded);
+                self.open.push(OpenQuestion { id: id.clone(), waits, pending: self.pending.clone() });
                 Poll::Ready(QuestionEvent::Ask { id, parameters })
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
@@ -106,18 +102,9 @@ impl Questions {
 }
 
 impl OpenQuestion {
-    /// Ready when the response has been passed on (false), or nobody waits for it any more (true).
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        if let Poll::Ready(response) = Pin::new(&mut self.response).poll(context) {
-            if let (Ok(response), Some(responded)) = (response, self.responded.take()) {
-                let _ = responded.send(response);
-            }
-            return Poll::Ready(false);
-        }
-        match &mut self.responded {
-            Some(responded) => responded.poll_closed(context).map(|()| true),
-            None => Poll::Ready(false),
-        }
+    /// The tool does not wait any more: what the client has to know of that, if it has not responded.
+    fn end(self) -> Option<QuestionEvent> {
+        self.pending.remove(&self.id).then(|| QuestionEvent::Withdraw { id: self.id.clone() })
     }
 }
 

@@ -10,6 +10,7 @@ use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::server::Server;
+use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{
     AwaitedDatabase, ClientDatabases, Database, DatabaseSet, DatabaseSummary,
@@ -63,6 +64,7 @@ impl World {
             progress: Progress::default(),
             trace: None,
             permit: None,
+            client: Arc::new(CannotAsk::NoClient),
         })
     }
 
@@ -189,6 +191,7 @@ fn call_of(session: &Addr<Session>, tool: &str, arguments: Value) -> actix::dev:
         progress: Progress::default(),
         trace: None,
         permit: None,
+        client: Arc::new(CannotAsk::NoClient),
     })
 }
 

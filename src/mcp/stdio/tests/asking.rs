@@ -246,20 +246,50 @@ async fn without_sessions_the_question_is_a_result_and_the_answer_comes_with_the
     let accepted = Outcome::Accepted(content.as_object().unwrap().clone());
     for (what, given, with, outcome) in [
         ("the answer", &arguments, json!({"inputResponses": accepts, "requestState": state}), Some(accepted.clone())),
-        ("more than was asked", &arguments, {
-            let mut more = accepts.clone();
-            more["other"] = json!(7);
-            json!({"inputResponses": more, "requestState": state})
-        }, Some(accepted)),
-        ("no", &arguments, json!({"inputResponses": {"sure": {"action": "decline"}}, "requestState": state}), Some(Outcome::Declined)),
-        ("closed", &arguments, json!({"inputResponses": {"sure": {"action": "cancel"}}, "requestState": state}), Some(Outcome::Cancelled)),
+        (
+            "more than was asked",
+            &arguments,
+            {
+                let mut more = accepts.clone();
+                more["other"] = json!(7);
+                json!({"inputResponses": more, "requestState": state})
+            },
+            Some(accepted),
+        ),
+        (
+            "no",
+            &arguments,
+            json!({"inputResponses": {"sure": {"action": "decline"}}, "requestState": state}),
+            Some(Outcome::Declined),
+        ),
+        (
+            "closed",
+            &arguments,
+            json!({"inputResponses": {"sure": {"action": "cancel"}}, "requestState": state}),
+            Some(Outcome::Cancelled),
+        ),
         ("no answer", &arguments, json!({"requestState": state}), None),
-        ("the answer to another", &arguments, json!({"inputResponses": {"other": accepts["sure"]}, "requestState": state}), None),
-        ("an answer that does not fit", &arguments, json!({"inputResponses": {"sure": {"action": "accept"}}, "requestState": state}), None),
+        (
+            "the answer to another",
+            &arguments,
+            json!({"inputResponses": {"other": accepts["sure"]}, "requestState": state}),
+            None,
+        ),
+        (
+            "an answer that does not fit",
+            &arguments,
+            json!({"inputResponses": {"sure": {"action": "accept"}}, "requestState": state}),
+            None,
+        ),
         ("an answer that is none", &arguments, json!({"inputResponses": {"sure": 7}, "requestState": state}), None),
         ("an answer to what was not asked", &arguments, json!({"inputResponses": accepts}), None),
         ("a state of another", &arguments, json!({"inputResponses": accepts, "requestState": "a.b.c"}), None),
-        ("another call", &json!({"query": "delete from u"}), json!({"inputResponses": accepts, "requestState": state}), None),
+        (
+            "another call",
+            &json!({"query": "delete from u"}),
+            json!({"inputResponses": accepts, "requestState": state}),
+            None,
+        ),
     ] {
         let call = client.calls_alone(&forms, given, with).await;
         let asked = context(&call.call).ask("sure", &question()).await;
