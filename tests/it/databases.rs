@@ -153,7 +153,7 @@ fn fetch(database: &Database) -> RecipientRequest<Fetch> {
 }
 
 fn answer() -> QueryError {
-    QueryError::Refused { why: "the answer of a call".to_owned() }
+    QueryError::refused("the answer of a call")
 }
 
 #[actix_rt::test]
