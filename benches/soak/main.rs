@@ -111,12 +111,14 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Writes the settings: another size keeps a pool's connections, another name of the application makes a new pool.
     fn settings(&self, pool_size: usize) {
         let text = format!(
             "DATABASE_URL={}\nMCP_HTTP_ADDR={}\nMCP_TOKENS_FILE=tokens.toml\nPOSTGRES_POOL_SIZE={pool_size}\n\
-             MCP_MAX_ROWS={}\nMCP_CLIENT_RATE=0\nMCP_ROLE_CHECK=off\nMCP_RELOAD_DEBOUNCE_MS=50\nMCP_LOG_LEVEL=warning\n",
+             POSTGRES_APPLICATION_NAME=soak-{}\nMCP_MAX_ROWS={}\nMCP_CLIENT_RATE=0\nMCP_ROLE_CHECK=off\nMCP_RELOAD_DEBOUNCE_MS=50\nMCP_LOG_LEVEL=warning\n",
             self.url,
             self.address,
+            pool_size / 2,
             1000 + pool_size
         );
         self.write(".env", &text);

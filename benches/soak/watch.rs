@@ -62,16 +62,16 @@ impl Watch {
         Sample { after: self.began.elapsed(), values }
     }
 
-    /// The daemon's connections to PostgreSQL.
+    /// The daemon's connections to PostgreSQL, by the name of the application in its settings: see `Files::settings`.
     pub async fn backends(&self) -> i64 {
-        let sql = "select count(*) from pg_stat_activity where application_name = 'mcp-server-postgres'";
+        let sql = "select count(*) from pg_stat_activity where application_name like 'soak-%'";
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// Terminates one of these connections.
     pub async fn terminate_backend(&self) {
         let sql = "select pg_terminate_backend(pid) from pg_stat_activity \
-                   where application_name = 'mcp-server-postgres' order by random() limit 1";
+                   where application_name like 'soak-%' order by random() limit 1";
         self.observer.execute(sql, &[]).await.unwrap();
     }
 }
