@@ -11,8 +11,10 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::{Phase, QueryError};
 
+pub mod extensions;
 pub mod nearest;
 pub mod role;
+pub mod server;
 
 /// A query of the catalogs. The fields of the type are the parameters of the query.
 pub trait CatalogQuery {
