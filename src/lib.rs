@@ -8,7 +8,7 @@
 //! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::clients`].
 //! - [`actors::session`]: one client and its calls in flight.
 //! - [`messages`]: what the actors say to each other, and the events.
-//! - [`tools`]: a tool a file. A tool is its arguments and a function of them.
+//! - [`tools`]: the tools, one file each. A tool is its arguments and a function of them.
 //! - [`actors::databases`]: which databases there are; a reload adds and removes them.
 //! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
 //! - [`pg_guard`], a crate of this workspace: decides, before a statement runs, whether it is accepted in read-only mode and

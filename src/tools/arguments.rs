@@ -1,19 +1,17 @@
-//! A tool's arguments from what the client sent. What does not fit is said in the words of the tool's own schema:
-//! what was given, where, and what would be right.
+//! A tool's arguments from the JSON of the client. If they do not fit, the answer says so in the words of the tool's schema:
+//! what was given, in which argument, and what would be right.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_json::value::RawValue;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::Tool;
 use crate::messages::answer::Answer;
 use crate::messages::{RawArguments, half_a_pair};
-use crate::postgres::params;
 
-/// How long a text may be to be shown where it does not fit, in characters.
-const SHOWN_CHARS_MAX: usize = 40;
+/// A string that does not fit is repeated in the answer if it has no more characters than this.
+const REPEATED_CHARS_MAX: usize = 40;
 
 /// The arguments of `tool`.
 ///
@@ -25,18 +23,18 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: RawArgument
         let schema = (tool.input)();
         let is_required =
             |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
-        // A null is how many clients write an argument that they do not give.
+        // Many clients write null for an argument that they do not give.
         given.0.retain(|(name, raw)| !is_null(raw) || is_required(name));
     }
     let members = given.0.iter().map(|(name, raw)| (name.as_str(), &**raw));
     T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members)).map_err(|error| {
-        // The schema is what a client was told. Where it finds nothing wrong, it is less strict than the type.
+        // The client knows the schema, so the answer speaks of it first. The type may be stricter than the schema.
         let misfit = match given.tree() {
             Some(tree) => in_object(&(tool.input)(), &tree, ""),
             None => half_a_pair(&error).then(|| given.with_half_a_pair()).flatten(),
         };
         let why = misfit.unwrap_or_else(|| {
-            // The place is one in a part of what the client has sent.
+            // serde counts lines and columns in a part of the message only.
             let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
             why.strip_suffix(&place).unwrap_or(&why).to_owned()
         });
@@ -44,48 +42,7 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: RawArgument
     })
 }
 
-/// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Parameters(pub Vec<Value>);
-
-impl<'de> Deserialize<'de> for Parameters {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        match raw.get().as_bytes().first() {
-            Some(b'[') => {
-                let values: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-                Ok(Self(values.iter().map(|raw| params::written(raw)).collect()))
-            }
-            Some(b'{') => {
-                let values: RawArguments = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-                if let Some(name) = values.repeated() {
-                    let why = format!("`parameters` has {name:?} twice; each value must have a name of its own");
-                    return Err(D::Error::custom(why));
-                }
-                Ok(Self(values.0.iter().map(|(_, raw)| params::written(raw)).collect()))
-            }
-            Some(b'n') => Ok(Self::default()),
-            _ => Err(D::Error::custom("`parameters` must be an array or an object")),
-        }
-    }
-}
-
-/// A whole number, which may be written as 5.0: to JSON Schema that is an integer, and some clients have no other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count(pub usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Number::deserialize(deserializer)?;
-        match number.as_f64() {
-            // Past the largest there is, it is the largest there is.
-            Some(value) if value >= 0.0 && value.fract() == 0.0 => Ok(Self(value as usize)),
-            _ => Err(D::Error::custom(format!("{number} is no whole number"))),
-        }
-    }
-}
-
-/// What in `value`, which stands at `place`, does not fit the schema.
+/// What in `value` does not fit the schema. `place` is the path to the value, for the message.
 fn misfit(schema: &Value, value: &Value, place: &str) -> Option<String> {
     match (schema["type"].as_str(), value) {
         (Some("object"), Value::Object(members)) => in_object(schema, members, &format!("{place}.")),
@@ -94,19 +51,19 @@ fn misfit(schema: &Value, value: &Value, place: &str) -> Option<String> {
             items.find_map(|(at, item)| misfit(&schema["items"], item, &format!("{place}[{at}]")))
         }
         _ if fits(schema, value) => None,
-        _ => Some(format!("`{place}` is {}; it must be {}", shown(value), right(schema))),
+        _ => Some(format!("`{place}` is {}; it must be {}", described(value), right(schema))),
     }
 }
 
-/// The same of an object's members, whose places begin with `before`.
+/// The same for the members of an object. `before` is the path to the object.
 fn in_object(schema: &Value, members: &Map<String, Value>, before: &str) -> Option<String> {
     let properties = schema["properties"].as_object()?;
-    if let Some(stranger) = members.keys().find(|name| !properties.contains_key(*name)) {
+    if let Some(unknown) = members.keys().find(|name| !properties.contains_key(*name)) {
         let known = match names(properties.keys()) {
             none if none.is_empty() => "this tool takes no arguments".to_owned(),
             names => format!("known are {names}"),
         };
-        return Some(format!("`{before}{stranger}` is unknown: {known}"));
+        return Some(format!("`{before}{unknown}` is unknown: {known}"));
     }
     let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     if let Some(name) = required.find(|name| !members.contains_key(*name)) {
@@ -115,7 +72,7 @@ fn in_object(schema: &Value, members: &Map<String, Value>, before: &str) -> Opti
     members.iter().find_map(|(name, value)| misfit(&properties[name], value, &format!("{before}{name}")))
 }
 
-/// Whether a value that has no parts to look into fits the schema.
+/// Whether a value that is neither an object nor an array with a schema for its items fits the schema.
 fn fits(schema: &Value, value: &Value) -> bool {
     if let Some(choices) = schema["anyOf"].as_array() {
         return choices.iter().any(|choice| fits(choice, value));
@@ -165,12 +122,12 @@ fn right(schema: &Value) -> String {
     }
 }
 
-/// A value that does not fit, as far as it helps to see it.
-fn shown(value: &Value) -> String {
+/// How a value that does not fit is named in the answer.
+fn described(value: &Value) -> String {
     match value {
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
-        Value::String(text) if text.chars().nth(SHOWN_CHARS_MAX).is_some() => "a string".to_owned(),
+        Value::String(text) if text.chars().nth(REPEATED_CHARS_MAX).is_some() => "a string".to_owned(),
         scalar => scalar.to_string(),
     }
 }

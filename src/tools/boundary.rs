@@ -1,7 +1,7 @@
-//! A boundary around an answer's text, for the operator who wants one: what a row says must not be taken for what the
+//! Two lines around the text of an answer, if the operator wants them: what a row says must not be taken for what the
 //! operator, the user or this server says.
 //!
-//! Both of its lines hold a word that is made anew for each answer, so no row can hold the second line.
+//! Both lines contain a random word, a new one for each answer, so no row can contain the second line.
 
 use crate::messages::answer::Answer;
 use crate::random;

@@ -1,5 +1,5 @@
 //! What a program can know of a failure: the members of `_meta` in an answer with `isError`. `structuredContent` is not
-//! for it, because clients hold that against the tool's output schema.
+//! used for it, because clients check that against the output schema of the tool.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::messages::in_flight::Busy;
 use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
 
 /// What of an error the README's table of failures lists. What is unknown is absent.
-pub(super) fn facts(error: &QueryError) -> Value {
+fn facts(error: &QueryError) -> Value {
     let mut facts = Map::new();
     facts.insert("kind".to_owned(), json!(kind(error)));
     facts.insert("phase".to_owned(), json!(error.phase().as_str()));
@@ -86,6 +86,11 @@ fn place(position: &Position) -> Value {
 pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
 
 impl Answer {
+    /// The answer to a call that has failed, with what a program can know of the error.
+    pub(super) fn failure(text: impl Into<String>, error: &QueryError) -> Self {
+        Self { failure: Some(Box::new(facts(error))), ..Self::error(text) }
+    }
+
     /// The answer to arguments that do not fit.
     pub(crate) fn invalid_arguments(text: impl Into<String>) -> Self {
         let facts = json!({"kind": INVALID_ARGUMENTS, "phase": Phase::Check.as_str(), "retryable": false});

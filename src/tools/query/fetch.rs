@@ -3,14 +3,18 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Count, arguments};
-use super::{Defaults, FormatArgument, Tool, ToolContext, async_query_execute};
+use super::{execute, notes};
 use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::call::CallContext;
 use crate::messages::statements::Fetch;
+use crate::tools::answer::server_ending;
+use crate::tools::argument_types::{Count, FormatArgument, reject_zero, timeout};
+use crate::tools::arguments::arguments;
+use crate::tools::tool::work;
+use crate::tools::{Defaults, Tool, ToolContext, schema};
 
-pub(super) const TOOL: Tool = Tool {
+pub(crate) const TOOL: Tool = Tool {
     name: "fetch_rows",
     title: "Read on",
     description: "Read on where an answer was cut: the next rows of the same query, its data as it was then. Give the \
@@ -19,7 +23,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -35,15 +39,16 @@ struct Arguments {
 fn input() -> Value {
     let mut properties = Map::new();
     properties.insert("cursor".to_owned(), json!({"type": "string"}));
-    properties.extend(super::told_elsewhere(super::limits_properties()));
+    properties.extend(schema::without_descriptions(schema::limits()));
     let formats = json!({"type": "string", "enum": FormatArgument::NAMES, "description": "By default as before."});
     properties.insert("format".to_owned(), formats);
     json!({"type": "object", "properties": properties, "required": ["cursor"], "additionalProperties": false})
 }
 
-/// The members of async_query_execute's, whose whole schema is not told twice: it is read in every session.
+/// The members of async_query_execute's answer without their schemas: a list of tools is read in every session and should
+/// be short.
 fn output() -> Value {
-    let mut schema = (async_query_execute::TOOL.output)();
+    let mut schema = execute::output();
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.values_mut().for_each(|member| *member = json!({}));
     }
@@ -59,14 +64,14 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::reject_zero(&[
+    if let Some(answer) = reject_zero(&[
         ("max_rows", arguments.max_rows),
         ("max_bytes", arguments.max_bytes),
         ("timeout_ms", arguments.timeout_ms),
     ]) {
         return answer;
     }
-    let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
+    let call = CallContext { timeout: timeout(arguments.timeout_ms), ..context.call.clone() };
     let fetch = Fetch {
         call,
         cursor: arguments.cursor,
@@ -74,8 +79,8 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         format: arguments.format.map(Into::into),
     };
     match context.database.fetch.send(fetch).await {
-        Ok(Ok(answered)) => async_query_execute::answer(answered, super::READ_ON_ELSEWHERE),
+        Ok(Ok(answered)) => execute::answer(answered, notes::READ_ON_ELSEWHERE),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::server_ending(&error),
+        Err(error) => server_ending(&error),
     }
 }

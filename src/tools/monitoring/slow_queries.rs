@@ -5,17 +5,21 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::{Count, arguments};
-use super::{Defaults, Tool, ToolContext};
 use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::metrics::{SlowList, SlowQueries};
+use crate::tools::answer::server_ending;
+use crate::tools::argument_types::Count;
+use crate::tools::arguments::arguments;
+use crate::tools::render::{counted, milliseconds};
+use crate::tools::tool::work;
+use crate::tools::{Defaults, Tool, ToolContext};
 use crate::units::rfc3339;
 
 /// How many are listed when the call does not say, and at most.
 const LIMIT: (usize, usize) = (10, 100);
 
-pub(super) const TOOL: Tool = Tool {
+pub(crate) const TOOL: Tool = Tool {
     name: "slow_queries",
     title: "Slow queries",
     description: "The slowest recent statements run through this server, slowest first, literals taken out.",
@@ -23,7 +27,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, _: Defaults, arguments| super::work(call(context, arguments)),
+    call: |context, _: Defaults, arguments| work(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -95,37 +99,34 @@ async fn call(context: ToolContext, given: RawArguments) -> Answer {
     }
     match context.metrics.slow_queries.send(SlowQueries { threshold, limit, databases: context.names() }).await {
         Ok(list) => answer(&list),
-        Err(error) => super::server_ending(&error),
+        Err(error) => server_ending(&error),
     }
 }
 
 fn answer(list: &SlowList) -> Answer {
-    let threshold = super::milliseconds(list.threshold);
+    let threshold = milliseconds(list.threshold);
     let mut text = if list.looked_at == 0 {
         "No queries recorded.\n".to_owned()
     } else if list.queries.is_empty() {
-        format!(
-            "None of the last {} took {threshold} ms or more.\n",
-            super::counted(list.looked_at as u64, "statement")
-        )
+        format!("None of the last {} took {threshold} ms or more.\n", counted(list.looked_at as u64, "statement"))
     } else {
         format!(
             "{} of the last {} took {threshold} ms or more; the slowest {}:\nexecution ms | rows | outcome | query\n",
             list.over,
-            super::counted(list.looked_at as u64, "statement"),
+            counted(list.looked_at as u64, "statement"),
             list.queries.len(),
         )
     };
     let mut queries = Vec::with_capacity(list.queries.len());
     for query in &list.queries {
-        let execution = super::milliseconds(query.executed);
+        let execution = milliseconds(query.executed);
         text.push_str(&format!("{execution} | {} | {} | {}\n", query.rows, query.outcome, query.sql));
         queries.push(json!({
             "query": query.sql,
             "database": query.database,
             "operation": query.operation.as_str(),
             "execution_ms": execution,
-            "wait_ms": super::milliseconds(query.waited),
+            "wait_ms": milliseconds(query.waited),
             "rows": query.rows,
             "outcome": query.outcome,
             "started": rfc3339(query.began),

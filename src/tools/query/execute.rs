@@ -5,15 +5,20 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
-use super::arguments::{Count, Parameters, arguments};
-use super::{Defaults, FormatArgument, Tool, ToolContext};
+use super::{notes, page, statement};
 use crate::messages::RawArguments;
 use crate::messages::answer::{Answer, Pieces};
 use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Query};
 use crate::postgres::statement::{Outcome, Reading};
+use crate::tools::answer::server_ending;
+use crate::tools::argument_types::{Count, FormatArgument, Parameters, reject_zero, timeout};
+use crate::tools::arguments::arguments;
+use crate::tools::render::milliseconds;
+use crate::tools::tool::work;
+use crate::tools::{Defaults, Tool, ToolContext, schema};
 
-pub(super) const TOOL: Tool = Tool {
+pub(crate) const TOOL: Tool = Tool {
     name: "async_query_execute",
     title: "Run a query",
     description: "Run one SQL statement on PostgreSQL and get its rows. Put values in `parameters` and $1, $2 … in \
@@ -23,7 +28,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -43,8 +48,8 @@ struct Arguments {
 fn input() -> Value {
     let mut properties = Map::new();
     properties.insert("query".to_owned(), json!({"type": "string", "description": "One SQL statement."}));
-    properties.insert("parameters".to_owned(), super::parameters_schema());
-    properties.extend(super::limits_properties());
+    properties.insert("parameters".to_owned(), schema::parameters());
+    properties.extend(schema::limits());
     let formats = json!({
         "type": "string",
         "enum": FormatArgument::NAMES,
@@ -61,8 +66,8 @@ fn input() -> Value {
     json!({"type": "object", "properties": properties, "required": ["query"], "additionalProperties": false})
 }
 
-fn output() -> Value {
-    let mut properties = super::page_properties();
+pub(super) fn output() -> Value {
+    let mut properties = page::properties();
     let cursor = json!({"anyOf": [{"type": "string"}, {"type": "null"}], "description": "For fetch_rows."});
     properties.insert("cursor".to_owned(), cursor);
     properties.insert("duration_ms".to_owned(), json!({"type": "number"}));
@@ -70,7 +75,7 @@ fn output() -> Value {
         "generation".to_owned(),
         json!({"type": "integer", "description": "Which connection pool ran it; counts up with each reload."}),
     );
-    json!({"type": "object", "required": super::required(&properties), "properties": properties})
+    json!({"type": "object", "required": page::required(&properties), "properties": properties})
 }
 
 async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
@@ -78,44 +83,44 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) = super::reject_zero(&[
+    if let Some(answer) = reject_zero(&[
         ("max_rows", arguments.max_rows),
         ("max_bytes", arguments.max_bytes),
         ("timeout_ms", arguments.timeout_ms),
     ]) {
         return answer;
     }
-    let statement = super::statement(arguments.query, arguments.parameters.0, context.access(), Transaction::Own);
+    let statement = statement(arguments.query, arguments.parameters.0, context.access(), Transaction::Own);
     let statement = match statement {
         Ok(statement) => statement,
         Err(error) => return Answer::failure(error.for_model(), &error),
     };
     let limits = defaults.limits(arguments.max_rows, arguments.max_bytes);
     let cell_offset = arguments.cell_offset.map_or(0, |Count(offset)| offset);
-    let call = CallContext { timeout: super::timeout(arguments.timeout_ms), ..context.call.clone() };
+    let call = CallContext { timeout: timeout(arguments.timeout_ms), ..context.call.clone() };
     let query = Query { call, statement, reading: Reading { limits, format: arguments.format.into(), cell_offset } };
     match context.database.query.send(query).await {
         Ok(Ok(answered)) => answer(answered, "Read on with cell_offset"),
         Ok(Err(error)) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::server_ending(&error),
+        Err(error) => server_ending(&error),
     }
 }
 
-/// The answer that a page is; `read_on` is how the next piece of a cut cell is asked for, up to its offset.
+/// The answer of one page. `read_on` says how to ask for the next piece of a cut cell; its offset is put after it.
 pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
-    let mut text = Pieces::from(format!("{}\n", super::headline(&answered.answer)));
+    let mut text = Pieces::from(format!("{}\n", notes::headline(&answered.answer)));
     let Outcome { mut page, rows_affected } = answered.answer;
     let rows = Bytes::from(std::mem::take(&mut page.json));
-    text.append(super::page_text(&mut page, &rows));
-    text.push(super::cut_cells_note(&page, read_on));
+    text.append(page::text(&mut page, &rows));
+    text.push(notes::cut_cells(&page, read_on));
     if let Some(cut) = page.cut {
-        text.push(format!("{}\n", super::cut_note(cut, answered.cursor.as_ref())));
+        text.push(format!("{}\n", notes::cut(cut, answered.cursor.as_ref())));
     }
-    let mut structured = super::page_members(&page, rows, rows_affected);
+    let mut structured = page::members(&page, rows, rows_affected);
     structured.push(format!(
         r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
         json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
-        super::milliseconds(answered.took),
+        milliseconds(answered.took),
         answered.generation,
     ));
     Answer::success(text, structured)

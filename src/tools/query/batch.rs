@@ -5,18 +5,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
-use super::arguments::{Count, Parameters, arguments};
-use super::{Defaults, FormatArgument, Tool, ToolContext};
+use super::{notes, page, statement};
 use crate::messages::RawArguments;
 use crate::messages::answer::{Answer, Pieces};
 use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Batch, BatchError};
 use crate::postgres::statement::{Outcome, Reading};
+use crate::tools::answer::server_ending;
+use crate::tools::argument_types::{Count, FormatArgument, Parameters, reject_zero, timeout};
+use crate::tools::arguments::arguments;
+use crate::tools::render::{counted, milliseconds};
+use crate::tools::tool::work;
+use crate::tools::{Defaults, Tool, ToolContext, schema};
 
 /// The most statements that a batch may have.
 const STATEMENTS_MAX: usize = 100;
 
-pub(super) const TOOL: Tool = Tool {
+pub(crate) const TOOL: Tool = Tool {
     name: "batch_query_execute",
     title: "Run a batch in one transaction",
     description: "Run up to 100 SQL statements in order in one transaction: all take effect, or none. An error names \
@@ -25,7 +30,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |context, defaults, arguments| super::work(call(context, defaults, arguments)),
+    call: |context, defaults, arguments| work(call(context, defaults, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -56,14 +61,14 @@ fn input() -> Value {
             "type": "object",
             "properties": {
                 "query": {"type": "string", "description": "One SQL statement."},
-                "parameters": super::parameters_schema(),
+                "parameters": schema::parameters(),
             },
             "required": ["query"],
             "additionalProperties": false,
         },
     });
     let mut properties = Map::from_iter([("queries".to_owned(), queries)]);
-    properties.extend(super::told_elsewhere(super::limits_properties()));
+    properties.extend(schema::without_descriptions(schema::limits()));
     for limit in ["max_rows", "max_bytes"] {
         properties[limit]["description"] = json!("For all together.");
     }
@@ -73,13 +78,13 @@ fn input() -> Value {
 }
 
 fn output() -> Value {
-    let properties = super::told_elsewhere(super::page_properties());
+    let properties = schema::without_descriptions(page::properties());
     json!({
         "type": "object",
         "properties": {
             "results": {
                 "type": "array",
-                "items": {"type": "object", "required": super::required(&properties), "properties": properties},
+                "items": {"type": "object", "required": page::required(&properties), "properties": properties},
             },
             "duration_ms": {"type": "number"},
             "generation": {"type": "integer"},
@@ -93,9 +98,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };
-    if let Some(answer) =
-        super::reject_zero(&[("max_rows", max_rows), ("max_bytes", max_bytes), ("timeout_ms", timeout_ms)])
-    {
+    if let Some(answer) = reject_zero(&[("max_rows", max_rows), ("max_bytes", max_bytes), ("timeout_ms", timeout_ms)]) {
         return answer;
     }
     if queries.is_empty() {
@@ -109,7 +112,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
     }
     let mut statements = Vec::with_capacity(queries.len());
     for (at, item) in queries.into_iter().enumerate() {
-        match super::statement(item.query, item.parameters.0, context.access(), Transaction::Shared) {
+        match statement(item.query, item.parameters.0, context.access(), Transaction::Shared) {
             Ok(statement) => statements.push(statement),
             Err(error) => {
                 let text = format!("Statement {}: {} Nothing was run.", at + 1, error.for_model());
@@ -118,7 +121,7 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
         }
     }
     let reading = Reading { limits: defaults.limits(max_rows, max_bytes), format: format.into(), cell_offset: 0 };
-    let call = CallContext { timeout: super::timeout(timeout_ms), ..context.call.clone() };
+    let call = CallContext { timeout: timeout(timeout_ms), ..context.call.clone() };
     let batch = Batch { call, statements, reading };
     match context.database.batch.send(batch).await {
         Ok(Ok(answered)) => answer(answered),
@@ -130,30 +133,30 @@ async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> 
             Answer::failure(text, &error).of_statement(number)
         }
         Ok(Err(BatchError { statement: None, error })) => Answer::failure(error.for_model(), &error),
-        Err(error) => super::server_ending(&error),
+        Err(error) => server_ending(&error),
     }
 }
 
 fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
     let outcomes = answered.answer;
-    let mut text = Pieces::from(format!("{} in one transaction\n", super::counted(outcomes.len() as u64, "statement")));
+    let mut text = Pieces::from(format!("{} in one transaction\n", counted(outcomes.len() as u64, "statement")));
     let mut structured = Pieces::from(r#"{"results":["#.to_owned());
     for (at, outcome) in outcomes.into_iter().enumerate() {
-        text.push(format!("\n{}: {}\n", at + 1, super::headline(&outcome)));
+        text.push(format!("\n{}: {}\n", at + 1, notes::headline(&outcome)));
         let Outcome { mut page, rows_affected } = outcome;
         let rows = Bytes::from(std::mem::take(&mut page.json));
-        text.append(super::page_text(&mut page, &rows));
-        text.push(super::cut_cells_note(&page, super::READ_ON_ELSEWHERE));
+        text.append(page::text(&mut page, &rows));
+        text.push(notes::cut_cells(&page, notes::READ_ON_ELSEWHERE));
         if let Some(cut) = page.cut {
-            text.push(format!("{}\n", super::cut_note_of_batch(cut)));
+            text.push(format!("{}\n", notes::cut_in_batch(cut)));
         }
         structured.push(if at == 0 { "" } else { "," });
-        structured.append(super::page_members(&page, rows, rows_affected));
+        structured.append(page::members(&page, rows, rows_affected));
         structured.push("}");
     }
     structured.push(format!(
         r#"],"duration_ms":{},"generation":{}}}"#,
-        super::milliseconds(answered.took),
+        milliseconds(answered.took),
         answered.generation,
     ));
     Answer::success(text, structured)

@@ -3,14 +3,18 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::arguments;
-use super::{Defaults, Tool, ToolContext};
 use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::metrics::{PerformanceSummary, Summary};
+use crate::tools::answer::server_ending;
+use crate::tools::arguments::arguments;
+use crate::tools::render::{counted, milliseconds};
+use crate::tools::schema::nullable;
+use crate::tools::tool::work;
+use crate::tools::{Defaults, Tool, ToolContext};
 use crate::units::rfc3339;
 
-pub(super) const TOOL: Tool = Tool {
+pub(crate) const TOOL: Tool = Tool {
     name: "performance_summary",
     title: "Performance summary",
     description: "How the statements run through this server have gone since it started: counts, success rate, \
@@ -19,7 +23,7 @@ pub(super) const TOOL: Tool = Tool {
     names_database: false,
     input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
     output,
-    call: |context, _: Defaults, arguments| super::work(call(context, arguments)),
+    call: |context, _: Defaults, arguments| work(call(context, arguments)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -27,7 +31,7 @@ pub(super) const TOOL: Tool = Tool {
 struct Arguments {}
 
 fn output() -> Value {
-    let number = super::nullable("number");
+    let number = nullable("number");
     let count = json!({"type": "integer"});
     json!({
         "type": "object",
@@ -50,14 +54,14 @@ async fn call(context: ToolContext, given: RawArguments) -> Answer {
     }
     match context.metrics.summary.send(Summary { databases: context.names() }).await {
         Ok(summary) => answer(&summary),
-        Err(error) => super::server_ending(&error),
+        Err(error) => server_ending(&error),
     }
 }
 
 fn answer(summary: &PerformanceSummary) -> Answer {
     let since = rfc3339(summary.since);
     let times = summary.times.as_ref();
-    let ms = |duration: Option<std::time::Duration>| duration.map_or(Value::Null, super::milliseconds);
+    let ms = |duration: Option<std::time::Duration>| duration.map_or(Value::Null, milliseconds);
     let structured = json!({
         "since": since,
         "total": summary.total,
@@ -79,7 +83,7 @@ fn answer(summary: &PerformanceSummary) -> Answer {
         Some(rate) => {
             let mut text = format!(
                 "{} since {since}: {} successful, {} failed, {} cancelled; success rate {:.1} %; {} in the last minute\n",
-                super::counted(summary.total, "query"),
+                counted(summary.total, "query"),
                 summary.successful,
                 summary.failed,
                 summary.cancelled,

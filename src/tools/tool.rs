@@ -1,0 +1,59 @@
+//! What a tool is: its name, its descriptions and schemas for clients, and the function that does its work.
+
+use std::pin::Pin;
+
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
+
+use super::{Defaults, ToolContext};
+use crate::messages::RawArguments;
+use crate::messages::answer::{Answer, Reply};
+use crate::settings::AccessMode;
+
+pub struct Tool {
+    /// The name by which a client calls it.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// The description by which a model chooses it.
+    pub description: &'static str,
+    /// Whether it writes when the server is in read-write mode.
+    pub may_write: bool,
+    /// Whether a call of it names the database if there are several.
+    pub names_database: bool,
+    /// The JSON Schema of its arguments.
+    pub input: fn() -> Value,
+    /// The JSON Schema of [`Answer::structured`].
+    pub output: fn() -> Value,
+    /// Does the work. It always gives an answer; a failure is an answer with `is_error`.
+    pub call: fn(ToolContext, Defaults, RawArguments) -> Work,
+}
+
+/// A call under way; dropping it cancels the call.
+pub type Work = Pin<Box<dyn Future<Output = Reply>>>;
+
+impl Tool {
+    /// The JSON Schema of its arguments for a client that may use these databases.
+    pub fn input_of(&self, databases: &[&str]) -> Value {
+        let mut schema = (self.input)();
+        if self.names_database && databases.len() > 1 {
+            schema["properties"]["database"] = json!({
+                "type": "string",
+                "enum": databases,
+                "default": databases[0],
+                "description": "Which database is asked.",
+            });
+        }
+        schema
+    }
+
+    /// Whether it changes nothing in this mode.
+    pub fn is_read_only(&self, access: AccessMode) -> bool {
+        !self.may_write || access == AccessMode::ReadOnly
+    }
+}
+
+/// The work of a tool that asks its client nothing.
+pub(super) fn work(answer: impl Future<Output = Answer> + 'static) -> Work {
+    Box::pin(answer.map(Reply::Answer))
+}
