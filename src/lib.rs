@@ -27,14 +27,12 @@
 //! - `random`: words that nobody can guess.
 //! - [`log`]: the root logger.
 //! - [`app`]: starts all parts, joins them and ends them.
-//! - [`doctor`]: finds what keeps a connection from working, and says how to mend it.
-//! - [`demo`]: a private PostgreSQL, and a host's side of a conversation.
+//! - [`cli`]: the command line, one file for each subcommand.
 
 pub mod actors;
 pub mod app;
 pub mod caller;
-pub mod demo;
-pub mod doctor;
+pub mod cli;
 pub mod http;
 pub mod log;
 pub mod mcp;

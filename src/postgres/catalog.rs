@@ -10,8 +10,10 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::{Phase, QueryError};
 
+pub mod extensions;
 pub mod nearest;
 pub mod role;
+pub mod server;
 
 /// A question to the catalogs. Its fields are its parameters.
 pub trait Question {

@@ -18,7 +18,7 @@ fn the_demonstration_ends_well() {
 async fn the_demo_data_are_the_same_on_each_load() {
     let cluster = PrivateCluster::start().unwrap();
     let client = observer(&cluster).await;
-    client.batch_execute(include_str!("../../src/demo/data.sql")).await.unwrap();
+    client.batch_execute(include_str!("../../src/cli/demo/data.sql")).await.unwrap();
     for (table, expected) in [
         ("customers", 200),
         ("products", 40),

@@ -27,10 +27,8 @@ const FLOORS: &[(&str, usize)] = &[
     ("http", 8),
     ("mcp", 9),
     ("app", 10),
-    ("demo", 11),
-    ("doctor", 11),
-    ("cli", 12),
-    ("main", 13),
+    ("cli", 11),
+    ("main", 12),
 ];
 
 /// The crates, and which of ours each may use.

@@ -37,7 +37,7 @@ fn without_times(text: &str) -> String {
 async fn every_answer_of_the_readme_is_given_again() {
     let cluster = in_english().start().unwrap();
     let shop = observer(&cluster).await;
-    shop.batch_execute(include_str!("../../../src/demo/data.sql")).await.unwrap();
+    shop.batch_execute(include_str!("../../../src/cli/demo/data.sql")).await.unwrap();
     let mut server = Server::on(&cluster, "").await;
     let calls = calls();
     assert_eq!(calls.len(), TOOLS.len(), "{calls:?}");
@@ -83,7 +83,7 @@ async fn the_example_of_the_page_of_errors_is_given_again() {
     let (_, json) = example.split_once("```json\n").unwrap();
     let failure: Value = serde_json::from_str(json.split_once("\n```").unwrap().0).unwrap();
     let cluster = in_english().start().unwrap();
-    observer(&cluster).await.batch_execute(include_str!("../../../src/demo/data.sql")).await.unwrap();
+    observer(&cluster).await.batch_execute(include_str!("../../../src/cli/demo/data.sql")).await.unwrap();
     let mut server = Server::on(&cluster, "").await;
     let result = server.query(sql).await;
     assert_eq!(result["content"][0]["text"], wanted);

@@ -1,32 +1,45 @@
-//! The demonstration: a private PostgreSQL with a small shop in it, and a host's side of a conversation with the real
-//! binary over stdio. Every claim that it prints is checked; the first that does not hold ends it with status 1.
+//! `demo`: a private PostgreSQL with a small shop in it, and a host that talks with this program over stdio. It checks
+//! every claim that it prints; the first that is not true ends it with status 1.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clap::{ArgMatches, Command};
 use pg_private::PrivateCluster;
 use serde_json::{Value, json};
 
-mod host;
-
+use super::{EXIT_FAILURE, Subcommand, complain, print};
 use host::Host;
 
-/// Calls in flight while the pool is exchanged.
+mod host;
+
+pub(super) const SUBCOMMAND: Subcommand = Subcommand {
+    command: || Command::new("demo").about("Start a private PostgreSQL and play a host's side of a conversation"),
+    run,
+};
+
+/// Calls in flight while the pool is replaced.
 const IN_FLIGHT: usize = 20;
 
-/// Calls that are answered around the exchange, at least.
+/// At least so many calls are answered while the pool is replaced.
 const ANSWERED_MIN: usize = 200;
 
 /// A reload that has not happened by then has failed.
 const RELOAD_MAX: Duration = Duration::from_secs(20);
 
-/// Run the demonstration.
-///
-/// # Errors
-/// What could not be started, or did not turn out as it should.
-pub fn run() -> Result<(), String> {
+fn run(_: &ArgMatches) -> Result<u8, String> {
+    match demonstrate() {
+        Ok(()) => Ok(0),
+        Err(why) => {
+            complain(&why);
+            Ok(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Fails with what could not be started, or with the first claim that is not true.
+fn demonstrate() -> Result<(), String> {
     say("Starting a private PostgreSQL in a temporary folder …");
     let cluster = PrivateCluster::start().map_err(|error| error.to_string())?;
     load_shop(&cluster.url())?;
@@ -110,7 +123,8 @@ fn converse(host: &mut Host, cluster: &PrivateCluster, folder: &Path) -> Result<
     Ok(())
 }
 
-/// Keep queries in flight, change the settings, and go on until an answer comes from the new pool.
+/// Keep queries in flight, change the settings, and go on until an answer comes from the new pool. Gives the number of
+/// answers and the seconds that they took.
 fn reload(host: &mut Host, change: impl FnOnce() -> Result<(), String>) -> Result<(usize, f64), String> {
     let query = json!({
         "name": "async_query_execute",
@@ -159,7 +173,7 @@ fn holds(claim: bool, what: &str) -> Result<(), String> {
     if claim { Ok(()) } else { Err(format!("this does not hold: {what}")) }
 }
 
-/// Our own SQL, over our own connection: a tool would take one statement at a time.
+/// Over a connection of its own, because a tool takes one statement at a time.
 fn load_shop(url: &str) -> Result<(), String> {
     let work = async {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
@@ -181,7 +195,7 @@ fn write_env_file(folder: &Path, url: &str, work_mem: &str) -> Result<(), String
     fs::write(folder.join(".env"), text).map_err(|error| format!("cannot write {}/.env: {error}", folder.display()))
 }
 
-/// What Claude Code, Claude Desktop and Cursor take; docs/hosts.md has the others.
+/// The configuration that Claude Code, Claude Desktop and Cursor take; docs/hosts.md has other hosts.
 fn snippet() -> Result<String, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let snippet = json!({"mcpServers": {"postgres": {
@@ -195,7 +209,6 @@ fn title(text: &str) {
     say(&format!("\n── {text}"));
 }
 
-// Not the protocol: this subcommand talks to a person.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    print(&format!("{}\n", text.trim_end()));
 }

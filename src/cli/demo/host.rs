@@ -1,5 +1,5 @@
-//! A host's side of the protocol, as small as it can be: it starts this very program and speaks lines of JSON-RPC with
-//! it. Blocking code, one client; what it does not know (notifications) it leaves unread.
+//! A small host: it starts this program and exchanges lines of JSON-RPC with it. It blocks, has one client, and ignores
+//! what it does not know, such as notifications.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// An answer that has not come by then will not come.
+/// How long to wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// What most hosts still open with.
+/// The revision of the protocol that most hosts still ask for.
 const PROTOCOL: &str = "2025-11-25";
 
-/// A running server, seen by its host. Its drop kills it.
+/// A running server and its pipes. The drop kills the server.
 pub(super) struct Host {
     server: Child,
     input: Option<ChildStdin>,
@@ -31,7 +31,7 @@ impl Host {
         let log = std::fs::File::create(folder.join("log")).map_err(cannot)?;
         let mut server = Command::new(std::env::current_exe().map_err(cannot)?)
             .current_dir(folder)
-            // What the user's own environment says of a database is not for this one.
+            // The environment of the user may name another database.
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -48,7 +48,7 @@ impl Host {
         Ok(Self { server, input, lines, requests: 0 })
     }
 
-    /// Shake hands; the server's side of it.
+    /// Send `initialize` and give its result.
     pub(super) fn initialize(&mut self) -> Result<Value, String> {
         let client = json!({"name": "demo", "version": env!("CARGO_PKG_VERSION")});
         let hello = json!({"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": client});
@@ -57,24 +57,24 @@ impl Host {
         Ok(server)
     }
 
-    /// Call a tool; its result.
+    /// Call a tool and give its result.
     pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value, String> {
         self.request("tools/call", &json!({"name": tool, "arguments": arguments}))
     }
 
-    /// Ask, with nothing else in flight, and wait for the result.
+    /// Send a request and wait for its result. No other request may be in flight.
     pub(super) fn request(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.send(method, params)?;
         self.next_answer()
     }
 
-    /// Ask and do not wait.
+    /// Send a request and do not wait.
     pub(super) fn send(&mut self, method: &str, params: &Value) -> Result<(), String> {
         self.requests += 1;
         self.write(&json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params}))
     }
 
-    /// The next result, whichever request it belongs to.
+    /// The next result, of any request.
     pub(super) fn next_answer(&mut self) -> Result<Value, String> {
         loop {
             let line = self.lines.recv_timeout(ANSWER_MAX).map_err(|error| match error {
@@ -92,7 +92,7 @@ impl Host {
         }
     }
 
-    /// Close its input, as a host does that quits; it must end by itself, with status 0.
+    /// Close the input of the server, as a host does when it quits. The server must end by itself with status 0.
     pub(super) fn end(mut self) -> Result<(), String> {
         self.input = None;
         let status = self.server.wait().map_err(|error| format!("the server's end was missed: {error}"))?;
@@ -107,7 +107,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It has ended, or something has gone wrong that is being told.
+        // Either the server has ended already, or the demonstration has failed and reports that.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,0 +1,20 @@
+//! `check-config`: the settings in effect.
+
+use clap::{ArgMatches, Command};
+
+use super::inputs::{arguments, inputs};
+use super::{Subcommand, print};
+use crate::settings;
+
+pub(super) const SUBCOMMAND: Subcommand = Subcommand {
+    command: || {
+        Command::new("check-config").about("Print the settings in effect and where each comes from").args(arguments())
+    },
+    run,
+};
+
+fn run(given: &ArgMatches) -> Result<u8, String> {
+    let loaded = settings::load(&inputs(given)).map_err(|error| error.to_string())?;
+    print(&settings::report(&loaded));
+    Ok(0)
+}

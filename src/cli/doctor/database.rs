@@ -1,0 +1,153 @@
+//! What a connection to the database shows: TLS, the version, the role, the extensions.
+
+use std::net::IpAddr;
+
+use tokio_postgres::{Client, Error};
+use tokio_util::task::TaskTracker;
+
+use super::CONNECT_MAX;
+use super::report::Report;
+use crate::postgres::catalog;
+use crate::postgres::catalog::extensions::Extensions;
+use crate::postgres::catalog::role::{self, RoleRights};
+use crate::postgres::catalog::server::{ConnectionTls, ConnectionTlsRow, Server, ServerRow};
+use crate::postgres::pool::{Admission, Generation};
+use crate::settings::{AccessMode, Settings, SslMode, TargetSettings};
+
+/// Extensions and languages of which the doctor speaks if they are installed: the name, whether it is good to have, and what
+/// it means for this server.
+const EXTENSIONS: &[(&str, bool, &str)] = &[
+    ("pg_stat_statements", true, "statistics of statements can be read (without their texts)"),
+    ("hypopg", true, "indexes can be tried without being made"),
+    ("dblink", false, "its functions reach other databases; the guard refuses them in read-only mode"),
+    ("postgres_fdw", false, "foreign tables reach other servers, which is not bounded by this one's read-only mode"),
+    ("file_fdw", false, "foreign tables read files, and can run programs, of the database server"),
+    ("adminpack", false, "its functions write files of the database server; the guard refuses them in read-only mode"),
+    (
+        "plpython3u",
+        false,
+        "functions in it can do anything on the database server; the guard refuses them in read-only mode",
+    ),
+    (
+        "plperlu",
+        false,
+        "functions in it can do anything on the database server; the guard refuses them in read-only mode",
+    ),
+];
+
+/// The oldest version of PostgreSQL that this server is tested with.
+const VERSION_MIN: i32 = 14;
+
+/// Connect, and check what only a connection shows.
+pub(super) async fn check(report: &mut Report, settings: &Settings) {
+    let mut postgres = settings.postgres.clone();
+    postgres.clocks.connect_timeout = postgres.clocks.connect_timeout.min(CONNECT_MAX);
+    postgres.pool.size = 1;
+    let no_log = slog::Logger::root(slog::Discard, slog::o!());
+    let generation = match Generation::new(1, &postgres, settings.access, TaskTracker::new(), &no_log) {
+        Ok(generation) => generation,
+        Err(why) => return report.failed("TLS", why),
+    };
+    let lease = match generation.lease(&"doctor".into(), 0, Admission::Normal).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            let mend = match error.sqlstate() {
+                Some("28P01") => " Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE.",
+                Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.",
+                Some("3D000") => " Check POSTGRES_DB.",
+                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.",
+            };
+            return report.failed("login", format!("{}.{mend}", error.to_string().replace('\n', " ")));
+        }
+    };
+    report.ok("login", format!("as {}", generation.target_name()));
+    if let Err(error) = connected(report, lease.connection().client(), settings).await {
+        report.failed("database", error.to_string());
+    }
+}
+
+async fn connected(report: &mut Report, client: &Client, settings: &Settings) -> Result<(), Error> {
+    let tls = catalog::ask(client, &ConnectionTls).await?;
+    check_tls(report, tls.first(), &settings.postgres.target);
+    let Some(server) = catalog::ask(client, &Server).await?.into_iter().next() else { return Ok(()) };
+    check_server(report, &server, settings.access);
+    let rights = catalog::ask(client, &RoleRights { access: settings.access }).await?;
+    let findings = rights.first().map(role::findings).unwrap_or_default();
+    for finding in &findings {
+        report.warning("role", finding.to_string());
+    }
+    match findings.is_empty() {
+        true => report.ok("role", "it can do nothing that a reader need not"),
+        false => {
+            report.warning("role", "one that is made for it:");
+            role::suggested(&server.database).lines().for_each(|line| report.line("", "", line));
+        }
+    }
+    let names = EXTENSIONS.iter().map(|(name, ..)| *name).collect();
+    for installed in catalog::ask(client, &Extensions { names }).await? {
+        if let Some((name, is_good, what)) = EXTENSIONS.iter().find(|(known, ..)| *known == installed.name) {
+            let said = format!("{name}: {what}");
+            if *is_good { report.ok("extension", said) } else { report.warning("extension", said) }
+        }
+    }
+    Ok(())
+}
+
+fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &TargetSettings) {
+    let is_loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_here = target.hosts.iter().all(|host| host.starts_with('/') || host == "localhost" || is_loopback(host));
+    match tls.filter(|tls| tls.is_encrypted) {
+        Some(ConnectionTlsRow { version, cipher, .. }) => {
+            let text = |part: &Option<String>| part.clone().unwrap_or_default();
+            let said = format!("{} {}", text(version), text(cipher));
+            match target.ssl_mode {
+                SslMode::VerifyFull => report.ok("TLS", format!("{said}, the certificate is verified")),
+                SslMode::VerifyCa => report.ok("TLS", format!("{said}, the certificate is verified, its name is not")),
+                _ => report.warning(
+                    "TLS",
+                    format!("{said}, but whose certificate it is was not checked: POSTGRES_SSL_MODE=verify-full"),
+                ),
+            }
+        }
+        None if is_here => report.ok("TLS", "none, and none is needed on one machine"),
+        None => report
+            .warning("TLS", "the connection is not encrypted: POSTGRES_SSL_MODE=verify-full, where the server can"),
+    }
+}
+
+fn check_server(report: &mut Report, server: &ServerRow, access: AccessMode) {
+    let ServerRow { version_number, version, is_standby, .. } = server;
+    // 140005 is 14.5.
+    match version_number / 10_000 {
+        VERSION_MIN.. => report.ok("version", format!("PostgreSQL {version}")),
+        _ => report.warning(
+            "version",
+            format!("PostgreSQL {version} is older than what this server is tested with ({VERSION_MIN})"),
+        ),
+    }
+    if *is_standby {
+        report.ok("standby", "it can only be read");
+        if access == AccessMode::ReadWrite {
+            report.warning(
+                "standby",
+                "and the mode is read-write: connect to the primary, or leave MCP_ACCESS_MODE at read-only",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_before_14_are_warned_of() {
+        for (version_number, version, verdict) in [(130_022, "13.22", "warning"), (140_000, "14.0", "ok")] {
+            let mut report = Report::default();
+            let version = version.to_owned();
+            let server = ServerRow { version_number, version, is_standby: false, database: String::new() };
+            check_server(&mut report, &server, AccessMode::ReadOnly);
+            assert!(report.text().starts_with(verdict) && report.text().lines().count() == 1, "{}", report.text());
+        }
+    }
+}

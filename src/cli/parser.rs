@@ -1,0 +1,16 @@
+//! `parser`: the guard's parser, in a process of its own, which the server starts. It is not in `--help`.
+
+use clap::{ArgMatches, Command};
+use pg_guard::parser;
+
+use super::Subcommand;
+
+pub(super) const SUBCOMMAND: Subcommand = Subcommand {
+    command: || Command::new(parser::SUBCOMMAND).about("The guard's parser; started by the server itself").hide(true),
+    run,
+};
+
+fn run(_: &ArgMatches) -> Result<u8, String> {
+    parser::serve(std::io::stdin(), std::io::stdout()).map_err(|error| format!("the parser has no thread: {error}"))?;
+    Ok(0)
+}

@@ -1,0 +1,67 @@
+//! Which server a connection leads to, and whether the connection is encrypted.
+
+use tokio_postgres::{Error, Row};
+
+use super::{CatalogRow, Parameter, Question};
+
+/// Asks whether the connection is encrypted.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionTls;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionTlsRow {
+    pub is_encrypted: bool,
+    /// The version of TLS, if the connection is encrypted.
+    pub version: Option<String>,
+    /// The cipher suite, if the connection is encrypted.
+    pub cipher: Option<String>,
+}
+
+impl Question for ConnectionTls {
+    const NAME: &'static str = "connection_tls";
+    const SQL: &'static str = include_str!("connection_tls.sql");
+    type Row = ConnectionTlsRow;
+
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+}
+
+impl CatalogRow for ConnectionTlsRow {
+    fn read(row: &Row) -> Result<Self, Error> {
+        let (version, cipher) = (row.try_get("version")?, row.try_get("cipher")?);
+        Ok(Self { is_encrypted: row.try_get("is_encrypted")?, version, cipher })
+    }
+}
+
+/// Asks which server and which database it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Server;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerRow {
+    /// 140005 is version 14.5.
+    pub version_number: i32,
+    /// The version as PostgreSQL writes it, which may name a packager.
+    pub version: String,
+    /// Whether it is a standby, which can only be read.
+    pub is_standby: bool,
+    pub database: String,
+}
+
+impl Question for Server {
+    const NAME: &'static str = "server";
+    const SQL: &'static str = include_str!("server.sql");
+    type Row = ServerRow;
+
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+}
+
+impl CatalogRow for ServerRow {
+    fn read(row: &Row) -> Result<Self, Error> {
+        let (version_number, version) = (row.try_get("version_number")?, row.try_get("version")?);
+        Ok(Self { version_number, version, is_standby: row.try_get("is_standby")?, database: row.try_get("database")? })
+    }
+}
