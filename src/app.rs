@@ -70,6 +70,7 @@ impl System {
         let metrics = start_vital(Metrics::new(&settings.metrics, &tools::names()), &lost);
         let events = Events {
             statement_began: Subscribers::default(),
+            statement_refused: metrics.clone().recipient().into(),
             statement_ended: metrics.clone().recipient().into(),
             call_ended: metrics.clone().recipient().into(),
             pool_rebuilt: metrics.clone().recipient().into(),

@@ -141,8 +141,9 @@ impl Executor {
         let (name, summary) = (self.name.clone(), self.summary());
         let executor = start(self);
         let (query, fetch) = (executor.clone().recipient(), executor.clone().recipient());
-        let (batch, close_cursors) = (executor.clone().recipient(), executor.clone().recipient());
-        (Database { name, query, fetch, batch, close_cursors, summary }, executor)
+        let (batch, inspect) = (executor.clone().recipient(), executor.clone().recipient());
+        let close_cursors = executor.clone().recipient();
+        (Database { name, query, fetch, batch, inspect, close_cursors, summary }, executor)
     }
 
     /// The mode of that caller's statements.

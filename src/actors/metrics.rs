@@ -21,7 +21,9 @@ use latency::Latencies;
 /// The media type of what [`Scrape`] is answered.
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-use crate::messages::events::{CallEnded, PoolRebuilt, ReloadFinished, ReloadOutcome, SettingsChanged, StatementEnded};
+use crate::messages::events::{
+    CallEnded, PoolRebuilt, ReloadFinished, ReloadOutcome, SettingsChanged, StatementEnded, StatementRefused,
+};
 use crate::messages::metrics::{MetricsSnapshot, Reload, Scrape, Slow, SlowQueries, Snapshot, Summary};
 use crate::units::milliseconds;
 
@@ -82,6 +84,14 @@ impl Handler<StatementEnded> for Metrics {
         if !event.client.is_empty() {
             self.history.record(event, self.uptime().as_secs());
         }
+    }
+}
+
+impl Handler<StatementRefused> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, refused: StatementRefused, _: &mut Context<Self>) {
+        self.exposition.refusal(&refused);
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::admin::DatabaseProbe;
+use super::inspect::Inspect;
 use super::statements::{Batch, CloseCursorsOf, Fetch, Query};
 use crate::postgres::catalog::role::Finding;
 use crate::settings::AccessMode;
@@ -32,6 +33,8 @@ pub struct Database {
     pub fetch: Recipient<Fetch>,
     /// Runs a batch.
     pub batch: Recipient<Batch>,
+    /// Asks the catalogs a question of our own.
+    pub inspect: Recipient<Inspect>,
     /// Closes the cursors of a client.
     pub close_cursors: Recipient<CloseCursorsOf>,
     /// What clients are told of it.

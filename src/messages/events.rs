@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use pg_guard::Rule;
 use pg_guard::sql::Operation;
 
 use crate::settings::Settings;
@@ -73,6 +74,8 @@ where
 pub struct Events {
     /// A statement has its connection.
     pub statement_began: Subscribers<StatementBegan>,
+    /// The guard has refused a statement.
+    pub statement_refused: Subscribers<StatementRefused>,
     pub statement_ended: Subscribers<StatementEnded>,
     pub call_ended: Subscribers<CallEnded>,
     /// A pool was rebuilt, or could not be.
@@ -94,6 +97,24 @@ pub struct StatementBegan {
     pub operation: Operation,
     /// The pool's generation it runs on.
     pub generation: u64,
+}
+
+/// Says that the guard has refused a statement by one of its rules. Sent by the executor, once for each refused statement
+/// and before its [`StatementEnded`]. A batch that is refused has one refused statement and the end of its first.
+///
+/// A call whose arguments show that no statement can be run does not come to the executor and is no such event.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct StatementRefused {
+    pub tool: &'static str,
+    pub client: Arc<str>,
+    pub database: Arc<str>,
+    /// The statement as it was given.
+    pub sql: Arc<str>,
+    pub operation: Operation,
+    pub rule: Rule,
+    /// The sentence that the model gets.
+    pub why: String,
 }
 
 /// Says that a statement has ended, in whatever way. Sent by the executor, once for each statement.
@@ -137,8 +158,10 @@ pub enum StatementOutcome {
         /// The whole reason, for the log.
         why: String,
     },
-    /// It was not let run, by the guard or by what its role may do.
+    /// It was not allowed to run: by the guard, or because its parameters do not fit or the role may do too much.
     Refused {
+        /// The guard's rule, if it was the guard.
+        rule: Option<Rule>,
         /// The whole reason, for the log.
         why: String,
     },

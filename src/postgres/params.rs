@@ -92,22 +92,20 @@ pub fn convert(values: &[Value], types: &[Type]) -> Result<Vec<Parameter>, Query
         let wanted: Vec<String> =
             types.iter().enumerate().map(|(at, ty)| format!("${} {}", at + 1, name(ty))).collect();
         let wanted = if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") };
-        return Err(QueryError::Refused {
-            why: format!(
-                "The statement takes {} parameter{} ({wanted}), but `parameters` has {}.",
-                types.len(),
-                if types.len() == 1 { "" } else { "s" },
-                values.len(),
-            ),
-        });
+        return Err(QueryError::refused(format!(
+            "The statement takes {} parameter{} ({wanted}), but `parameters` has {}.",
+            types.len(),
+            if types.len() == 1 { "" } else { "s" },
+            values.len(),
+        )));
     }
     values
         .iter()
         .zip(types)
         .enumerate()
         .map(|(at, (value, ty))| {
-            text(value, ty).map(Parameter).map_err(|why| QueryError::Refused {
-                why: format!("Parameter ${}: PostgreSQL wants {}, and {why}.", at + 1, name(ty)),
+            text(value, ty).map(Parameter).map_err(|why| {
+                QueryError::refused(format!("Parameter ${}: PostgreSQL wants {}, and {why}.", at + 1, name(ty)))
             })
         })
         .collect()

@@ -1,6 +1,7 @@
 //! What a program can know of a failure: the members of `_meta` in an answer with `isError`. `structuredContent` is not
 //! used for it, because clients check that against the output schema of the tool.
 
+use pg_guard::Rule;
 use serde_json::{Map, Value, json};
 
 use crate::messages::answer::Answer;
@@ -18,7 +19,8 @@ fn facts(error: &QueryError) -> Value {
         }
     };
     match error {
-        QueryError::Refused { .. } | QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
+        QueryError::Refused { rule, .. } => put("rule", json!(rule.map(Rule::as_str))),
+        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
         QueryError::Busy { waiting_max } => {
             busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }

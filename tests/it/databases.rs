@@ -59,8 +59,9 @@ fn start(tell: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> Star
         calls: calls.downgrade(),
         cancel: cancel.downgrade(),
     };
-    let close_cursors_of = scripted().0;
-    let database = Database { name: name.into(), query, fetch, batch, close_cursors: close_cursors_of, summary };
+    let (inspect, close_cursors_of) = (scripted().0, scripted().0);
+    let database =
+        Database { name: name.into(), query, fetch, batch, inspect, close_cursors: close_cursors_of, summary };
     tell.send(Played {
         name: name.to_owned(),
         start,
@@ -152,7 +153,7 @@ fn fetch(database: &Database) -> RecipientRequest<Fetch> {
 }
 
 fn answer() -> QueryError {
-    QueryError::Refused { why: "the answer of a call".to_owned() }
+    QueryError::refused("the answer of a call")
 }
 
 #[actix_rt::test]

@@ -94,7 +94,15 @@ impl World {
             let (show, seen) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
             shown.push(show);
             let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
-            let database = Database { name: name.into(), query, fetch, batch, close_cursors, summary: seen };
+            let database = Database {
+                name: name.into(),
+                query,
+                fetch,
+                batch,
+                inspect: scripted().0,
+                close_cursors,
+                summary: seen,
+            };
             set.served.push(Arc::new(database));
             let (probe, neighbour) = neighbour(name);
             set.probes.push(probe);

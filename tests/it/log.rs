@@ -130,7 +130,8 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let (_show, summary) =
         tokio::sync::watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
     let (fetch, close_cursors) = (scripted().0, scripted().0);
-    let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary };
+    let database =
+        Database { name: MAIN_DATABASE.into(), query, fetch, batch, inspect: scripted().0, close_cursors, summary };
     let set = set_of([database]);
     let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
     let session = Session::new(

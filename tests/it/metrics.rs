@@ -107,7 +107,7 @@ fn failed(sql: &str, executed_ms: u64) -> StatementEnded {
 }
 
 fn refused(sql: &str) -> StatementEnded {
-    let outcome = StatementOutcome::Refused { why: "not accepted".to_owned() };
+    let outcome = StatementOutcome::Refused { rule: None, why: "not accepted".to_owned() };
     StatementEnded { outcome, rows: 0, bytes: 0, ..done(sql, 0) }
 }
 

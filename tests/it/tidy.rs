@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_server_postgres::settings::{self, Inputs, KEYS, Key, Kind};
 use mcp_server_postgres::tools::TOOLS;
+use pg_guard::Rule;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -69,6 +70,14 @@ fn the_readme_and_the_page_of_tools_name_every_tool() {
     for tool in TOOLS {
         assert!(page.contains(&format!("| `{}` |", tool.name)), "{}", tool.name);
         assert!(readme.contains(&format!("\n```\n{} {{", tool.name)), "no answer of {} in README.md", tool.name);
+    }
+}
+
+#[test]
+fn the_page_of_errors_names_every_rule_of_the_guard() {
+    let page = read("docs/errors.md");
+    for rule in Rule::ALL {
+        assert!(page.contains(&format!("\n| `{rule}` | ")), "{rule}");
     }
 }
 

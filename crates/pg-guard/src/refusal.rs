@@ -13,80 +13,67 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// The rules. Their names do not change: a log or a program may go by them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// There is no statement in the text.
-    NoStatement,
-    /// The text holds the character U+0000.
-    NulCharacter,
-    /// The statement acts on the connection, which the next call may have: BEGIN, PREPARE, COPY, LISTEN.
-    ConnectionState,
-    /// What the statement does ends with its call: SET, LOCK, DECLARE.
-    EndsWithTheCall,
-    /// The text holds several statements.
-    SeveralStatements,
-    /// The statement, or one inside it, is of a kind that does not only read.
-    StatementKind,
-    /// SELECT INTO makes a table.
-    SelectInto,
-    /// FOR UPDATE and its like lock rows.
-    RowLock,
-    /// The operator has excluded the function.
-    FunctionExcluded,
-    /// The function shows secrets.
-    FunctionSecret,
-    /// The function runs with the rights of its owner.
-    FunctionDefiner,
-    /// The function is written in a language that can do anything on the server.
-    FunctionLanguage,
-    /// The function is known to have effects that no transaction undoes.
-    FunctionHarmful,
-    /// The function is volatile, and nobody has found it harmless.
-    FunctionVolatile,
-    /// The relation's columns hold secrets.
-    SecretRelation,
-    /// The setting is a secret, or one of all the settings is.
-    SecretSetting,
-    /// There is too much SQL behind the statement's names.
-    TooMuchBehind,
-    /// The parser cannot read it.
-    Syntax,
-    /// It is too long to be parsed.
-    TooLong,
-    /// The parser ended over it.
-    ParserCrashed,
-    /// The parser took too long.
-    ParserTimedOut,
+macro_rules! rules {
+    ($($(#[$what:meta])* $rule:ident => $name:literal,)*) => {
+        /// The rules. Their names do not change: a log or a program may depend on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Rule { $($(#[$what])* $rule,)* }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$rule),*];
+
+            /// Its name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$rule => $name,)* }
+            }
+        }
+    };
 }
 
-impl Rule {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoStatement => "no-statement",
-            Self::NulCharacter => "nul-character",
-            Self::ConnectionState => "connection-state",
-            Self::EndsWithTheCall => "ends-with-the-call",
-            Self::SeveralStatements => "several-statements",
-            Self::StatementKind => "statement-kind",
-            Self::SelectInto => "select-into",
-            Self::RowLock => "row-lock",
-            Self::FunctionExcluded => "function-excluded",
-            Self::FunctionSecret => "function-secret",
-            Self::FunctionDefiner => "function-definer",
-            Self::FunctionLanguage => "function-language",
-            Self::FunctionHarmful => "function-harmful",
-            Self::FunctionVolatile => "function-volatile",
-            Self::SecretRelation => "secret-relation",
-            Self::SecretSetting => "secret-setting",
-            Self::TooMuchBehind => "too-much-behind",
-            Self::Syntax => "syntax",
-            Self::TooLong => "too-long",
-            Self::ParserCrashed => "parser-crashed",
-            Self::ParserTimedOut => "parser-timed-out",
-        }
-    }
+rules! {
+    /// There is no statement in the text.
+    NoStatement => "no-statement",
+    /// The text holds the character U+0000.
+    NulCharacter => "nul-character",
+    /// The statement acts on the connection, which the next call may have: BEGIN, PREPARE, COPY, LISTEN.
+    ConnectionState => "connection-state",
+    /// What the statement does ends with its call: SET, LOCK, DECLARE.
+    EndsWithTheCall => "ends-with-the-call",
+    /// The text holds several statements.
+    SeveralStatements => "several-statements",
+    /// The statement, or one inside it, is of a kind that does not only read.
+    StatementKind => "statement-kind",
+    /// SELECT INTO makes a table.
+    SelectInto => "select-into",
+    /// FOR UPDATE and its like lock rows.
+    RowLock => "row-lock",
+    /// The operator has excluded the function.
+    FunctionExcluded => "function-excluded",
+    /// The function shows secrets.
+    FunctionSecret => "function-secret",
+    /// The function runs with the rights of its owner.
+    FunctionDefiner => "function-definer",
+    /// The function is written in a language that can do anything on the server.
+    FunctionLanguage => "function-language",
+    /// The function is known to have effects that no transaction undoes.
+    FunctionHarmful => "function-harmful",
+    /// The function is volatile, and nobody has found it harmless.
+    FunctionVolatile => "function-volatile",
+    /// The relation's columns hold secrets.
+    SecretRelation => "secret-relation",
+    /// The setting is a secret, or one of all the settings is.
+    SecretSetting => "secret-setting",
+    /// There is too much SQL behind the statement's names.
+    TooMuchBehind => "too-much-behind",
+    /// The parser cannot read it.
+    Syntax => "syntax",
+    /// It is too long to be parsed.
+    TooLong => "too-long",
+    /// The parser ended over it.
+    ParserCrashed => "parser-crashed",
+    /// The parser took too long.
+    ParserTimedOut => "parser-timed-out",
 }
 
 impl fmt::Display for Rule {

@@ -77,6 +77,7 @@ impl Handler<Batch> for Executor {
                         },
                         |result| {
                             if let Some(mut ended) = current.borrow_mut().take() {
+                                result.as_ref().err().into_iter().for_each(|error| ended.refused(error));
                                 ended.end(result.as_ref().map(size_of_answer));
                             }
                         },
@@ -102,7 +103,10 @@ impl Handler<Batch> for Executor {
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
             let result = result.map_err(|(at, error)| (at, call.error_for_client(error, &generation.target_name())));
-            if let Err((_, error)) = &result {
+            if let Err((at, error)) = &result {
+                if let (Some(at), false) = (at, queue.has_begun()) {
+                    queue.refused(*at, error);
+                }
                 // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
                 let first = if queue.has_begun() { None } else { queue.next() };
                 current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));

@@ -86,8 +86,7 @@ pub(super) fn prefix(database: &str) -> String {
 pub(super) fn refusal(unusable: Unusable) -> QueryError {
     let why = match unusable {
         Unusable::InUse => {
-            let why = "Another call reads from this cursor: wait for its answer.".to_owned();
-            return QueryError::Refused { why };
+            return QueryError::refused("Another call reads from this cursor: wait for its answer.");
         }
         Unusable::Ended(Ended::Finished) => "This cursor has been read to its end.".to_owned(),
         Unusable::Ended(Ended::Expired(after)) => {
@@ -102,5 +101,5 @@ pub(super) fn refusal(unusable: Unusable) -> QueryError {
             "There is no such cursor: it was never given to this client, or ended long ago.".to_owned()
         }
     };
-    QueryError::Refused { why: format!("{why} Run the query again, with ORDER BY … OFFSET if need be.") }
+    QueryError::refused(format!("{why} Run the query again, with ORDER BY … OFFSET if need be."))
 }

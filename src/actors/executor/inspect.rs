@@ -98,13 +98,11 @@ impl Executor {
             let severe: Vec<_> = findings.iter().filter(|finding| finding.is_severe).map(Finding::to_string).collect();
             match severe.is_empty() {
                 true => Ok(()),
-                false => Err(QueryError::Refused {
-                    why: format!(
-                        "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or \
-                         restart this server.",
-                        severe.join(". ")
-                    ),
-                }),
+                false => Err(QueryError::refused(format!(
+                    "Nothing runs here (MCP_ROLE_CHECK=enforce). {}. The operator has to mend that, and then reload or \
+                     restart this server.",
+                    severe.join(". ")
+                ))),
             }
         }))
     }

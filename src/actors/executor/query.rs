@@ -44,6 +44,7 @@ impl Handler<Query> for Executor {
             let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
+            result.as_ref().err().into_iter().for_each(|error| record.refused(error));
             record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
             let (Answer { outcome, rest }, lease, left) = result?;
             let mut answered = record.answered(outcome, &reports);

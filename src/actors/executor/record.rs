@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use slog::Logger;
 
 use crate::log::{debug, info};
-use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome};
+use crate::messages::events::{Events, StatementBegan, StatementEnded, StatementOutcome, StatementRefused};
 use crate::messages::statements::Answered;
 use crate::messages::trace::TraceId;
 use crate::postgres::error::QueryError;
@@ -55,6 +55,21 @@ impl StatementRecord {
         }
     }
 
+    /// Report that the guard has refused it, if that is what this error says.
+    pub(super) fn refused(&self, error: &QueryError) {
+        let QueryError::Refused { rule: Some(rule), why } = error else { return };
+        let event = &self.event;
+        self.events.statement_refused.tell_with(|| StatementRefused {
+            tool: event.tool,
+            client: event.client.clone(),
+            database: event.database.clone(),
+            sql: event.sql.clone(),
+            operation: event.operation,
+            rule: *rule,
+            why: why.clone(),
+        });
+    }
+
     /// It waits for a connection again; so often because the one before was lost.
     pub(super) fn again(&mut self, retries: u32) {
         self.stop();
@@ -73,7 +88,9 @@ impl StatementRecord {
                 (self.event.rows, self.event.bytes) = (rows, bytes);
                 StatementOutcome::Done
             }
-            Err(error @ QueryError::Refused { .. }) => StatementOutcome::Refused { why: error.to_string() },
+            Err(error @ QueryError::Refused { rule, .. }) => {
+                StatementOutcome::Refused { rule: *rule, why: error.to_string() }
+            }
             Err(error) => {
                 StatementOutcome::Failed { sqlstate: error.sqlstate().map(str::to_owned), why: error.to_string() }
             }
@@ -129,8 +146,12 @@ impl Drop for StatementRecord {
             StatementOutcome::Cancelled => {
                 info!(self.log, "query cancelled"; facts, "parameters" => parameters, "trace" => trace)
             }
-            StatementOutcome::Failed { why, .. } | StatementOutcome::Refused { why } => {
+            StatementOutcome::Failed { why, .. } | StatementOutcome::Refused { rule: None, why } => {
                 info!(self.log, "query failed"; facts, "parameters" => parameters, "trace" => trace, "why" => why);
+            }
+            StatementOutcome::Refused { rule: Some(rule), why } => {
+                info!(self.log, "query failed"; facts, "parameters" => parameters, "trace" => trace, "rule" => rule.as_str(),
+                    "why" => why);
             }
             StatementOutcome::NeverBegan => {}
         }
@@ -178,6 +199,11 @@ impl Queue {
     /// The connection was lost before the first began.
     pub(super) fn again(&mut self, retries: u32) {
         self.waiting.front_mut().into_iter().for_each(|first| first.event.retries = retries);
+    }
+
+    /// Report that the guard has refused this statement of the batch, counted from 0, before any has begun.
+    pub(super) fn refused(&self, at: usize, error: &QueryError) {
+        self.waiting.get(at).into_iter().for_each(|refused| refused.refused(error));
     }
 
     pub(super) fn has_begun(&self) -> bool {

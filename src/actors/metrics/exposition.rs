@@ -16,7 +16,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::latency::BUCKETS_MS;
-use crate::messages::events::{CallEnded, CallOutcome, PoolRebuilt, ReloadOutcome, StatementEnded, StatementOutcome};
+use crate::messages::events::{
+    CallEnded, CallOutcome, PoolRebuilt, ReloadOutcome, StatementEnded, StatementOutcome, StatementRefused,
+};
 use crate::messages::metrics::{DatabaseGauges, Gauges};
 
 /// What begins every name but those that Prometheus has for all processes.
@@ -28,6 +30,7 @@ pub(super) struct Exposition {
     calls: Family<OfCall, Counter>,
     call_seconds: Family<OfTool, Histogram>,
     statements: Family<OfStatement, Counter>,
+    refusals: Family<OfRefusal, Counter>,
     phase_seconds: Family<OfPhase, Histogram>,
     rows: Family<OfDatabase, Counter>,
     bytes: Family<OfDatabase, Counter>,
@@ -64,6 +67,12 @@ struct OfStatement {
     database: Arc<str>,
     tool: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRefusal {
+    database: Arc<str>,
+    rule: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,7 +117,7 @@ impl Exposition {
 
         let ours = registry.sub_registry_with_prefix(PREFIX);
         ours.register("build", "The program's version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let (calls, statements, rows, bytes, retries, reloads, rebuilds) = Default::default();
+        let (calls, statements, refusals, rows, bytes, retries, reloads, rebuilds) = Default::default();
         let (call_seconds, phase_seconds) = (
             Family::new_with_constructor(histogram as fn() -> _),
             Family::new_with_constructor(histogram as fn() -> _),
@@ -117,6 +126,7 @@ impl Exposition {
         register(ours, "call_duration_seconds", "From a call to its answer, of calls that came to run", &call_seconds);
         let what = "Statements that have ended, by what became of them: cancels and refusals too";
         register(ours, "statements", what, &statements);
+        register(ours, "statement_refusals", "Statements that the guard has refused, by its rule", &refusals);
         let what = "Waiting for a connection, opening it (if the call did), running";
         register(ours, "statement_phase_seconds", what, &phase_seconds);
         register(ours, "statement_rows", "Rows that statements have read or changed", &rows);
@@ -141,6 +151,7 @@ impl Exposition {
             calls,
             call_seconds,
             statements,
+            refusals,
             phase_seconds,
             rows,
             bytes,
@@ -203,6 +214,11 @@ impl Exposition {
         if event.executed > Duration::ZERO {
             spent("execute", event.executed);
         }
+    }
+
+    pub(super) fn refusal(&self, refused: &StatementRefused) {
+        let labels = OfRefusal { database: refused.database.clone(), rule: refused.rule.as_str() };
+        self.refusals.get_or_create(&labels).inc();
     }
 
     pub(super) fn reload(&self, outcome: ReloadOutcome) {

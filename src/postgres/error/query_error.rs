@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use pg_guard::Refusal;
+use pg_guard::{Refusal, Rule};
 use pg_render::DecodeError;
 use tokio_postgres::error::SqlState;
 
@@ -16,6 +16,8 @@ use super::rejection::Rejection;
 pub enum QueryError {
     /// We refused it before PostgreSQL saw it: `why` says what was wrong and what would be accepted.
     Refused {
+        /// The guard's rule, if it is the statement that is refused: not its parameters, its cursor or its role.
+        rule: Option<Rule>,
         /// A whole sentence for the model.
         why: String,
     },
@@ -57,11 +59,16 @@ pub enum QueryError {
 
 impl From<Refusal> for QueryError {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused { why: refusal.why }
+        Self::Refused { rule: Some(refusal.rule), why: refusal.why }
     }
 }
 
 impl QueryError {
+    /// A refusal by none of the guard's rules.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Refused { rule: None, why: why.into() }
+    }
+
     /// `error` of tokio-postgres in `phase` of `sql`, at `target`.
     pub fn of(error: &tokio_postgres::Error, sql: &str, phase: Phase, target: &str) -> Self {
         match error.as_db_error() {

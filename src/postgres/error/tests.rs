@@ -176,7 +176,7 @@ fn every_other_error_says_what_to_do() {
         outcome_unknown,
     };
     for (error, retryable, text) in [
-        (QueryError::Refused { why: "Not so.".to_owned() }, false, "Not so."),
+        (QueryError::refused("Not so."), false, "Not so."),
         (QueryError::Undecodable { why: "Not so.".to_owned() }, false, "Not so."),
         (
             timed_out(Clock::PoolWait),

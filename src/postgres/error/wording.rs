@@ -7,7 +7,7 @@ impl QueryError {
     /// The error in words for the model: as psql would show it, with what to do.
     pub fn for_model(&self) -> String {
         match self {
-            Self::Refused { why } | Self::Undecodable { why } => why.clone(),
+            Self::Refused { why, .. } | Self::Undecodable { why } => why.clone(),
             Self::Rejected(rejection) => rejection.to_string(),
             Self::Busy { waiting_max } => format!(
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \

@@ -63,12 +63,10 @@ pub fn no_cast(columns: &[Column]) -> QueryError {
     let server_columns = columns.iter().filter(|column| !Codec::of(column.type_()).is_native());
     let names: Vec<String> =
         server_columns.map(|column| format!("{} ({})", column.name(), params::name(column.type_()))).collect();
-    QueryError::Refused {
-        why: format!(
-            "PostgreSQL cannot send a column of this answer: {}. Cast it to text (column::text).",
-            names.join(", ")
-        ),
-    }
+    QueryError::refused(format!(
+        "PostgreSQL cannot send a column of this answer: {}. Cast it to text (column::text).",
+        names.join(", ")
+    ))
 }
 
 /// How the values of the `server_columns` of `rows` are shown, by column. What is not there is shown by its codec.

@@ -1,5 +1,6 @@
 //! Questions of our own to the catalogs, by the message.
 
+use mcp_server_postgres::messages::database::Database;
 use mcp_server_postgres::messages::events::StatementOutcome;
 use mcp_server_postgres::messages::inspect::Inspect;
 use mcp_server_postgres::postgres::catalog::role::RoleRights;
@@ -120,6 +121,49 @@ async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
     assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: seconds(1) });
     world.until_backends("active", 0).await;
     assert_eq!(world.numbers(&Numbers(1)).await, Ok(vec![1]));
+}
+
+/// What a tool has: the database, and its own call with a time limit.
+#[actix_rt::test]
+async fn a_tool_asks_its_database_within_the_time_of_its_call_and_is_counted_under_its_name() {
+    let cluster = Options::new().start().unwrap();
+    let settings = settings_of(&cluster, |settings| settings.postgres.pool.size = 1);
+    let (log, _) = heard();
+    let (ended, mut ends) = scripted();
+    let events = Events { statement_ended: ended.into(), ..Events::default() };
+    let executor = Executor::new(MAIN_DATABASE, &settings, parser(&log), events, TaskTracker::new(), &log).unwrap();
+    let (database, _): (Database, _) = executor.into_database(Executor::start);
+    let limits = Limits { rows_max: 10, bytes_max: 1000 };
+    let call = CallContext { timeout: Some(seconds(1)), ..CallContext::new("explore", Caller::stdio()) };
+
+    let answered = database.inspect.send(Inspect::new(call.clone(), &Numbers(2), limits)).await.unwrap().unwrap();
+    assert_eq!(answered.typed::<Numbers>().unwrap().answer, [Number(1), Number(2)]);
+    let event = ends.next().await.message;
+    assert_eq!((event.tool, event.rows, event.outcome), ("explore", 2, StatementOutcome::Done));
+
+    let error = database.inspect.send(Inspect::new(call.clone(), &Sleeps(60), limits)).await.unwrap().unwrap_err();
+    let clock = Clock::Call { during: Phase::Execute };
+    assert_eq!(error, QueryError::TimedOut { clock, after: seconds(1) });
+    let event = ends.next().await.message;
+    assert!(matches!(event.outcome, StatementOutcome::Failed { sqlstate: None, .. }), "{event:?}");
+
+    let observer = connect(&cluster.url()).await;
+    let active = async |count: i64| {
+        let sql = "select count(*) from pg_stat_activity where application_name = 'test' and state = 'active'";
+        until(&format!("{count} active"), async || {
+            observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == count
+        })
+        .await;
+    };
+    active(0).await;
+    let call = CallContext::new("explore", Caller::stdio());
+    let asked = actix_rt::spawn(database.inspect.send(Inspect::new(call, &Sleeps(60), limits)));
+    active(1).await;
+    asked.abort();
+    active(0).await;
+    let event = ends.next().await.message;
+    assert_eq!((event.tool, event.outcome), ("explore", StatementOutcome::Cancelled));
+    assert!(ends.is_silent());
 }
 
 #[actix_rt::test]

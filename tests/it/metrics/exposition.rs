@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::text_format::read;
 use super::*;
-use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome};
+use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome, StatementRefused};
 use mcp_server_postgres::messages::metrics::DatabaseGauges;
+use pg_guard::Rule;
 
 const QUERY: &str = "async_query_execute";
 
@@ -42,6 +43,16 @@ async fn full() -> World {
     world.finished(event).await;
     world.finished(failed("table a", 4)).await;
     world.finished(refused("delete from a")).await;
+    let refused = StatementRefused {
+        tool: QUERY,
+        client: "stdio".into(),
+        database: "main".into(),
+        sql: "delete from a where b = 'secret'".into(),
+        operation: Operation::of("delete"),
+        rule: Rule::StatementKind,
+        why: "not accepted".to_owned(),
+    };
+    world.0.send(refused).await.unwrap();
     world.finished(at("stock", cancelled("table a", 4))).await;
     world.finished(StatementEnded { outcome: StatementOutcome::NeverBegan, ..done("table b", 1) }).await;
     for outcome in CallOutcome::ALL {
@@ -78,6 +89,7 @@ async fn every_metric_says_what_has_happened() {
         ("statements_total", &[main, query, ("outcome", "failed")], 1.0),
         ("statements_total", &[main, query, ("outcome", "refused")], 1.0),
         ("statements_total", &[stock, query, ("outcome", "cancelled")], 1.0),
+        ("statement_refusals_total", &[main, ("rule", "statement-kind")], 1.0),
         ("statement_rows_total", &[main], 5.0),
         ("answer_bytes_total", &[main], 120.0),
         ("statement_retries_total", &[main], 1.0),

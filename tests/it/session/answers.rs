@@ -138,7 +138,7 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     let fetch = world.fetches.next().await;
     assert_eq!(fetch.message.limits, Limits { rows_max: 7, bytes_max: 70 });
     assert_eq!((fetch.message.format, fetch.message.call.timeout), (Some(Format::Csv), Some(Duration::from_millis(9))));
-    fetch.answer(Err(QueryError::Refused { why: "There is no such cursor.".to_owned() }));
+    fetch.answer(Err(QueryError::refused("There is no such cursor.")));
     let answer = answer_of(call).await;
     assert!(answer.is_error && answer.whole_text() == "There is no such cursor.", "{answer:?}");
 }

@@ -108,7 +108,7 @@ async fn told(world: &mut World) -> (&'static str, CallOutcome) {
 #[actix_rt::test]
 async fn every_way_out_of_a_call_is_told_to_the_metrics_once() {
     let mut world = World::new(settings_with(|settings| settings.limits.in_flight_max = 1));
-    let refusal = QueryError::Refused { why: "Not accepted.".to_owned() };
+    let refusal = QueryError::refused("Not accepted.");
     let (why, target) = Default::default();
     let unavailable = QueryError::Unavailable { why, phase: Phase::Connect, target, outcome_unknown: false };
     for (reply, outcome) in [

@@ -43,7 +43,15 @@ impl World {
             let ((query, queries), (fetch, fetches)) = (scripted(), scripted());
             let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
             let (batch, close_cursors) = (scripted().0, scripted().0);
-            databases.push(Database { name: name.into(), query, fetch, batch, close_cursors, summary });
+            databases.push(Database {
+                name: name.into(),
+                query,
+                fetch,
+                batch,
+                inspect: scripted().0,
+                close_cursors,
+                summary,
+            });
             neighbours.push((queries, fetches, show));
         }
         let set = set_of(databases);

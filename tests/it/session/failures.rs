@@ -6,6 +6,8 @@ use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::messages::statements::BatchError;
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
 
+use pg_guard::Rule;
+
 use crate::common::settings;
 use crate::session::world::{BATCH, World, answer_of};
 
@@ -38,7 +40,7 @@ fn errors() -> Vec<(QueryError, &'static str)> {
     };
     vec![
         (
-            QueryError::Refused { why: "The query has 2 parameters ($1 … $2), and 1 value was given.".to_owned() },
+            QueryError::refused("The query has 2 parameters ($1 … $2), and 1 value was given."),
             "The query has 2 parameters ($1 … $2), and 1 value was given.",
         ),
         (
@@ -171,7 +173,11 @@ async fn a_failure_is_told_to_programs_member_by_member() {
             r#"{"kind":"timed_out","phase":"execute","clock":"timeout_ms","after_ms":2500,"retryable":false}"#,
         ),
         (QueryError::Cancelled { phase: Phase::Fetch }, r#"{"kind":"cancelled","phase":"fetch","retryable":false}"#),
-        (QueryError::Refused { why: "no".to_owned() }, r#"{"kind":"refused","phase":"check","retryable":false}"#),
+        (QueryError::refused("no"), r#"{"kind":"refused","phase":"check","retryable":false}"#),
+        (
+            QueryError::Refused { rule: Some(Rule::FunctionVolatile), why: "no".to_owned() },
+            r#"{"kind":"refused","phase":"check","rule":"function-volatile","retryable":false}"#,
+        ),
         (
             QueryError::Undecodable { why: "no".to_owned() },
             r#"{"kind":"undecodable","phase":"encode","retryable":false}"#,

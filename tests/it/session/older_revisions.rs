@@ -74,7 +74,8 @@ impl World {
         let (tell, begun) = mpsc::unbounded_channel();
         let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
         let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
-        let database = Database { name: "main".into(), query, fetch, batch, close_cursors, summary };
+        let database =
+            Database { name: "main".into(), query, fetch, batch, inspect: scripted().0, close_cursors, summary };
         let sessions = Arc::new(Sessions::new(IDLE));
         actix_rt::spawn(Sessions::end_idle(Arc::downgrade(&sessions)));
         Self { sessions, begun, tell, show, set: set_of([database]) }

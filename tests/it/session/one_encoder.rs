@@ -185,7 +185,7 @@ async fn neighbour(world: &mut World, tool: &str, case: Case) {
         Case::IsLarge => (0..20_000).collect::<Vec<i32>>(),
         _ => vec![1, 2],
     };
-    let error = || QueryError::Refused { why: "Not this \"one\".\n".to_owned() };
+    let error = || QueryError::refused("Not this \"one\".\n");
     let fails = matches!(case, Case::Fails);
     let outcome = || {
         let mut page = page(&rows, None);

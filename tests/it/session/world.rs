@@ -55,7 +55,15 @@ impl World {
         let (slow_queries, slow_lists) = scripted();
         let (finished, finishes) = scripted();
         let (show, shown) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
-        let database = Database { name: MAIN_DATABASE.into(), query, fetch, batch, close_cursors, summary: shown };
+        let database = Database {
+            name: MAIN_DATABASE.into(),
+            query,
+            fetch,
+            batch,
+            inspect: scripted().0,
+            close_cursors,
+            summary: shown,
+        };
         let metrics = MetricsHandle { summary, slow_queries };
         let events = Events { call_ended: finished.into(), ..Events::default() };
         let set = set_of([database]);

@@ -145,11 +145,7 @@ fn each_way_a_run_can_end_has_its_next_step() {
         ("the command's clock ends it", READ_ONLY, &[(timed_out(Clock::Command), Fail)]),
         ("the call's clock ends it", READ_ONLY, &[(timed_out(Clock::Call { during: Phase::Fetch }), Fail)]),
         ("an operator ends it", READ_ONLY, &[(failed(&QueryError::Cancelled { phase: Phase::Execute }, READS), Fail)]),
-        (
-            "the guard's refusal ends it",
-            READ_WRITE,
-            &[(failed(&QueryError::Refused { why: "no".to_owned() }, READS), Fail)],
-        ),
+        ("the guard's refusal ends it", READ_WRITE, &[(failed(&QueryError::refused("no"), READS), Fail)]),
     ];
     for (what, of, runs) in cases {
         let mut attempt = Attempt::new(*of);
