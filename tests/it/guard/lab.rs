@@ -80,7 +80,7 @@ const INDEXES: &str = "select n_pending_pages, pg_relation_size('tall', 'vm'), \
 
 /// What is not flushed yet cannot be searched.
 const MARKS: &str = "select case when pg_current_wal_flush_lsn() > '{since}' then \
-    (select nullif(count(*), 0) from tools.pg_get_wal_records_info_till_end_of_wal('{since}') \
+    (select nullif(count(*), 0) from tools.{records} \
      where record_type = 'RESTORE_POINT' or resource_manager = 'LogicalMessage') end";
 
 const SERVER_FACTS: [Fact; 8] = [
@@ -191,6 +191,11 @@ impl Lab {
         self.cluster.port()
     }
 
+    /// Whether this version shows that such an attack succeeded. The records of the write-ahead log can be read since 15.
+    pub fn can_see(&self, harm: Harm) -> bool {
+        self.version >= 15 || harm != Harm::Moves(Fact::WalMarks)
+    }
+
     /// A text of a table, with the places of this laboratory in it.
     pub fn located(&self, sql: &str) -> String {
         sql.replace("{data}", &self.data().display().to_string()).replace("{port}", &self.port().to_string())
@@ -232,7 +237,10 @@ impl Lab {
                 _ if undone => (true, false),
                 Harm::Moves(fact) => (
                     before.get(&fact) != after.get(&fact),
-                    matches!(fact, Fact::Victim | Fact::Configuration | Fact::LogFile | Fact::WalMarks),
+                    matches!(
+                        fact,
+                        Fact::Victim | Fact::Configuration | Fact::LogFile | Fact::WalMarks | Fact::Statistics
+                    ),
                 ),
                 Harm::Shows(canary) => (ran.values.iter().any(|value| holds(value, canary)), false),
                 Harm::Sleeps => {
@@ -288,10 +296,12 @@ impl Lab {
         let indexes = self.observer.simple_query(INDEXES).await.map(row);
         facts.insert(Fact::Indexes, indexes.map_or_else(|_| "gone".to_owned(), |columns| columns.concat()));
         if !self.marks_since.is_empty() {
-            facts.insert(
-                Fact::WalMarks,
-                first(&self.observer, &MARKS.replace("{since}", &self.marks_since)).await.remove(0),
-            );
+            let records = match self.version {
+                ..=15 => "pg_get_wal_records_info_till_end_of_wal('{since}')",
+                _ => "pg_get_wal_records_info('{since}', 'FFFFFFFF/FFFFFFFF')",
+            };
+            let marks = MARKS.replace("{records}", records).replace("{since}", &self.marks_since);
+            facts.insert(Fact::WalMarks, first(&self.observer, &marks).await.remove(0));
         }
         facts.extend(SERVER_FACTS.into_iter().zip(first(&self.observer, SERVER).await));
         let Some((session, pid)) = session else { return facts };
@@ -434,6 +444,11 @@ async fn observe(cluster: &PrivateCluster, notifications: &Arc<AtomicUsize>) -> 
     observer.simple_query("select pg_create_logical_replication_slot('kept_logical', 'test_decoding')").await.unwrap();
     // Something that the slot has to tell.
     observer.simple_query("insert into lines values ('first')").await.unwrap();
+    if version(&observer).await < 15 {
+        // Its statistics begin with the first report of a session, which a process of its own receives some time later.
+        let sql = "select count(stats_reset) from pg_stat_database where datname = current_database()";
+        until("the database has statistics", async || first(&observer, sql).await[0] == "1").await;
+    }
     observer
 }
 
