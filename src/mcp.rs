@@ -1,4 +1,4 @@
-//! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
+//! MCP: rmcp's protocol on one side, messages to the session actors on the other. No other part knows MCP.
 
 mod asking;
 pub mod calls;

@@ -1,7 +1,7 @@
-//! What the actors say to each other: the messages with their replies, and the events.
+//! The messages between the actors, with their replies, and the events.
 //!
-//! Everybody above may import this, and it imports no actor: a tool sends messages and a session runs tools, so with the
-//! messages in the actors' own files each would need the other.
+//! Every part above may import these, and they import no actor. A tool sends messages and a session runs tools, so with the
+//! messages in the files of the actors each would need the other.
 
 pub mod admin;
 pub mod answer;

@@ -1,11 +1,10 @@
-//! How far a call has come, for whoever waits for it: counted where rows arrive, read where the client is told.
+//! What a call has done so far. It is counted where rows arrive, and read for progress notifications.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What a call has done so far. Clones count together; the default one counts nothing, for a call whose client does
-/// not ask.
+/// What a call has done so far. Clones count together. The default counts nothing, for a call whose client wants no progress.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Option<Arc<Counts>>);
 
@@ -24,7 +23,7 @@ impl Progress {
         Self(Some(Arc::default()))
     }
 
-    /// The same, or one that counts if it does not.
+    /// The same, or a new one that counts if this does not.
     pub fn or_counted(self) -> Self {
         if self.0.is_some() { self } else { Self::counted() }
     }
@@ -36,29 +35,29 @@ impl Progress {
             .map_or((0, 0), |counts| (counts.rows.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed)))
     }
 
-    /// So many rows more have come, of so many bytes as PostgreSQL sends them.
+    /// More rows have come, with this many bytes as PostgreSQL sends them.
     pub fn rows(&self, rows: usize, bytes: usize) {
         if let Some(counts) = &self.0 {
-            // Only the call itself counts, so nothing is lost between reading and writing, and a row costs no lock.
+            // Only the call itself counts, so nothing is lost between reading and writing, and no lock is needed for a row.
             for (count, more) in [(&counts.rows, rows), (&counts.bytes, bytes)] {
                 count.store(count.load(Ordering::Relaxed) + more as u64, Ordering::Relaxed);
             }
         }
     }
 
-    /// What it has changed is being made to last: from now on nobody can say that it was not.
+    /// A commit begins: from now on its changes may be saved.
     pub fn commit_started(&self) {
         if let Some(counts) = &self.0 {
             counts.lasting.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether that is so.
+    /// Whether a commit has begun.
     pub fn has_commit_started(&self) -> bool {
         self.0.as_ref().is_some_and(|counts| counts.lasting.load(Ordering::Relaxed))
     }
 
-    /// The next of so many statements begins.
+    /// The next statement begins, of this many.
     pub fn statement_of(&self, all: usize) {
         if let Some(counts) = &self.0 {
             counts.statements.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ pub(super) use rounds::Rounds;
 /// The method of a question.
 pub(super) const METHOD: &str = "elicitation/create";
 
-/// What the client has said of itself where it has opened a session.
+/// What a client has said about itself when it opened its session.
 #[derive(Clone, Copy)]
 pub(super) struct SessionClient<'a> {
     /// Whether it shows forms.
@@ -67,7 +67,7 @@ pub(super) fn takes_forms(capabilities: &ClientCapabilities) -> bool {
     capabilities.elicitation.as_ref().is_some_and(has_forms)
 }
 
-/// The same of the capabilities that a request of a revision without sessions has.
+/// Whether the capabilities in this metadata, of a revision without sessions, include forms.
 fn meta_takes_forms(meta: &RequestMetaObject) -> bool {
     let capabilities = meta.0.0.get("io.modelcontextprotocol/clientCapabilities");
     let declared = capabilities.and_then(|capabilities| capabilities.get("elicitation")).cloned();
@@ -84,10 +84,10 @@ fn parameters(question: &Question) -> Value {
     json!({"message": question.message, "requestedSchema": question.form})
 }
 
-/// What a client's result says to a question.
+/// The outcome that a client's result to a question means.
 ///
 /// # Errors
-/// Why it is no answer, as a clause.
+/// Why it is not an answer, as a clause.
 fn outcome(result: &Value, question: &Question) -> Result<Asked, String> {
     match result["action"].as_str() {
         Some("accept") => {
@@ -96,7 +96,7 @@ fn outcome(result: &Value, question: &Question) -> Result<Asked, String> {
                 Value::Object(content) => content.clone(),
                 _ => return Err("`content` is not an object".to_owned()),
             };
-            question.misfit(&content).map_or(Ok(Asked::Accepted(content)), Err)
+            question.mismatch(&content).map_or(Ok(Asked::Accepted(content)), Err)
         }
         Some("decline") => Ok(Asked::Declined),
         Some("cancel") => Ok(Asked::Cancelled),

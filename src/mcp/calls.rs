@@ -21,21 +21,21 @@ pub struct Calls(Recipient<Call>);
 /// A call under way. Dropped before its end, it is cancelled.
 pub(super) struct RunningCall {
     reply: Pin<Box<dyn Future<Output = Result<Reply, ErrorData>> + Send>>,
-    /// What it has come to, while its last questions are withdrawn.
+    /// The reply, while the last questions are withdrawn.
     ended: Option<Result<Reply, ErrorData>>,
-    /// Present if the client wants to know how far it is. Boxed: most do not.
+    /// Present if the client wants progress notifications. In a box, because most do not.
     ticker: Option<Box<Ticker>>,
-    /// Present if the client can be asked while the call runs. Boxed: most cannot.
+    /// Present if the client can be asked while the call runs. In a box, because most cannot.
     questions: Option<Box<Questions>>,
 }
 
 /// What a transport has to send for a call.
 pub(super) enum CallEvent {
-    /// How far it has come.
+    /// A progress notification.
     Progress(ProgressNotificationParam),
     /// A question to the client, or the end of one.
     Question(QuestionEvent),
-    /// What it has come to: nothing follows. An error, if there is no such tool, or its session has ended.
+    /// The reply; nothing follows. An error if there is no such tool, or its session has ended.
     Ended(Result<Reply, ErrorData>),
 }
 
@@ -93,7 +93,7 @@ impl RunningCall {
     }
 }
 
-/// The error of a call that the end of the process has cut short.
+/// The error of a call that ends because the process ends.
 pub(super) fn ending() -> ErrorData {
     ErrorData::internal_error("the server is ending", None)
 }

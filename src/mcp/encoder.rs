@@ -1,5 +1,5 @@
-//! The one encoder: messages as JSON, for stdio and for HTTP alike. Small ones are put together; the large parts of an
-//! answer stay where they are and are escaped while they are written, so that an answer is in memory once.
+//! The encoder: messages as JSON, for stdio and for HTTP. Small messages are put together in one buffer. The large parts of an
+//! answer are not copied: they are escaped while they are written, so an answer is in memory once.
 
 use std::io;
 
@@ -15,53 +15,53 @@ use super::asking::{self, QuestionEvent};
 use super::methods;
 use crate::messages::answer::{Answer, InputRequired, Pieces, Reply};
 
-/// The member of `_meta` that tells programs of a failure (spec, General fields: a prefix, a slash, a name).
+/// The member of `_meta` with the facts of a failure, for programs (spec, General fields: a prefix, a slash, a name).
 const FAILURE: &str = "mcp-server-postgres/failure";
 
-/// The member of `_meta` that tells programs what an answer is: data, never instructions to a model.
+/// The member of `_meta` that says, for programs, what an answer is: data, never instructions to a model.
 const CONTENT: &str = "mcp-server-postgres/content";
 
-/// A part from this size on, in bytes, is not copied.
+/// A part of this size or more, in bytes, is not copied.
 const PART_BYTES_MIN: usize = 16 << 10;
 
-/// Room for the first small messages.
+/// The first capacity of the buffer, in bytes.
 const TAIL_BYTES: usize = 1 << 10;
 
-/// How much is escaped at a time.
+/// How many bytes are escaped at a time.
 const ESCAPED_BYTES: usize = 64 << 10;
 
-/// What waits to be written.
+/// Messages that wait to be written.
 #[derive(Default)]
 pub(super) struct Encoder {
     parts: Vec<Part>,
-    /// What comes after them.
+    /// The bytes after the parts.
     tail: BytesMut,
-    /// About how long the parts are.
+    /// About how long the parts are, in bytes.
     bytes: usize,
-    /// What a small part is escaped in.
+    /// A buffer for escaping small parts.
     escaped: Vec<u8>,
 }
 
 enum Part {
-    /// As it is.
+    /// Written as it is.
     Plain(Bytes),
-    /// As the inside of a JSON string.
+    /// Written as the inside of a JSON string.
     Quoted(Bytes),
 }
 
 impl Encoder {
-    /// About how many bytes it is.
+    /// About how many bytes there are to write.
     pub(super) fn len(&self) -> usize {
         self.bytes + self.tail.len()
     }
 
-    /// All of it, which is then none.
+    /// Take everything out.
     pub(super) fn take(&mut self) -> Self {
         let next = Self { escaped: std::mem::take(&mut self.escaped), ..Self::default() };
         std::mem::replace(self, next)
     }
 
-    /// A message of rmcp's; nothing, if it cannot be written.
+    /// Add a message of rmcp's. If it cannot be written, nothing is added.
     pub(super) fn message(&mut self, message: &ServerJsonRpcMessage) -> io::Result<()> {
         let before = self.tail.len();
         let written = self.json(message);
@@ -71,7 +71,7 @@ impl Encoder {
         written
     }
 
-    /// A question to the client, between `before` and `after`.
+    /// Add a question to the client, between `before` and `after`.
     pub(super) fn question(&mut self, event: &QuestionEvent, before: &str, after: &str) {
         let message = match event {
             QuestionEvent::Ask { id, parameters } => {
@@ -87,16 +87,16 @@ impl Encoder {
         self.plain(after);
     }
 
-    /// What is wrong with a request; `id` is JSON.
+    /// Add an error response. `id` is JSON.
     pub(super) fn error(&mut self, id: &str, error: &ErrorData) {
         self.begin(id);
         self.plain(r#","error":"#);
-        // It is made of texts and a number, so it can be written.
+        // It consists of texts and a number, so it can be written.
         let _ = self.json(error);
         self.plain("}");
     }
 
-    /// What a call of a tool has come to.
+    /// Add the response to a call of a tool.
     pub(super) fn called(&mut self, id: &RequestId, reply: Result<Reply, ErrorData>, revision: &ProtocolVersion) {
         let id = id_text(id);
         match reply {
@@ -127,7 +127,7 @@ impl Encoder {
         self.plain("}}}");
     }
 
-    /// A result of 2026-07-28; the revisions before it have none of this kind.
+    /// Add a result of 2026-07-28. Earlier revisions have no such result.
     fn input_required(&mut self, id: &str, input: InputRequired, revision: &ProtocolVersion) {
         if !methods::is_stateless(revision) {
             let why = format!("This call has a question to its client, which revision {revision} has no result for.");
@@ -143,7 +143,7 @@ impl Encoder {
         self.plain("}}");
     }
 
-    /// What every answer begins with.
+    /// The beginning of every response.
     fn begin(&mut self, id: &str) {
         if self.tail.capacity() == 0 {
             self.tail.reserve(TAIL_BYTES);
@@ -166,7 +166,7 @@ impl Encoder {
         Ok(serde_json::to_writer(Extend(&mut self.tail), value)?)
     }
 
-    /// A text as it is.
+    /// Add a text as it is.
     pub(super) fn plain(&mut self, text: &str) {
         self.tail.extend_from_slice(text.as_bytes());
     }
@@ -193,7 +193,7 @@ impl Encoder {
         }
     }
 
-    /// Write it all. Each part is let go when it is written.
+    /// Write everything. Each part is freed when it is written.
     pub(super) async fn write_to(self, output: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let mut escaped = Vec::new();
         for part in self.parts {
@@ -212,12 +212,12 @@ impl Encoder {
         output.flush().await
     }
 
-    /// The whole, if no part of it is large.
+    /// All bytes, if no part is large.
     pub(super) fn into_small(self) -> Result<Bytes, Self> {
         if self.parts.is_empty() { Ok(self.tail.freeze()) } else { Err(self) }
     }
 
-    /// All of it in order, each piece made when it is asked for. Each part is let go with its last piece.
+    /// All bytes in order. Each piece is made when it is asked for, and each part is freed with its last piece.
     pub(super) fn into_chunks(self) -> impl Iterator<Item = Bytes> + Send + 'static {
         let parts = self.parts.into_iter().flat_map(|part| {
             let (mut plain, mut quoted) = match part {
@@ -241,7 +241,7 @@ impl Encoder {
     }
 }
 
-/// What a result's `_meta` holds: the name of its one member, and that.
+/// The one member of a result's `_meta`: its name and its value.
 pub(super) fn meta(failure: Option<Box<Value>>) -> (&'static str, Value) {
     match failure {
         Some(facts) => (FAILURE, *facts),
@@ -292,10 +292,10 @@ mod tests {
             let mut structured = Pieces::from("{\"rows\":[".to_owned());
             structured.push_rows(rows);
             structured.push("]}");
-            let told = text.to_string();
+            let whole = text.to_string();
             let answer = Answer { text, structured: Some(structured), is_error: false, failure: None };
             let json: Value = serde_json::from_str(&written(answer, &ProtocolVersion::V_2025_11_25)).unwrap();
-            assert_eq!(json["result"]["content"][0]["text"], told, "{size}");
+            assert_eq!(json["result"]["content"][0]["text"], whole, "{size}");
             assert!(json["result"]["structuredContent"]["rows"].is_array(), "{size}");
         }
     }

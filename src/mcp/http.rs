@@ -1,6 +1,7 @@
-//! Streamable HTTP: rmcp's service, a server for each client behind it.
+//! Streamable HTTP. Calls of tools are answered here (`call`); every other request goes to a service of rmcp, with a server
+//! for its client.
 //!
-//! Revision 2026-07-28 has no sessions: a request is all there is, and a client that closes the answer's stream has
+//! Revision 2026-07-28 has no sessions: each request is complete, and a client that closes the stream of the answer has
 //! cancelled it. The older revisions have sessions ([`super::sessions`]), on the same path.
 
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use admission::Admission;
 pub mod admission;
 mod call;
 
-/// How often a stream on which nothing comes says that it is there: proxies close those that are silent for a minute.
+/// How often a silent stream sends a comment. Many proxies close a stream that is silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The path, for clients: who asks is found out before whether it may ask now, and that before the body is read.
+/// The path for clients. The order is: who asks, then whether it may ask now, then the body is read.
 pub fn router<F, S>(auth: Arc<Auth>, admission: Admission, mcp: Mcp<F>) -> Router
 where
     F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
@@ -41,7 +42,7 @@ where
     behind(auth, admission, any(answer))
 }
 
-/// `answer` behind all that decides whether a request comes to it.
+/// `answer`, behind the layers that decide whether a request reaches it.
 pub fn behind(auth: Arc<Auth>, admission: Admission, answer: MethodRouter) -> Router {
     Router::new()
         .route("/mcp", answer)
@@ -50,16 +51,16 @@ pub fn behind(auth: Arc<Auth>, admission: Admission, answer: MethodRouter) -> Ro
         .layer(from_fn_with_state(auth, auth::for_clients))
 }
 
-/// MCP over HTTP, with what `serve` makes of a client.
+/// MCP over HTTP. `serve` makes the server of a client.
 #[derive(Clone)]
 pub struct Mcp<F> {
     serve: F,
     sessions: Arc<Sessions>,
     /// The longest body, in bytes.
     bytes_max: usize,
-    /// Whether plain calls of tools go to the client's session, past what `serve` makes.
+    /// Whether plain calls of tools go to the client's session directly, without the server that `serve` makes.
     has_own_calls: bool,
-    /// Cancelled when the process is to end: streams that stand for as long as their client end then.
+    /// Cancelled when the process is about to end. Streams that last as long as their client then end.
     stopping: CancellationToken,
 }
 
@@ -68,12 +69,12 @@ where
     F: Fn(&Arc<Client>) -> S + Clone + Send + Sync + 'static,
     S: ServerHandler + Send + 'static,
 {
-    /// The protocol, with `serve` for a client's server.
+    /// MCP over HTTP, with `serve` for a client's server.
     pub fn new(serve: F, sessions: Arc<Sessions>, bytes_max: usize, stopping: CancellationToken) -> Self {
         Self { serve, sessions, bytes_max, has_own_calls: false, stopping }
     }
 
-    /// The same, but plain calls of tools go to the client's session, past what `serve` makes.
+    /// The same, but plain calls of tools go to the client's session directly.
     pub fn with_own_calls(mut self) -> Self {
         self.has_own_calls = true;
         self
@@ -86,7 +87,7 @@ where
     S: ServerHandler + Send + 'static,
 {
     async fn answer(self, request: Request) -> Response {
-        // The authentication has put it there.
+        // The authentication has put the client there.
         let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
             return Response::builder().status(500).body(Body::empty()).unwrap_or_default();
         };
@@ -96,11 +97,11 @@ where
         };
         let standing = request.method() == Method::GET;
         let config = StreamableHttpServerConfig::default()
-            // The authentication has looked at both.
+            // The authentication has checked both.
             .disable_allowed_hosts()
             .disable_allowed_origins()
             .with_sse_keep_alive(Some(KEEP_ALIVE))
-            // An answer that comes alone is no stream.
+            // If there is only the answer, it is not a stream.
             .with_json_response(true)
             .with_max_request_body_bytes(self.bytes_max)
             .with_cancellation_token(if standing { self.stopping.clone() } else { client.ending.clone() });
@@ -109,20 +110,20 @@ where
         let service = StreamableHttpService::new(move || Ok(serve(&client)), sessions, config);
         let is_delete = request.method() == Method::DELETE;
         let mut response = service.handle(request).await.map(Body::new);
-        // rmcp says 202 of a session that has ended, which some clients take for a failure.
+        // rmcp answers 202 for a session that has ended, and some clients take that for a failure.
         if is_delete && response.status() == StatusCode::ACCEPTED {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         response
     }
 
-    /// The answer to a call of a tool that is a plain one; the request again, if it is rmcp's.
+    /// The answer, if the request is a plain call of a tool. If not, the request, which is for rmcp.
     async fn own_answer(&self, request: Request, client: &Arc<Client>) -> Result<Response, Request> {
         if !self.has_own_calls || request.method() != Method::POST {
             return Err(request);
         }
         let (parts, body) = request.into_parts();
-        // It has been read whole.
+        // A layer has read the whole body.
         let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         match call::answer(&parts, &bytes, client, &self.sessions).await {
             Some(response) => Ok(response),

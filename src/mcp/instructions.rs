@@ -1,9 +1,9 @@
-//! What a model is told of the server when it begins.
+//! The instructions that a model gets from the server at the beginning.
 
 use crate::actors::clients::access::ClientAccess;
 use crate::settings::AccessMode;
 
-/// The instructions for a client that may do so much.
+/// The instructions for a client with this access.
 pub fn for_client(access: &ClientAccess) -> String {
     let mode = |access| match access {
         AccessMode::ReadOnly => "read-only mode: statements that change anything are refused by PostgreSQL",

@@ -1,9 +1,9 @@
-//! The protocol's methods by revision, for telling a known one from an unknown one.
+//! The methods of the protocol by revision, to tell known ones from unknown ones.
 
 use rmcp::ErrorData;
 use rmcp::model::ProtocolVersion;
 
-/// Every request method of the protocol's revisions that rmcp decodes by itself.
+/// Every request method of the protocol's revisions that rmcp decodes.
 pub(super) const KNOWN: &[&str] = &[
     "completion/complete",
     "initialize",
@@ -28,20 +28,20 @@ pub(super) const KNOWN: &[&str] = &[
     "tools/list",
 ];
 
-/// Those of them that 2026-07-28 has no more, together with its sessions.
+/// The methods that 2026-07-28 has removed, together with sessions.
 const OF_SESSIONS: &[&str] =
     &["initialize", "logging/setLevel", "ping", "resources/subscribe", "resources/unsubscribe"];
 
-/// The error of a request by `revision` that rmcp has decoded as none of its own, if its method is one of them: then its parameters do
-/// not fit (JSON-RPC, -32602), which rmcp would call an unknown method.
-pub fn misfit(method: &str, revision: Option<&ProtocolVersion>) -> Option<ErrorData> {
+/// The error of a request by `revision` that rmcp has decoded as none of its own. If the method is a known one, its parameters
+/// do not fit (JSON-RPC, -32602); rmcp would answer that the method is unknown.
+pub fn parameters_error(method: &str, revision: Option<&ProtocolVersion>) -> Option<ErrorData> {
     let why = || format!("the parameters of {method} do not fit its schema");
     let has_it = KNOWN.contains(&method) && !(revision.is_some_and(is_stateless) && OF_SESSIONS.contains(&method));
     has_it.then(|| ErrorData::invalid_params(why(), None))
 }
 
-/// Whether a revision has no sessions, and results that say of what type they are.
+/// Whether a revision has no sessions. Its results have a `resultType`.
 pub(super) fn is_stateless(revision: &ProtocolVersion) -> bool {
-    // They are dates, written so that texts are in their order.
+    // Revisions are dates that sort as texts.
     revision.as_str() >= ProtocolVersion::V_2026_07_28.as_str()
 }

@@ -1,4 +1,4 @@
-//! Telling a client how far its call has come, if it gave a token for that.
+//! Progress notifications, for a client that gave a token for them.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::progress::Progress;
 
-/// How often the client is told.
+/// How often the client gets one.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What counts for a client that gave this token, or gave none.
+/// The counter for a client that gave this token, or none.
 pub(super) fn counted_for(token: Option<&ProgressToken>) -> Progress {
     if token.is_some() { Progress::counted() } else { Progress::default() }
 }
@@ -31,10 +31,10 @@ impl Ticker {
         Self { token, progress, began, ticks }
     }
 
-    /// The next notification, when it is time for it. May be dropped and called again.
+    /// The next notification, when its time has come. May be dropped and called again.
     pub(super) async fn next(&mut self) -> ProgressNotificationParam {
         self.ticks.tick().await;
-        // It must grow each time (spec, progress), which rows need not.
+        // The value must grow each time (spec, progress). The number of rows need not, so it is the time.
         let seconds = self.began.elapsed().as_secs_f64();
         let notification = ProgressNotificationParam::new(self.token.clone(), seconds);
         notification.with_message(format!("{}, {seconds:.1} s", self.progress))

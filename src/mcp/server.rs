@@ -1,8 +1,8 @@
 //! rmcp's `ServerHandler`: the protocol's requests in, messages to the session out.
 //!
-//! It serves every revision that rmcp knows, from 2024-11-05 to 2026-07-28, on one process. It holds no state but what
-//! the databases show: the tools' annotations follow their modes, the names
-//! of databases that a call may give follow the set of them, and a change of either is told to the client.
+//! It serves every revision that rmcp knows, from 2024-11-05 to 2026-07-28. It has no state but what the databases show: the
+//! annotations of the tools follow the access modes, the names that a call may give follow the set of databases, and the
+//! client is notified when either changes.
 
 use std::sync::Arc;
 
@@ -33,17 +33,17 @@ use crate::tools::{TOOLS, Tool};
 pub struct Server {
     calls: Calls,
     access: ClientAccess,
-    /// Cancelled when the client or the process ends: what is in flight is dropped, and with it cancelled in PostgreSQL.
+    /// Cancelled when the client or the process ends. Calls in flight are dropped, which cancels them in PostgreSQL.
     ending: CancellationToken,
-    /// Cancelled before that, when the process is to end: what would go on for as long as the client ends by itself.
+    /// Cancelled before that, when the process is about to end. What lasts as long as the client then ends.
     stopping: CancellationToken,
-    /// Cancelled when the last clone of this server is gone, and with it its client.
+    /// Cancelled when the last clone of this server is dropped: its client has gone.
     gone: CancellationToken,
     _here: Arc<DropGuard>,
 }
 
 impl Server {
-    /// A server whose calls of tools go by `calls`, and that tells its client of `access`.
+    /// A server that sends calls of tools by `calls`, and tells its client about `access`.
     pub fn new(calls: Calls, access: ClientAccess, ending: CancellationToken, stopping: CancellationToken) -> Self {
         let gone = CancellationToken::new();
         let here = Arc::new(gone.clone().drop_guard());
@@ -78,7 +78,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        // What is plain does not come here (`tool_call`): what does is rare, and has a tree of values both ways.
+        // Plain calls do not come here (`tool_call`). What comes is rare, so it may go through trees of values.
         let token = context.meta.get_progress_token();
         let revision = context.protocol_version().unwrap_or(ProtocolVersion::V_2025_03_26);
         let takes_forms = context.client_capabilities().is_some_and(|declared| asking::takes_forms(&declared));
@@ -97,7 +97,7 @@ impl ServerHandler for Server {
         };
         let mut call = self.calls.call(call, token, questions);
         loop {
-            // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
+            // rmcp does not drop the handler of a cancelled request. Dropping the call cancels it.
             let event = tokio::select! {
                 biased;
                 () = context.ct.cancelled() => return Err(ErrorData::internal_error("cancelled by the client", None)),
@@ -105,7 +105,7 @@ impl ServerHandler for Server {
                 event = call.next() => event,
             };
             match event {
-                // A client that has gone is seen by the transport.
+                // The transport notices a client that has gone.
                 CallEvent::Progress(progress) => drop(context.peer.notify_progress(progress).await),
                 CallEvent::Question(question) => peer.ask(question),
                 CallEvent::Ended(reply) => return response(reply?),
@@ -120,10 +120,10 @@ impl ServerHandler for Server {
     ) -> Result<CustomResult, ErrorData> {
         let unknown =
             || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {}", request.method), None);
-        Err(methods::misfit(&request.method, context.protocol_version().as_ref()).unwrap_or_else(unknown))
+        Err(methods::parameters_error(&request.method, context.protocol_version().as_ref()).unwrap_or_else(unknown))
     }
 
-    // The older revisions: a notification to whoever has opened the session.
+    // The older revisions: a notification to each client that has opened a session.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         let (mut access, mut known) = (self.access.clone(), self.access.now());
         let peer: Peer<RoleServer> = context.peer;
@@ -132,7 +132,7 @@ impl ServerHandler for Server {
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    // Otherwise it would hold what rmcp keeps of a session for as long as nothing changes.
+                    // Without this, the task would keep rmcp's part of the session until something changes.
                     () = gone.cancelled() => return,
                     changed = access.changed(&mut known) => {
                         if changed.is_none() || peer.notify_tool_list_changed().await.is_err() {
@@ -144,7 +144,7 @@ impl ServerHandler for Server {
         });
     }
 
-    // 2026-07-28: only to whoever has asked for it.
+    // 2026-07-28: only for clients that have asked for it.
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let mut accepted = SubscriptionFilter::default();
         accepted.tools_list_changed = requested.tools_list_changed;
@@ -168,7 +168,7 @@ impl ServerHandler for Server {
     }
 }
 
-/// That a call is counted among those in flight, if it came by HTTP: whoever admitted its request has put that there.
+/// The permit of a call that came by HTTP, which is counted already: the admission of requests has put it there.
 fn permit(extensions: &Extensions) -> Option<InFlightPermit> {
     extensions.get::<Parts>()?.extensions.get().cloned()
 }
@@ -182,7 +182,7 @@ fn listed(tool: &Tool, access: AccessMode, databases: &[&str]) -> Listed {
         ToolAnnotations::new()
             .read_only(read_only)
             .destructive(!read_only)
-            // The same read gives the same answer as long as nobody else writes; a write need not.
+            // The same read gives the same answer as long as nobody writes. A write need not.
             .idempotent(read_only)
             .open_world(false),
     );

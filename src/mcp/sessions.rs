@@ -1,12 +1,12 @@
-//! Sessions of the revisions before 2026-07-28: an entry in a table each, with an owner, and never too many.
+//! Sessions of the revisions before 2026-07-28: entries in a table, each with an owner, and a limited number of them.
 //!
-//! rmcp's own sessions keep a task and five channels each, some 100 KiB, for as long as their client does nothing. Here a
-//! session is what its client said when it opened it, and each of its requests is served by itself, as one of the
-//! revisions without sessions is, by a service of rmcp that lives as long as the request.
+//! rmcp's own sessions have a task and five channels each, some 100 KiB, even while their client does nothing. Here a session
+//! is what its client said when it opened it. Each request is served by a service of rmcp that lives as long as the request,
+//! as in the revisions without sessions.
 //!
-//! A client sees its own sessions alone. When it closes the stream on which it waits for an answer, the call is cancelled,
-//! as if it had said so: those revisions let a client come back for an answer, but a statement whose client has gone is
-//! worth more to the database when it ends than to a client that may come back.
+//! A client sees only its own sessions. When it closes the stream on which it waits for an answer, the call is cancelled.
+//! Those revisions let a client come back for the answer. But the running statement costs the database, and few clients come
+//! back.
 
 mod request;
 mod standing;
@@ -37,42 +37,43 @@ use crate::actors::clients::client::Client;
 use request::Reply;
 pub(super) use request::Unanswered;
 
-/// So many cancellations of a session are remembered, for requests that they have overtaken.
+/// How many cancellations of a session are remembered. A cancellation may arrive before its request.
 const CANCELLED_MAX: usize = 16;
 
-/// How often it is looked for sessions that are idle, at most and at least.
+/// How often idle sessions are looked for: the shortest and the longest interval.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 
 pub struct Sessions {
-    /// In boxes, for up to half of a table's places are empty.
+    /// In boxes, because up to half of a table's slots are empty.
     table: Mutex<HashMap<SessionId, Box<Entry>>>,
     idle: Duration,
 }
 
 struct Entry {
     owner: Arc<Client>,
-    /// What the client has said of itself, with the revision agreed on; none until that is.
+    /// What the client has said about itself, with the agreed revision; none until a revision is agreed on.
     peer: Option<InitializeRequestParams>,
-    /// Cancelled with a request, or with the session.
+    /// The requests in flight. Each token is cancelled with its request, or with the session.
     in_flight: HashMap<RequestId, CancellationToken>,
-    /// What was cancelled last and was not there. A cancellation comes by another connection than its request and may be
-    /// quicker.
+    /// The last cancellations of requests that were not there. A cancellation comes by another connection than its request,
+    /// and may be faster.
     cancelled: VecDeque<RequestId>,
-    /// Requests to the client, by an id that no other of the session has, with their own id and who waits for the answer.
+    /// Requests of rmcp to the client. The key is an id that no other request of the session has; the value is the id that
+    /// rmcp gave, and where the response is to go.
     asked: HashMap<RequestId, (RequestId, Reply)>,
     asked_before: i64,
-    /// Questions of calls that go past rmcp.
+    /// Questions of calls that do not go through rmcp.
     questions: Arc<PendingQuestions>,
-    /// When something has come from the client.
+    /// When the client last sent something.
     seen: Instant,
-    /// The stream on which it hears of what it did not ask; cancelled when there is a newer one.
+    /// The stream for notifications that belong to no request. The token is cancelled when there is a newer stream.
     standing: Option<CancellationToken>,
     gone: CancellationToken,
     _ends_all: DropGuard,
 }
 
 impl Sessions {
-    /// No sessions yet; each ends when nothing has come from its client for as long as `idle`, and it waits for nothing.
+    /// No sessions yet. A session ends when its client has sent nothing for the time `idle` and waits for nothing.
     pub fn new(idle: Duration) -> Self {
         Self { table: Mutex::default(), idle }
     }
@@ -85,7 +86,7 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// Whose session that is.
+    /// The owner of that session.
     pub fn owner(&self, id: &str) -> Option<Arc<Client>> {
         self.table().get(id).map(|entry| entry.owner.clone())
     }
@@ -95,7 +96,7 @@ impl Sessions {
         self.table().get(id).is_some_and(|entry| !entry.questions.is_empty())
     }
 
-    /// End those that are idle, for as long as there are sessions to look for.
+    /// End idle sessions, for as long as the table exists.
     pub async fn end_idle(sessions: Weak<Self>) {
         while let Some(all) = sessions.upgrade() {
             let every = (all.idle / 4).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
@@ -110,11 +111,11 @@ impl Sessions {
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Box<Entry>>> {
-        // Nothing panics while it is held.
+        // Nothing panics while it is locked.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `work` gives of that session; one that is another client's is not there.
+    /// The result of `work` on that session. A session of another client is treated as if it did not exist.
     fn with<T>(&self, id: &SessionId, client: &Client, work: impl FnOnce(&mut Entry) -> T) -> Result<T, NoSession> {
         let mut table = self.table();
         let entry = table.get_mut(id).filter(|entry| std::ptr::eq(&*entry.owner, client));
@@ -126,7 +127,7 @@ impl Sessions {
     /// A request of a session has come.
     ///
     /// # Errors
-    /// There is no such session of that client, or nothing is agreed on there yet.
+    /// The client has no such session, or no revision is agreed on there yet.
     pub(super) fn begin(
         self: &Arc<Self>,
         id: &SessionId,
@@ -155,7 +156,7 @@ impl Sessions {
         })
     }
 
-    /// A request is answered, or is not to be.
+    /// A request is answered, or is cancelled.
     fn end(&self, id: &SessionId, request: &RequestId) {
         if let Some(entry) = self.table().get_mut(id) {
             entry.in_flight.remove(request);
@@ -164,11 +165,11 @@ impl Sessions {
     }
 }
 
-/// What becomes of a request that has come.
+/// The decision on a request that has come.
 pub(super) enum Begun {
-    /// It may be worked on, for a client that has said this of itself.
+    /// It is accepted, from a client that has said this about itself.
     Unanswered(Box<InitializeRequestParams>, Unanswered),
-    /// It may not.
+    /// It is refused.
     Refused(&'static str),
 }
 
@@ -211,13 +212,13 @@ impl Entry {
         let Some(id) = id else { return };
         if let Some((own, reply)) = self.asked.remove(id) {
             *id = own;
-            // Nobody waits any more where the request has ended.
+            // If the request has ended, nobody waits.
             let _ = reply.send(message);
         }
     }
 }
 
-/// There is no such session, or it is another client's.
+/// The session does not exist, or belongs to another client.
 #[derive(Debug)]
 pub struct NoSession(SessionId);
 
@@ -229,21 +230,21 @@ impl fmt::Display for NoSession {
 
 impl std::error::Error for NoSession {}
 
-/// The sessions of one client, for one request; `serve` makes what answers.
+/// The sessions of one client, for one request. `serve` makes the server that answers.
 pub struct SessionsOf<F> {
     all: Arc<Sessions>,
     client: Arc<Client>,
     serve: F,
     /// This request opens a session.
     opens: AtomicBool,
-    /// What passes the opening message to it, and the answer back.
+    /// The channels for the opening message and its answer.
     opening: Mutex<Option<Opening>>,
 }
 
 type Opening = (oneshot::Sender<ClientJsonRpcMessage>, oneshot::Receiver<ServerJsonRpcMessage>);
 
 impl<F> SessionsOf<F> {
-    /// Those of `all` that are that client's.
+    /// The sessions of that client.
     pub fn new(all: Arc<Sessions>, client: Arc<Client>, serve: F) -> Self {
         Self { all, client, serve, opens: AtomicBool::new(false), opening: Mutex::default() }
     }
@@ -263,9 +264,9 @@ where
 
     async fn create_session(&self) -> Result<(SessionId, Handshake), NoSession> {
         let id = session_id();
-        let ((tell, message), (answer, told)) = (oneshot::channel(), oneshot::channel());
+        let ((opens, message), (answer, answered)) = (oneshot::channel(), oneshot::channel());
         self.opens.store(true, Ordering::Relaxed);
-        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some((tell, told));
+        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some((opens, answered));
         self.all.table().insert(id.clone(), Box::new(Entry::new(self.client.clone())));
         Ok((id, Handshake { message: Some(message), answer: Some(answer) }))
     }
@@ -277,7 +278,7 @@ where
     ) -> Result<ServerJsonRpcMessage, NoSession> {
         let none = || NoSession(id.clone());
         let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (tell, told) = opening.ok_or_else(none)?;
+        let (opens, answered) = opening.ok_or_else(none)?;
         let mut peer = match &message {
             JsonRpcMessage::Request(request) => match &request.request {
                 ClientRequest::InitializeRequest(request) => Some(request.params.clone()),
@@ -285,8 +286,8 @@ where
             },
             _ => None,
         };
-        let _ = tell.send(message);
-        let answer = told.await;
+        let _ = opens.send(message);
+        let answer = answered.await;
         if let Ok(JsonRpcMessage::Response(response)) = &answer
             && let ServerResult::InitializeResult(result) = &response.result
             && let Some(mut peer) = peer.take()
@@ -304,7 +305,8 @@ where
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), NoSession> {
-        // rmcp says so too when what has opened a session is done with that. What is not there is closed.
+        // rmcp also calls this when it has served the request that opens a session. A session that does not exist is closed
+        // already.
         if !self.opens.load(Ordering::Relaxed) && self.with(id, |_| ()).is_ok() {
             self.all.table().remove(id);
         }
@@ -352,7 +354,7 @@ where
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
         let newest = self.with(id, |entry| {
-            // A message goes to one stream alone (spec, transports), so an older one ends.
+            // A message goes to one stream only (spec, transports), so an older stream ends.
             let newest = entry.gone.child_token();
             if let Some(older) = entry.standing.replace(newest.clone()) {
                 older.cancel();
@@ -367,12 +369,12 @@ where
         id: &SessionId,
         _: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
-        // What was sent is not kept, so there is nothing to begin with.
+        // Sent messages are not kept, so a new stream begins.
         self.create_standalone_stream(id).await
     }
 }
 
-/// What opens a session: the client's first message, and its answer. Then there is nothing left to do.
+/// The transport of the request that opens a session: the first message of the client, and its answer.
 pub struct Handshake {
     message: Option<oneshot::Receiver<ClientJsonRpcMessage>>,
     answer: Option<oneshot::Sender<ServerJsonRpcMessage>>,
@@ -383,7 +385,7 @@ impl Transport<RoleServer> for Handshake {
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
         if let Some(answer) = self.answer.take() {
-            // The client has gone meanwhile.
+            // If the client has gone meanwhile, nobody waits.
             let _ = answer.send(message);
         }
         std::future::ready(Ok(()))

@@ -1,7 +1,7 @@
-//! stdin and stdout as the runtime's own streams, without the blocking threads that `tokio::io::stdin` goes through:
-//! those cost a call two hand-overs between threads.
+//! stdin and stdout as streams of the runtime. `tokio::io::stdin` uses threads that block, which cost each call two switches
+//! between threads.
 //!
-//! A host gives pipes (most) or sockets (Node); a terminal or a file is read by the threads after all.
+//! Most hosts use pipes, and Node uses sockets. A terminal or a file is read by such a thread all the same.
 
 use std::fs::File;
 use std::io;
@@ -11,19 +11,19 @@ use std::os::unix::fs::FileTypeExt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{UnixStream, unix::pipe};
 
-/// What a client's lines are read from.
+/// The input from the client.
 pub type Input = Box<dyn AsyncRead + Send + Unpin>;
 
-/// What a client's answers are written to.
+/// The output to the client.
 pub type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Ends when the client has closed its end of stdout; never, where that cannot be seen.
+/// Ready when the client has closed its end of stdout. Never ready if that cannot be noticed.
 pub type OutputClosed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// This process's stdin.
 ///
 /// # Errors
-/// It cannot be had as a stream of the runtime.
+/// It cannot be used as a stream of the runtime.
 pub fn input() -> io::Result<Input> {
     Ok(match Kind::of(io::stdin().as_fd().try_clone_to_owned()?)? {
         Kind::Pipe(fd) => Box::new(pipe::Receiver::from_owned_fd(fd)?),
@@ -35,7 +35,7 @@ pub fn input() -> io::Result<Input> {
 /// This process's stdout.
 ///
 /// # Errors
-/// It cannot be had as a stream of the runtime.
+/// It cannot be used as a stream of the runtime.
 pub fn output() -> io::Result<(Output, OutputClosed)> {
     let duplicate = io::stdout().as_fd().try_clone_to_owned()?;
     let watched = duplicate.try_clone()?;
@@ -43,7 +43,7 @@ pub fn output() -> io::Result<(Output, OutputClosed)> {
         Kind::Pipe(fd) => {
             let watched = pipe::Sender::from_owned_fd(watched)?;
             let closed = async move {
-                // An error is all that is waited for: a pipe whose reader is gone.
+                // The only event to wait for is an error: a pipe whose reader has gone.
                 let _ = watched.ready(Interest::ERROR).await;
             };
             widen(&fd);
@@ -54,12 +54,12 @@ pub fn output() -> io::Result<(Output, OutputClosed)> {
     })
 }
 
-/// How much stdout's pipe is to hold, in bytes: 64 KiB by default, for each of which a large answer has to wait until the
-/// client has come to read it. An unprivileged process may ask for so much (proc(5), pipe-max-size).
+/// The capacity of the pipe of stdout, in bytes. The default is 64 KiB, and a large answer has to wait for the client after
+/// each of them. A process without privileges may ask for this much (proc(5), pipe-max-size).
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Have a pipe hold more. Where it may not, it stays as it is.
+/// Enlarge a pipe. If that is not allowed, it stays as it is.
 fn widen(_pipe: &OwnedFd) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(_pipe, PIPE_BYTES);

@@ -1,12 +1,12 @@
-//! Our own rmcp transport for stdio: a line in is a message, a message out is a line.
+//! Our own rmcp transport for stdio: each line is a message.
 //!
-//! rmcp's own would leave unanswered a line that is no JSON, one that is too long and the second of two requests with
-//! one id; it would take a known method with bad parameters for an unknown one, and build an answer's rows as a tree
-//! of values. Here each of these has its answer (`unread` says to which id), calls of tools go to the session and back
-//! without rmcp (`tool_call` says which, and why), and rows go from their bytes to stdout as they are.
+//! rmcp's own transport gives no answer to a line that is not JSON, to a line that is too long, and to the second of two
+//! requests with one id. It takes a known method with wrong parameters for an unknown method, and builds a tree of values from
+//! the rows of an answer. Here each of these gets its answer (`unread` finds the id), calls of tools go to the session without
+//! rmcp (`tool_call`), and rows are written from their bytes.
 //!
-//! Messages out are put into one buffer that a writer task empties: what comes while it writes goes out together in
-//! the next write. When a client does not read its answers, its requests are no longer read.
+//! Messages to the client are collected in one buffer, which a writer task empties. What is added while it writes is written
+//! together. If a client does not read its answers, its requests are no longer read.
 
 use std::io;
 use std::sync::Arc;
@@ -40,16 +40,16 @@ pub struct Stdio<R> {
     lines: Lines<R>,
     traffic: Arc<Traffic>,
     calls: Calls,
-    /// Cancelled when the client has gone: its input has ended or its output is closed.
+    /// Cancelled when the client has gone: its input has ended, or its output is closed.
     gone: CancellationToken,
-    /// Whether a request has come. rmcp ends a session whose first message is none.
+    /// Whether a request has come. rmcp ends a session whose first message is not a request.
     opened: bool,
     log: Logger,
 }
 
 impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
-    /// A transport over `input` and `output`, whose calls of tools go by `calls`. Lines are at most `line_bytes_max` bytes
-    /// long. `gone` is cancelled when the client has gone.
+    /// A transport over `input` and `output` that sends calls of tools by `calls`. A line has at most `line_bytes_max` bytes.
+    /// `gone` is cancelled when the client has gone.
     pub fn new<W>(
         input: R,
         output: W,
@@ -67,12 +67,12 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
         Self { lines: Lines::new(input, line_bytes_max), traffic, calls, gone, opened: false, log }
     }
 
-    /// What is under way, for whoever ends the process.
+    /// The state of the traffic, for the part that ends the process.
     pub fn traffic(&self) -> Arc<Traffic> {
         self.traffic.clone()
     }
 
-    /// The message that a line holds; `None` if it has been answered here, or can be left without an answer.
+    /// The message in a line. `None` if it has been answered here, or needs no answer.
     fn message(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
         if let Some(call) = ToolCall::of(line)
             && let Some(revision) = call.revision(self.traffic.revision().as_ref())
@@ -91,15 +91,15 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
                 return None;
             }
         };
-        // The response to a question of ours; rmcp has not sent it.
+        // The response to a question of ours is not for rmcp.
         let message = self.traffic.questions.take(message)?;
         match &message {
             JsonRpcMessage::Request(request) => {
-                // A method that rmcp knows comes out as an unknown one when its parameters do not fit.
+                // rmcp decodes a known method as an unknown one if its parameters do not fit.
                 if let ClientRequest::CustomRequest(custom) = &request.request
-                    && let Some(misfit) = methods::misfit(&custom.method, self.traffic.revision().as_ref())
+                    && let Some(error) = methods::parameters_error(&custom.method, self.traffic.revision().as_ref())
                 {
-                    self.traffic.refuse(&id_text(&request.id), &misfit);
+                    self.traffic.refuse(&id_text(&request.id), &error);
                     return None;
                 }
                 if !self.begins(&request.id) {
@@ -122,7 +122,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
         self.opened.then_some(message)
     }
 
-    /// Whether a request may be worked on; if not, it has been answered.
+    /// Whether a request is accepted. If not, it has been answered.
     fn begins(&self, id: &RequestId) -> bool {
         let begins = self.traffic.begin(id);
         if !begins {
@@ -132,7 +132,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
         begins
     }
 
-    /// Have a tool called, by a task of its own.
+    /// Call a tool, in a task of its own.
     fn call(&self, call: ToolCall, revision: ProtocolVersion) {
         if !self.begins(&call.id) {
             return;
@@ -144,7 +144,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
                 match call.next().await {
                     CallEvent::Progress(progress) => {
                         let notification = ProgressNotification::new(progress);
-                        // A client that has gone is seen where its lines are read.
+                        // If the client has gone, the reader of its lines notices it.
                         let _ = traffic.put(ServerJsonRpcMessage::notification(notification.into()));
                     }
                     CallEvent::Question(question) => traffic.question(&question),

@@ -1,9 +1,8 @@
-//! The one request that a client sends all day, `tools/call`: read without rmcp, once, whichever way it came.
+//! `tools/call`, the request that clients send most: read once, without rmcp, on every transport.
 //!
-//! rmcp would read it into a tree of values, copy that for each kind of message it may be, and pass the request
-//! through two tasks, four cancellation tokens and a channel. What rmcp decides of a request before it has it handled
-//! is decided here in the same way; where that is not plain, the request is left to rmcp, which refuses it in its own
-//! words.
+//! rmcp would read it into a tree of values, copy that for each kind of message that it may be, and pass the request through
+//! two tasks, four cancellation tokens and a channel. What rmcp decides about a request before it calls a handler is decided
+//! here in the same way. If a request is not plain, it is left to rmcp, which refuses it with its own message.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,7 +22,7 @@ use crate::messages::call::Call;
 use crate::messages::in_flight::InFlightPermit;
 use crate::messages::trace::TraceId;
 
-/// A line that calls a tool.
+/// A request that calls a tool.
 #[derive(Deserialize)]
 pub(super) struct ToolCall {
     #[serde(rename = "jsonrpc")]
@@ -54,7 +53,7 @@ pub(super) struct Params {
     pub(super) arguments: Option<RawArguments>,
     #[serde(default, rename = "_meta")]
     pub(super) meta: Option<RequestMetaObject>,
-    /// The client's answers to questions of the call before.
+    /// The client's answers to the questions of its previous call.
     #[serde(default, rename = "inputResponses")]
     input_responses: Option<Map<String, Value>>,
     /// The state that came with those questions.
@@ -63,16 +62,15 @@ pub(super) struct Params {
 }
 
 impl ToolCall {
-    /// The call that a line holds. `None` for all that is none: also for one that does not fit, whose fault is told
-    /// elsewhere.
+    /// The call in a line. `None` if the line is not a call that fits; another part finds out what is wrong with it.
     pub(super) fn of(line: &[u8]) -> Option<Self> {
         let mut text = serde_json::Deserializer::from_slice(line);
         let call = object(&mut text).ok()?;
         text.end().ok().map(|()| call)
     }
 
-    /// Begin the call, by this revision: its id, and the call under way. `session` is what the client has said of itself if
-    /// the call belongs to a session.
+    /// Begin the call, by this revision. Gives its id and the running call. `session` is what the client has said about
+    /// itself, if the call belongs to a session.
     pub(super) fn begin(
         self,
         calls: &Calls,
@@ -95,10 +93,10 @@ impl ToolCall {
         (self.id, calls.call(call, token, questions))
     }
 
-    /// By which revision it is to be answered, if it can be without rmcp. `session` is the revision that an `initialize`
-    /// has agreed on.
+    /// The revision of the answer, if the call can be answered without rmcp. `session` is the revision of the session, if
+    /// there is one.
     ///
-    /// A call either belongs to a session, or is of 2026-07-28 or later and says all about itself (spec, versioning).
+    /// A call either belongs to a session, or is of 2026-07-28 or later and has complete metadata (spec, versioning).
     pub(super) fn revision(&self, session: Option<&ProtocolVersion>) -> Option<ProtocolVersion> {
         let own = self.params.meta.as_ref().and_then(RequestMetaObject::protocol_version);
         match (own, &self.params.meta, session) {
@@ -113,7 +111,7 @@ impl ToolCall {
     }
 }
 
-/// A struct from an object: serde would also take its members from an array, in their order.
+/// Reads a struct from an object. serde alone would also accept an array of its members, in their order.
 fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Members<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {

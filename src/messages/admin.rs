@@ -1,4 +1,4 @@
-//! What an operator's side asks of a database's executor: how it is, what is in flight, and to end a call.
+//! The messages of an operator's side to the executor of a database: how it is, which calls are in flight, and to end a call.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,14 +12,14 @@ use crate::postgres::pool::health::HealthState;
 use crate::settings::AccessMode;
 use crate::units::as_milliseconds;
 
-/// Asks how a database is. What is known of it may be 15 s old; the database is asked where it is older, and the reply
-/// waits for that, a second at most. Sent by whoever shows it to an operator, a load balancer or a scraper.
+/// Asks for the state of a database. What is known may be 15 s old; if it is older, the database is asked, and the reply waits
+/// for that, a second at most. Sent for operators, load balancers and scrapers.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DatabaseStatus")]
 pub struct Status;
 
-/// A database, as whoever watches over it asks it. It does not keep the executor: what was removed ends with its last
-/// call, though somebody may watch over it until then.
+/// A database, for the parts that watch over it. It does not keep the executor: the executor of a removed database ends with
+/// its last call.
 #[derive(Clone)]
 pub struct DatabaseProbe {
     pub name: Arc<str>,
@@ -33,32 +33,32 @@ pub struct DatabaseProbe {
 #[rtype(result = "()")]
 pub struct Ping;
 
-/// How a database is.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseStatus {
-    /// How the pool stands that new calls go to.
+    /// The pool that new calls use.
     pub pool: PoolStatus,
     /// Whether the database can be reached.
     pub state: HealthState,
-    /// Since when that is so.
+    /// Since when it is in this state.
     pub since: SystemTime,
-    /// What is wrong, where it is not up; without host, user and password, which are in the log.
+    /// What is wrong, if it is not up. It names no host, user or password; those are in the log.
     pub why: Option<String>,
-    /// In how long it is tried again though no call comes, where it is not up.
+    /// How long until the next try without a call, if it is not up.
     pub next_try: Option<Duration>,
-    /// The most that statements may do there.
+    /// The access mode of the database.
     pub access: AccessMode,
-    /// Pools of earlier settings on which a statement still runs or a cursor waits.
+    /// Pools of earlier settings that still have a running statement or an open cursor.
     pub draining: usize,
 }
 
-/// Asks for the calls in flight, the oldest first. Sent by whoever shows them to an operator.
+/// Asks for the calls in flight, the oldest first. Sent for operators.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Vec<CallInFlight>")]
 pub struct CallsInFlight;
 
-/// Ends a call: its client is told that an operator wanted that, and its statement is cancelled in PostgreSQL. Replies
-/// whether there was such a call at this database. Sent on behalf of an operator.
+/// Ends a call. Its client gets the reason, and its statement is cancelled in PostgreSQL. Replies whether the call was in
+/// flight at this database. Sent for an operator.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "bool")]
 pub struct CancelCall {
@@ -68,23 +68,23 @@ pub struct CancelCall {
 /// A call that has no answer yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallInFlight {
-    /// Of no other call in this process, at whatever database.
+    /// Unique among the calls of this process, at all databases.
     pub id: u64,
     pub database: Arc<str>,
     pub client: Arc<str>,
     pub tool: &'static str,
-    /// What kind of statement it is; of a batch, its current one.
+    /// The kind of its statement; in a batch, of the current one.
     pub operation: &'static str,
     /// That statement, without its literals.
     pub sql: String,
     /// Whether it has a connection.
     pub phase: CallPhase,
-    /// Since it came.
+    /// How long ago it came.
     #[serde(rename = "elapsed_ms", serialize_with = "as_milliseconds")]
     pub elapsed: Duration,
-    /// Rows that have come so far.
+    /// Rows so far.
     pub rows: u64,
-    /// Their bytes, as PostgreSQL sends them.
+    /// The bytes of the rows, as PostgreSQL sends them.
     pub bytes: u64,
 }
 

@@ -1,59 +1,59 @@
-//! What a call of a tool is answered: the text in pieces, the part for programs, and what can be known of a failure.
+//! The reply to a call of a tool: text in pieces, structured content for programs, and the facts of a failure.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 use tokio_util::bytes::Bytes;
 
-/// What a call is answered.
+/// The reply to a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// It is done, or has failed.
+    /// The call has succeeded or failed.
     Answer(Answer),
-    /// It is not done: the client has to answer questions first, and to call again with its answers.
+    /// The call is not done. The client has to answer questions, and to call again with the answers.
     InputRequired(InputRequired),
 }
 
-/// What a call answers that has come to its end.
+/// The answer of a call that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// For the model to read.
+    /// The text for the model.
     pub text: Pieces,
-    /// A JSON object for programs, already encoded and without a newline; `None` for an error.
+    /// A JSON object for programs, encoded already and without a newline. `None` for an error.
     pub structured: Option<Pieces>,
-    /// Whether it is a failure that the model may be able to mend.
+    /// Whether it is a failure, which the model may be able to correct.
     pub is_error: bool,
-    /// What a program can know of a failure of the database, by member.
+    /// The facts of a failure, for programs.
     pub failure: Option<Box<Value>>,
 }
 
 /// What a client has to answer before its call can go on (MCP 2026-07-28, multi round-trip requests).
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputRequired {
-    /// The questions by name, each a request of the protocol: its method and its parameters.
+    /// The questions by name. Each is a request of the protocol, with its method and parameters.
     pub requests: Map<String, Value>,
-    /// What the client has to send back as it is.
+    /// The state that the client has to send back unchanged.
     pub state: Option<String>,
 }
 
-/// A text in pieces, none of which is moved when others are put before or after it.
+/// A text in pieces. Adding text before or after it moves no piece.
 #[derive(Debug, Clone, Default)]
 pub struct Pieces(Vec<Piece>);
 
 /// A piece of a text.
 #[derive(Debug, Clone)]
 pub enum Piece {
-    /// Of this text alone.
+    /// A piece of this text only.
     Text(String),
-    /// Rows as JSON, which another text has too: they are in memory once.
+    /// Rows as JSON. Another text may have the same rows, which are in memory once.
     Rows(Bytes),
 }
 
-/// A text up to this length, in bytes, is copied to the end of the piece before it.
+/// A text of at most this many bytes is copied to the end of the piece before it.
 const COPIED_BYTES_MAX: usize = 4 << 10;
 
 impl Pieces {
-    /// Put a text after all others.
+    /// Add a text at the end.
     pub fn push(&mut self, text: impl Into<String> + AsRef<str>) {
         match self.0.last_mut() {
             Some(Piece::Text(last)) if text.as_ref().len() <= COPIED_BYTES_MAX => last.push_str(text.as_ref()),
@@ -61,12 +61,12 @@ impl Pieces {
         }
     }
 
-    /// Put rows after all others.
+    /// Add rows at the end.
     pub fn push_rows(&mut self, rows: Bytes) {
         self.0.push(Piece::Rows(rows));
     }
 
-    /// Put all of another text after this one.
+    /// Add another text at the end.
     pub fn append(&mut self, other: Self) {
         for piece in other.0 {
             match piece {
@@ -76,7 +76,7 @@ impl Pieces {
         }
     }
 
-    /// Put a text before all others.
+    /// Add a text at the beginning.
     pub fn push_front(&mut self, text: String) {
         self.0.insert(0, Piece::Text(text));
     }
@@ -120,7 +120,7 @@ impl fmt::Display for Pieces {
     }
 }
 
-/// By what they say, in whatever pieces.
+/// Two texts are equal if their bytes are, whatever their pieces are.
 impl PartialEq for Pieces {
     fn eq(&self, other: &Self) -> bool {
         self.chunks().flatten().eq(other.chunks().flatten())
@@ -128,12 +128,12 @@ impl PartialEq for Pieces {
 }
 
 impl Answer {
-    /// The text, whole.
+    /// The whole text.
     pub fn whole_text(&self) -> String {
         self.text.to_string()
     }
 
-    /// A failure, said so that the model can do better.
+    /// A failure with this text for the model.
     pub fn error(text: impl Into<String>) -> Self {
         Self { text: Pieces::from(text.into()), structured: None, is_error: true, failure: None }
     }

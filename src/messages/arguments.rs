@@ -1,4 +1,4 @@
-//! A call's arguments as the client wrote them.
+//! The arguments of a call, as the client wrote them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::surrogates;
 
-/// What a client gives a tool: members of an object, each as it was written. A tree of values keeps neither how a number
-/// is spelled nor a key that comes twice.
+/// The members of an object, each as it was written. A tree of values would lose how a number is written, and a key that comes
+/// twice.
 #[derive(Debug, Clone, Default)]
 pub struct RawArguments(pub(crate) Vec<(String, Box<RawValue>)>);
 
@@ -21,18 +21,18 @@ impl RawArguments {
         self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| &**raw)
     }
 
-    /// The member of that name, if it is a text.
+    /// The member of that name, if it is a string.
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
-    /// A name that is there twice.
+    /// A name that two members have.
     pub(crate) fn repeated(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 
-    /// What is wrong with a member that has half of a surrogate pair.
+    /// The sentence about a member with half of a surrogate pair, if there is one.
     pub(crate) fn with_half_a_pair(&self) -> Option<String> {
         let (name, _) = self.0.iter().find(|(_, raw)| !surrogates::unpaired(raw.get().as_bytes()).is_empty())?;
         Some(format!(
@@ -41,8 +41,8 @@ impl RawArguments {
         ))
     }
 
-    /// A text that two lists of arguments share if they are the same values by the same names, in whatever order and with
-    /// whatever spaces they are written.
+    /// A text that is equal for two lists of arguments if they have the same values by the same names. Their order and the
+    /// spaces between them do not count.
     pub fn canonical(&self) -> String {
         match self.tree() {
             Some(members) => {
@@ -54,7 +54,7 @@ impl RawArguments {
         }
     }
 
-    /// As values; `None` if there is one that no value can hold.
+    /// The members as values. `None` if one cannot be a value.
     pub(crate) fn tree(&self) -> Option<Map<String, Value>> {
         self.0.iter().map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?))).collect()
     }
@@ -62,7 +62,7 @@ impl RawArguments {
 
 impl From<Map<String, Value>> for RawArguments {
     fn from(members: Map<String, Value>) -> Self {
-        // A value is always written: its keys are texts.
+        // Writing a value cannot fail: its keys are strings.
         Self(members.iter().filter_map(|(name, value)| Some((name.clone(), to_raw_value(value).ok()?))).collect())
     }
 }

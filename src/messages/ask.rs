@@ -107,7 +107,7 @@ impl Question {
     }
 
     /// What in `content` does not fit the form, as a clause.
-    pub fn misfit(&self, content: &Map<String, Value>) -> Option<String> {
+    pub fn mismatch(&self, content: &Map<String, Value>) -> Option<String> {
         let required = self.form["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for name in required {
             if !content.contains_key(name) {
@@ -169,7 +169,7 @@ mod tests {
             "required": ["sure"],
         });
         let question = Question { message: "Delete?".to_owned(), form };
-        for (content, misfit) in [
+        for (content, mismatch) in [
             (json!({"sure": true}), None),
             (json!({"sure": false, "reason": "a", "rows": 7.0, "share": 0.5, "how": "now", "more": []}), None),
             (json!({}), Some("`sure` is missing")),
@@ -181,8 +181,8 @@ mod tests {
             (json!({"sure": true, "how": "never"}), Some("`how` is not what the form asks for")),
         ] {
             let Value::Object(members) = &content else { unreachable!() };
-            assert_eq!(question.misfit(members).as_deref(), misfit, "{content}");
+            assert_eq!(question.mismatch(members).as_deref(), mismatch, "{content}");
         }
-        assert_eq!(Question::confirmation("Sure?").misfit(&Map::new()), None);
+        assert_eq!(Question::confirmation("Sure?").mismatch(&Map::new()), None);
     }
 }

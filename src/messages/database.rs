@@ -1,8 +1,8 @@
-//! A database, as those who ask it know it: by the messages that its executor hears, and by what that says of itself; and
-//! the set of all databases, which changes with the settings.
+//! A database, for the parts that use it: the messages to its executor and its summary; and the set of all databases, which
+//! changes with the settings.
 //!
-//! The set is one value with one owner ([`actors::databases`](crate::actors::databases)). Everybody else subscribes to it
-//! and looks at it at the moment of use: nobody keeps a copy, for whoever keeps a [`Database`] keeps its executor.
+//! The set is one value with one owner ([`actors::databases`](crate::actors::databases)). All other parts subscribe to it and
+//! read it at the moment of use. They keep no copy, because a [`Database`] keeps its executor alive.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,13 +19,13 @@ use super::statements::{Batch, CloseCursorsOf, Fetch, Query};
 use crate::postgres::catalog::role::Finding;
 use crate::settings::AccessMode;
 
-/// What stands in a cursor's handle between the name of its database and the rest.
+/// What is in a cursor's handle between the name of its database and the rest.
 pub const OF_DATABASE: char = ':';
 
-/// One database, for whoever sends to it.
+/// One database, for the parts that send messages to its executor.
 #[derive(Clone)]
 pub struct Database {
-    /// What calls name it by.
+    /// The name that calls use.
     pub name: Arc<str>,
     /// Runs a statement.
     pub query: Recipient<Query>,
@@ -37,72 +37,72 @@ pub struct Database {
     pub inspect: Recipient<Inspect>,
     /// Closes the cursors of a client.
     pub close_cursors: Recipient<CloseCursorsOf>,
-    /// What clients are told of it.
+    /// Its summary for clients.
     pub summary: watch::Receiver<DatabaseSummary>,
 }
 
-/// What clients are told of a database.
+/// What clients learn about a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseSummary {
-    /// The most that statements may do there.
+    /// The access mode of the database.
     pub access: AccessMode,
-    /// What the role may do too much of.
+    /// The rights that the role should not have.
     pub findings: Arc<[Finding]>,
 }
 
 impl Database {
-    /// The name of the database that a cursor's handle is of, if it is not the one that calls need not name.
+    /// The name of the database in a cursor's handle. `None` if it is the database that calls need not name.
     pub fn named_in(cursor: &str) -> Option<&str> {
         Some(cursor.split_once(OF_DATABASE)?.0)
     }
 }
 
-/// The databases that there are now. Who asks one holds it for as long as the call; the executor of a database that was
-/// removed ends when nobody does.
+/// The databases that there are now. A call keeps its database until its end, and the executor of a removed database ends with
+/// the last such call.
 #[derive(Clone, Default)]
 pub struct DatabaseSet {
-    /// Those that clients may ask: the main one first, then by name.
+    /// The databases that clients may use: the main one first, then by name.
     pub served: Vec<Arc<Database>>,
-    /// The same, for whoever watches over them.
+    /// The same databases, for the parts that watch over them.
     pub probes: Vec<DatabaseProbe>,
-    /// Those that a reload has added and that could not be reached yet.
+    /// Databases that a reload has added and that could not be reached yet.
     pub awaited: Vec<AwaitedDatabase>,
-    /// Those that a reload has removed and that may still have calls in flight.
+    /// Databases that a reload has removed and that may still have calls in flight.
     pub draining: Vec<DatabaseProbe>,
-    /// The names of those that were removed last and are not there again.
+    /// The names of the databases that were removed last and are not there again.
     pub removed: Vec<Arc<str>>,
 }
 
 /// A database that a reload has added and that is not served yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwaitedDatabase {
-    /// What calls will name it by.
+    /// The name that calls will use.
     pub name: Arc<str>,
-    /// The most that statements may do there.
+    /// The access mode of the database.
     pub access: AccessMode,
-    /// Since when it is awaited.
+    /// When it was added.
     pub since: SystemTime,
-    /// Why it is not served; without host, user and password.
+    /// Why it is not served. It names no host, user or password.
     pub why: String,
-    /// When it is tried again; `None` while it is being tried, or if only a reload can help.
+    /// When it is tried again. `None` while it is being tried, or if only a reload can help.
     pub next_try: Option<Instant>,
 }
 
-/// The databases that one client may ask, as they are at the moment of use.
+/// The databases that one client may use, read at the moment of use.
 #[derive(Clone)]
 pub struct ClientDatabases {
-    /// The names of those that it may ask; `None` for all that there are.
+    /// The names of the databases that it may use; `None` for all.
     names: Option<Arc<[String]>>,
     set: watch::Receiver<Arc<DatabaseSet>>,
 }
 
 impl ClientDatabases {
-    /// All of the set.
+    /// All databases of the set.
     pub fn all(set: watch::Receiver<Arc<DatabaseSet>>) -> Self {
         Self { names: None, set }
     }
 
-    /// Those of the set that have these names.
+    /// The databases of the set with these names.
     pub fn named(names: &[String], set: watch::Receiver<Arc<DatabaseSet>>) -> Self {
         Self { names: Some(names.into()), set }
     }
@@ -111,49 +111,49 @@ impl ClientDatabases {
         self.names.as_ref().is_none_or(|names| names.iter().any(|allowed| allowed == name))
     }
 
-    /// Those that are served now; a call that names none means the first.
+    /// The databases that are served now. A call that names none means the first.
     pub fn now(&self) -> Vec<Arc<Database>> {
         let set = self.set.borrow();
         set.served.iter().filter(|database| self.may_ask(&database.name)).cloned().collect()
     }
 
-    /// The one that a call means which names none, if any is served now.
+    /// The database of a call that names none, if any is served now.
     pub fn first(&self) -> Option<Arc<Database>> {
         self.set.borrow().served.iter().find(|database| self.may_ask(&database.name)).cloned()
     }
 
-    /// The one of that name, if it is served now.
+    /// The database of that name, if it is served now.
     pub fn find(&self, name: &str) -> Option<Arc<Database>> {
         self.set.borrow().served.iter().find(|database| *database.name == *name && self.may_ask(name)).cloned()
     }
 
-    /// The names of those that are served now.
+    /// The names of the databases that are served now.
     pub fn names(&self) -> Arc<[Arc<str>]> {
         let set = self.set.borrow();
         let names = set.served.iter().map(|database| &database.name);
         names.filter(|name| self.may_ask(name)).cloned().collect()
     }
 
-    /// Whether calls name their database: there are several now, or there were before some were removed. A client may
-    /// not have read its list of tools again since then.
+    /// Whether calls name their database: there are several now, or there were before some were removed. A client may not have
+    /// read its list of tools again since then.
     pub fn are_named(&self) -> bool {
         let set = self.set.borrow();
         let names = set.served.iter().map(|database| &database.name).chain(&set.removed);
         names.filter(|name| self.may_ask(name)).nth(1).is_some()
     }
 
-    /// Whether this client could ask that database before it was removed.
+    /// Whether this client could use that database before it was removed.
     pub fn is_removed(&self, name: &str) -> bool {
         self.may_ask(name) && self.set.borrow().removed.iter().any(|removed| **removed == *name)
     }
 
-    /// Whether this client may ask that database as soon as it can be reached.
+    /// Whether this client may use that database as soon as it can be reached.
     pub fn is_awaited(&self, name: &str) -> bool {
         self.may_ask(name) && self.set.borrow().awaited.iter().any(|awaited| *awaited.name == *name)
     }
 
-    /// What `look` gives of those that are served, each with what clients are told of it, as soon as that differs from
-    /// `known`; `None` when the owner of the set is gone.
+    /// The result of `look` on the served databases and their summaries, as soon as it differs from `known`. `None` when the
+    /// owner of the set has ended.
     pub async fn changed<T: PartialEq>(
         &mut self,
         known: &T,
@@ -167,7 +167,7 @@ impl ClientDatabases {
                 seen.push((database.name.clone(), summary.borrow_and_update().clone()));
                 summaries.push(summary);
             }
-            // Whoever waits keeps no database.
+            // No database is kept while this waits.
             drop(set);
             let now = look(&seen);
             if now != *known {
@@ -176,13 +176,13 @@ impl ClientDatabases {
             let mut changes: FuturesUnordered<_> = summaries.iter_mut().map(watch::Receiver::changed).collect();
             tokio::select! {
                 changed = self.set.changed() => changed.ok()?,
-                // One whose executor has ended changes no more: then the set changes, or the process ends.
+                // A summary whose executor has ended does not change any more: the set will change, or the process ends.
                 Some(Ok(())) = changes.next() => {}
             }
         }
     }
 
-    /// Those that are served, each with what clients are told of it.
+    /// The served databases, each with its summary.
     pub fn summaries(&self) -> Vec<(Arc<str>, DatabaseSummary)> {
         self.now().iter().map(|database| (database.name.clone(), database.summary.borrow().clone())).collect()
     }

@@ -1,4 +1,4 @@
-//! What has happened, for all who want to know: each event goes to its subscribers, and nobody answers it.
+//! The events: each goes to its subscribers, and nobody replies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use pg_guard::sql::Operation;
 
 use crate::settings::Settings;
 
-/// Those who are told of an event, in this order.
+/// The subscribers of an event, in this order.
 pub struct Subscribers<M: Message + Send>(Arc<[Recipient<M>]>)
 where
     M::Result: Send;
@@ -25,7 +25,7 @@ where
         last.do_send(event);
     }
 
-    /// The same with an event that is made only if somebody hears it.
+    /// The same, but the event is made only if there is a subscriber.
     pub fn tell_with(&self, event: impl FnOnce() -> M) {
         if !self.0.is_empty() {
             self.tell(event());
@@ -69,7 +69,7 @@ where
     }
 }
 
-/// Who is told of what, but for changes of the settings: those have subscribers that come and go.
+/// The subscribers of each event, except for changes of the settings, whose subscribers come and go.
 #[derive(Clone, Default)]
 pub struct Events {
     /// A statement has its connection.
@@ -92,10 +92,10 @@ pub struct StatementBegan {
     pub tool: &'static str,
     pub client: Arc<str>,
     pub database: Arc<str>,
-    /// The statement as it was given.
+    /// The text of the statement.
     pub sql: Arc<str>,
     pub operation: Operation,
-    /// The pool's generation it runs on.
+    /// The generation of the pool that it runs on.
     pub generation: u64,
 }
 
@@ -109,7 +109,7 @@ pub struct StatementRefused {
     pub tool: &'static str,
     pub client: Arc<str>,
     pub database: Arc<str>,
-    /// The statement as it was given.
+    /// The text of the statement.
     pub sql: Arc<str>,
     pub operation: Operation,
     pub rule: Rule,
@@ -124,14 +124,14 @@ pub struct StatementEnded {
     pub tool: &'static str,
     pub client: Arc<str>,
     pub database: Arc<str>,
-    /// The statement as it was given.
+    /// The text of the statement.
     pub sql: Arc<str>,
     pub operation: Operation,
-    /// When it was asked for; in a batch, when its turn came.
+    /// When it was asked for; in a batch, when it was the next.
     pub began: Instant,
-    /// All that came before its connection was there: the guard's look at its text, waiting for a connection, opening it.
+    /// The time before it had a connection: the guard's look at its text, waiting for a connection, and opening it.
     pub waited: Duration,
-    /// Of that, opening the connection; `None` if one was there.
+    /// The time of opening the connection, which is part of the wait; `None` if one was open.
     pub connected: Option<Duration>,
     /// From having the connection to the end.
     pub executed: Duration,
@@ -139,35 +139,35 @@ pub struct StatementEnded {
     pub rows: u64,
     /// Bytes of the answer's rows, as JSON.
     pub bytes: u64,
-    /// How many times it was sent once more, because its connection was lost.
+    /// How many times it was sent again because its connection was lost.
     pub retries: u32,
     pub outcome: StatementOutcome,
-    /// The pool's generation it ran on.
+    /// The generation of the pool that it ran on.
     pub generation: u64,
 }
 
-/// What became of a statement.
+/// The outcome of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatementOutcome {
     /// It was answered.
     Done,
-    /// It was not.
+    /// It failed.
     Failed {
-        /// PostgreSQL's code, where it gave one.
+        /// PostgreSQL's code, if it gave one.
         sqlstate: Option<String>,
         /// The whole reason, for the log.
         why: String,
     },
-    /// It was not allowed to run: by the guard, or because its parameters do not fit or the role may do too much.
+    /// It was refused: by the guard, or because its parameters do not fit or the role may do too much.
     Refused {
         /// The guard's rule, if it was the guard.
         rule: Option<Rule>,
         /// The whole reason, for the log.
         why: String,
     },
-    /// Nobody wanted the answer any more.
+    /// Nobody waited for the answer any more.
     Cancelled,
-    /// An earlier statement of its batch ended the batch; it is in no count.
+    /// An earlier statement of its batch ended the batch. It is not counted.
     NeverBegan,
 }
 
@@ -200,69 +200,69 @@ macro_rules! outcomes {
 }
 
 outcomes! {
-    /// What became of a call.
+    /// The outcome of a call.
     CallOutcome {
         /// It was answered.
         Successful => "successful",
-        /// It came to run, and failed.
+        /// It ran and failed.
         Failed => "failed",
-        /// The guard did not let its statement run.
+        /// The guard refused its statement.
         Refused => "refused",
-        /// There were too many calls already, of the session or for the database.
+        /// There were too many calls already, of the client or for the database.
         Busy => "busy",
-        /// What it was called with does not fit.
+        /// Its arguments do not fit.
         InvalidArguments => "invalid_arguments",
         /// There is no such tool.
         UnknownTool => "unknown_tool",
-        /// Nobody wanted the answer any more.
+        /// Nobody waited for the answer any more.
         Cancelled => "cancelled",
     }
 }
 
 impl CallOutcome {
-    /// Whether it says something about how long calls take.
+    /// Whether its time says something about how long calls take.
     pub fn came_to_run(self) -> bool {
         !matches!(self, Self::Busy | Self::InvalidArguments | Self::UnknownTool)
     }
 }
 
-/// Says what became of a change of the settings' files. Sent by the config watcher.
+/// Says how a change of the settings' files has ended. Sent by the config watcher.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct ReloadFinished {
     pub outcome: ReloadOutcome,
-    /// The keys that were changed, or why nothing was; never a secret.
+    /// The keys that were changed, or why nothing was. Never a secret.
     pub what: String,
 }
 
 outcomes! {
-    /// What became of a change of the settings' files.
+    /// How a change of the settings' files has ended.
     ReloadOutcome {
         /// It is in force.
         Applied => "applied",
         /// It changes nothing.
         Unchanged => "unchanged",
-        /// It cannot be used; what was in force still is.
+        /// It cannot be used, and the old settings stay in force.
         Rejected => "rejected",
     }
 }
 
-/// Says that a changed setting has a new pool, or that the old one had to stay. Sent by the executor.
+/// Says that a changed setting has made a new pool, or that the old pool had to stay. Sent by the executor.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct PoolRebuilt {
-    /// Of which database.
+    /// The name of its database.
     pub database: Arc<str>,
-    /// The new generation, or why it could not be.
+    /// The new generation, or why there is none.
     pub result: Result<u64, String>,
 }
 
-/// Says that the settings have changed. Sent by the config watcher to everybody whose work depends on them.
+/// Says that the settings have changed. Sent by the config watcher to all actors that depend on them.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct SettingsChanged {
-    /// What was in force.
+    /// The old settings.
     pub old: Arc<Settings>,
-    /// What is to be.
+    /// The new settings.
     pub new: Arc<Settings>,
 }

@@ -1,4 +1,4 @@
-//! What one client has in flight: counted in one place, whichever way its calls come.
+//! How many calls one client has in flight, counted together on all transports.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::postgres::error::BUSY_RETRY;
 
-/// How much a client has in flight. Clones count together.
+/// How many calls a client has in flight. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub struct InFlight(Arc<AtomicUsize>);
 
-/// One of those in flight, until its last clone is dropped.
+/// One call in flight, until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct InFlightPermit {
     _counted: Arc<Counted>,
@@ -19,10 +19,10 @@ pub struct InFlightPermit {
 #[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
-/// As much as there may be is in flight.
+/// The client has as many calls in flight as it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy {
-    /// MCP_MAX_IN_FLIGHT.
+    /// The value of MCP_MAX_IN_FLIGHT.
     pub in_flight_max: usize,
 }
 

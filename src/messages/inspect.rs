@@ -1,4 +1,4 @@
-//! What asks a database's catalogs, in SQL of our own, and is answered in rows that have a type.
+//! The message that asks the catalogs of a database, in SQL of our own. Its rows have types.
 
 use actix::prelude::*;
 
@@ -8,23 +8,23 @@ use crate::postgres::catalog::{self, BoundQuery, CatalogQuery, CatalogRows};
 use crate::postgres::error::QueryError;
 use crate::postgres::statement::Limits;
 
-/// Asks PostgreSQL's catalogs a question of ours. It is a call of its client like a [`Query`](super::statements::Query):
-/// it waits for a connection in the same queue, runs in a READ ONLY transaction within the same clocks, is counted, and is
-/// cancelled when nobody waits for it. Sent by the executor to itself for its role's rights, and by whoever needs to know
-/// what there is in a database.
+/// Asks PostgreSQL's catalogs a question of our own. It is a call of its client like a [`Query`](super::statements::Query): it
+/// waits for a connection in the same queue, runs in a READ ONLY transaction within the same time limits, is counted, and is
+/// cancelled when nobody waits for it. Sent by the executor to itself for the rights of its role, and by the tools that need
+/// to know what there is in a database.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Answered<CatalogRows>, QueryError>")]
 pub struct Inspect {
-    /// The call that it is a part of.
+    /// Its call.
     pub call: CallContext,
-    /// What is asked.
+    /// The question.
     pub asked: BoundQuery,
-    /// What the answer may hold; its bytes are those that PostgreSQL sends.
+    /// The limits of the answer. Bytes are counted as PostgreSQL sends them.
     pub limits: Limits,
 }
 
 impl Inspect {
-    /// That question, as a part of that call.
+    /// This question, for this call.
     pub fn new<Q: CatalogQuery>(call: CallContext, question: &Q, limits: Limits) -> Self {
         Self { call, asked: BoundQuery::of(question), limits }
     }

@@ -1,5 +1,5 @@
-//! What the metrics are asked: how things have gone, what was slow, what the status page and Prometheus show. With the
-//! replies.
+//! The messages to the metrics, with the replies: the summary, the slowest statements, the status page and the text for
+//! Prometheus.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,19 +11,19 @@ use serde::{Serialize, Serializer};
 use crate::postgres::pool::PoolStatus;
 use crate::units::{as_milliseconds, as_rfc3339};
 
-/// The metrics, for whoever asks them on behalf of a client.
+/// The metrics, for the tools.
 #[derive(Clone)]
 pub struct MetricsHandle {
-    /// How things have gone.
+    /// The summary.
     pub summary: Recipient<Summary>,
     pub slow_queries: Recipient<SlowQueries>,
 }
 
-/// Asks how things have gone. Sent by the tool `performance_summary`.
+/// Asks for a summary. Sent by the tool `performance_summary`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "PerformanceSummary")]
 pub struct Summary {
-    /// At these databases: those that the client may ask.
+    /// Only of these databases: those that the client may use.
     pub databases: Arc<[Arc<str>]>,
 }
 
@@ -31,11 +31,11 @@ pub struct Summary {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "SlowList")]
 pub struct SlowQueries {
-    /// Only those that took at least this long; the setting, if none is given.
+    /// Only statements that took at least this long. If none is given, the setting counts.
     pub threshold: Option<Duration>,
-    /// No more than this many.
+    /// At most this many.
     pub limit: usize,
-    /// Of these databases: those that the client may ask.
+    /// Only of these databases: those that the client may use.
     pub databases: Arc<[Arc<str>]>,
 }
 
@@ -48,11 +48,12 @@ pub struct Snapshot;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "String")]
 pub struct Scrape {
-    /// What is not counted here.
+    /// Values that the metrics do not count.
     pub gauges: Gauges,
 }
 
-/// How things have gone since the server started. Times are of answered statements still in the history.
+/// What the statements have done since the server started. Times are those of answered statements that are still in the
+/// history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerformanceSummary {
     /// When counting began.
@@ -61,24 +62,24 @@ pub struct PerformanceSummary {
     pub uptime: Duration,
     /// Statements that have ended.
     pub total: u64,
-    /// Of these, answered.
+    /// Statements that were answered.
     pub successful: u64,
-    /// Of these, failed.
+    /// Statements that failed.
     pub failed: u64,
-    /// Of these, cancelled.
+    /// Statements that were cancelled.
     pub cancelled: u64,
-    /// Of the last 60 seconds.
+    /// Statements of the last 60 seconds.
     pub queries_per_minute: u64,
     /// Statements in the history.
     pub history: usize,
-    /// How many it can hold, of all databases together.
+    /// How many statements the history can hold, of all databases together.
     pub history_max: usize,
-    /// Absent when the history holds no answered statement.
+    /// `None` if the history has no answered statement.
     pub times: Option<Times>,
 }
 
 impl PerformanceSummary {
-    /// Answered of all that ended, 0 to 1; `None` when nothing has.
+    /// The share of answered statements, 0 to 1; `None` if none has ended.
     pub fn success_rate(&self) -> Option<f64> {
         (self.total > 0).then(|| self.successful as f64 / self.total as f64)
     }
@@ -89,9 +90,9 @@ impl PerformanceSummary {
 pub struct Times {
     /// The arithmetic mean.
     pub average: Duration,
-    /// Half took no longer (nearest rank).
+    /// The median (nearest rank).
     pub median: Duration,
-    /// 95 of 100 took no longer (nearest rank).
+    /// The 95th percentile (nearest rank).
     pub p95: Duration,
     pub max: Duration,
     pub min: Duration,
@@ -106,9 +107,9 @@ pub struct SlowList {
     pub threshold: Duration,
     /// Statements in the history that were looked at.
     pub looked_at: usize,
-    /// Those at or over the threshold, before the limit.
+    /// Statements at or over the threshold, before the limit.
     pub over: usize,
-    /// The slowest of these.
+    /// The slowest of them.
     pub queries: Vec<SlowQuery>,
 }
 
@@ -118,15 +119,15 @@ pub struct SlowQuery {
     pub sql: String,
     #[serde(serialize_with = "by_name")]
     pub operation: Operation,
-    /// Running.
+    /// How long it ran.
     #[serde(rename = "executed_ms", serialize_with = "as_milliseconds")]
     pub executed: Duration,
-    /// Waiting for a connection.
+    /// How long it waited for a connection.
     #[serde(rename = "waited_ms", serialize_with = "as_milliseconds")]
     pub waited: Duration,
     /// Rows read or changed.
     pub rows: u64,
-    /// What became of it: `successful`, `failed` or `cancelled`.
+    /// Its outcome: `successful`, `failed` or `cancelled`.
     pub outcome: &'static str,
     /// When it was asked for.
     #[serde(rename = "began_at", serialize_with = "as_rfc3339")]
@@ -145,13 +146,13 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
-/// How many statements have ended, by what became of them, and what they gave.
+/// How many statements have ended, by outcome, and what they returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub successful: u64,
     pub failed: u64,
     pub cancelled: u64,
-    /// Of those that failed: not let run at all, by the guard for nearly all of them.
+    /// Of the failed statements, those that did not run at all. Nearly all were refused by the guard.
     pub refused: u64,
     /// Rows read or changed.
     pub rows: u64,
@@ -159,18 +160,18 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// How things stand; its members are the status document's.
+/// The state of the server. Its members are those of the status document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MetricsSnapshot {
     /// Statements of all databases since the start.
     pub totals: Totals,
     /// How long calls took in the last hour.
     pub latency: Latency,
-    /// The same by tool, since the start.
+    /// How long calls took, by tool, since the start.
     pub tools: Vec<ToolCalls>,
     /// The slowest statements of the history.
     pub slow: Slow,
-    /// What became of changes of the settings; the newest first.
+    /// The changes of the settings, the newest first.
     pub reloads: Vec<Reload>,
 }
 
@@ -179,32 +180,32 @@ pub struct MetricsSnapshot {
 pub struct Slow {
     /// The setting MCP_SLOW_QUERY_THRESHOLD_MS.
     pub threshold_ms: f64,
-    /// Those that took at least as long; the slowest first.
+    /// Statements that took at least as long, the slowest first.
     pub queries: Vec<SlowQuery>,
 }
 
-/// One change.
+/// One change of the settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reload {
-    /// When it was heard of.
+    /// When it was noticed.
     #[serde(serialize_with = "as_rfc3339")]
     pub at: SystemTime,
     /// `applied`, `unchanged` or `rejected`.
     pub outcome: &'static str,
-    /// What was changed, or why not.
+    /// What was changed, or why nothing was.
     pub what: String,
 }
 
 /// How long calls took, over time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Latency {
-    /// How long a step is.
+    /// The length of a step.
     pub step_ms: f64,
-    /// The steps of the last hour, or of all the time since the start; the oldest first, the last is not over.
+    /// The steps of the last hour, or of the time since the start; the oldest first. The last step is not over.
     pub points: Vec<Point>,
 }
 
-/// One step. Counted are calls that came to run: none that was refused for its arguments or for want of room.
+/// One step. It counts calls that ran: none that was refused for its arguments or because there were too many.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
     /// Its beginning.
@@ -212,13 +213,13 @@ pub struct Point {
     pub at: SystemTime,
     /// Calls that ended in it.
     pub calls: u64,
-    /// Of these, failed or refused by the guard.
+    /// Calls that failed or were refused by the guard.
     pub failed: u64,
-    /// Half took no longer; no more than an eighth off. `None` of a step without calls.
+    /// The median, at most an eighth off. `None` if the step has no calls.
     pub p50_ms: Option<f64>,
-    /// 95 of 100 took no longer; no more than an eighth off.
+    /// The 95th percentile, at most an eighth off.
     pub p95_ms: Option<f64>,
-    /// The longest, exactly.
+    /// The longest time, exactly.
     pub max_ms: Option<f64>,
 }
 
@@ -228,51 +229,51 @@ pub struct ToolCalls {
     pub tool: &'static str,
     /// Calls that ended.
     pub calls: u64,
-    /// Of these, failed or refused by the guard.
+    /// Calls that failed or were refused by the guard.
     pub failed: u64,
-    /// Of these, cancelled; their times count too.
+    /// Calls that were cancelled. Their times count too.
     pub cancelled: u64,
-    /// Half took no longer; no more than an eighth off, as the others.
+    /// The median, at most an eighth off, like the other percentiles.
     pub p50_ms: f64,
-    /// 95 of 100 took no longer.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// 99 of 100 took no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest, exactly.
+    /// The longest time, exactly.
     pub max_ms: f64,
-    /// How many took how long.
+    /// The histogram of the times.
     pub buckets: Vec<Bucket>,
 }
 
-/// Calls up to a bound, those of all smaller bounds included.
+/// How many calls took at most the bound. Those of all smaller bounds are included.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bucket {
-    /// The bound, which belongs to it; `None` for all calls.
+    /// The bound, which is included; `None` for all calls.
     pub le_ms: Option<f64>,
-    /// So many.
+    /// The number of calls.
     pub count: u64,
 }
 
-/// What is not counted here: the asker gathers it.
+/// Values that the metrics do not count. The sender of the message provides them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gauges {
-    /// How each database stands.
+    /// The state of each database.
     pub databases: Vec<DatabaseGauges>,
-    /// Sessions of clients that there are.
+    /// Sessions of clients.
     pub sessions: usize,
-    /// Connections of clients that are open.
+    /// Open connections of clients.
     pub connections: usize,
-    /// Memory of the process that is in use, in bytes, where the system tells.
+    /// Memory that the process uses, in bytes, if the system says so.
     pub resident_bytes: Option<u64>,
-    /// File descriptors that are open, where the system tells.
+    /// Open file descriptors, if the system says so.
     pub descriptors: Option<u64>,
 }
 
-/// How a database stands.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatabaseGauges {
     pub name: Arc<str>,
-    /// Whether it can be asked.
+    /// Whether it can be used.
     pub is_up: bool,
     /// Its newest pool.
     pub pool: PoolStatus,

@@ -1,4 +1,4 @@
-//! What is asked of a database's executor: one statement, the next page, a batch; and what it replies.
+//! The messages to the executor of a database, with the replies: one statement, the next page, a batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +14,30 @@ use crate::postgres::statement::{Format, Limits, Outcome, Reading};
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Outcome>, QueryError>")]
 pub struct Query {
-    /// The call that it is a part of.
+    /// Its call.
     pub call: CallContext,
-    /// What to run.
+    /// The statement.
     pub statement: Statement,
-    /// What the answer may hold and how it is laid out.
+    /// The limits and the format of the answer.
     pub reading: Reading,
 }
 
-/// Reads on where an answer was cut and replies with the next page. Sent by the tool that fetches.
+/// Reads on after a truncated answer and replies with the next page. Sent by the tool that fetches.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Outcome>, QueryError>")]
 pub struct Fetch {
-    /// The call that it is a part of.
+    /// Its call.
     pub call: CallContext,
-    /// The cursor's handle, as an answer gave it.
+    /// The handle of the cursor, from an answer.
     pub cursor: String,
-    /// What the page may hold.
+    /// The limits of the page.
     pub limits: Limits,
-    /// How it is laid out; `None` as the page before it.
+    /// The format; `None` for that of the page before.
     pub format: Option<Format>,
 }
 
-/// Opens the first connections of a database that is not served yet, and replies whether that worked. Sent by the owner of
-/// the set of databases, once more for each further try.
+/// Opens the first connections of a database that is not served yet, and replies whether that worked. Sent by the owner of the
+/// set of databases, and again for each further try.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), OpenFailure>")]
 pub struct OpenPool;
@@ -45,19 +45,20 @@ pub struct OpenPool;
 /// Why a database cannot be served yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenFailure {
-    /// For whoever may look at the health of the server: without host, user and password, which are in the log.
+    /// The reason, for the people who may see the health of the server. It names no host, user or password; those are in the
+    /// log.
     pub why: String,
-    /// Whether it may work later though nobody changes anything. What was refused (a wrong password) will not, and asking
-    /// again may lock the account.
+    /// Whether a later try may work without a change. A refusal (a wrong password) stays a refusal, and trying again may lock
+    /// the account.
     pub is_retryable: bool,
 }
 
-/// Closes every cursor, and lets no further one be opened. Sent when the process ends, or when the database is removed.
+/// Closes all cursors and allows no new ones. Sent when the process ends, or when the database is removed.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursors;
 
-/// Closes a client's cursors: nobody else may read them on. Sent by its session when that ends.
+/// Closes the cursors of a client, which no other client may use. Sent by the session of the client when it ends.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursorsOf {
@@ -68,39 +69,39 @@ pub struct CloseCursorsOf {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Answered<Vec<Outcome>>, BatchError>")]
 pub struct Batch {
-    /// The call that it is a part of.
+    /// Its call.
     pub call: CallContext,
-    /// What to run, in this order; never empty.
+    /// The statements, in this order. Never empty.
     pub statements: Vec<Statement>,
-    /// What all answers together may hold, and how they are laid out.
+    /// The limits for all answers together, and their format.
     pub reading: Reading,
 }
 
-/// An answer, with what ran it.
+/// An answer, with how it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered<T> {
     pub answer: T,
-    /// From the message's arrival to the answer, waiting included.
+    /// The time from the arrival of the message to the answer, waiting included.
     pub took: Duration,
     /// The generation of the pool that it ran on.
     pub generation: u64,
-    /// How to read on, where it was cut.
+    /// The cursor to read on with, if the answer was truncated.
     pub cursor: Option<Cursor>,
 }
 
-/// A statement that waits to be read on, by [`Fetch`].
+/// A statement whose next rows can be read by [`Fetch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// What it is called by; nobody can guess it.
+    /// Its name, which nobody can guess.
     pub handle: String,
-    /// How long it waits, from the answer on.
+    /// How long it stays open after the answer.
     pub lifetime: Duration,
 }
 
-/// Why a batch did nothing.
+/// Why a batch has changed nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchError {
-    /// The number of the statement that failed, from 1; `None` if it was the transaction itself.
+    /// The number of the statement that failed, from 1. `None` if the transaction itself failed.
     pub statement: Option<usize>,
     pub error: QueryError,
 }

@@ -1,4 +1,4 @@
-//! The trace that a call is a part of, as its client names it.
+//! The trace of a call, if its client names one.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub struct TraceId(Arc<str>);
 
 impl TraceId {
-    /// The id in a `traceparent`; `None` if that is none.
+    /// The id in a `traceparent`; `None` if it is not valid.
     pub fn of(traceparent: &str) -> Option<Self> {
         let mut fields = traceparent.split('-');
         let (version, id, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -16,7 +16,7 @@ impl TraceId {
         };
         let is_set = |field: &str| field.bytes().any(|byte| byte != b'0');
         let fits = is_hex(version, 2) && is_hex(id, 32) && is_hex(parent, 16) && is_hex(flags, 2);
-        // Version 00 has no more fields; ff is none.
+        // Version 00 has no more fields; version ff does not exist.
         let ends = version != "00" || fields.next().is_none();
         (fits && ends && version != "ff" && is_set(id) && is_set(parent)).then(|| Self(id.into()))
     }

@@ -61,7 +61,7 @@ impl AskClient for RequestClient {
             let _ = self.0.send(NewQuestion { parameters: parameters(question), responded, waits });
             match response.await {
                 Ok(Ok(result)) => {
-                    outcome(&result, question).unwrap_or_else(|misfit| Asked::CannotAsk(CannotAsk::Unusable(misfit)))
+                    outcome(&result, question).unwrap_or_else(|why| Asked::CannotAsk(CannotAsk::Unusable(why)))
                 }
                 Ok(Err(error)) => Asked::CannotAsk(CannotAsk::Failed(format!("{} ({})", error.message, error.code.0))),
                 Err(_) => Asked::CannotAsk(CannotAsk::Gone),

@@ -1,4 +1,4 @@
-//! Which requests of a client are taken: no more than it may have in flight, and no more sessions than there may be.
+//! Which requests of a client are accepted. A client has a limit of requests in flight, and there is a limit of sessions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,28 +20,28 @@ use crate::mcp::sessions::Sessions;
 use crate::messages::in_flight::{Busy, InFlightPermit};
 use crate::postgres::error::BUSY_RETRY;
 
-/// The header that names a session of the revisions that have them.
+/// The header with the session, in the revisions that have sessions.
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 
-/// The header that names the method of a request, from revision 2026-07-28 on.
+/// The header with the method of a request, from revision 2026-07-28 on.
 pub(super) const METHOD: &str = "mcp-method";
 
-/// What decides whether a request is taken.
+/// Decides whether a request is accepted.
 pub struct Admission {
     sessions: Arc<Sessions>,
     rules: watch::Receiver<Rules>,
     log: Logger,
 }
 
-/// Why a request is not taken.
+/// Why a request is not accepted.
 enum Refusal {
     Busy(Busy),
-    /// MCP_MAX_SESSIONS.
+    /// The value of MCP_MAX_SESSIONS.
     TooManySessions(usize),
 }
 
 impl Admission {
-    /// One that counts these `sessions`, by these `rules`.
+    /// An admission that counts these `sessions`, by these `rules`.
     pub fn new(sessions: Arc<Sessions>, rules: watch::Receiver<Rules>, log: &Logger) -> Self {
         Self { sessions, rules, log: log.new(slog::o!("logger" => "http")) }
     }
@@ -54,13 +54,13 @@ impl Admission {
     fn permit(&self, request: &Request, client: &Client) -> Result<Option<InFlightPermit>, Refusal> {
         let settings = self.rules.borrow().settings.clone();
         let headers = request.headers();
-        // What has no session, and is of no revision without, can only open one.
+        // A request without a session, of a revision with sessions, can only open one.
         let opens =
             request.method() == Method::POST && [SESSION_ID, METHOD].iter().all(|name| !headers.contains_key(*name));
         if opens && self.sessions.len() >= settings.http.sessions_max {
             return Err(Refusal::TooManySessions(settings.http.sessions_max));
         }
-        // A stream that lasts as long as its client is no work in flight.
+        // A stream that lasts as long as its client does not count as in flight.
         let lasts = request.method() == Method::GET
             || headers.get(METHOD).is_some_and(|method| method == "subscriptions/listen");
         if lasts {
@@ -68,19 +68,20 @@ impl Admission {
         }
         match client.in_flight.permit(settings.limits.in_flight_max) {
             Ok(permit) => Ok(Some(permit)),
-            // It may be the answer that a call in flight waits for. If it is another call, the client's session counts it.
+            // It may be the response that a call in flight waits for. If it is another call, the session of the client counts
+            // it.
             Err(_) if self.is_asking(headers) => Ok(None),
             Err(busy) => Err(Refusal::Busy(busy)),
         }
     }
 }
 
-/// The client whose session a request names; for the authentication, where there are no tokens.
+/// The owner of the session that a request names. The authentication uses it where there are no tokens.
 pub fn session_owner(sessions: &Sessions, headers: &HeaderMap) -> Option<Arc<Client>> {
     sessions.owner(headers.get(SESSION_ID)?.to_str().ok()?)
 }
 
-/// Take a request, or say why not.
+/// Accept a request, or answer why not.
 pub async fn admit(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
     let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -89,7 +90,7 @@ pub async fn admit(State(admission): State<Arc<Admission>>, mut request: Request
         Ok(None) => next.run(request).await,
         Ok(Some(permit)) => {
             request.extensions_mut().insert(permit.clone());
-            // It is in flight until its answer has been taken.
+            // It is in flight until the client has read its answer.
             next.run(request).await.map(|body| Holding::body(body, permit))
         }
         Err(refusal) => {

@@ -1,9 +1,8 @@
 //! A call of a tool over HTTP, read and answered without rmcp, as on stdio.
 //!
-//! rmcp would make a service for it with two tasks, parse the body into a tree of values and write the answer from one.
-//! What rmcp decides of such a request before it hands it on (what is accepted, which revision, which headers, which
-//! session) is decided here in the same way. Where that is not plain, the request is left to rmcp, which refuses it in its
-//! own words.
+//! rmcp would make a service with two tasks for it, parse the body into a tree of values, and write the answer from another.
+//! What rmcp decides about such a request before it calls a handler (media types, revision, headers, session) is decided here
+//! in the same way. If a request is not plain, it is left to rmcp, which refuses it with its own message.
 
 use std::convert::Infallible;
 use std::iter::once;
@@ -30,21 +29,21 @@ use crate::mcp::sessions::{Begun, Sessions, Unanswered};
 use crate::mcp::tool_call::ToolCall;
 use crate::messages::in_flight::InFlightPermit;
 
-/// The header that names the revision, from 2025-06-18 on.
+/// The header with the revision, from 2025-06-18 on.
 const REVISION: &str = "mcp-protocol-version";
 
-/// The header that names the tool, from 2026-07-28 on.
+/// The header with the name of the tool, from 2026-07-28 on.
 const NAME: &str = "mcp-name";
 
 /// How a call has come.
 enum CallOrigin {
-    /// By itself, of a revision without sessions.
+    /// Alone, by a revision without sessions.
     Alone(ProtocolVersion),
-    /// In that session.
+    /// In this session.
     Session(Arc<str>),
 }
 
-/// The answer to the request, if it is a plain call of a tool; `None` for all that is rmcp's.
+/// The answer, if the request is a plain call of a tool. `None` if the request is for rmcp.
 pub(super) async fn answer(parts: &Parts, body: &[u8], client: &Client, sessions: &Arc<Sessions>) -> Option<Response> {
     if !has_plain_media_types(&parts.headers) {
         return None;
@@ -77,7 +76,7 @@ pub(super) async fn answer(parts: &Parts, body: &[u8], client: &Client, sessions
     }
 }
 
-/// Whether the client takes JSON and events, and sends JSON, by headers without parameters.
+/// Whether the client accepts JSON and events, and sends JSON, by headers without parameters.
 fn has_plain_media_types(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or(";"));
     let accepted: Vec<&str> = accepted.flat_map(|value| value.split(',')).map(str::trim).collect();
@@ -91,7 +90,7 @@ fn has_plain_media_types(headers: &HeaderMap) -> bool {
         && sends.eq_ignore_ascii_case("application/json")
 }
 
-/// A header's only value, or that there is none; `None` if there are several, or it is no text.
+/// The only value of a header, or that it is missing. `None` if there are several, or the value is not text.
 fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -124,9 +123,9 @@ fn origin(headers: &HeaderMap, call: &ToolCall) -> Option<CallOrigin> {
     }
 }
 
-/// One answer, or a stream if there is something to tell before it.
+/// The answer alone, or a stream if something has to be sent before it.
 async fn alone(mut answering: Answering) -> Response {
-    // Dropped here, as when its client closes the connection, the call is cancelled.
+    // If this is dropped, as when the client closes the connection, the call is cancelled.
     match answering.event().await {
         Some(CallEvent::Progress(progress)) => answering.stream(Some(progress_event(progress))),
         Some(CallEvent::Question(question)) => answering.stream(Some(question_events([question]))),
@@ -139,19 +138,19 @@ async fn alone(mut answering: Answering) -> Response {
             };
             ([(CONTENT_TYPE, "application/json")], body).into_response()
         }
-        // Only a call of a session is cancelled by another request.
+        // Only a call in a session can be cancelled by another request.
         None => Body::empty().into_response(),
     }
 }
 
-/// A call whose client waits for what there is to tell of it.
+/// A call whose client waits for its answer.
 struct Answering {
     id: RequestId,
     revision: ProtocolVersion,
     call: RunningCall,
     /// Cancelled when the client ends.
     ending: CancellationToken,
-    /// Of a session.
+    /// Present if the call belongs to a session.
     unanswered: Option<Unanswered>,
 }
 
@@ -166,7 +165,7 @@ impl Answering {
         Self { id, revision, call, ending, unanswered }
     }
 
-    /// What there is to tell next; `None` if the call is cancelled: then there is no answer (spec, cancellation).
+    /// The next event. `None` if the call is cancelled: then there is no answer (spec, cancellation).
     async fn event(&mut self) -> Option<CallEvent> {
         let cancelled = async {
             match &self.unanswered {
@@ -182,7 +181,7 @@ impl Answering {
         }
     }
 
-    /// A stream of all that there is to tell, `first` before the rest. Dropped, it cancels the call.
+    /// A stream of all events, with `first` before them. If it is dropped, the call is cancelled.
     fn stream(self, first: Option<Chunks>) -> Response {
         let mut ticks = interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -213,7 +212,7 @@ impl Answering {
                 Some((question_events([question]), Some((self, ticks))))
             }
             CallEvent::Ended(reply) => {
-                // Its id is free again before the client has the answer.
+                // The id must be free before the client has the answer.
                 drop(self.unanswered);
                 let mut encoder = begun_event();
                 encoder.called(&self.id, reply, &self.revision);
@@ -226,7 +225,7 @@ impl Answering {
 /// A part of a stream, piece by piece.
 type Chunks = Box<dyn Iterator<Item = Bytes> + Send>;
 
-/// The beginning of an event of a stream (WHATWG HTML, server-sent events).
+/// Begins an event of a stream (WHATWG HTML, server-sent events).
 fn begun_event() -> Encoder {
     let mut encoder = Encoder::default();
     encoder.plain("data: ");
@@ -241,7 +240,7 @@ fn finished(mut encoder: Encoder) -> Chunks {
 fn progress_event(progress: ProgressNotificationParam) -> Chunks {
     let mut encoder = begun_event();
     let notification = ProgressNotification::new(progress);
-    // A notification that cannot be written leaves an event without data, which says nothing.
+    // If the notification cannot be written, the event has no data, which means nothing.
     let _ = encoder.message(&ServerJsonRpcMessage::notification(notification.into()));
     finished(encoder)
 }
@@ -252,13 +251,13 @@ fn question_events(questions: impl IntoIterator<Item = QuestionEvent>) -> Chunks
     Box::new(encoder.into_chunks())
 }
 
-/// The answer that is a stream of events.
+/// A response that is a stream of events.
 fn events(events: impl Stream<Item = Chunks> + Send + 'static) -> Response {
     let chunks = events.flat_map(|chunks| stream::iter(chunks.map(Ok::<_, Infallible>)));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-cache"),
-        // nginx would keep events until its buffer is full.
+        // nginx would hold events back until its buffer is full.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, Body::from_stream(chunks)).into_response()

@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::Sessions;
 use crate::mcp::asking::PendingQuestions;
 
-/// Messages about a request that its client has not taken before whoever makes them waits.
+/// How many messages about a request wait for the client before their sender waits too.
 const MESSAGES: usize = 8;
 
-/// How what a client answers reaches the request that has asked it.
+/// The way of a client's response to the request that waits for it.
 pub(super) type Reply = mpsc::UnboundedSender<ClientJsonRpcMessage>;
 
-/// Have `service` answer a request of a session that was opened with `peer`, unless it is cancelled already.
+/// Let `service` answer a request of a session that was opened with `peer`, unless it is cancelled already.
 pub(super) fn serve<S: ServerHandler + Send + 'static>(
     service: S,
     message: ClientJsonRpcMessage,
@@ -42,7 +42,7 @@ pub(super) fn serve<S: ServerHandler + Send + 'static>(
             sessions: unanswered.sessions.clone(),
             session: unanswered.session.clone(),
         };
-        // A child, for rmcp cancels what it is given when the service has ended.
+        // A child token, because rmcp cancels the token that it gets when the service has ended.
         let running = serve_directly_with_ct(service, transport, Some(peer), unanswered.cancelled.child_token());
         tokio::spawn(async move { drop(running.waiting().await) });
     }
@@ -53,7 +53,7 @@ pub(super) fn serve<S: ServerHandler + Send + 'static>(
 struct OneRequest {
     message: Option<ClientJsonRpcMessage>,
     replies: mpsc::UnboundedReceiver<ClientJsonRpcMessage>,
-    /// What leads there.
+    /// The sender to `replies`.
     reply: Reply,
     out: mpsc::Sender<ServerJsonRpcMessage>,
     answered: CancellationToken,
@@ -62,7 +62,7 @@ struct OneRequest {
 }
 
 impl OneRequest {
-    /// A request to the client has an id that no other of the session has: each service counts its own from 0.
+    /// Give a request to the client an id that no other request of the session has. Each service counts its own from 0.
     fn ask(&self, id: &mut RequestId) {
         if let Some(entry) = self.sessions.table().get_mut(&self.session) {
             entry.asked_before += 1;
@@ -117,10 +117,10 @@ impl Transport<RoleServer> for OneRequest {
     }
 }
 
-/// The messages about a request, the last of which is its answer. A cancelled request has none.
+/// The messages about a request. The last one is its answer; a cancelled request has none.
 pub(super) struct Answering {
     messages: mpsc::Receiver<ServerJsonRpcMessage>,
-    /// None when it is answered.
+    /// None after the answer.
     unanswered: Option<Unanswered>,
 }
 
@@ -131,7 +131,7 @@ impl Stream for Answering {
         let this = &mut *self;
         let Some(unanswered) = &this.unanswered else { return Poll::Ready(None) };
         let message = ready!(this.messages.poll_recv(context));
-        // What is cancelled must not be answered any more (spec, cancellation).
+        // A cancelled request must not be answered any more (spec, cancellation).
         let message = message.filter(|_| !unanswered.cancelled.is_cancelled());
         if message.as_ref().is_none_or(|message| !is_about(message)) {
             self.unanswered = None;
@@ -140,18 +140,18 @@ impl Stream for Answering {
     }
 }
 
-/// Whether more follows.
+/// Whether more messages follow.
 fn is_about(message: &ServerJsonRpcMessage) -> bool {
     matches!(message, JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_))
 }
 
-/// A request without an answer. Dropped, it is cancelled, if it still runs.
+/// A request without an answer yet. Dropping it cancels what still runs.
 pub(in crate::mcp) struct Unanswered {
     pub(super) sessions: Arc<Sessions>,
     pub(super) session: SessionId,
     pub(super) request: RequestId,
     pub(super) cancelled: CancellationToken,
-    /// Of its session.
+    /// The questions of its session.
     pub(in crate::mcp) questions: Arc<PendingQuestions>,
 }
 

@@ -1,4 +1,4 @@
-//! The stream on which a session's client hears of what it did not ask: that its tools are not what they were.
+//! The stream of a session for notifications that belong to no request: the list of tools has changed.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,9 +31,9 @@ pub(super) fn stream(
                 changed = access.changed(&mut known) => {
                     changed?;
                     let changed = ToolListChangedNotification::default();
-                    let told = ServerNotification::ToolListChangedNotification(changed);
-                    let told = ServerSseMessage::from_message(ServerJsonRpcMessage::notification(told));
-                    Some((told, (access, known)))
+                    let changed = ServerNotification::ToolListChangedNotification(changed);
+                    let message = ServerSseMessage::from_message(ServerJsonRpcMessage::notification(changed));
+                    Some((message, (access, known)))
                 }
             }
         }
@@ -41,9 +41,9 @@ pub(super) fn stream(
     Standing { changes: Mutex::new(Box::pin(changes)), sessions, session, newest }
 }
 
-/// A stream that stands for as long as its client wants it.
+/// A stream that lasts as long as its client wants it.
 pub(super) struct Standing {
-    /// Locked by nobody: what is polled by one alone may be shared.
+    /// It is never locked, because only one task polls it. The mutex makes the type `Sync`.
     changes: Mutex<Pin<Box<dyn Stream<Item = ServerSseMessage> + Send>>>,
     sessions: Arc<Sessions>,
     session: SessionId,
@@ -61,7 +61,7 @@ impl Stream for Standing {
 impl Drop for Standing {
     fn drop(&mut self) {
         if let Some(entry) = self.sessions.table().get_mut(&self.session)
-            // Cancelled, it has made room for a newer one.
+            // If it is cancelled, a newer stream has taken its place.
             && !self.newest.is_cancelled()
         {
             entry.standing = None;

@@ -1,4 +1,4 @@
-//! The lines that come in.
+//! Reading lines.
 
 use std::io;
 
@@ -10,22 +10,22 @@ pub(super) struct Lines<R> {
     input: R,
     pub(super) bytes_max: usize,
     pub(super) buffer: BytesMut,
-    /// How much of the buffer holds no end of a line.
+    /// How many bytes of the buffer are known to have no end of a line.
     searched: usize,
-    /// How a line begins that is too long, and whose rest is still coming.
+    /// The beginning of a line that is too long and has not ended yet.
     too_long: Option<BytesMut>,
 }
 
 pub(super) enum Line {
     Whole(BytesMut),
-    /// How it begins and how it ends; no more of it is kept.
+    /// The beginning and the end of the line; the rest is not kept.
     TooLong {
         head: BytesMut,
         tail: BytesMut,
     },
 }
 
-/// How much of either end of a line that is too long is kept, in bytes: clients write an id first or last.
+/// How many bytes of each end of a line that is too long are kept. Clients write an id first or last.
 pub(super) const END_BYTES: usize = 256;
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -51,7 +51,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.searched = self.buffer.len();
             self.buffer.reserve(8192);
             if self.input.read_buf(&mut self.buffer).await? == 0 {
-                // The last line need not have an end.
+                // The last line may have no end of line.
                 let line = self.buffer.split();
                 self.searched = 0;
                 let is_none = self.too_long.is_none() && line.is_empty();
@@ -60,7 +60,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The line whose last part that is.
+    /// The line that ends with this part.
     fn ended(&mut self, line: BytesMut) -> Line {
         let head = match self.too_long.take() {
             Some(head) => head,

@@ -1,4 +1,4 @@
-//! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client is answered.
+//! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client gets back.
 
 mod asking;
 mod calling;
@@ -19,12 +19,12 @@ use super::*;
 use crate::messages::answer::{Answer, Reply};
 use crate::messages::call::{Call, CallError};
 
-/// What the pipes of these tests hold: more than any answer of theirs, where reading is not what is tested.
+/// The capacity of the pipes in these tests. It is more than any answer has, except where reading is tested.
 const PIPE_BYTES: usize = 1 << 20;
 
 const LINE_BYTES_MAX: usize = 200;
 
-/// A client with a transport before it, and neither rmcp nor a session behind that.
+/// A client and a transport, without rmcp or a session behind it.
 struct Client {
     calls: mpsc::UnboundedReceiver<Asked>,
     transport: Stdio<DuplexStream>,
@@ -109,7 +109,7 @@ impl Client {
         true
     }
 
-    /// End the input, and see what had come in and what goes out.
+    /// End the input. Gives what had come in, and what goes out.
     async fn ended(mut self) -> (Vec<Value>, Vec<Value>) {
         self.to.shutdown().await.unwrap();
         let mut received = Vec::new();
@@ -175,18 +175,18 @@ fn empty_answer(id: i64) -> ServerJsonRpcMessage {
     ServerJsonRpcMessage::response(ServerResult::empty(()), RequestId::Number(id))
 }
 
-/// What becomes of a line.
+/// What the transport does with a line.
 enum Becomes {
     /// An error to this id, with this code and these words.
     Refused(Value, i32, &'static str),
-    /// rmcp's.
+    /// It reaches rmcp.
     Received,
-    /// Neither.
+    /// Nothing happens.
     Nothing,
 }
 use Becomes::{Nothing, Received, Refused};
 
-/// Each line stands between two requests that have nothing to do with it, and that arrive all the same.
+/// The line is sent between two other requests, which must arrive all the same.
 async fn check(what: &str, line: &[u8], becomes: &Becomes) {
     let mut client = Client::new();
     client.send(ping(&json!("first"))).await;
@@ -222,7 +222,7 @@ async fn parameters_that_do_not_fit_a_known_method_are_invalid_and_the_method_is
     ] {
         check(line, line.as_bytes(), &Refused(json!(7), -32602, "do not fit its schema")).await;
     }
-    // Every method that rmcp has and that needs something.
+    // Every method of rmcp that needs parameters.
     for method in [
         "completion/complete",
         "logging/setLevel",

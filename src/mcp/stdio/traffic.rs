@@ -1,4 +1,4 @@
-//! What is under way between the client and us: which requests have no answer, and what is still to be written.
+//! The traffic with the client: requests that have no answer, and messages that are not written yet.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,18 +20,18 @@ use crate::mcp::calls;
 use crate::mcp::encoder::{Encoder, id_text};
 use crate::messages::answer::Reply;
 
-/// Answers not yet taken by the client, in bytes, past which its requests are no longer read.
+/// How many bytes of answers may wait for the client before its requests are no longer read.
 pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;
 
-/// What is under way between the client and us: requests without an answer, and answers not yet written.
+/// The traffic with the client.
 #[derive(Default)]
 pub struct Traffic {
     state: Mutex<TrafficState>,
-    /// What the client has been asked and has not answered.
+    /// The questions to the client that have no answer yet.
     pub(super) questions: Arc<PendingQuestions>,
-    /// There is something to write.
+    /// Notified when there is something to write.
     filled: Notify,
-    /// Something was written, or answered.
+    /// Notified when something was written or answered.
     moved: Notify,
 }
 
@@ -39,7 +39,7 @@ pub struct Traffic {
 struct TrafficState {
     in_flight: HashMap<RequestId, Work>,
     out: Encoder,
-    /// Bytes taken by the writer and not yet written.
+    /// How many bytes the writer is writing now.
     writing: usize,
     broken: bool,
     /// The `initialize` that waits for its answer, and whether the client shows forms.
@@ -57,17 +57,17 @@ struct Session {
 /// Who works on a request.
 enum Work {
     Rmcp,
-    /// Since then.
+    /// The task, and when it began.
     Ours(AbortHandle, Instant),
 }
 
 impl Traffic {
     fn state(&self) -> MutexGuard<'_, TrafficState> {
-        // Nothing panics while it is held; if something did, the state is no worse than before.
+        // Nothing panics while it is locked. If something did, the state would still be valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request has come. Whether it may be worked on: an id in flight is not given to another request.
+    /// A request has come. Gives whether it is accepted: two requests in flight cannot have the same id.
     pub(super) fn begin(&self, id: &RequestId) -> bool {
         match self.state().in_flight.entry(id.clone()) {
             Entry::Occupied(_) => false,
@@ -78,14 +78,14 @@ impl Traffic {
         }
     }
 
-    /// It is this task that works on the request, if it has not answered already.
+    /// This task works on the request, if it has no answer yet.
     pub(super) fn is_ours(&self, id: &RequestId, task: AbortHandle) {
         if let Some(work) = self.state().in_flight.get_mut(id) {
             *work = Work::Ours(task, Instant::now());
         }
     }
 
-    /// The client has cancelled a request: it gets no answer, so its id is free again.
+    /// The client has cancelled a request. It gets no answer, and its id is free again.
     pub(super) fn cancel(&self, id: &RequestId) {
         let mut state = self.state();
         if let Some(Work::Ours(task, _)) = state.in_flight.remove(id) {
@@ -97,7 +97,7 @@ impl Traffic {
         self.moved.notify_waiters();
     }
 
-    /// The process ends: what we have worked on since before `before` is cancelled, and says so.
+    /// The process ends. Calls that began at `before` or earlier are cancelled, and answered with that reason.
     pub fn end(&self, before: Instant) {
         let mut state = self.state();
         let is_meant = |work: &mut Work| matches!(work, Work::Ours(_, since) if *since <= before);
@@ -122,10 +122,10 @@ impl Traffic {
         self.filled.notify_one();
     }
 
-    /// What a call of ours has come to.
+    /// A call of ours has ended.
     pub(super) fn answer(&self, id: &RequestId, revision: &ProtocolVersion, reply: Result<Reply, ErrorData>) {
         let mut state = self.state();
-        // A cancelled request is no longer in flight, and its answer must not be sent (spec, cancellation).
+        // A cancelled request is not in flight any more, and must not be answered (spec, cancellation).
         if state.broken || state.in_flight.remove(id).is_none() {
             return;
         }
@@ -136,7 +136,7 @@ impl Traffic {
         self.moved.notify_waiters();
     }
 
-    /// A message of rmcp's.
+    /// Send a message of rmcp's.
     pub(super) fn put(&self, message: ServerJsonRpcMessage) -> io::Result<()> {
         let mut state = self.state();
         if state.broken {
@@ -177,13 +177,13 @@ impl Traffic {
         self.state().opening = Some((id.clone(), asking::takes_forms(capabilities)));
     }
 
-    /// What the client has said of itself, if it has opened a session.
+    /// What the client has said about itself, if it has opened a session.
     pub(super) fn client(&self) -> Option<SessionClient<'_>> {
         let takes_forms = self.state().session.as_ref()?.takes_forms;
         Some(SessionClient { takes_forms, pending: &self.questions })
     }
 
-    /// A question of a call of ours.
+    /// Send a question of a call.
     pub(super) fn question(&self, question: &QuestionEvent) {
         self.state().out.question(question, "", "\n");
         self.filled.notify_one();
@@ -223,7 +223,7 @@ impl Traffic {
     }
 }
 
-/// Writes what the buffer holds, all of it at a time.
+/// Writes the buffer whenever there is something in it, all of it at a time.
 pub(super) async fn write<W: AsyncWrite + Unpin>(
     mut output: W,
     traffic: Arc<Traffic>,

@@ -1,7 +1,7 @@
-//! Lines that cannot be read as a message: whose they are, and what is wrong with them.
+//! Lines that cannot be read as a message: the id to answer to, and what is wrong.
 //!
-//! A client waits for the answer to its request until its own clock runs out, so an error goes to the request's id
-//! wherever that is certain; and to none where it is not, for another request's would be worse.
+//! A client waits for the answer to its request until its own time limit, so an error goes to the id of the request if that is
+//! certain. If it is not, it goes to no id, because an error for another request would be worse.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::messages::surrogates;
 
-/// What is wrong with a line that is no message: the id to answer to, as JSON, and the answer; no answer to what looks
-/// like a notification or a response.
+/// What is wrong with a line that is not a message: the id to answer to, as JSON, and the answer. What looks like a
+/// notification or a response gets no answer.
 pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
     let null = "null".to_owned();
     let refuse = |why: &str| Some(ErrorData::new(ErrorCode::INVALID_REQUEST, why.to_owned(), None));
@@ -57,7 +57,7 @@ pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<E
     } else if !message.get("method").is_some_and(Value::is_string) {
         "`method` must be a string"
     } else if message.get("params").is_some_and(|params| !params.is_object()) {
-        // JSON-RPC knows parameters by position; MCP does not.
+        // JSON-RPC has parameters by position; MCP has not.
         return (id, Some(ErrorData::invalid_params("`params` must be an object", None)));
     } else {
         "the message is no JSON-RPC request that this server can read"
@@ -65,7 +65,7 @@ pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<E
     (id, refuse(why))
 }
 
-/// The id, as JSON, of the request that begins and ends so, and whose middle is not there.
+/// The id, as JSON, of a request of which only the beginning and the end are known.
 pub(super) fn id_of_parts(head: &[u8], tail: &[u8]) -> Option<String> {
     let head = Head::of(head);
     match (&head.id, id_at_end(tail)) {
@@ -75,12 +75,12 @@ pub(super) fn id_of_parts(head: &[u8], tail: &[u8]) -> Option<String> {
     }
 }
 
-/// What the members of a message say, from its beginning on and as far as they can be read.
+/// The members of a message, as far as they can be read from its beginning.
 #[derive(Default)]
 struct Head {
     id: Id,
     has_method: bool,
-    /// It was read to its end.
+    /// Whether it was read to its end.
     is_whole: bool,
 }
 
@@ -89,7 +89,7 @@ enum Id {
     #[default]
     Missing,
     Is(String),
-    /// None that a request has, or there are two.
+    /// It is not an id, or there are two.
     Wrong,
 }
 
@@ -102,7 +102,7 @@ impl Head {
         head
     }
 
-    /// The id, if it is a request's: a response's is of our own counting.
+    /// The id, if the message is a request. The id of a response is one that this server has given.
     fn request(&self) -> Option<String> {
         match &self.id {
             Id::Is(id) if self.has_method => Some(id.clone()),
@@ -111,7 +111,7 @@ impl Head {
     }
 }
 
-/// Reads members into a head, which keeps them though an error follows.
+/// Reads members into a head, which keeps them if an error follows.
 struct Members<'a>(&'a mut Head);
 
 impl<'de> Visitor<'de> for Members<'_> {
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for Members<'_> {
             match member.as_str() {
                 "id" => {
                     let id = members.next_value::<&RawValue>()?;
-                    // A number is whole only when something follows it.
+                    // A number has ended only if something follows it.
                     name = members.next_key()?;
                     head.id = match (&head.id, id_of(&serde_json::from_str(id.get()).unwrap_or_default())) {
                         (Id::Missing, Some(id)) => Id::Is(id),
@@ -155,12 +155,12 @@ fn id_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The id of a line that ends with `"id":7}`. The last brace closes the message itself, so the member before it is the
-/// message's; and no part of a string, for that would end with a quote, and have a backslash before each quote in it.
+/// The id of a line that ends like `"id":7}`. The last brace closes the message, so the member before it is a member of the
+/// message. It is not part of a string: a string would end with a quote, and would have a backslash before each quote in it.
 fn id_at_end(tail: &[u8]) -> Option<String> {
     let text = tail.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
     let begin = match text.strip_suffix(b"\"") {
-        // Plain ids alone: one with a quote or a backslash in it could begin elsewhere.
+        // Only plain ids: an id with a quote or a backslash in it could begin elsewhere.
         Some(inner) => inner.iter().rposition(|&byte| byte == b'"' || byte == b'\\').filter(|&at| inner[at] == b'"')?,
         None => text.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'-')? + 1,
     };
