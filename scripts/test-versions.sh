@@ -31,7 +31,7 @@ apt_install() { # PACKAGE
 
 # npm packages contain no links: what would be one is listed in a file, by its folder and names.
 restore_links() { # PACKAGE
-    tr '{' '\n' <"$1/native/pg-symlinks.json" |
+    { tr '{' '\n' <"$1/native/pg-symlinks.json" && echo; } |
         sed -n 's|.*"source":"\([^"]*\)","target":"\([^"]*\)".*|\1 \2|p' |
         while read -r source target; do
             ln -sf "$(basename "$source")" "$1/$target"
@@ -105,11 +105,7 @@ for name in "$@"; do
         *)
             [ -n "$programs" ] || find_programs
             [ -d "$programs/postgres-$name" ] || die "there is no PostgreSQL $name in tests/versions/package.json"
-            settings=(
-                "PG_BIN_DIR=$programs/postgres-$name/native/bin"
-                # An extension finds the libraries of its own version by this alone. It is not for cargo and the linker.
-                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=env LD_LIBRARY_PATH=$programs/postgres-$name/native/lib"
-            )
+            settings=("PG_BIN_DIR=$programs/postgres-$name/native/bin")
             ;;
     esac
     say "$name"

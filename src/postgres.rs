@@ -1,9 +1,10 @@
 //! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
 //!
-//! Lowest first: [`statement`] and [`error`] are what everybody speaks of, [`params`] makes JSON into parameters,
-//! [`history`] and [`prepared`] are what is known of a text, [`connection`] is one connection, [`cleanup`] what has to be
-//! undone on it, [`catalog`] what we ask the catalogs ourselves, [`rows`] the way from rows to an answer. On these stand
-//! [`run`], which runs a statement on a connection, and [`pool`], which has the connections.
+//! From the lowest layer up: [`statement`] and [`error`] are the types that all other modules use, [`params`] converts
+//! JSON values to parameters, [`history`] and [`prepared`] remember what is known of a statement's text, [`connection`]
+//! is one connection, [`cleanup`] is what must be undone on it after a call, [`catalog`] has this server's own catalog
+//! queries, and [`rows`] turns rows into an answer. Above them, [`run`] runs a statement on a connection, and [`pool`]
+//! owns the connections.
 
 pub mod catalog;
 pub mod cleanup;

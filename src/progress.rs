@@ -47,14 +47,14 @@ impl Progress {
     }
 
     /// What it has changed is being made to last: from now on nobody can say that it was not.
-    pub fn makes_last(&self) {
+    pub fn commit_started(&self) {
         if let Some(counts) = &self.0 {
             counts.lasting.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether that is so.
-    pub fn may_last(&self) -> bool {
+    pub fn has_commit_started(&self) -> bool {
         self.0.as_ref().is_some_and(|counts| counts.lasting.load(Ordering::Relaxed))
     }
 

@@ -1,8 +1,9 @@
-//! What an operator can choose: plain data, loaded in layers, checked once, passed down.
+//! The settings that an operator can choose: plain data, loaded in layers, checked once, passed down.
 //!
-//! The layers, each over the one before it: defaults, libpq's `PG*` variables, the TOML file, the `.env` file, the
-//! process's environment, flags. [`KEYS`] is the one table of what can be set; the flags, the checks and the report
-//! come from it, and tests hold `.env.example` and the README to it. Nothing is global, and no secret is ever printed.
+//! The layers, each with priority over the ones before it: defaults, libpq's `PG*` variables, the TOML file, the `.env`
+//! file, the environment of the process, flags. [`KEYS`] is the one table of all settings: the flags, the checks and
+//! the report are made from it, and tests compare `.env.example` and the documentation with it. Nothing is global, and
+//! no secret is ever printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ mod choices;
 mod http;
 mod keys;
 mod layers;
+mod near_miss;
 mod report;
 mod secret;
 mod url;
@@ -26,38 +28,38 @@ pub use secret::Secret;
 pub use crate::tls::client::SslMode;
 pub use pg_guard::{AccessMode, Policy};
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Where the database is and how many connections go there.
+    /// The main database and its connections.
     pub postgres: PostgresSettings,
-    /// Whether statements may write.
+    /// Whether statements may write in the main database.
     pub access: AccessMode,
-    /// The databases beside that one, by the names that calls give.
+    /// The further databases, by the names that calls use.
     pub more_databases: BTreeMap<String, DatabaseSettings>,
-    /// What the guard lets through in read-only mode, beside what it knows.
+    /// What the guard accepts in read-only mode in addition to its own rules.
     pub policy: Policy,
-    /// What is done about a role that may do too much.
+    /// What happens if the role has too many rights.
     pub role_check: RoleCheck,
-    /// Whether an answer's text stands within a boundary that no row can forge.
+    /// Whether the text of an answer is between two boundary lines that no row can forge.
     pub data_boundary: bool,
-    /// How much of anything there may be.
+    /// The limits of calls and answers.
     pub limits: Limits,
-    /// What is remembered of finished statements.
+    /// The history of finished statements.
     pub metrics: MetricsSettings,
-    /// What is logged, and where.
+    /// The log.
     pub log: LogSettings,
-    /// How files are followed.
+    /// How changed files are read again.
     pub reload: ReloadSettings,
-    /// What the daemon listens on, and whom it lets in.
+    /// The daemon: its addresses and its clients.
     pub http: HttpSettings,
 }
 
-/// What calls that name no database mean, and what this database is called where one is named.
+/// The name of the main database. Calls that name no database use it.
 pub const MAIN_DATABASE: &str = "main";
 
 impl Settings {
-    /// Where the database of that name is, and whether statements may write there.
+    /// The connection settings and the access mode of the database with that name.
     pub fn database(&self, name: &str) -> Option<(&PostgresSettings, AccessMode)> {
         match name {
             MAIN_DATABASE => Some((&self.postgres, self.access)),
@@ -71,79 +73,79 @@ impl Settings {
     }
 }
 
-/// One more database.
+/// A further database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
-    /// Where it is and how many connections go there.
+    /// The database and its connections.
     pub postgres: PostgresSettings,
     /// Whether statements may write.
     pub access: AccessMode,
 }
 
-/// A database's pool of connections.
+/// The settings of the connections to one database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostgresSettings {
-    /// Where they lead. A change makes a new pool.
+    /// The server and user of the connections. A change creates a new pool.
     pub target: TargetSettings,
-    /// How many there are. A change keeps those that are open.
+    /// The number of connections. A change keeps the open ones.
     pub pool: PoolSettings,
-    /// How long anything may take. A change holds for what begins after it.
+    /// The timeouts. A change is valid for statements that begin after it.
     pub clocks: ClockSettings,
 }
 
-/// Where the database is, and who we are there.
+/// The server, the database and the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetSettings {
     /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
     pub hosts: Vec<String>,
-    /// One for all hosts, or one for each.
+    /// One port for all hosts, or one for each host.
     pub ports: Vec<u16>,
     pub database: String,
     pub user: String,
     /// From POSTGRES_PASSWORD, the password file, or the URL.
     pub password: Option<Secret>,
-    /// With libpq's meanings.
+    /// The values have libpq's meanings.
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
-    /// What `pg_stat_activity` calls us.
+    /// The name of this server in `pg_stat_activity`.
     pub application_name: String,
     /// Command-line options for the backend, such as `-c search_path=app`.
     pub options: Option<String>,
-    /// Which of several hosts will do.
+    /// Which one of several hosts is acceptable.
     pub target_session_attrs: TargetSessionAttrs,
 }
 
-/// How many connections there are.
+/// The size of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Connections at most.
+    /// The largest number of connections.
     pub size: usize,
-    /// Connections opened at once by a start or a reload.
+    /// How many connections a start or a reload opens.
     pub min_size: usize,
 }
 
-/// How long anything may take.
+/// The timeouts of calls on one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSettings {
-    /// Opening one connection may take this long.
+    /// The timeout of opening a connection.
     pub connect_timeout: Duration,
-    /// One statement, or one batch, may take this long.
+    /// The timeout of a statement or a batch.
     pub command_timeout: Duration,
-    /// A call may wait this long for a connection.
+    /// How long a call may wait for a free connection.
     pub pool_wait_timeout: Duration,
-    /// A cursor may wait this long for the next page.
+    /// How long a cursor stays open without being read.
     pub cursor_lifetime: Duration,
 }
 
-/// What is done about a role that may do too much.
+/// What happens if the role has too many rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleCheck {
-    /// It is logged, and said in the instructions.
+    /// A warning is logged, and the instructions for the model mention it.
     Warn,
-    /// Nothing runs, too, while something severe is found or nobody could look.
+    /// As `Warn`; and no statement runs while there is a severe finding or the check has not succeeded.
     Enforce,
-    /// Nobody looks.
+    /// The role is not checked.
     Off,
 }
 
@@ -152,108 +154,108 @@ pub enum RoleCheck {
 pub enum TargetSessionAttrs {
     /// The first host that answers.
     Any,
-    /// The first that takes writes.
+    /// The first host that accepts writes.
     ReadWrite,
-    /// The first that does not.
+    /// The first host that does not accept writes.
     ReadOnly,
 }
 
-/// How much of anything there may be.
+/// The limits of calls and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of an answer.
+    /// The number of rows of an answer.
     pub rows_max: usize,
-    /// Bytes of an answer's rows, as JSON.
+    /// The size of an answer's rows as JSON, in bytes.
     pub bytes_max: usize,
-    /// Rows that a call may ask for, if that is more than `rows_max`.
+    /// The largest number of rows that a call may request, if that is more than `rows_max`.
     pub rows_ceiling: usize,
-    /// Bytes that a call may ask for, if that is more than `bytes_max`.
+    /// The largest number of bytes that a call may request, if that is more than `bytes_max`.
     pub bytes_ceiling: usize,
-    /// Calls that wait for a connection.
+    /// The number of calls that wait for a connection.
     pub waiting_max: usize,
-    /// Cursors open; never as many as the pool has connections.
+    /// The number of open cursors; always less than the number of connections.
     pub cursors_max: usize,
-    /// Calls of one session in flight.
+    /// The number of calls in flight in one session.
     pub in_flight_max: usize,
-    /// Bytes of one line of stdin.
+    /// The length of a line of stdin, in bytes.
     pub line_bytes_max: usize,
 }
 
-/// What is remembered of finished statements.
+/// The history of finished statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsSettings {
-    /// So many statements.
+    /// How many statements are remembered.
     pub history_max: usize,
     /// A statement that takes at least this long is slow.
     pub slow_query_threshold: Duration,
 }
 
-/// What is logged, and where.
+/// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// This and what is more severe.
+    /// The least severe level that is logged.
     pub level: slog::Level,
-    /// A file beside stderr.
+    /// A file to write to besides stderr.
     pub file: Option<PathBuf>,
     /// Whether the values of `$1 … $n` are logged with a statement.
     pub parameters: bool,
 }
 
-/// How files are followed.
+/// How changed files are read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadSettings {
     /// A file must be quiet for this long before it is read.
     pub debounce: Duration,
 }
 
-/// Where settings may come from: all that [`load`] looks at.
+/// Where settings may come from: everything that [`load`] reads.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// The TOML file, if one is named. It must exist.
+    /// The TOML file, if it was named; then it must exist.
     pub config_file: Option<PathBuf>,
-    /// The `.env` file, if one is named. It must exist; without a name, `.env` in `folder` may.
+    /// The `.env` file, if it was named; then it must exist. Otherwise `.env` in `folder` is read if it exists.
     pub env_file: Option<PathBuf>,
     pub environment: Vec<(String, String)>,
-    /// Flags, by the key that each one sets.
+    /// The flags: the key that each one sets, and its value.
     pub flags: Vec<(String, String)>,
-    /// What relative paths start from.
+    /// The folder of relative paths.
     pub folder: PathBuf,
 }
 
-/// Settings, and how they came about.
+/// The settings, and where they come from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What is in force.
     pub settings: Settings,
-    /// What an operator ought to know, a sentence each.
+    /// Warnings for the operator, one sentence each.
     pub warnings: Vec<String>,
-    /// Each key, its value as it may be shown, and where that came from; in the order of [`KEYS`].
+    /// Each key with its printable value and the source of the value, in the order of [`KEYS`].
     pub origins: Vec<Effective>,
-    /// The files whose change may change the settings, present or not.
+    /// The files that may change the settings, whether they exist or not.
     pub files: Vec<WatchedFile>,
 }
 
+/// A key and its value, for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
-    /// As in [`KEYS`]; of a further database with ` of ` and its name.
+    /// The name in [`KEYS`]; for a further database with ` of ` and its name.
     pub key: String,
-    /// Stars in place of a secret; empty if there is none.
+    /// The value; stars instead of a secret, empty if there is none.
     pub value: String,
     /// `default`, `the environment`, `/etc/app/.env line 3` …
     pub source: String,
 }
 
-/// A file, and what was in it.
+/// A file and its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WatchedFile {
-    /// Absolute.
+    /// An absolute path.
     pub path: PathBuf,
-    /// `None` if it is not there.
+    /// `None` if the file does not exist.
     pub text: Option<String>,
 }
 
 impl fmt::Debug for WatchedFile {
-    /// Without the text, which may hold a password.
+    /// Without the text, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatchedFile")
             .field("path", &self.path)
@@ -262,12 +264,12 @@ impl fmt::Debug for WatchedFile {
     }
 }
 
-/// Everything that is wrong with the settings: each problem names the key, where it stands, and what would be right.
+/// All problems of the settings. Each one names the key, the source, and what would be correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     /// One sentence each; never empty.
     pub problems: Vec<String>,
-    /// The files whose change may mend it, present or not.
+    /// The files by which the problems can be solved, whether they exist or not.
     pub files: Vec<PathBuf>,
 }
 
@@ -288,7 +290,7 @@ impl std::error::Error for SettingsError {}
 /// Load and check the settings. Blocks: it reads files.
 ///
 /// # Errors
-/// Every problem that was found, not only the first.
+/// All problems that were found, not only the first.
 pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
     let layers = layers::read(inputs);
     let merged = layers.merge();

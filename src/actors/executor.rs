@@ -51,7 +51,7 @@ use crate::messages::events::{Events, StatementEnded, StatementOutcome};
 use crate::messages::statements::{CloseCursors, CloseCursorsOf};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::{Draining, Generation, Lease};
+use crate::postgres::pool::{DiscardReason, Draining, Generation, Lease};
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 pub struct Executor {
@@ -260,11 +260,15 @@ fn within_the_call<T>(
 /// and closes it.
 fn settle(lease: Lease, left: Cleanup, error: Option<&QueryError>) {
     match error {
-        Some(QueryError::Unavailable { .. }) => lease.cut_off(),
-        Some(error) if error.is_lost_connection() => lease.lost(),
-        Some(error @ QueryError::Rejected(_)) if is_primary_no_more(&lease, left, error) => lease.astray(),
+        Some(QueryError::Unavailable { .. }) => lease.discard(DiscardReason::NetworkCut),
+        Some(error) if error.is_lost_connection() => lease.discard(DiscardReason::Closed),
+        Some(error @ QueryError::Rejected(_)) if is_primary_no_more(&lease, left, error) => {
+            lease.discard(DiscardReason::NotPrimary)
+        }
         // A connection exception, though the connection still speaks (a pooler's, for its own one).
-        Some(QueryError::Rejected(rejection)) if rejection.sqlstate.starts_with("08") => lease.lost(),
+        Some(QueryError::Rejected(rejection)) if rejection.sqlstate.starts_with("08") => {
+            lease.discard(DiscardReason::Closed)
+        }
         None | Some(QueryError::Rejected(_) | QueryError::Refused { .. } | QueryError::Undecodable { .. }) => {
             lease.settle(left);
         }

@@ -21,7 +21,7 @@ use crate::messages::admin::{DatabaseProbe, DatabaseStatus, Status};
 use crate::messages::database::{AwaitedDatabase, DatabaseSet};
 use crate::messages::metrics::{Scrape, Snapshot};
 use crate::postgres::pool::PoolStatus;
-use crate::postgres::pool::health::State as Health;
+use crate::postgres::pool::health::HealthState;
 
 mod metrics;
 mod page;
@@ -97,7 +97,7 @@ impl AdminState {
 fn awaited_status(awaited: &AwaitedDatabase) -> DatabaseStatus {
     DatabaseStatus {
         pool: PoolStatus { generation: 0, size_max: 0, size: 0, idle: 0, waiting: 0 },
-        state: Health::Down,
+        state: HealthState::Down,
         since: awaited.since,
         why: Some(format!("a reload has added it, and it is not served yet: {}", awaited.why)),
         next_try: awaited.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use serde::Serialize;
 
 use crate::postgres::pool::PoolStatus;
-use crate::postgres::pool::health::State;
+use crate::postgres::pool::health::HealthState;
 use crate::settings::AccessMode;
 use crate::units::as_milliseconds;
 
@@ -39,7 +39,7 @@ pub struct DatabaseStatus {
     /// How the pool stands that new calls go to.
     pub pool: PoolStatus,
     /// Whether the database can be reached.
-    pub state: State,
+    pub state: HealthState,
     /// Since when that is so.
     pub since: SystemTime,
     /// What is wrong, where it is not up; without host, user and password, which are in the log.

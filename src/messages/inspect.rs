@@ -4,7 +4,7 @@ use actix::prelude::*;
 
 use super::call::CallContext;
 use super::statements::Answered;
-use crate::postgres::catalog::{self, Asked, Inspected, Question};
+use crate::postgres::catalog::{self, BoundQuery, CatalogQuery, CatalogRows};
 use crate::postgres::error::QueryError;
 use crate::postgres::statement::Limits;
 
@@ -13,29 +13,29 @@ use crate::postgres::statement::Limits;
 /// cancelled when nobody waits for it. Sent by the executor to itself for its role's rights, and by whoever needs to know
 /// what there is in a database.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Answered<Inspected>, QueryError>")]
+#[rtype(result = "Result<Answered<CatalogRows>, QueryError>")]
 pub struct Inspect {
     /// The call that it is a part of.
     pub call: CallContext,
     /// What is asked.
-    pub asked: Asked,
+    pub asked: BoundQuery,
     /// What the answer may hold; its bytes are those that PostgreSQL sends.
     pub limits: Limits,
 }
 
 impl Inspect {
     /// That question, as a part of that call.
-    pub fn new<Q: Question>(call: CallContext, question: &Q, limits: Limits) -> Self {
-        Self { call, asked: Asked::of(question), limits }
+    pub fn new<Q: CatalogQuery>(call: CallContext, question: &Q, limits: Limits) -> Self {
+        Self { call, asked: BoundQuery::of(question), limits }
     }
 }
 
-impl Answered<Inspected> {
+impl Answered<CatalogRows> {
     /// The same with the rows of that question.
     ///
     /// # Errors
     /// A row is not what the question promises.
-    pub fn typed<Q: Question>(self) -> Result<Answered<Vec<Q::Row>>, QueryError> {
+    pub fn typed<Q: CatalogQuery>(self) -> Result<Answered<Vec<Q::Row>>, QueryError> {
         let Self { answer, took, generation, cursor } = self;
         Ok(Answered { answer: catalog::rows::<Q>(&answer.rows)?, took, generation, cursor })
     }

@@ -1,7 +1,8 @@
-//! Questions of our own to PostgreSQL's catalogs: the SQL of each is in a file beside this one, and its rows have a type.
+//! This server's own queries of PostgreSQL's catalogs. The SQL of each query is in a file of this folder, and its rows
+//! have a type.
 //!
-//! A question is asked by the message `Inspect`, as a call of its own, or on the connection of the call that it is about
-//! ([`ask`]).
+//! A query runs by the message `Inspect`, as a call of its own; or by [`ask`], on the connection of the call that needs
+//! the answer.
 
 use std::sync::Arc;
 
@@ -15,85 +16,84 @@ pub mod nearest;
 pub mod role;
 pub mod server;
 
-/// A question to the catalogs. Its fields are its parameters.
-pub trait Question {
-    /// What the log and the metrics call it.
+/// A query of the catalogs. The fields of the type are the parameters of the query.
+pub trait CatalogQuery {
+    /// Its name in the log and in the metrics.
     const NAME: &'static str;
 
-    /// Its text: one statement, which reads and leaves nothing on its connection, and bounds its rows by a LIMIT.
+    /// The SQL: one statement that only reads, leaves nothing on its connection, and has a LIMIT.
     const SQL: &'static str;
 
-    /// What it is answered.
+    /// The type of its rows.
     type Row: CatalogRow;
 
     /// The values of `$1 … $n`, each with its type.
-    fn parameters(&self) -> Vec<Parameter>;
+    fn parameters(&self) -> Vec<TypedParameter>;
 }
 
-/// A row of an answer.
+/// One row of a catalog query, with typed fields.
 pub trait CatalogRow: Sized {
-    /// Read it from PostgreSQL's row.
+    /// Read the fields from the driver's row.
     ///
     /// # Errors
-    /// The driver's, of a column that is not there or is of another type.
+    /// The error of the driver, if a column is missing or has another type.
     fn read(row: &Row) -> Result<Self, Error>;
 }
 
-/// A parameter of a question.
-pub type Parameter = (Box<dyn ToSql + Send + Sync>, Type);
+/// A parameter of a catalog query.
+pub type TypedParameter = (Box<dyn ToSql + Send + Sync>, Type);
 
-/// A question that can be sent to whoever has a connection.
+/// A catalog query with its parameters, without its type: a message can carry it to the executor.
 #[derive(Debug)]
-pub struct Asked {
-    /// What the log and the metrics call it.
+pub struct BoundQuery {
+    /// The name in the log and in the metrics.
     pub name: &'static str,
-    /// Its text.
     pub sql: Arc<str>,
     /// The values of `$1 … $n`, each with its type.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<TypedParameter>,
 }
 
-impl Asked {
-    /// That question.
-    pub fn of<Q: Question>(question: &Q) -> Self {
-        Self { name: Q::NAME, sql: Q::SQL.into(), parameters: question.parameters() }
+impl BoundQuery {
+    /// Takes the text and the parameters of that query.
+    pub fn of<Q: CatalogQuery>(query: &Q) -> Self {
+        Self { name: Q::NAME, sql: Q::SQL.into(), parameters: query.parameters() }
     }
 
-    /// Its parameters, as the driver takes them.
+    /// The parameters in the form that the driver expects.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&(dyn ToSql + Sync), Type)> {
         self.parameters.iter().map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone()))
     }
 }
 
-/// What a question was answered.
+/// The rows that a catalog query returned.
 #[derive(Debug, Default)]
-pub struct Inspected {
-    /// The rows; [`rows`] gives them their type.
+pub struct CatalogRows {
+    /// The rows of the driver; [`rows`] converts them to their type.
     pub rows: Vec<Row>,
-    /// Their size, as PostgreSQL sends them.
+    /// Their size in bytes, as PostgreSQL sent them.
     pub bytes: usize,
-    /// There are more than the limits allowed.
+    /// Whether there are more rows than the limits allow.
     pub is_cut: bool,
 }
 
-/// The typed rows of the answer to a question of that type.
+/// Converts the rows of a query of type `Q`.
 ///
 /// # Errors
-/// A row is not what the question promises.
-pub fn rows<Q: Question>(rows: &[Row]) -> Result<Vec<Q::Row>, QueryError> {
-    // It names no target: that is in the log of the statement.
+/// A row does not have the columns that the query promises.
+pub fn rows<Q: CatalogQuery>(rows: &[Row]) -> Result<Vec<Q::Row>, QueryError> {
+    // No target is named: it is in the log of the statement.
     rows.iter()
         .map(Q::Row::read)
         .collect::<Result<_, _>>()
         .map_err(|error| QueryError::of(&error, Q::SQL, Phase::Encode, ""))
 }
 
-/// Ask on that connection, as a part of what it is used for.
+/// Run the query on a connection that a call already has.
 ///
 /// # Errors
-/// The driver's.
-pub async fn ask<Q: Question>(client: &Client, question: &Q) -> Result<Vec<Q::Row>, Error> {
-    let asked = Asked::of(question);
-    let parameters: Vec<_> = asked.parameters().collect();
-    client.query_typed(&asked.sql, &parameters).await?.iter().map(Q::Row::read).collect()
+/// The error of the driver.
+pub async fn ask<Q: CatalogQuery>(client: &Client, query: &Q) -> Result<Vec<Q::Row>, Error> {
+    let bound = BoundQuery::of(query);
+    let parameters: Vec<_> = bound.parameters().collect();
+    client.query_typed(&bound.sql, &parameters).await?.iter().map(Q::Row::read).collect()
 }

@@ -1,44 +1,43 @@
-//! What has to be undone on a connection when a call is over.
+//! What must be undone on a connection after a call.
 
 use pg_guard::Clearance;
 
 use crate::settings::AccessMode;
 
-/// What a call may have left on its connection.
+/// What a call may have left on its connection, and how to undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cleanup {
-    /// How its transaction is to end.
+    /// How its transaction must end.
     pub transaction: TransactionEnd,
-    /// What outlives that.
+    /// What must be reset after the transaction has ended.
     pub session: SessionCleanup,
 }
 
-/// How a transaction ends that is still open, or has failed.
+/// How to end a transaction that is still open or has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionEnd {
-    /// There is none.
+    /// No transaction is open.
     None,
-    /// It is not wanted, or has done nothing but read.
+    /// It is not needed, or it has only read.
     Rollback,
-    /// What it did has been answered.
+    /// Its result was sent to the client.
     Commit,
 }
 
-/// What is left in the session when the transaction has ended.
+/// What may remain in the session after the transaction has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionCleanup {
     Nothing,
-    /// What a ROLLBACK does not undo.
+    /// What a ROLLBACK does not undo (session-level advisory locks).
     WhatRollbackLeaves,
-    /// Anything.
+    /// Any change of the session.
     Everything,
 }
 
 impl Cleanup {
-    /// There is nothing to undo.
     pub const NOTHING: Self = Self { transaction: TransactionEnd::None, session: SessionCleanup::Nothing };
 
-    /// What a statement leaves in a transaction that has begun for it, if nothing of it is answered.
+    /// The cleanup of a statement that has begun in a transaction and has not been answered.
     pub fn begun(clearance: Clearance) -> Self {
         Self {
             transaction: TransactionEnd::Rollback,
@@ -50,8 +49,8 @@ impl Cleanup {
         }
     }
 
-    /// The same, when it is answered, or part of it and nobody wants the rest: what it did besides reading, such as
-    /// NOTIFY, must last in read-write mode.
+    /// The cleanup after the statement was answered, wholly or in part. In read-write mode the transaction is
+    /// committed: what the statement did besides reading, such as NOTIFY, must last.
     #[must_use]
     pub fn answered(self, access: AccessMode) -> Self {
         match (self.transaction, access) {
@@ -60,13 +59,13 @@ impl Cleanup {
         }
     }
 
-    /// The same, when its transaction has ended.
+    /// The cleanup after the transaction has ended.
     #[must_use]
     pub fn ended(self) -> Self {
         Self { transaction: TransactionEnd::None, ..self }
     }
 
-    /// Whether it is what a statement leaves that may write.
+    /// Whether this is the cleanup of a statement that may write.
     pub fn is_of_a_write(self) -> bool {
         self.session == SessionCleanup::Everything
     }

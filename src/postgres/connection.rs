@@ -1,9 +1,9 @@
-//! One connection: the driver's client, a handle that opens portals on it, and the statements prepared on it.
+//! One connection: the driver's client, a handle that opens portals on it, and its prepared statements.
 //!
-//! The driver opens portals through its `Transaction` alone, whose BEGIN is a round trip of its own, and which borrows
-//! the client while it lasts. Here one such handle lives as long as its connection, and transactions begin and end by
-//! texts of our own. So BEGIN travels together with what follows it, and a portal can be kept as long as its
-//! transaction is open, whoever keeps it.
+//! The driver opens portals only through its `Transaction`, which borrows the client and sends BEGIN in a round trip of
+//! its own. Here one such handle lives as long as its connection, and transactions begin and end by SQL that this
+//! server sends itself. So BEGIN is sent together with the statement after it, and a portal lives as long as its
+//! transaction, in whatever place it is stored.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,57 +20,58 @@ use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
-use super::history::{History, Past};
+use super::history::{PastSize, SizeHistory};
 use super::prepared::Prepared;
 use crate::settings::AccessMode;
 
-/// How many statements stay prepared on a connection, the last used ones: PostgreSQL keeps some 10 KiB for each.
+/// How many statements stay prepared on a connection (the most recently used ones): PostgreSQL needs about 10 KiB for
+/// each.
 const PREPARED_MAX: usize = 32;
 
-/// A longer text is not likely to come again, in bytes.
+/// Statements longer than this, in bytes, are not kept prepared: they are unlikely to come again.
 const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
 
-/// What undoes and tells what a ROLLBACK leaves behind.
+/// Releases the advisory locks that a ROLLBACK keeps, and returns whether SQL has prepared a statement, which cannot be
+/// undone.
 const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
                      EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)";
 
-/// Has a backend look, while a statement runs, whether we are still there: one that cannot be cancelled ends when its
-/// connection is closed.
-pub(super) const WATCH_US: &str = "; SET client_connection_check_interval = '1s'";
+/// Lets a backend check, while a statement runs, whether its client is still connected: a backend that cannot be
+/// cancelled then ends when its connection is closed.
+pub(super) const CHECK_CLIENT: &str = "; SET client_connection_check_interval = '1s'";
 
-/// The same where PostgreSQL knows that: not before 14, and not on every system.
-const TRY_TO_WATCH_US: &str = "\
+/// The same for a server that may not know this setting: versions before 14, and some systems.
+const TRY_TO_CHECK_CLIENT: &str = "\
 SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 140000 \
 THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END IS NOT NULL";
 
 /// One connection to PostgreSQL.
 pub struct Connection {
-    /// How long it took to open it, everything included; whoever opens it says so.
+    /// How long opening it took in all. The code that opens it sets this.
     pub opened_in: Duration,
-    /// Whether its backend looks whether we are still there.
-    pub(super) watches_us: bool,
+    /// Whether its backend checks that the client is still connected.
+    pub(super) checks_client: bool,
     parts: Parts,
-    /// Undoes what a ROLLBACK leaves, and tells what cannot be undone.
+    /// The prepared statement of [`CHECK`].
     check: Statement,
-    /// The statements that gave its session the nets of our clocks.
-    nets: Mutex<Arc<str>>,
-    /// The guard's questions to the catalogs.
+    /// The SET statements by which its session got PostgreSQL's own timeouts.
+    server_timeouts: Mutex<Arc<str>>,
+    /// The guard's prepared catalog queries.
     questions: Questions,
-    history: Arc<History>,
-    /// The last used at the end.
+    history: Arc<SizeHistory>,
+    /// The most recently used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
 }
 
-/// Where a statement runs.
+/// The connection and the mode in which a statement runs.
 #[derive(Clone, Copy)]
 pub struct ExecTarget<'a> {
-    /// On this connection, on which nothing else runs.
+    /// The connection; nothing else runs on it.
     pub connection: &'a Connection,
-    /// In this mode.
     pub access: AccessMode,
-    /// The connection's transactions are READ ONLY even if nobody begins them.
+    /// Whether a transaction is READ ONLY by default on this connection.
     pub default_read_only: bool,
-    /// What the connection leads to, for the log.
+    /// The name of the server, for the log.
     pub name: &'a str,
 }
 
@@ -78,19 +79,19 @@ self_cell!(
     struct Parts {
         owner: MutBorrow<ClientWrapper>,
         #[covariant]
-        dependent: Lender,
+        dependent: PortalOpener,
     }
 );
 
-/// What opens portals. A trait, because only so may the lifetime of a future's result be shortened.
+/// Opens portals. It is a trait because that allows shortening the lifetime in a future's result.
 trait OpensPortals {
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>>;
 
-    /// Present once it is open.
+    /// The driver's handle, once it is open.
     fn transaction(&self) -> Option<&Transaction<'_>>;
 }
 
-type Lender<'a> = Box<dyn OpensPortals + Send + Sync + 'a>;
+type PortalOpener<'a> = Box<dyn OpensPortals + Send + Sync + 'a>;
 
 enum Handle<'a, F> {
     Opening(Pin<Box<F>>),
@@ -113,39 +114,39 @@ impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Ha
     }
 }
 
-fn lent(parts: &Parts) -> &Transaction<'_> {
+fn transaction_of(parts: &Parts) -> &Transaction<'_> {
     parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
 }
 
 impl Connection {
-    /// A connection of a client that has just connected; `session` and `nets` are what it is told first, `history` what
-    /// is known of statements.
+    /// Sets up a new connection. `session_setup` and `server_timeouts` are SQL that is sent first, `history` is what is
+    /// known of statements.
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn open(
         client: ClientWrapper,
-        session: &str,
-        nets: Arc<str>,
-        history: Arc<History>,
+        session_setup: &str,
+        server_timeouts: Arc<str>,
+        history: Arc<SizeHistory>,
     ) -> Result<Self, Error> {
         let mut parts = Parts::new(MutBorrow::new(client), |client| {
             let client: &mut Client = client.borrow_mut();
             Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
         });
-        poll_fn(|context| parts.with_dependent_mut(|_, lender| lender.poll_open(context))).await?;
-        let client = lent(&parts).client();
-        let told = format!("ROLLBACK; {session}; {nets}");
-        let watch = client.simple_query(TRY_TO_WATCH_US);
-        let (told, watches_us, check) = join3(client.batch_execute(&told), watch, client.prepare(CHECK)).await;
-        told?;
-        let says_so =
+        poll_fn(|context| parts.with_dependent_mut(|_, opener| opener.poll_open(context))).await?;
+        let client = transaction_of(&parts).client();
+        let setup = format!("ROLLBACK; {session_setup}; {server_timeouts}");
+        let watch = client.simple_query(TRY_TO_CHECK_CLIENT);
+        let (set_up, checks_client, check) = join3(client.batch_execute(&setup), watch, client.prepare(CHECK)).await;
+        set_up?;
+        let is_true =
             |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));
         Ok(Self {
             opened_in: Duration::ZERO,
-            watches_us: watches_us.is_ok_and(|messages| messages.iter().any(says_so)),
+            checks_client: checks_client.is_ok_and(|messages| messages.iter().any(is_true)),
             check: check?,
-            nets: Mutex::new(nets),
+            server_timeouts: Mutex::new(server_timeouts),
             questions: Questions::default(),
             parts,
             history,
@@ -153,70 +154,71 @@ impl Connection {
         })
     }
 
-    /// The guard's questions to the catalogs.
+    /// The guard's prepared catalog queries.
     pub fn questions(&self) -> &Questions {
         &self.questions
     }
 
     fn handle(&self) -> &Transaction<'_> {
-        lent(&self.parts)
+        transaction_of(&self.parts)
     }
 
     pub fn client(&self) -> &Client {
         self.handle().client()
     }
 
-    /// Send a text of ours and do not wait for what comes of it.
+    /// Send SQL of this server without waiting for its result.
     pub fn post(&self, text: &str) {
-        // It is sent when it is polled first. Whoever drops the rest has its answer thrown away as it comes.
+        // The first poll sends it. The driver discards the response of a dropped future.
         let _ = self.client().batch_execute(text).now_or_never();
     }
 
-    /// Give its session these nets, if it has others. It must be idle; nobody waits for that.
-    pub fn use_nets(&self, nets: &Arc<str>) {
-        let mut known = self.nets.lock().unwrap_or_else(PoisonError::into_inner);
-        if **known != **nets {
-            self.post(nets);
-            *known = nets.clone();
+    /// Set PostgreSQL's own timeouts of this session, unless they are set already. The connection must be idle; nothing
+    /// waits for the result.
+    pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) {
+        let mut known = self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+        if **known != **server_timeouts {
+            self.post(server_timeouts);
+            *known = server_timeouts.clone();
         }
     }
 
-    /// The statements that give its session the nets that it has.
-    pub fn nets(&self) -> Arc<str> {
-        self.nets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The SET statements of the timeouts that its session has.
+    pub fn server_timeouts(&self) -> Arc<str> {
+        self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begin a transaction. `default_read_only` says what it would be by itself.
+    /// Begin a transaction. `default_read_only` is whether transactions of this session are READ ONLY by default.
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn begin(&self, access: AccessMode, default_read_only: bool) -> Result<(), Error> {
         self.client()
             .batch_execute(match (access, default_read_only) {
                 (AccessMode::ReadOnly, _) => "BEGIN READ ONLY",
-                // What the role or the server has by default holds, and a standby can only read.
+                // The default of the role or the server stays in force, and a standby can only read.
                 (AccessMode::ReadWrite, false) => "BEGIN",
-                // The mode has changed, and the pool not yet.
+                // The access mode has changed, but the pool is still the old one.
                 (AccessMode::ReadWrite, true) => "BEGIN READ WRITE",
             })
             .await
     }
 
-    /// Undo what a ROLLBACK leaves: session-level advisory locks, and in read-only mode nothing else. Whether all is
-    /// undone then: a statement that was prepared by SQL from inside a function cannot be, unless together with all that
-    /// the driver has prepared.
+    /// Release session-level advisory locks, the one thing that a ROLLBACK leaves in read-only mode. Returns whether
+    /// the session is clean then. It is not if a function has prepared a statement by SQL: that could only be removed
+    /// together with all statements of the driver.
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn check(&self) -> Result<bool, Error> {
-        let left = self.client().query_one(&self.check, &[]).await?;
-        Ok(!left.try_get::<_, bool>(1)?)
+        let row = self.client().query_one(&self.check, &[]).await?;
+        Ok(!row.try_get::<_, bool>(1)?)
     }
 
     /// Open a portal in the transaction, for a statement that the guard has cleared.
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn bind<P: BorrowToSql>(
         &self,
         _: Cleared<'_>,
@@ -227,10 +229,11 @@ impl Connection {
         self.handle().bind_raw(statement, parameters).await
     }
 
-    /// Run a statement that the guard has cleared to its end, without a portal that could be held: no round trip lies between Bind and its rows.
+    /// Run a statement that the guard has cleared to its end, without a portal that could be kept: this saves the round
+    /// trip between Bind and the rows.
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn stream<P: BorrowToSql>(
         &self,
         _: Cleared<'_>,
@@ -243,12 +246,12 @@ impl Connection {
     /// The next rows of a portal, at most that many; 0 asks for all there are (manual, section 55.7, Execute).
     ///
     /// # Errors
-    /// The driver's.
+    /// The error of the driver.
     pub async fn fetch(&self, portal: &Portal, rows: usize) -> Result<RowStream, Error> {
         self.handle().query_portal_raw(portal, i32::try_from(rows).unwrap_or(i32::MAX)).await
     }
 
-    /// The statement of this text, if it was prepared before and kept.
+    /// The prepared statement of this text, if it was kept.
     pub fn prepared(&self, sql: &str) -> Option<Arc<Prepared>> {
         let mut all = self.all_prepared();
         let at = all.iter().position(|prepared| *prepared.sql == *sql)?;
@@ -257,18 +260,18 @@ impl Connection {
         Some(prepared)
     }
 
-    /// How a statement went when it ran before.
-    pub fn past(&self, sql: &Arc<str>) -> Arc<Past> {
+    /// What is known of the size of a statement's earlier results.
+    pub fn past_size(&self, sql: &Arc<str>) -> Arc<PastSize> {
         self.history.of(sql)
     }
 
-    /// Keep a statement for when its text comes again.
+    /// Keep a prepared statement in case its text comes again.
     pub fn keep(&self, prepared: Arc<Prepared>) {
         if prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
             return;
         }
         let mut all = self.all_prepared();
-        // A batch prepares each of its statements anew.
+        // A batch prepares each of its statements again.
         all.retain(|kept| *kept.sql != *prepared.sql);
         if all.len() == PREPARED_MAX {
             all.pop_front();
@@ -276,7 +279,7 @@ impl Connection {
         all.push_back(prepared);
     }
 
-    /// Keep it no longer: PostgreSQL has lost it, or understands it otherwise by now.
+    /// Forget a prepared statement: PostgreSQL has lost it, or the tables behind it have changed.
     pub fn forget(&self, sql: &str) {
         self.all_prepared().retain(|prepared| *prepared.sql != *sql);
     }

@@ -1,7 +1,7 @@
-//! What can go wrong with a statement, by what the reader can do about it.
+//! What can go wrong with a statement, sorted by what the reader can do about it.
 //!
-//! An error has two faces. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and
-//! no user. The log has the rest by `Display` and the chain of causes. Neither ever holds a password.
+//! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and no
+//! user. `Display` is for the log and has the rest, with the chain of causes. Neither ever contains a password.
 
 mod phase;
 mod query_error;

@@ -1,68 +1,69 @@
-//! What is known of statements that have run before, by their text: how much they gave.
+//! The sizes of earlier results, by the text of the statement.
 //!
-//! A statement that gave little is run to its end at once (`run.rs`). That it gives more this time costs it a second run.
+//! A statement with a small earlier result is run to its end at once (`run.rs`). If its result is large this time, it
+//! must run a second time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::statement::Limits;
 
-/// So many texts are remembered beside those that are prepared on a connection.
+/// How many texts are remembered, besides those that are prepared on a connection.
 const TEXTS_MAX: usize = 1024;
 
-/// What gave more than this is never run to its end at once.
+/// A statement with more rows than this is never run to its end at once.
 const SMALL_ROWS_MAX: usize = 1000;
 
-/// The statements that have run on the connections of a pool.
+/// The sizes of the results of a pool's statements.
 #[derive(Default)]
-pub struct History(Mutex<HashMap<Arc<str>, Arc<Past>>>);
+pub struct SizeHistory(Mutex<HashMap<Arc<str>, Arc<PastSize>>>);
 
-/// How much a statement gave when it was last read to its end; nothing is known before.
+/// The size of a statement's result when it was last read to its end; none before that.
 #[derive(Default)]
-pub struct Past(Mutex<Option<Size>>);
+pub struct PastSize(Mutex<Option<Size>>);
 
-/// The size of an answer.
+/// The size of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     pub rows: usize,
-    /// Their bytes, as JSON.
+    /// The size of the rows as JSON, in bytes.
     pub bytes: usize,
 }
 
-impl History {
-    /// What is known of a text, now and later.
-    pub fn of(&self, sql: &Arc<str>) -> Arc<Past> {
+impl SizeHistory {
+    /// The record of a text, which later runs update.
+    pub fn of(&self, sql: &Arc<str>) -> Arc<PastSize> {
         let mut texts = self.texts();
         if let Some(past) = texts.get(sql) {
             return past.clone();
         }
         if texts.len() >= TEXTS_MAX {
-            // Of the others nobody would hear any more.
+            // The other records are referenced by nothing else.
             texts.retain(|_, past| Arc::strong_count(past) > 1);
         }
         texts.entry(sql.clone()).or_default().clone()
     }
 
-    fn texts(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Past>>> {
-        // Nothing panics while it is held.
+    fn texts(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<PastSize>>> {
+        // No code panics while it has the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Past {
-    /// Remember how much it gave, `None` if that is not known.
+impl PastSize {
+    /// Store the size of the result, or `None` if it is not known.
     pub fn remember(&self, size: Option<Size>) {
         *self.last() = size;
     }
 
-    /// Whether it gave much less than its answer may hold now.
+    /// Whether the last result was much smaller than the limits of this answer.
     pub fn is_small(&self, limits: Limits) -> bool {
         self.last()
             .is_some_and(|size| size.rows <= limits.rows_max.min(SMALL_ROWS_MAX) && size.bytes <= limits.bytes_max / 2)
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Size>> {
-        // Nothing panics while it is held.
+        // No code panics while it has the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,7 +81,7 @@ mod tests {
         for (rows, bytes, is_small) in
             [(0, 0, true), (100, 5000, true), (101, 10, false), (1, 5001, false), (1001, 10, false)]
         {
-            let past = Past::default();
+            let past = PastSize::default();
             assert!(!past.is_small(LIMITS), "nothing is known");
             past.remember(Some(Size { rows, bytes }));
             assert_eq!(past.is_small(LIMITS), is_small, "{rows} rows, {bytes} bytes");
@@ -89,13 +90,13 @@ mod tests {
 
     #[test]
     fn texts_that_are_prepared_nowhere_are_forgotten_when_there_are_many() {
-        let history = History::default();
-        let held = history.of(&"held".into());
-        held.remember(SMALL);
+        let history = SizeHistory::default();
+        let referenced = history.of(&"referenced".into());
+        referenced.remember(SMALL);
         for number in 0..3 * TEXTS_MAX {
             history.of(&format!("select {number}").into()).remember(SMALL);
         }
         assert!(history.texts().len() <= TEXTS_MAX);
-        assert!(history.of(&"held".into()).is_small(LIMITS));
+        assert!(history.of(&"referenced".into()).is_small(LIMITS));
     }
 }

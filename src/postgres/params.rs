@@ -1,7 +1,8 @@
-//! JSON values → PostgreSQL's parameters, each as the text of the type that PostgreSQL inferred for its `$n`.
+//! Converts JSON values to PostgreSQL's parameters. Each becomes the text of the type that PostgreSQL inferred for its
+//! `$n`.
 //!
-//! Sending text leaves the conversion to PostgreSQL's own input functions, so every type works that has a text form
-//! (manual, section 55.2.3: a format code of 0). What JSON has and PostgreSQL's text has not is mapped here:
+//! As text, a value is converted by PostgreSQL's own input functions, so every type with a text form works (manual,
+//! section 55.2.3: format code 0). JSON values that have no direct equal in PostgreSQL's text are mapped here:
 //!
 //! | JSON | for a json or jsonb parameter | for an array parameter | for any other |
 //! |---|---|---|---|
@@ -12,11 +13,12 @@
 //! | array | its JSON | `{…}`, nested for more dimensions | refused |
 //! | object | its JSON | refused | refused |
 //!
-//! The elements of an array are what they would be alone; an array in it is one more dimension, unless the elements'
-//! own type has JSON arrays: `jsonb`, `int2vector`, a domain over an array. So what an answer shows goes back, but for
-//! what JSON does not tell apart: a JSON string (it is taken for JSON text), the JSON value null, and arrays of more
-//! dimensions whose elements have arrays of their own. As PostgreSQL's text, in a string, these go back as well.
-//! "Its JSON" is what the client wrote, if the value is one that [`written`] has made.
+//! Elements of an array are converted like single values. An array inside an array is one more dimension, unless the
+//! element type itself takes JSON arrays: `jsonb`, `int2vector`, a domain over an array. So a value from an answer can
+//! be sent back as a parameter, with three exceptions that JSON cannot distinguish: a JSON string (it is read as JSON
+//! text), the JSON value null, and arrays of more dimensions whose elements have arrays themselves. These can be sent
+//! back as PostgreSQL's text, in a string. "Its JSON" is the client's own spelling, if the value comes from
+//! [`written`].
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -29,7 +31,7 @@ use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::error::QueryError;
 
-/// How deep an array may be: PostgreSQL's MAXDIM.
+/// The largest number of dimensions of an array: PostgreSQL's MAXDIM.
 const DIMENSIONS_MAX: usize = 6;
 
 /// One parameter: the text of its value, or NULL.
@@ -58,18 +60,18 @@ impl ToSql for Parameter {
     to_sql_checked!();
 }
 
-/// A value as a client wrote it. What is made of other values, or is a number, is a number that holds its text, which
-/// serde_json's `arbitrary_precision` allows: a tree would keep neither a key that comes twice nor how `1e5` is spelled.
+/// A value with the client's own spelling. An array, an object or a number becomes a `Number` that contains its text,
+/// which serde_json's `arbitrary_precision` allows: a tree would lose duplicate keys and the spelling of `1e5`.
 pub fn written(raw: &RawValue) -> Value {
     let text = raw.get();
     match text.as_bytes() {
         [b'"' | b'n' | b't' | b'f', ..] => serde_json::from_str(text).unwrap_or_default(),
-        // Between the parts a line break is a blank like another, and the log has a line for each event.
+        // Between values a line break is the same as a blank, and the log has one line for each event.
         _ => Value::Number(Number::from_string_unchecked(text.replace(['\n', '\r'], " "))),
     }
 }
 
-/// The parts of a value that is written like that; of an object only that it is one.
+/// The elements of an array in such a `Number`. For an object an empty one is returned: only its type matters.
 fn parts(value: &Value) -> Option<Value> {
     let Value::Number(number) = value else { return None };
     let text = number.as_str();
@@ -86,7 +88,8 @@ fn parts(value: &Value) -> Option<Value> {
 /// The parameters for a statement whose `$1 … $n` have `types`.
 ///
 /// # Errors
-/// Too few, too many, or one that has no text in its type: the parameter's number, what was given and what is wanted.
+/// There are too few or too many values, or one has no text in its type: the error says which parameter, what was given
+/// and what is expected.
 pub fn convert(values: &[Value], types: &[Type]) -> Result<Vec<Parameter>, QueryError> {
     if values.len() != types.len() {
         let wanted: Vec<String> =
@@ -115,7 +118,7 @@ pub fn convert(values: &[Value], types: &[Type]) -> Result<Vec<Parameter>, Query
 pub fn name(ty: &Type) -> String {
     match ty.kind() {
         Kind::Array(element) if !is_vector(ty) => format!("{}[]", name(element)),
-        // To the driver it is no array.
+        // The driver does not see it as an array.
         _ if *ty == Type::RECORD_ARRAY => "record[]".to_owned(),
         _ => match ty.name() {
             "int2" => "smallint".to_owned(),

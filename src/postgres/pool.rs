@@ -1,8 +1,8 @@
-//! The connections to one database: opened, given to one call at a time in a fair order, cleaned and closed.
+//! The connections to one database: they are opened, given to one call at a time in a fair order, cleaned and closed.
 //!
-//! A [`Generation`] is made for one target and never changes it; its size and its clocks may change. Who may have a
-//! connection is decided in `fair_queue`, before the pool is asked; `connect` opens one, and a [`Lease`] is one in the
-//! hands of a call. [`health`] knows whether the database can be reached.
+//! A [`Generation`] has one target and one access mode for its lifetime; its size and its timeouts may change.
+//! `fair_queue` decides which call gets a connection next, before the pool is asked; `connect` opens one, and a
+//! [`Lease`] is the use of one by a call. [`health`] knows whether the database can be reached.
 
 mod connect;
 mod fair_queue;
@@ -14,5 +14,5 @@ mod shared;
 
 pub use fair_queue::Admission;
 pub use generation::Generation;
-pub use lease::{Lease, OURSELVES};
+pub use lease::{DiscardReason, INTERNAL_CLIENT, Lease};
 pub use shared::{Draining, PoolStatus};

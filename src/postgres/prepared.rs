@@ -1,4 +1,4 @@
-//! A statement that PostgreSQL has parsed: what it takes, what it gives, and how it went before.
+//! A statement that PostgreSQL has parsed: its parameters, its columns and the size of its earlier results.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use pg_render::Codec;
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
-use super::history::Past;
+use super::history::PastSize;
 use super::statement::ColumnInfo;
 
 /// A statement that PostgreSQL has parsed.
 pub struct Prepared {
     pub sql: Arc<str>,
     pub operation: Operation,
-    /// The driver's handle; PostgreSQL forgets the statement when the last is dropped.
+    /// The driver's handle; PostgreSQL drops the statement with its last clone.
     pub statement: Statement,
     /// The columns of its rows.
     pub columns: Arc<[ColumnInfo]>,
-    /// The types their values come in: others than the columns' own where a cast stands between.
+    /// The types of the values that PostgreSQL sends; they differ from the columns' own types where a cast was added.
     pub types: Vec<Type>,
-    /// What reads those.
+    /// The codecs of these types.
     pub codecs: Arc<[Codec]>,
-    /// How it went when it ran before, on whatever connection.
-    pub past: Arc<Past>,
+    /// The size of its earlier results on any connection.
+    pub past_size: Arc<PastSize>,
 }

@@ -1,5 +1,5 @@
 //! From PostgreSQL's rows to the pages of an answer: [`page`] counts and collects, `cell` and `layout` write, and
-//! [`server_text`] asks PostgreSQL for the texts that only it can write.
+//! [`server_text`] gets the texts that only PostgreSQL can produce.
 
 mod cell;
 mod layout;

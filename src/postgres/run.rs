@@ -1,10 +1,10 @@
-//! Running statements: the transaction around them, the portal they are read from, the page they fill.
+//! Runs statements: the transaction around them, the portal they are read from, the page they fill.
 //!
-//! A statement of the user goes by the extended protocol (manual, section 55.2.3) and no other way, which takes one
-//! statement and no more; the simple protocol (`simple_query`, `batch_execute`) carries only texts of our own.
-//! In read-only mode everything that the guard has cleared runs in a READ ONLY transaction that ends in ROLLBACK; or,
-//! where there is nothing to roll back, in the one that PostgreSQL makes of a statement by itself, READ ONLY too. In
-//! read-write mode the transaction ends in COMMIT, and is READ ONLY if the guard knows that the statement only reads.
+//! A user's statement always uses the extended protocol (manual, section 55.2.3), which accepts one statement only; the
+//! simple protocol (`simple_query`, `batch_execute`) carries only SQL of this server. In read-only mode every statement
+//! runs in a READ ONLY transaction that ends in ROLLBACK; if there is nothing to roll back, in the implicit transaction
+//! of a single statement, READ ONLY too. In read-write mode the transaction ends in COMMIT, and is READ ONLY if the
+//! guard knows that the statement only reads.
 
 use std::cell::Cell;
 
@@ -29,23 +29,23 @@ mod transaction;
 pub use inspect::inspect;
 pub use reader::Reader;
 
-/// How far a statement has come, for whoever may run it once more, and for whoever waits.
+/// How far a statement has come: for the decision whether it may run again, and for the client that waits.
 #[derive(Debug)]
 pub struct RunProgress {
-    /// What is reported to the client of the call.
+    /// The progress that is reported to the client of the call.
     pub call: Progress,
-    /// Its transaction has begun; or it may have, where it has none of its own.
+    /// Whether its transaction has begun. If it has none of its own, whether it may have started.
     pub begun: Cell<bool>,
-    /// It is known to read only, and may run once more.
+    /// Whether it is known to read only, and may run again.
     pub only_reads: Cell<bool>,
-    /// What it leaves on its connection if it ends now.
+    /// The cleanup of its connection if it ends now.
     pub cleanup: Cell<Cleanup>,
-    /// The first of its rows is there.
+    /// Whether its first row has come.
     pub rows_came: Cell<bool>,
 }
 
 impl RunProgress {
-    /// Nothing has come of it yet.
+    /// The progress of a statement that has not begun.
     pub fn new(call: Progress) -> Self {
         let (begun, only_reads, rows_came) = Default::default();
         Self { call, begun, only_reads, cleanup: Cell::new(Cleanup::NOTHING), rows_came }
@@ -53,84 +53,86 @@ impl RunProgress {
 }
 
 impl RunProgress {
-    /// It runs as that, in a transaction.
+    /// It runs in a transaction, with this clearance.
     fn runs_as(&self, clearance: Clearance) {
         self.only_reads.set(clearance.only_reads);
         self.cleanup.set(Cleanup::begun(clearance));
     }
 }
 
-/// What was read of a statement.
-pub enum Read {
-    Answer(Box<Answer>),
-    /// Nothing, for it has outgrown what it was taken for: it must be cancelled and run again, from a portal.
+/// What running a statement has given.
+pub enum RunResult {
+    FirstPage(Box<FirstPage>),
+    /// Nothing: the result is larger than expected. The statement must be cancelled and run again, from a portal.
     Outgrown,
 }
 
-/// A statement's answer.
-pub struct Answer {
-    /// Its answer, or the first page of it.
+/// The first page of a statement's result.
+pub struct FirstPage {
+    /// The outcome, with the first page of rows.
     pub outcome: Outcome,
-    /// What gives the rest, and as what. Its transaction is open then.
+    /// The reader of the further pages, if there are any, with its clearance. Its transaction is still open.
     pub rest: Option<(Reader, Clearance)>,
 }
 
-/// How the rows of a statement are asked for.
+/// How the rows of a statement are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchMode {
-    /// From a portal, which gives no more rows than it is asked for.
+    /// From a portal, which returns no more rows than requested.
     Portal,
-    /// All at once if the statement gave little before, which saves a round trip; otherwise as [`FetchMode::Portal`].
+    /// All at once if earlier results of the statement were small, which saves a round trip; otherwise as
+    /// [`FetchMode::Portal`].
     RunToEndIfSmall,
 }
 
-/// Run `statement` in a transaction of its own. What writes is committed; but not a statement that has written nothing so
-/// far and has more to read.
+/// Run `statement` in its own transaction. A statement that may write is committed, except if it has written nothing so
+/// far and has more rows to read.
 ///
 /// # Errors
-/// See [`QueryError`]; nothing of the statement has lasted then, unless the error says that this is unknown.
+/// See [`QueryError`]; the statement has changed nothing then, unless the error says that this is unknown.
 pub async fn query(
     target: ExecTarget<'_>,
     statement: &Reviewed,
     reading: Reading,
     mode: FetchMode,
     progress: &RunProgress,
-) -> Result<Read, QueryError> {
+) -> Result<RunResult, QueryError> {
     let run = Run { target, progress };
     let result = async {
         let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
         let (mut reader, clearance) = run.begin(statement, small_within).await?;
         let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
         if reader.has_outgrown() {
-            return Ok(Read::Outgrown);
+            return Ok(RunResult::Outgrown);
         }
-        Ok(Read::Answer(Box::new(Answer { outcome, rest: has_more.then_some((reader, clearance)) })))
+        Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: has_more.then_some((reader, clearance)) })))
     };
     match result.await {
-        // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and their like, or a procedure that commits: PostgreSQL
-        // refused them before they did anything that the ROLLBACK does not undo. Alone they may run.
+        // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and similar statements, or a procedure that commits:
+        // PostgreSQL refused them before they did anything that the ROLLBACK does not undo. Without a transaction block
+        // they may run.
         Err(QueryError::Rejected(rejection))
             if target.access == AccessMode::ReadWrite
                 && (rejection.sqlstate == SqlState::ACTIVE_SQL_TRANSACTION.code()
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.undo().await?;
-            // It may commit by itself, whenever it likes.
-            progress.call.makes_last();
+            // It may commit at any time.
+            progress.call.commit_started();
             progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = Box::pin(alone).await?;
-            Ok(Read::Answer(Box::new(Answer { outcome, rest: None })))
+            Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: None })))
         }
         Err(error) => Err(Box::pin(run.with_hint(error, statement.statement().sql())).await),
         read => read,
     }
 }
 
-/// The next page of a statement, and whether there is more after it.
+/// Reads the next page of a statement. Returns it, and whether more rows follow.
 ///
 /// # Errors
-/// See [`QueryError`]; the transaction is of no more use then.
+/// See [`QueryError`]; the transaction cannot be used any more then.
 pub async fn more(
     target: ExecTarget<'_>,
     (reader, clearance): (&mut Reader, Clearance),
@@ -141,11 +143,11 @@ pub async fn more(
     Run { target, progress }.page(reader, clearance, reading).await
 }
 
-/// Run `statements` in one transaction, all or nothing; the answers share the limits of `reading`. `started` and
-/// `finished` are called for each in its turn.
+/// Run `statements` in one transaction, all or nothing; the results share the limits of `reading`. `started` and
+/// `finished` are called for each statement.
 ///
 /// # Errors
-/// The index of the statement that failed, or `None` where the transaction itself did.
+/// The index of the statement that failed, or `None` if BEGIN or COMMIT failed.
 pub async fn batch(
     target: ExecTarget<'_>,
     statements: &[Reviewed],
@@ -183,15 +185,15 @@ pub async fn batch(
     Ok(outcomes)
 }
 
-/// One statement's run, or a batch's.
+/// The run of a statement or a batch on a target.
 struct Run<'a> {
     target: ExecTarget<'a>,
     progress: &'a RunProgress,
 }
 
 impl Run<'_> {
-    /// A page, and whether there is more. What may write is committed when there is not; or when it has written, since what
-    /// an answer tells must last.
+    /// Reads a page. Returns it, and whether more rows follow. A statement that may write is committed if none follow,
+    /// or if it has written: a change that an answer reports must last.
     async fn page(
         &self,
         reader: &mut Reader,
@@ -201,7 +203,7 @@ impl Run<'_> {
         let outcome = reader.page(self.target.connection, reading, self.target.name, self.progress).await?;
         let mut has_more = outcome.page.cut.is_some() && reader.has_more();
         if !clearance.only_reads {
-            // While rows are on their way nothing else can be asked on a connection.
+            // While rows arrive on a connection, nothing else can be asked on it.
             has_more = has_more && reader.rest_of_fetch(self.target.name).await? && !self.has_written().await?;
             if !has_more {
                 reader.abandon();
@@ -212,17 +214,17 @@ impl Run<'_> {
         Ok((outcome, has_more))
     }
 
-    /// The same error, with what may have been meant by a table or a column that is not there.
+    /// Adds a hint to the error if a table or a column does not exist.
     async fn with_hint(&self, error: QueryError, sql: &str) -> QueryError {
         let QueryError::Rejected(mut rejection) = error else { return error };
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         if (is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code())
             && rejection.hint.is_none()
-            // In a function it is another statement that names it.
+            // In a function, another statement has the name.
             && (rejection.position.is_some() || rejection.context.is_none())
             && self.undo().await.is_ok()
         {
-            // A hint that cannot be had is no second error.
+            // If the hint cannot be found, that is not an error.
             let client = self.target.connection.client();
             let hint = match is_column {
                 true => nearest::column_hint(client, sql, &rejection).await,
@@ -233,7 +235,7 @@ impl Run<'_> {
         QueryError::Rejected(rejection)
     }
 
-    fn wrong(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
+    fn error(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {
         QueryError::of(error, sql, phase, self.target.name)
     }
 }

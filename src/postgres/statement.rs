@@ -1,4 +1,4 @@
-//! What is said of a statement by everybody here: how it is to be read, and what it gave.
+//! The types with which all modules describe a statement: how it is read, and what it gave.
 
 use std::sync::Arc;
 
@@ -6,29 +6,29 @@ use tokio_postgres::Column;
 
 use super::params;
 
-/// What one statement did.
+/// The result of one statement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
     pub page: FinishedPage,
-    /// How many rows it changed, for a statement that changes rows.
+    /// How many rows it changed, if it is a statement that changes rows.
     pub rows_affected: Option<u64>,
 }
 
-/// How a statement is to be read.
+/// How the result of a statement is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// What the answer may hold.
+    /// The limits of the answer.
     pub limits: Limits,
-    /// How its text is laid out.
+    /// The format of its text.
     pub format: Format,
-    /// A cell whose text is longer than this is shown from this byte of it on; 0 shows all from their start.
+    /// A cell whose text is longer than this starts at this byte of it; with 0 all start at their beginning.
     pub cell_offset: usize,
 }
 
-/// How the text of an answer is laid out.
+/// The format of an answer's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// `a | b`, a rule under the header, one line a row.
+    /// `a | b`, a line under the header, one line for each row.
     #[default]
     Table,
     /// `{"columns": […], "rows": [[…]]}`.
@@ -38,26 +38,26 @@ pub enum Format {
     Markdown,
 }
 
-/// What an answer may hold.
+/// The limits of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows.
     pub rows_max: usize,
-    /// Bytes of rows, as JSON. A first row of many cells may take more: each has [`CELL_BYTES_MIN`].
+    /// The size of the rows as JSON, in bytes. A first row of many cells may be larger: each cell has at least
+    /// [`CELL_BYTES_MIN`].
     pub bytes_max: usize,
 }
 
 /// The limit that cut an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// `rows_max` rows are there.
+    /// The answer has `rows_max` rows.
     Rows(usize),
-    /// The next row would have passed `bytes_max` bytes.
+    /// The next row would have exceeded `bytes_max` bytes.
     Bytes(usize),
 }
 
-/// A cell that is not shown whole: a piece of PostgreSQL's text of the value stands in its place, as a JSON string. All
-/// in bytes of that text.
+/// A cell that is not shown whole: it has a piece of PostgreSQL's text of the value, as a JSON string. All numbers are
+/// bytes of that text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutCell {
     /// Which row of the page, from 0.
@@ -67,17 +67,17 @@ pub struct CutCell {
     /// Where the piece begins.
     pub offset: usize,
     pub bytes: usize,
-    /// How long the whole is.
+    /// The length of the whole text.
     pub length: usize,
 }
 
 impl CutCell {
-    /// Where the piece ends, and the next begins.
+    /// The end of the piece, where the next begins.
     pub fn end(&self) -> usize {
         self.offset + self.bytes
     }
 
-    /// Whether nothing comes after the piece.
+    /// Whether the piece reaches the end of the text.
     pub fn is_last_piece(&self) -> bool {
         self.end() == self.length
     }
@@ -86,40 +86,40 @@ impl CutCell {
 /// One column of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnInfo {
-    /// As PostgreSQL names it; not always unique, and `?column?` where it has no name.
+    /// The name that PostgreSQL returns. It may not be unique, and is `?column?` for an unnamed column.
     pub name: String,
     pub type_name: String,
 }
 
 impl ColumnInfo {
-    /// As PostgreSQL describes it.
     pub fn of(column: &Column) -> Self {
         Self { name: column.name().to_owned(), type_name: params::name(column.type_()) }
     }
 }
 
-/// The rows of an answer, ready.
+/// The encoded rows of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FinishedPage {
-    /// What the cells of a row are.
+    /// The columns of the rows.
     pub columns: Arc<[ColumnInfo]>,
-    /// The rows as JSON arrays, separated by commas, without the brackets around them all.
+    /// The rows as JSON arrays, separated by commas, without brackets around the list.
     pub json: String,
-    /// The rows in the format asked for.
+    /// The rows in the requested format.
     pub text: String,
-    /// Where in the text the rows go, in bytes, if they stand there as JSON: they are not copied.
+    /// The byte offset in the text at which `json` belongs, if the format is JSON: the rows are not copied.
     pub rows_in_text: Option<usize>,
     pub rows: usize,
-    /// Row and column, from 0, of the cells that are to be read as JSON: null there is JSON's own, and a string JSON's text.
+    /// Row and column, from 0, of the cells that must be read as JSON: null in them is JSON's null, and a string is
+    /// JSON text.
     pub json_cells: Vec<[usize; 2]>,
-    /// The cells that are not shown whole, in the order of rows and columns.
+    /// The cells that are not shown whole, ordered by row and column.
     pub cut_cells: Vec<CutCell>,
-    /// The limit that cut the answer, if one did.
+    /// The limit that was reached, if one was.
     pub cut: Option<Cut>,
 }
 
 impl FinishedPage {
-    /// The text with its rows.
+    /// The text including the rows.
     pub fn whole_text(&self) -> String {
         match self.rows_in_text {
             Some(at) => format!("{}{}{}", &self.text[..at], self.json, &self.text[at..]),
@@ -127,7 +127,7 @@ impl FinishedPage {
         }
     }
 
-    /// Whether there is more than is shown: more rows, or more of a cell.
+    /// Whether something is not shown: more rows, or more of a cell.
     pub fn is_truncated(&self) -> bool {
         self.cut.is_some() || self.cut_cells.iter().any(|cell| !cell.is_last_piece())
     }

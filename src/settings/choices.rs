@@ -1,12 +1,12 @@
-//! The settings that are one of some words, each with what it means.
+//! The settings whose value is one of several words, with the meaning of each word.
 
 use super::{AccessMode, RoleCheck, SslMode, TargetSessionAttrs};
 
-/// A setting that is one of some words.
+/// A setting whose value is one of several words.
 pub(super) struct Choice<T, const N: usize> {
-    /// The setting.
+    /// The key.
     pub(super) name: &'static str,
-    /// The words, and what each means; in the order in which they are told.
+    /// The words and their meanings, in the order of the documentation.
     pub(super) words: [(&'static str, T); N],
 }
 
@@ -35,7 +35,7 @@ pub(super) const ACCESS_MODE: Choice<AccessMode, 2> = Choice {
     words: [("read-only", AccessMode::ReadOnly), ("read-write", AccessMode::ReadWrite)],
 };
 
-/// Whether what is sensitive may be read.
+/// Whether sensitive catalogs may be read.
 pub(super) const SENSITIVE_CATALOGS: Choice<bool, 2> =
     Choice { name: "MCP_SENSITIVE_CATALOGS", words: [("deny", false), ("allow", true)] };
 
@@ -56,7 +56,7 @@ pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
 };
 
 impl<T: Copy, const N: usize> Choice<T, N> {
-    /// The words alone.
+    /// The words without their meanings.
     pub(super) const fn names(&self) -> [&'static str; N] {
         let mut names = [""; N];
         let mut at = 0;
@@ -67,7 +67,7 @@ impl<T: Copy, const N: usize> Choice<T, N> {
         names
     }
 
-    /// What a word means, in whatever case it is written.
+    /// The meaning of a word, in upper or lower case.
     pub(super) fn of(&self, text: &str) -> Option<T> {
         self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, meaning)| *meaning)
     }

@@ -1,28 +1,29 @@
-//! The table of what can be set, and what comes straight from it: flags, TOML names, near misses.
+//! The table of all settings, and what is made from it: flags and TOML names.
 
 use clap::Arg;
 
 use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 
+/// One setting.
 #[derive(Debug)]
 pub struct Key {
-    /// In `.env` files and the environment.
+    /// The name in `.env` files and in the environment.
     pub name: &'static str,
     pub kind: Kind,
-    /// What holds if nobody sets it; empty for nothing.
+    /// The value if no source sets it; empty for none.
     pub default: &'static str,
-    /// What it is, in one line.
+    /// Its description, in one line.
     pub what: &'static str,
 }
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     Text,
-    /// Any text, never shown.
+    /// A text that is never printed.
     Secret,
     Path,
-    /// Ports, separated by commas.
+    /// Port numbers, separated by commas.
     Ports,
     /// A whole number within these bounds.
     Whole(u64, u64),
@@ -30,7 +31,7 @@ pub enum Kind {
     Seconds(f64, f64),
     /// Whole milliseconds within these bounds.
     Milliseconds(u64, u64),
-    /// One of these words, in whatever case.
+    /// One of these words, in upper or lower case.
     Choice(&'static [&'static str]),
     /// `true` or `false`.
     Switch,
@@ -38,17 +39,17 @@ pub enum Kind {
     Addresses,
 }
 
-/// The connection as one URL; it stands for several keys of its layer.
+/// The connection as one URL, which sets several keys of its layer.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 
-/// A day: longer than anybody waits.
+/// A day: longer than any sensible timeout.
 const WAIT_MAX_S: f64 = 86_400.0;
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Key {
     Key { name, kind, default, what }
 }
 
-/// Everything that can be set, in the order in which it is reported.
+/// All settings, in the order in which they are reported.
 pub const KEYS: &[Key] = &[
     key(
         DATABASE_URL,
@@ -232,70 +233,11 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
-/// Prefixes of names that may be meant for us.
-const PREFIXES: [&str; 2] = ["POSTGRES_", "MCP_"];
-
-/// What people write for a key and no count of wrong letters brings near it.
-const ALIASES: &[(&str, &str)] = &[
-    ("POSTGRES_DATABASE", "POSTGRES_DB"),
-    ("POSTGRES_DBNAME", "POSTGRES_DB"),
-    ("POSTGRES_NAME", "POSTGRES_DB"),
-    ("POSTGRES_HOSTNAME", "POSTGRES_HOST"),
-    ("POSTGRES_SERVER", "POSTGRES_HOST"),
-    ("POSTGRES_USERNAME", "POSTGRES_USER"),
-    ("POSTGRES_PASS", "POSTGRES_PASSWORD"),
-    ("POSTGRES_SSLMODE", "POSTGRES_SSL_MODE"),
-    ("POSTGRES_SSLROOTCERT", "POSTGRES_SSL_ROOT_CERT"),
-    ("POSTGRES_MAX_POOL_SIZE", "POSTGRES_POOL_SIZE"),
-    ("POSTGRES_POOL_MAX_SIZE", "POSTGRES_POOL_SIZE"),
-    ("POSTGRES_MIN_POOL_SIZE", "POSTGRES_POOL_MIN_SIZE"),
-    ("POSTGRES_STATEMENT_TIMEOUT", "POSTGRES_COMMAND_TIMEOUT"),
-    ("POSTGRES_URL", DATABASE_URL),
-    ("POSTGRES_DATABASE_URL", DATABASE_URL),
-    ("MCP_ACCESS", "MCP_ACCESS_MODE"),
-    ("MCP_MODE", "MCP_ACCESS_MODE"),
-    ("MCP_LOGFILE", "MCP_LOG_FILE"),
-];
-
-/// Letters that may be wrong in a name for it to be a near miss.
-const WRONG_LETTERS_MAX: usize = 2;
-
-/// The key of that name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// What a name is to us that is none of our keys.
-#[derive(Debug, PartialEq)]
-pub(super) enum Stranger {
-    /// It is not meant for us.
-    Other,
-    /// It may be another program's: `POSTGRES_INITDB_ARGS`.
-    Unknown,
-    /// It looks like this key, wrongly written.
-    NearMiss(&'static str),
-}
-
-pub(super) fn stranger(name: &str) -> Stranger {
-    let upper = name.to_ascii_uppercase();
-    let stem = |name: &str| PREFIXES.iter().find_map(|prefix| Some(name.strip_prefix(prefix)?.len()));
-    if let Some((_, right)) = ALIASES.iter().find(|(alias, _)| *alias == upper) {
-        return Stranger::NearMiss(right);
-    }
-    let near = KEYS
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(&upper, key.name), key.name))
-        .min()
-        // Of a short word two wrong letters make another word.
-        .filter(|&(wrong, right)| wrong <= WRONG_LETTERS_MAX && wrong * 3 <= stem(right).unwrap_or(right.len()));
-    match near {
-        Some((_, right)) => Stranger::NearMiss(right),
-        None if stem(&upper).is_some() => Stranger::Unknown,
-        None => Stranger::Other,
-    }
-}
-
-/// The key that a TOML name stands for: `pool_size` of `[postgres]` is POSTGRES_POOL_SIZE.
+/// The key of a TOML name: `pool_size` of `[postgres]` is POSTGRES_POOL_SIZE.
 pub(super) fn of_toml(table: &str, name: &str) -> String {
     match table {
         "" => name.to_ascii_uppercase(),
@@ -303,7 +245,7 @@ pub(super) fn of_toml(table: &str, name: &str) -> String {
     }
 }
 
-/// How a key is written in TOML: the table (empty for none) and the name in it.
+/// The TOML name of a key: the table (empty for none) and the name in it.
 pub(super) fn in_toml(name: &str) -> (String, String) {
     let lower = name.to_ascii_lowercase();
     match lower.split_once('_') {
@@ -312,8 +254,8 @@ pub(super) fn in_toml(name: &str) -> (String, String) {
     }
 }
 
-/// A flag for each key that may stand on a command line, where every user of the machine can read it: `--postgres-host`,
-/// `--access-mode`. Its id is the key's name.
+/// A flag for each key except secrets, since every user of the machine can read command lines: `--postgres-host`,
+/// `--access-mode`. The id of a flag is the name of its key.
 pub fn flags() -> Vec<Arg> {
     KEYS.iter()
         .filter(|key| key.kind != Kind::Secret)
@@ -326,17 +268,17 @@ pub fn flags() -> Vec<Arg> {
             };
             Arg::new(key.name)
                 .long(long)
-                .value_name(key.kind.noun())
+                .value_name(key.kind.value_name())
                 .help(help)
                 .help_heading(heading)
-                // Its value begins with a hyphen more often than not: -c search_path=app.
+                // Its value often begins with a hyphen: -c search_path=app.
                 .allow_hyphen_values(key.name == "POSTGRES_OPTIONS")
         })
         .collect()
 }
 
 impl Kind {
-    fn noun(self) -> &'static str {
+    fn value_name(self) -> &'static str {
         match self {
             Self::Text | Self::Secret => "TEXT",
             Self::Path => "FILE",
@@ -350,8 +292,8 @@ impl Kind {
         }
     }
 
-    /// What would be right, to follow "it must be".
-    pub fn right(self) -> String {
+    /// What a correct value is, to follow "it must be".
+    pub fn requirement(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
             Self::Path => "a file".to_owned(),
@@ -372,27 +314,6 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wrongly_written_key_is_told_from_another_programs() {
-        for (name, expected) in [
-            ("POSTGRES_POOOL_SIZE", Stranger::NearMiss("POSTGRES_POOL_SIZE")),
-            ("POSTGRES_POOLSIZE", Stranger::NearMiss("POSTGRES_POOL_SIZE")),
-            ("POSTGRES_HSOT", Stranger::NearMiss("POSTGRES_HOST")),
-            ("POSTGRES_HOSTNAME", Stranger::NearMiss("POSTGRES_HOST")),
-            ("POSTGRES_DATABASE", Stranger::NearMiss("POSTGRES_DB")),
-            ("postgres_password", Stranger::NearMiss("POSTGRES_PASSWORD")),
-            ("MCP_LOG_LEVL", Stranger::NearMiss("MCP_LOG_LEVEL")),
-            ("DATABASE_URI", Stranger::NearMiss("DATABASE_URL")),
-            ("POSTGRES_INITDB_ARGS", Stranger::Unknown),
-            ("POSTGRES_HOST_AUTH_METHOD", Stranger::Unknown),
-            ("MCP_TRANSPORT", Stranger::Unknown),
-            ("DATABASE_PASSWORD", Stranger::Other),
-            ("PATH", Stranger::Other),
-        ] {
-            assert_eq!(stranger(name), expected, "{name}");
-        }
-    }
 
     #[test]
     fn every_key_has_a_flag_but_the_secrets_and_a_name_in_toml() {

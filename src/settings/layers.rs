@@ -1,16 +1,20 @@
-//! The layers that settings come from, read and laid over each other.
+//! The layers that settings come from: each is read, and then they are merged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
+use config::{Config, ConfigError, Source, Value};
 
-use super::keys::{self, DATABASE_URL, KEYS, Key, Stranger};
-use super::{Inputs, MAIN_DATABASE, WatchedFile, url};
+use super::keys::{self, DATABASE_URL, KEYS};
+use super::near_miss::{self, UnknownName};
+use super::{Inputs, WatchedFile, url};
 
-/// Who sets a value; each wins over those before it.
+mod env_file;
+mod toml;
+
+/// The kinds of sources. Each has priority over the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Default,
@@ -21,7 +25,7 @@ pub(super) enum Rank {
     Flags,
 }
 
-/// What one source sets.
+/// The values of one source.
 #[derive(Clone, Debug)]
 struct Layer {
     rank: Rank,
@@ -32,30 +36,30 @@ struct Layer {
 struct Entry {
     key: &'static str,
     text: String,
-    /// As in "POSTGRES_PORT (this place)".
-    place: String,
+    /// Where it was set, as in "POSTGRES_PORT (in the environment)".
+    origin: String,
 }
 
 /// A key's value after all layers.
 #[derive(Clone)]
 pub(super) struct Chosen {
     pub text: String,
-    pub place: String,
+    pub origin: String,
     pub rank: Rank,
 }
 
-/// All layers as one.
+/// All layers merged.
 pub(super) struct Merged {
-    /// Empty if the layers could not be merged; otherwise every key that has a value, the defaults among them.
+    /// Every key that has a value, including defaults. Empty if the layers could not be merged.
     pub chosen: HashMap<&'static str, Chosen>,
-    /// What each table of a further database sets, by the database's name.
+    /// The values in the table of each further database, by its name.
     pub databases: BTreeMap<String, HashMap<&'static str, Chosen>>,
     pub warnings: Vec<String>,
-    /// Everything that is wrong with any source so far.
+    /// The problems of all sources so far.
     pub problems: Vec<String>,
 }
 
-/// Every layer, in the order of their ranks.
+/// All layers, in the order of their ranks.
 pub(super) struct Layers {
     layers: Vec<Layer>,
     databases: BTreeMap<String, Vec<Entry>>,
@@ -64,7 +68,7 @@ pub(super) struct Layers {
     warnings: Vec<String>,
 }
 
-/// libpq's variables (manual, section 34.15), and the keys that they stand for.
+/// libpq's variables (manual, section 34.15), and the keys that they set.
 const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGHOST", "POSTGRES_HOST"),
     ("PGPORT", "POSTGRES_PORT"),
@@ -79,14 +83,11 @@ const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGCONNECT_TIMEOUT", "POSTGRES_CONNECT_TIMEOUT"),
 ];
 
-/// The table of the TOML file that holds a table for each further database.
-const DATABASES: &str = "databases";
-
 const IN_ENVIRONMENT: &str = "in the environment";
 
-/// Read every source. What is wrong with any of them waits for the end, to be told together.
+/// Read every source. The problems are collected, to be reported together.
 pub(super) fn read(inputs: &Inputs) -> Layers {
-    let mut this = Layers {
+    let mut layers = Layers {
         layers: Vec::new(),
         databases: BTreeMap::new(),
         files: Vec::new(),
@@ -94,57 +95,57 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
         warnings: Vec::new(),
     };
     let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
-    this.layers.push(Layer {
+    layers.layers.push(Layer {
         rank: Rank::Default,
         entries: defaults
-            .map(|key| Entry { key: key.name, text: key.default.to_owned(), place: "default".to_owned() })
+            .map(|key| Entry { key: key.name, text: key.default.to_owned(), origin: "default".to_owned() })
             .collect(),
     });
 
     let toml = inputs.config_file.as_ref().map(|path| inputs.folder.join(path));
-    let toml_text = toml.as_ref().and_then(|path| this.read_file(path, true));
+    let toml_text = toml.as_ref().and_then(|path| layers.read_file(path, true));
     let env_file = inputs.folder.join(inputs.env_file.as_deref().unwrap_or(Path::new(".env")));
-    let env_text = this.read_file(&env_file, inputs.env_file.is_some()).unwrap_or_default();
-    let in_env_file = this.env_file_pairs(&env_file, &env_text);
+    let env_text = layers.read_file(&env_file, inputs.env_file.is_some()).unwrap_or_default();
+    let in_env_file = layers.env_file_pairs(&env_file, &env_text);
     let in_environment = inputs.environment.iter().map(|(name, text)| Pair {
         name: name.clone(),
         text: text.clone(),
-        place: IN_ENVIRONMENT.to_owned(),
+        origin: IN_ENVIRONMENT.to_owned(),
     });
     let in_environment: Vec<Pair> = in_environment.collect();
 
     let pg_variables = in_env_file.iter().chain(&in_environment).filter_map(pg_variable).collect();
-    this.add(Rank::PgVariables, pg_variables);
+    layers.add(Rank::PgVariables, pg_variables);
     if let (Some(path), Some(text)) = (toml, toml_text) {
-        let entries = this.toml_entries(&path, &text);
-        this.add(Rank::Toml, entries);
+        let entries = layers.toml_entries(&path, &text);
+        layers.add(Rank::Toml, entries);
     }
     for (rank, pairs) in [(Rank::EnvFile, in_env_file), (Rank::Environment, in_environment)] {
-        let entries = pairs.into_iter().filter_map(|pair| this.known(pair)).collect();
-        this.add(rank, entries);
+        let entries = pairs.into_iter().filter_map(|pair| layers.entry_of(pair)).collect();
+        layers.add(rank, entries);
     }
     let flags = inputs.flags.iter().filter_map(|(name, text)| {
         let key = keys::find(name)?;
-        Some(Entry { key: key.name, text: text.clone(), place: "by its flag".to_owned() })
+        Some(Entry { key: key.name, text: text.clone(), origin: "by its flag".to_owned() })
     });
-    this.add(Rank::Flags, flags.collect());
-    this
+    layers.add(Rank::Flags, flags.collect());
+    layers
 }
 
-/// A name and a text, and where they stand.
+/// A name and a value, and where they were found.
 struct Pair {
     name: String,
     text: String,
-    place: String,
+    origin: String,
 }
 
 fn pg_variable(pair: &Pair) -> Option<Entry> {
     let (variable, key) = PG_VARIABLES.iter().find(|(variable, _)| *variable == pair.name)?;
-    Some(Entry { key, text: pair.text.clone(), place: format!("as {variable} {}", pair.place) })
+    Some(Entry { key, text: pair.text.clone(), origin: format!("as {variable} {}", pair.origin) })
 }
 
 impl Layers {
-    /// What each key is set to, by the highest layer that sets it.
+    /// The value of each key in the highest layer that sets it.
     pub(super) fn merge(&self) -> Merged {
         let mut problems = self.problems.clone();
         let sources = self.layers.iter().cloned();
@@ -164,21 +165,21 @@ impl Layers {
                 .filter(|(_, entry)| entry.key == key.name)
                 .collect();
             let rank = setters.iter().map(|(rank, _)| *rank).max().unwrap_or(Rank::Default);
-            let place = value.origin().unwrap_or_default().to_owned();
-            for (below, entry) in &setters {
-                if rank >= Rank::Environment && matches!(below, Rank::Toml | Rank::EnvFile) {
+            let origin = value.origin().unwrap_or_default().to_owned();
+            for (lower, entry) in &setters {
+                if rank >= Rank::Environment && matches!(lower, Rank::Toml | Rank::EnvFile) {
                     let key = key.name;
-                    warnings.push(format!("{key} {} has no effect: it is set {place}", entry.place));
+                    warnings.push(format!("{key} {} has no effect: it is set {origin}", entry.origin));
                 }
             }
             let text = value.into_string().unwrap_or_default();
-            chosen.insert(key.name, Chosen { text, place, rank });
+            chosen.insert(key.name, Chosen { text, origin, rank });
         }
         let databases = self.databases.iter().map(|(name, entries)| {
             let chosen = |entry: &Entry| Chosen {
                 text: entry.text.clone(),
-                place: entry.place.clone(),
-                // Nothing of the other layers is meant for this database.
+                origin: entry.origin.clone(),
+                // The other layers do not set anything for this database.
                 rank: Rank::Flags,
             };
             (name.clone(), entries.iter().map(|entry| (entry.key, chosen(entry))).collect())
@@ -187,26 +188,26 @@ impl Layers {
     }
 
     fn add(&mut self, rank: Rank, entries: Vec<Entry>) {
-        let entries = self.without_urls(entries);
+        let entries = self.expand_urls(entries);
         self.layers.push(Layer { rank, entries });
     }
 
-    /// The entries that set something: an empty text does not, for hosts and compose files pass what they have no value
-    /// for as such. A URL becomes what it stands for.
-    fn without_urls(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+    /// The entries with a value: an empty text counts as not set, because hosts and compose files pass variables
+    /// without a value that way. A URL is replaced by the keys that it sets.
+    fn expand_urls(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let (urls, mut entries): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().filter(|entry| !entry.text.is_empty()).partition(|entry| entry.key == DATABASE_URL);
-        for whole in urls {
-            let place = format!("by DATABASE_URL {}", whole.place);
-            match url::parts(&whole.text) {
-                Err(why) => self.problems.push(format!("DATABASE_URL ({}) cannot be used: {why}", whole.place)),
+        for url_entry in urls {
+            let origin = format!("by DATABASE_URL {}", url_entry.origin);
+            match url::parts(&url_entry.text) {
+                Err(why) => self.problems.push(format!("DATABASE_URL ({}) cannot be used: {why}", url_entry.origin)),
                 Ok(parts) => {
                     for (key, text) in parts {
                         if let Some(other) = entries.iter().find(|entry| entry.key == key) {
-                            self.warnings.push(format!("{key} {} has no effect: it is set {place}", other.place));
+                            self.warnings.push(format!("{key} {} has no effect: it is set {origin}", other.origin));
                             entries.retain(|entry| entry.key != key);
                         }
-                        entries.push(Entry { key, text, place: place.clone() });
+                        entries.push(Entry { key, text, origin: origin.clone() });
                     }
                 }
             }
@@ -214,7 +215,7 @@ impl Layers {
         entries
     }
 
-    /// The text of a file, which from now on is followed.
+    /// The text of a file, which is watched from now on.
     fn read_file(&mut self, path: &Path, required: bool) -> Option<String> {
         let text = match fs::read_to_string(path) {
             Ok(text) => Some(text),
@@ -228,148 +229,20 @@ impl Layers {
         text
     }
 
-    /// The entry of a key of ours; what looks like one is a problem, what might be one a warning.
-    fn known(&mut self, pair: Pair) -> Option<Entry> {
-        let Pair { name, text, place } = pair;
+    /// The entry, if the name is a key. A misspelt key is a problem, another name with our prefix a warning.
+    fn entry_of(&mut self, pair: Pair) -> Option<Entry> {
+        let Pair { name, text, origin } = pair;
         if let Some(key) = keys::find(&name) {
-            return Some(Entry { key: key.name, text, place });
+            return Some(Entry { key: key.name, text, origin });
         }
-        match keys::stranger(&name) {
-            Stranger::Other => {}
-            Stranger::Unknown => self.warnings.push(format!("{name} ({place}) is no setting of this server")),
-            Stranger::NearMiss(right) => {
-                self.problems.push(format!("{name} ({place}) is no setting of this server: did you mean {right}?"));
+        match near_miss::classify(&name) {
+            UnknownName::NotOurs => {}
+            UnknownName::Unknown => self.warnings.push(format!("{name} ({origin}) is no setting of this server")),
+            UnknownName::NearMiss(right) => {
+                self.problems.push(format!("{name} ({origin}) is no setting of this server: did you mean {right}?"));
             }
         }
         None
-    }
-
-    fn env_file_pairs(&mut self, path: &Path, text: &str) -> Vec<Pair> {
-        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
-        // Without a byte order mark, which some editors put there and dotenvy takes for part of the first name.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // Ended, because dotenvy refuses a last line that ends in a space and nothing else.
-        for line in dotenvy::Iter::new(format!("{}\n", dollars_hidden(text)).as_bytes()) {
-            match line {
-                Ok((name, text_of)) => {
-                    let place = format!("in {}{}", path.display(), line_of(text, &name));
-                    if pairs.contains_key(&name) {
-                        self.warnings
-                            .push(format!("{name} ({place}) is set more than once there: the last one counts"));
-                    }
-                    let text = text_of.replace(HIDDEN_DOLLAR, "$");
-                    pairs.insert(name.clone(), Pair { name, text, place });
-                }
-                // The error quotes the line, which may hold a password.
-                Err(dotenvy::Error::LineParse(wrong, _)) => {
-                    self.problems.push(format!(
-                        "{}{} cannot be read: a line is NAME=value; \
-                         a value with spaces, quotes, backslashes or # stands in quotes",
-                        path.display(),
-                        line_with(text, &wrong.replace(HIDDEN_DOLLAR, "$")),
-                    ));
-                }
-                Err(error) => self.problems.push(format!("{} cannot be read: {error}", path.display())),
-            }
-        }
-        pairs.into_values().collect()
-    }
-
-    fn toml_entries(&mut self, path: &Path, text: &str) -> Vec<Entry> {
-        let file = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
-        let root = match file.and_then(|file| file.collect()) {
-            Ok(root) => root,
-            Err(error) => {
-                self.problems.push(format!("{} cannot be read: {}", path.display(), without_excerpt(&error)));
-                return Vec::new();
-            }
-        };
-        let mut found: Vec<(String, String, Value)> = Vec::new();
-        for (name, value) in root {
-            match value.kind {
-                ValueKind::Table(databases) if name == DATABASES => self.databases_of(path, databases),
-                ValueKind::Table(table) => {
-                    found.extend(table.into_iter().map(|(inner, value)| (name.clone(), inner, value)));
-                }
-                _ => found.push((String::new(), name, value)),
-            }
-        }
-        // A TOML table has no order here; problems are told in one all the same.
-        found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        found.into_iter().filter_map(|(table, name, value)| self.toml_entry(path, &table, &name, value)).collect()
-    }
-
-    /// The tables `[databases.NAME]`: each has the names of `[postgres]`, `url` and `access_mode`.
-    fn databases_of(&mut self, path: &Path, databases: config::Map<String, Value>) {
-        for (database, value) in databases.into_iter().collect::<BTreeMap<_, _>>() {
-            let place = format!("[{DATABASES}.{database}] in {}", path.display());
-            let ValueKind::Table(table) = value.kind else {
-                self.problems.push(format!("{place} must be a table, such as [{DATABASES}.{database}] url = \"…\""));
-                continue;
-            };
-            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
-            if database.is_empty() || !database.chars().all(is_name) || database == MAIN_DATABASE {
-                self.problems.push(format!(
-                    "{place}: a database's name has lower-case letters, digits, - and _, and is not {MAIN_DATABASE:?}, \
-                     which is the database of [postgres]"
-                ));
-                continue;
-            }
-            let mut entries = Vec::new();
-            for (name, value) in table.into_iter().collect::<BTreeMap<_, _>>() {
-                let full = match name.as_str() {
-                    "url" => DATABASE_URL.to_owned(),
-                    "access_mode" => "MCP_ACCESS_MODE".to_owned(),
-                    name => keys::of_toml("postgres", name),
-                };
-                match keys::find(&full) {
-                    Some(key) => {
-                        let place = format!("in {} as [{DATABASES}.{database}] {name}", path.display());
-                        entries.extend(self.toml_value(key, place, value));
-                    }
-                    None => self.problems.push(format!(
-                        "[{DATABASES}.{database}] {name} in {} is no setting of a database: it has the names of \
-                         [postgres], and url and access_mode",
-                        path.display()
-                    )),
-                }
-            }
-            let entries = self.without_urls(entries);
-            self.databases.insert(database, entries);
-        }
-    }
-
-    fn toml_entry(&mut self, path: &Path, table: &str, name: &str, value: Value) -> Option<Entry> {
-        let written = if table.is_empty() { name.to_owned() } else { format!("[{table}] {name}") };
-        let place = format!("in {} as {written}", path.display());
-        let full = keys::of_toml(table, name);
-        let Some(key) = keys::find(&full) else {
-            let advice = match keys::stranger(&full) {
-                Stranger::NearMiss(right) => {
-                    let (table, name) = keys::in_toml(right);
-                    let table = if table.is_empty() { table } else { format!("[{table}] ") };
-                    format!("did you mean {table}{name}?")
-                }
-                _ => {
-                    "the tables are [postgres], [mcp] and [databases.NAME], with .env's names less their prefix, in lower \
-                     case"
-                        .to_owned()
-                }
-            };
-            self.problems.push(format!("{written} in {} is no setting of this server: {advice}", path.display()));
-            return None;
-        };
-        self.toml_value(key, place, value)
-    }
-
-    fn toml_value(&mut self, key: &'static Key, place: String, value: Value) -> Option<Entry> {
-        match value.kind {
-            ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => {
-                self.problems.push(format!("{} ({place}) must be {}", key.name, key.kind.right()));
-                None
-            }
-            _ => Some(Entry { key: key.name, text: value.into_string().unwrap_or_default(), place }),
-        }
     }
 }
 
@@ -379,54 +252,7 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<config::Map<String, Value>, ConfigError> {
-        let value = |entry: &Entry| Value::new(Some(&entry.place), entry.text.clone());
+        let value = |entry: &Entry| Value::new(Some(&entry.origin), entry.text.clone());
         Ok(self.entries.iter().map(|entry| (entry.key.to_owned(), value(entry))).collect())
     }
-}
-
-/// Stands for a `$` while dotenvy reads, from Unicode's private use area.
-const HIDDEN_DOLLAR: &str = "\u{f8d4}";
-
-/// The text with each `$` hidden, unless a backslash stands before it: dotenvy would put a variable's value in its
-/// place, and silently make another password of `pa$$word`.
-fn dollars_hidden(text: &str) -> String {
-    let mut hidden = String::with_capacity(text.len());
-    let mut escaped = false;
-    for c in text.chars() {
-        if c == '$' && !escaped {
-            hidden.push_str(HIDDEN_DOLLAR)
-        } else {
-            hidden.push(c)
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    hidden
-}
-
-/// `, line 3` for the line that dotenvy calls `wrong`: that line or only its value, less what follows it, and where
-/// quotes are open the first of several lines.
-fn line_with(text: &str, wrong: &str) -> String {
-    let wrong = wrong.lines().next().unwrap_or_default().trim();
-    let lines = || text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
-    let ends = lines().find(|(_, line)| line.trim_end().ends_with(wrong));
-    let at = ends.or_else(|| lines().find(|(_, line)| line.contains(wrong)));
-    at.map_or(String::new(), |(at, _)| format!(", line {}", at + 1))
-}
-
-/// `, line 3` for the last line that sets `name`.
-fn line_of(text: &str, name: &str) -> String {
-    let sets = |line: &str| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='))
-    };
-    let last = text.lines().enumerate().filter(|(_, line)| sets(line)).last();
-    last.map_or(String::new(), |(at, _)| format!(", line {}", at + 1))
-}
-
-/// What the TOML reader says, less the lines of the file that it quotes: they may hold a password.
-fn without_excerpt(error: &ConfigError) -> String {
-    let text = error.to_string();
-    let said: Vec<&str> = text.lines().filter(|line| !line.contains('|')).map(str::trim).collect();
-    said.join(": ").trim_end_matches([':', ' ']).to_owned()
 }

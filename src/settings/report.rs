@@ -1,14 +1,14 @@
-//! What `check-config` prints, and which settings a reload has changed.
+//! The report that `check-config` prints, and the list of settings that a reload has changed.
 
 use std::fmt::Write as _;
 
 use super::{Effective, Loaded, Settings};
 
-/// Every key with its value and its source, the files that are followed, and the warnings; secrets are stars.
+/// Every key with its value and its source, the watched files, and the warnings; secrets are stars.
 pub fn report(loaded: &Loaded) -> String {
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let key_width = width(&mut loaded.origins.iter().map(|origin| origin.key.len()));
-    // One long value does not push the sources out of sight.
+    // One long value must not move the sources too far to the right.
     let value_width = width(&mut loaded.origins.iter().map(|origin| origin.value.chars().count())).min(40);
     let mut text = String::new();
     for origin in &loaded.origins {
@@ -25,15 +25,15 @@ pub fn report(loaded: &Loaded) -> String {
     text
 }
 
-/// The keys whose values differ, and `a password` for those that are not shown. No value, so that none can be a secret.
+/// The keys whose values differ, and `a password` if only a password does. No values are returned, so no secret can be.
 pub fn changed(old: (&Settings, &[Effective]), new: (&Settings, &[Effective])) -> Vec<String> {
     let others = |one: &Effective, all: &[Effective]| {
         !all.iter().any(|other| (&other.key, &other.value) == (&one.key, &one.value))
     };
     let mut keys: Vec<String> = new.1.iter().filter(|one| others(one, old.1)).map(|one| one.key.clone()).collect();
-    // A key that a further database's table has no more.
-    let gone = old.1.iter().filter(|one| !new.1.iter().any(|other| other.key == one.key));
-    keys.extend(gone.map(|one| one.key.clone()));
+    // Keys that were removed from the table of a further database.
+    let removed = old.1.iter().filter(|one| !new.1.iter().any(|other| other.key == one.key));
+    keys.extend(removed.map(|one| one.key.clone()));
     let passwords = |settings: &Settings| -> Vec<_> {
         settings.databases().filter_map(|name| Some(settings.database(name)?.0.target.password.clone())).collect()
     };

@@ -1,4 +1,4 @@
-//! From texts to settings: every value is checked, and every problem is told.
+//! Converts texts to settings: every value is checked, and every problem is reported.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -15,10 +15,10 @@ use super::{
     TlsSettings, WatchedFile,
 };
 
-/// The settings that `chosen` makes, and each key as it may be shown. A password file is read, and added to `files`.
+/// The settings, each key with its printable value, and the warnings. A password file is read and added to `files`.
 ///
 /// # Errors
-/// The `problems` that there are already, and everything that is out of its bounds or contradicts itself.
+/// The problems from before, all values outside of their bounds, and all contradictions.
 pub(super) fn check(
     merged: Merged,
     folder: &Path,
@@ -32,7 +32,7 @@ pub(super) fn check(
     let mut more_databases = BTreeMap::new();
     let mut further_problems = Vec::new();
     for (name, own) in databases {
-        let mut values = Values { chosen: beside(&chosen, own), folder, problems: Vec::new() };
+        let mut values = Values { chosen: inherit(&chosen, own), folder, problems: Vec::new() };
         let database =
             DatabaseSettings { postgres: values.postgres(files, &mut warnings), access: values.choice(&ACCESS_MODE) };
         further_problems.append(&mut values.problems);
@@ -75,7 +75,7 @@ pub(super) fn check(
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
         http,
     };
-    // What is wrong with the main database is told once, not again for each that takes it over.
+    // A problem of the main database is reported once, and not again for each database that inherits the value.
     further_problems.retain(|problem| !values.problems.contains(problem));
     values.problems.append(&mut further_problems);
     if !values.problems.is_empty() {
@@ -87,10 +87,10 @@ pub(super) fn check(
     Ok((settings, effective, warnings))
 }
 
-/// What holds for a further database: its own, and for the rest what holds for the main one. A server that it names
-/// itself is sent no user and no password, and has no certificate, that was meant for another.
-fn beside(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
-    const OF_A_SERVER: [&str; 7] = [
+/// The values of a further database: its own, and otherwise those of the main database. If it has its own host, it does
+/// not inherit user, password and certificate: they are for another server.
+fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
+    const NOT_FOR_ANOTHER_HOST: [&str; 7] = [
         "POSTGRES_HOST",
         "POSTGRES_PORT",
         "POSTGRES_DB",
@@ -99,37 +99,37 @@ fn beside(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chose
         PASSWORD_FILE,
         "POSTGRES_SSL_ROOT_CERT",
     ];
-    let is_elsewhere = own.contains_key("POSTGRES_HOST");
+    let has_own_host = own.contains_key("POSTGRES_HOST");
     let has_password = [PASSWORD, PASSWORD_FILE].iter().any(|key| own.contains_key(key));
     let mut chosen: HashMap<_, _> = main
         .iter()
-        .filter(|(key, value)| !is_elsewhere || value.rank == Rank::Default || !OF_A_SERVER.contains(key))
+        .filter(|(key, value)| !has_own_host || value.rank == Rank::Default || !NOT_FOR_ANOTHER_HOST.contains(key))
         .filter(|(key, _)| !has_password || ![PASSWORD, PASSWORD_FILE].contains(key))
         .map(|(key, value)| (*key, value.clone()))
         .collect();
-    if is_elsewhere {
-        for key in KEYS.iter().filter(|key| OF_A_SERVER.contains(&key.name) && !key.default.is_empty()) {
-            let place = "default".to_owned();
-            chosen.insert(key.name, Chosen { text: key.default.to_owned(), place, rank: Rank::Default });
+    if has_own_host {
+        for key in KEYS.iter().filter(|key| NOT_FOR_ANOTHER_HOST.contains(&key.name) && !key.default.is_empty()) {
+            let origin = "default".to_owned();
+            chosen.insert(key.name, Chosen { text: key.default.to_owned(), origin, rank: Rank::Default });
         }
     }
     chosen.extend(own);
     chosen
 }
 
-/// What a further database's own table sets, as it may be shown.
+/// The printable values that the table of a further database sets.
 fn effective_of(name: &str, own: &HashMap<&'static str, Chosen>) -> Vec<Effective> {
     let keys = KEYS.iter().filter_map(|key| Some((key, own.get(key.name)?)));
     keys.map(|(key, chosen)| Effective {
         key: format!("{} of {name}", key.name),
-        value: shown(key, chosen),
-        source: chosen.place.clone(),
+        value: printable(key, chosen),
+        source: chosen.origin.clone(),
     })
     .collect()
 }
 
-/// A key's value as it may be shown.
-fn shown(key: &Key, chosen: &Chosen) -> String {
+/// The printable value of a key.
+fn printable(key: &Key, chosen: &Chosen) -> String {
     if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { chosen.text.clone() }
 }
 
@@ -151,13 +151,13 @@ impl Values<'_> {
         self.optional(key).unwrap_or_default()
     }
 
-    /// What `read` makes of the key's text; a problem if that is nothing.
+    /// Converts the text of a key with `read`; `None` becomes a problem.
     fn read<T>(&mut self, key: &'static str, read: impl Fn(&str, Kind) -> Option<T>) -> Option<T> {
         let (chosen, kind) = (self.chosen.get(key)?, keys::find(key)?.kind);
         let value = read(chosen.text.trim(), kind);
         if value.is_none() {
-            let Chosen { text, place, .. } = chosen;
-            self.problems.push(format!("{key} is \"{text}\" ({place}): it must be {}", kind.right()));
+            let Chosen { text, origin, .. } = chosen;
+            self.problems.push(format!("{key} is \"{text}\" ({origin}): it must be {}", kind.requirement()));
         }
         value
     }
@@ -192,7 +192,7 @@ impl Values<'_> {
         Duration::from_secs_f64(value.unwrap_or_default())
     }
 
-    /// What its word means; the first one's meaning where it has none of them, which is a problem.
+    /// The meaning of the word. Another word is a problem, and then the first meaning is returned.
     fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
         self.read(choice.name, |text, _| choice.of(text)).unwrap_or(choice.words[0].1)
     }
@@ -250,9 +250,9 @@ impl Values<'_> {
         if let Some(open) = addresses.iter().find(|address| !address.is_local())
             && !self.chosen.contains_key("MCP_TOKENS_FILE")
         {
-            let place = self.chosen.get("MCP_HTTP_ADDR").map_or("", |chosen| chosen.place.as_str());
+            let origin = self.chosen.get("MCP_HTTP_ADDR").map_or("", |chosen| chosen.origin.as_str());
             self.problems.push(format!(
-                "MCP_HTTP_ADDR is {open} ({place}): beyond this machine nobody is let in without a token, so MCP_TOKENS_FILE \
+                "MCP_HTTP_ADDR is {open} ({origin}): beyond this machine nobody is let in without a token, so MCP_TOKENS_FILE \
                  must be set"
             ));
         }
@@ -260,7 +260,7 @@ impl Values<'_> {
         let key = self.file("MCP_TLS_KEY", files);
         let is_set = |key| self.chosen.contains_key(key);
         let tls = match (certificates, key) {
-            // Both may stand in one file.
+            // Both may be in one file.
             (Some((certificates, _)), key) if key.is_some() || !is_set("MCP_TLS_KEY") => {
                 let key = Secret::new(key.map_or_else(|| certificates.clone(), |(key, _)| key));
                 let tls = TlsSettings { certificates: Secret::new(certificates), key };
@@ -290,13 +290,13 @@ impl Values<'_> {
         }
     }
 
-    /// The text of the file that a key names, which from now on is followed, and its path.
+    /// The text and the path of the file that a key names; the file is watched from now on.
     fn file(&mut self, key: &'static str, files: &mut Vec<WatchedFile>) -> Option<(String, PathBuf)> {
         let path = self.folder.join(self.optional(key)?);
         let read = fs::read_to_string(&path);
         if let Err(error) = &read {
-            let place = self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
-            self.problems.push(format!("{key} is {} ({place}): it cannot be read: {error}", path.display()));
+            let origin = self.chosen.get(key).map_or("", |chosen| chosen.origin.as_str());
+            self.problems.push(format!("{key} is {} ({origin}): it cannot be read: {error}", path.display()));
         }
         let text = read.ok();
         files.push(WatchedFile { path: path.clone(), text: text.clone() });
@@ -320,44 +320,44 @@ impl Values<'_> {
     }
 
     fn pool_fits(&mut self, postgres: &PostgresSettings) {
-        let place = |key| self.chosen.get(key).map_or("", |chosen| chosen.place.as_str());
+        let origin = |key| self.chosen.get(key).map_or("", |chosen| chosen.origin.as_str());
         let (hosts, ports) = (postgres.target.hosts.len(), postgres.target.ports.len());
         if !self.problems.is_empty() {
-            // A value that was refused stands here as another one: what follows from that is no news.
+            // A refused value was replaced by another one, so this check would report a consequence.
         } else if ports > 1 && ports != hosts {
             self.problems.push(format!(
                 "POSTGRES_PORT ({}) has {ports} ports for {hosts} hosts: it must be one for all, or one for each",
-                place("POSTGRES_PORT"),
+                origin("POSTGRES_PORT"),
             ));
         } else if postgres.pool.min_size > postgres.pool.size {
             self.problems.push(format!(
                 "POSTGRES_POOL_MIN_SIZE is {} ({}): it must not be more than POSTGRES_POOL_SIZE, {} ({})",
                 postgres.pool.min_size,
-                place("POSTGRES_POOL_MIN_SIZE"),
+                origin("POSTGRES_POOL_MIN_SIZE"),
                 postgres.pool.size,
-                place("POSTGRES_POOL_SIZE"),
+                origin("POSTGRES_POOL_SIZE"),
             ));
         }
     }
 
-    /// The password: the one that the higher layer sets, itself or by a file.
+    /// The password of the highest layer that sets it, directly or by a file.
     fn password(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> Option<Secret> {
         const TEXT: &str = PASSWORD;
         const FILE: &str = PASSWORD_FILE;
-        let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.place.as_str()));
-        let ((text_rank, text_place), (file_rank, file_place)) = (set(TEXT), set(FILE));
+        let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.origin.as_str()));
+        let ((text_rank, text_origin), (file_rank, file_origin)) = (set(TEXT), set(FILE));
         if text_rank == file_rank && text_rank != Rank::Default {
-            let problem = format!("{TEXT} ({text_place}) and {FILE} ({file_place}) are both set: keep one of them");
+            let problem = format!("{TEXT} ({text_origin}) and {FILE} ({file_origin}) are both set: keep one of them");
             self.problems.push(problem);
             return None;
         }
         let winner = if text_rank > file_rank { TEXT } else { FILE };
         if text_rank.min(file_rank) != Rank::Default {
-            let [(loser, beaten), (_, place)] = match winner {
-                TEXT => [(FILE, file_place), (TEXT, text_place)],
-                _ => [(TEXT, text_place), (FILE, file_place)],
+            let [(loser, loser_origin), (_, origin)] = match winner {
+                TEXT => [(FILE, file_origin), (TEXT, text_origin)],
+                _ => [(TEXT, text_origin), (FILE, file_origin)],
             };
-            warnings.push(format!("{loser} ({beaten}) has no effect: {winner} is set {place}"));
+            warnings.push(format!("{loser} ({loser_origin}) has no effect: {winner} is set {origin}"));
             self.chosen.remove(loser);
         }
         if winner == TEXT {
@@ -368,12 +368,12 @@ impl Values<'_> {
     }
 
     fn effective(&self) -> Vec<Effective> {
-        // A URL is shown as the keys that it stands for.
+        // A URL is shown as the keys that it sets.
         let keys = KEYS.iter().filter(|key| key.name != keys::DATABASE_URL);
         keys.map(|key| match self.chosen.get(key.name) {
             None => Effective { key: key.name.to_owned(), value: String::new(), source: "not set".to_owned() },
             Some(chosen) => {
-                Effective { key: key.name.to_owned(), value: shown(key, chosen), source: chosen.place.clone() }
+                Effective { key: key.name.to_owned(), value: printable(key, chosen), source: chosen.origin.clone() }
             }
         })
         .collect()

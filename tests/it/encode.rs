@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use mcp_server_postgres::postgres::connection::{Connection, ExecTarget};
 use mcp_server_postgres::postgres::error::QueryError;
-use mcp_server_postgres::postgres::run::{self, FetchMode, Read, RunProgress};
+use mcp_server_postgres::postgres::run::{self, FetchMode, RunProgress, RunResult};
 use mcp_server_postgres::postgres::statement::{Format, Limits, Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
 use mcp_server_postgres::settings::AccessMode;
@@ -161,8 +161,8 @@ impl Server {
             run::query(place, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
-            Read::Answer(answer) => answer.outcome,
-            Read::Outgrown => unreachable!("it is held"),
+            RunResult::FirstPage(answer) => answer.outcome,
+            RunResult::Outgrown => unreachable!("it is held"),
         })
     }
 

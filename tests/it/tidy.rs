@@ -27,7 +27,7 @@ fn is_up_to_date(name: &str, expected: &str) {
 fn range(key: &Key) -> String {
     match key.kind {
         Kind::Whole(..) | Kind::Seconds(..) | Kind::Milliseconds(..) | Kind::Choice(_) | Kind::Switch => {
-            format!("; {}", key.kind.right())
+            format!("; {}", key.kind.requirement())
         }
         _ => String::new(),
     }

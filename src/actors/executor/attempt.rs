@@ -5,7 +5,7 @@
 
 use crate::postgres::error::QueryError;
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{FetchMode, Read, RunProgress};
+use crate::postgres::run::{FetchMode, RunProgress, RunResult};
 use crate::settings::AccessMode;
 
 /// The runs of one statement, of one batch, or of one question of our own.
@@ -160,10 +160,10 @@ impl Attempt {
 
 impl Run {
     /// What that result is, of a run that came so far.
-    pub(super) fn of(result: &Result<Read, QueryError>, progress: &RunProgress) -> Self {
+    pub(super) fn of(result: &Result<RunResult, QueryError>, progress: &RunProgress) -> Self {
         match result {
-            Ok(Read::Answer(_)) => Self::Answered,
-            Ok(Read::Outgrown) => Self::Outgrown,
+            Ok(RunResult::FirstPage(_)) => Self::Answered,
+            Ok(RunResult::Outgrown) => Self::Outgrown,
             Err(error) => Self::Failed(Failure::of(error, progress)),
         }
     }

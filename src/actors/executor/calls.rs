@@ -126,7 +126,7 @@ impl RunningCall {
     ) -> Result<Lease, QueryError> {
         self.entry.phase.set(Phase::Wait);
         let connecting = || self.entry.phase.set(Phase::Connect);
-        let lease = generation.lease_telling(&self.entry.client, waiting_max, admission, connecting).await?;
+        let lease = generation.lease_with_notice(&self.entry.client, waiting_max, admission, connecting).await?;
         self.entry.phase.set(Phase::Execute);
         Ok(lease)
     }
@@ -143,7 +143,7 @@ impl RunningCall {
 
     /// That error, as its client is to read it.
     pub(super) fn error_for_client(&self, error: QueryError, target: &str) -> QueryError {
-        if self.entry.progress.may_last() { error.too_late(target) } else { error }
+        if self.entry.progress.has_commit_started() { error.may_be_committed(target) } else { error }
     }
 
     /// An operator wanted it to end.

@@ -15,9 +15,9 @@ use crate::messages::call::CallContext;
 use crate::messages::inspect::Inspect;
 use crate::messages::statements::Answered;
 use crate::postgres::catalog::role::{self, Finding, RoleRights};
-use crate::postgres::catalog::{Inspected, Question as _};
+use crate::postgres::catalog::{CatalogQuery as _, CatalogRows};
 use crate::postgres::error::{Clock, QueryError};
-use crate::postgres::pool::{Admission, OURSELVES};
+use crate::postgres::pool::{Admission, INTERNAL_CLIENT};
 use crate::postgres::run::{self, RunProgress};
 use crate::postgres::statement::Limits;
 use crate::settings::{AccessMode, RoleCheck};
@@ -29,7 +29,7 @@ const ROLE_LIMITS: Limits = Limits { rows_max: 1, bytes_max: 1 << 20 };
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = Result<T, QueryError>>>>;
 
 impl Handler<Inspect> for Executor {
-    type Result = WhileWanted<Result<Answered<Inspected>, QueryError>>;
+    type Result = WhileWanted<Result<Answered<CatalogRows>, QueryError>>;
 
     fn handle(&mut self, inspect: Inspect, _: &mut Context<Self>) -> Self::Result {
         self.check_role(false);
@@ -50,7 +50,7 @@ impl Executor {
         &self,
         Inspect { call: context, asked, limits }: Inspect,
         admission: Admission,
-    ) -> impl Future<Output = Result<Answered<Inspected>, QueryError>> + use<> {
+    ) -> impl Future<Output = Result<Answered<CatalogRows>, QueryError>> + use<> {
         let (generation, access) = (self.generation.clone(), self.access_of(&context.caller));
         let (waiting_max, reports) = (self.waiting_max, self.reports.clone());
         let shown = (&asked.sql, Operation::of(&asked.sql));
@@ -70,7 +70,7 @@ impl Executor {
                     let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
                     match &result {
                         // Its drop cancels what gives the others.
-                        Ok(Inspected { is_cut: true, .. }) => drop(lease),
+                        Ok(CatalogRows { is_cut: true, .. }) => drop(lease),
                         _ => settle(lease, progress.cleanup.get(), error),
                     }
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
@@ -140,7 +140,7 @@ impl Executor {
         if !anew && let Some(findings) = generation.known_findings() {
             return Box::pin(async { Ok(findings) });
         }
-        let ourselves = Caller { name: OURSELVES.into(), access: AccessMode::ReadOnly };
+        let ourselves = Caller { name: INTERNAL_CLIENT.into(), access: AccessMode::ReadOnly };
         let question = RoleRights { access: generation.access() };
         let inspect = Inspect::new(CallContext::new(RoleRights::NAME, ourselves), &question, ROLE_LIMITS);
         let inspection = self.inspection(inspect, Admission::Internal);

@@ -16,7 +16,7 @@ use crate::messages::statements::{Answered, Cursor, Fetch, Query};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{Clock, QueryError};
 use crate::postgres::pool::{Generation, Lease};
-use crate::postgres::run::{self, Answer, Read, RunProgress};
+use crate::postgres::run::{self, FirstPage, RunProgress, RunResult};
 use crate::postgres::statement::{Outcome, Reading};
 use crate::settings::AccessMode;
 
@@ -46,7 +46,7 @@ impl Handler<Query> for Executor {
             let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
             result.as_ref().err().into_iter().for_each(|error| record.refused(error));
             record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
-            let (Answer { outcome, rest }, lease, left) = result?;
+            let (FirstPage { outcome, rest }, lease, left) = result?;
             let mut answered = record.answered(outcome, &reports);
             match rest {
                 None => settle(lease, left, None),
@@ -75,7 +75,7 @@ impl Runs<'_> {
         &self,
         statement: &mut Reviewed,
         record: &mut StatementRecord,
-    ) -> Result<(Answer, Lease, Cleanup), QueryError> {
+    ) -> Result<(FirstPage, Lease, Cleanup), QueryError> {
         let mut attempt = Attempt::of_statement(self.access);
         let target = self.generation.target_name();
         loop {
@@ -87,9 +87,9 @@ impl Runs<'_> {
             let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
             let (next, left) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
             match (result, next) {
-                (Ok(Read::Answer(answer)), _) => return Ok((*answer, lease, left)),
+                (Ok(RunResult::FirstPage(answer)), _) => return Ok((*answer, lease, left)),
                 // Its drop cancels the statement.
-                (Ok(Read::Outgrown), _) => drop(lease),
+                (Ok(RunResult::Outgrown), _) => drop(lease),
                 (Err(error), Next::RunAgain(Reason::Writes)) => {
                     // A function that promises not to, or something that was made anew meanwhile.
                     lease.settle(left);

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use super::Executor;
 use crate::actors::wanted::WhileWanted;
 use crate::messages::admin::{DatabaseStatus, Status};
-use crate::postgres::pool::health::{Condition, State};
+use crate::postgres::pool::health::{Condition, HealthState};
 
 /// Why the pool that the settings ask for is not the one that serves, and since when.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ fn all_told(condition: Condition, trouble: Option<Trouble>) -> Condition {
     let Some(Trouble { since, why }) = trouble else { return condition };
     let why = format!("a pool of the changed settings cannot be made, the old one serves: {why}");
     match condition.state {
-        State::Up => Condition { state: State::Degraded, since, why: Some(why), next_try: None },
+        HealthState::Up => Condition { state: HealthState::Degraded, since, why: Some(why), next_try: None },
         _ => {
             let both = condition.why.iter().chain([&why]).map(String::as_str).collect::<Vec<_>>().join("; ");
             Condition { why: Some(both), ..condition }

@@ -11,13 +11,13 @@ use super::AdminState;
 use crate::actors::metrics::CONTENT_TYPE as PROMETHEUS;
 use crate::http::process;
 use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape};
-use crate::postgres::pool::health::State as Health;
+use crate::postgres::pool::health::HealthState;
 
 /// `GET /metrics`, for Prometheus.
 pub async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
     let databases = state.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
         name: database,
-        is_up: status.state != Health::Down,
+        is_up: status.state != HealthState::Down,
         pool: status.pool,
     });
     let gauges = Gauges {

@@ -19,7 +19,7 @@ use crate::http::process;
 use crate::log::info;
 use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus};
 use crate::messages::metrics::Snapshot;
-use crate::postgres::pool::health::State as Health;
+use crate::postgres::pool::health::HealthState;
 use crate::units::{milliseconds, rfc3339};
 
 /// Why nobody can cancel a call where everybody is let in.
@@ -35,8 +35,8 @@ pub async fn ready(State(state): State<Arc<AdminState>>, database: Option<Path<S
     if meant.is_empty() && database.is_some() {
         return (StatusCode::NOT_FOUND, "There is no such database.\n").into_response();
     }
-    let is_ready = meant.iter().any(|(_, status)| status.state != Health::Down);
-    let is_whole = meant.iter().all(|(_, status)| status.state == Health::Up);
+    let is_ready = meant.iter().any(|(_, status)| status.state != HealthState::Down);
+    let is_whole = meant.iter().all(|(_, status)| status.state == HealthState::Up);
     let databases: Vec<Value> = meant.iter().map(|(database, status)| condition(database, status)).collect();
     let state = match (is_ready, is_whole) {
         (true, true) => "up",
@@ -130,9 +130,9 @@ fn condition(name: &str, status: &DatabaseStatus) -> Value {
     json!({
         "name": name,
         "state": match status.state {
-            Health::Up => "up",
-            Health::Degraded => "degraded",
-            Health::Down => "down",
+            HealthState::Up => "up",
+            HealthState::Degraded => "degraded",
+            HealthState::Down => "down",
         },
         "since_at": rfc3339(status.since),
         "why": status.why,

@@ -1,5 +1,5 @@
--- The columns of the relations that a statement may name: by name, in the search path or by their schema's name.
--- $1: the names in the statement. $2: how many columns.
+-- The columns of the relations that a statement may name, found by name in the search path or in a schema that it
+-- names.
 SELECT c.oid AS relation_oid, c.relname::pg_catalog.text AS relation, a.attname::pg_catalog.text AS name
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::{CatalogRow, Parameter, Question};
+use super::{CatalogQuery, CatalogRow, TypedParameter};
 
 /// Asks which of these extensions are installed.
 #[derive(Debug, Clone)]
@@ -16,12 +16,12 @@ pub struct ExtensionsRow {
     pub name: String,
 }
 
-impl Question for Extensions {
+impl CatalogQuery for Extensions {
     const NAME: &'static str = "extensions";
     const SQL: &'static str = include_str!("extensions.sql");
     type Row = ExtensionsRow;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         let rows_max = self.names.len() as i64;
         vec![(Box::new(self.names.clone()), Type::NAME_ARRAY), (Box::new(rows_max), Type::INT8)]
     }

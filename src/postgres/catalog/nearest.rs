@@ -1,36 +1,36 @@
-//! What may have been meant by a name that is not there: a table of that name in a schema that is not searched, or one
-//! that is written nearly so, or else those that there are; and of columns likewise. (What is nearest among columns
-//! PostgreSQL tells itself, where it is very near.)
+//! Hints for a name that does not exist. The hint names a table of the same name in a schema outside the search path,
+//! or the tables with a similar name, or else the first tables of the database; and the same for columns. (PostgreSQL
+//! itself gives a hint for a column whose name is very similar.)
 
 use pg_guard::sql;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use super::{CatalogRow, Parameter, Question, ask};
+use super::{CatalogQuery, CatalogRow, TypedParameter, ask};
 use crate::postgres::error::Rejection;
 
-/// Names that are looked at. A database that has more is not searched to its end.
+/// How many names are read. In a larger database the search stays incomplete.
 const NAMES_MAX: i64 = 5000;
 
-/// Names that are told.
-const TOLD_MAX: usize = 3;
+/// How many similar names a hint lists.
+const SUGGESTIONS_MAX: usize = 3;
 
-/// Asks for every table, view and their like that is none of PostgreSQL's own.
+/// Reads every table, view and similar relation that does not belong to PostgreSQL itself.
 struct Relations;
 
 struct Relation {
     schema: String,
     name: String,
-    /// It is found without its schema.
+    /// Whether its name works without its schema (it is in the search path).
     is_visible: bool,
 }
 
-impl Question for Relations {
+impl CatalogQuery for Relations {
     const NAME: &'static str = "relations";
     const SQL: &'static str = include_str!("relations.sql");
     type Row = Relation;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         vec![(Box::new(NAMES_MAX), Type::INT8)]
     }
 }
@@ -42,7 +42,7 @@ impl CatalogRow for Relation {
     }
 }
 
-/// Asks for the columns of the relations that have one of these names.
+/// Reads the columns of the relations that have one of these names.
 struct Columns {
     names: Vec<String>,
 }
@@ -53,12 +53,12 @@ struct Column {
     name: String,
 }
 
-impl Question for Columns {
+impl CatalogQuery for Columns {
     const NAME: &'static str = "columns";
     const SQL: &'static str = include_str!("columns.sql");
     type Row = Column;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         vec![(Box::new(self.names.clone()), Type::NAME_ARRAY), (Box::new(NAMES_MAX), Type::INT8)]
     }
 }
@@ -70,15 +70,15 @@ impl CatalogRow for Column {
     }
 }
 
-/// Columns of a relation that are told where none is near.
-const COLUMNS_TOLD_MAX: usize = 20;
+/// How many columns of a relation a hint lists when no column has a similar name.
+const COLUMNS_LISTED_MAX: usize = 20;
 
-/// Tables that are told where none is near.
-const TABLES_TOLD_MAX: usize = 10;
+/// How many tables a hint lists when none has a similar name.
+const TABLES_LISTED_MAX: usize = 10;
 
-/// A hint for `sql`, which was refused because a column does not exist.
+/// A hint for `sql`, which PostgreSQL rejected because a column does not exist.
 pub async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
-    let Some(Wanted { name: wanted, .. }) = Wanted::of(sql, rejection) else { return Ok(None) };
+    let Some(MissingName { name: wanted, .. }) = MissingName::of(sql, rejection) else { return Ok(None) };
     let columns = ask(client, &Columns { names: sql::names(sql) }).await?;
     let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
     for Column { relation_oid: oid, relation, name } in columns {
@@ -86,61 +86,61 @@ pub async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> R
         if let Some(wrong_letters) = distance(&wanted, &name) {
             near.push((wrong_letters, format!("{relation}.{}", quoted(&name))));
         }
-        // There can be several of one name, in schemas that are named.
+        // Several relations can have one name, in different schemas.
         match all.last_mut().filter(|(last, ..)| *last == oid) {
             Some((.., columns)) => columns.push(quoted(&name)),
             None => all.push((oid, relation, vec![quoted(&name)])),
         }
     }
     let has = |(_, relation, mut columns): (u32, String, Vec<String>)| {
-        let more = if columns.len() > COLUMNS_TOLD_MAX { ", …" } else { "" };
-        columns.truncate(COLUMNS_TOLD_MAX);
+        let more = if columns.len() > COLUMNS_LISTED_MAX { ", …" } else { "" };
+        columns.truncate(COLUMNS_LISTED_MAX);
         format!("{relation} has {}{more}.", columns.join(", "))
     };
-    let there_are = || all.into_iter().take(TOLD_MAX).map(has).collect::<Vec<_>>().join(" ");
-    Ok(nearest(near).or_else(|| Some(there_are()).filter(|told| !told.is_empty())))
+    let list_all = || all.into_iter().take(SUGGESTIONS_MAX).map(has).collect::<Vec<_>>().join(" ");
+    Ok(nearest(near).or_else(|| Some(list_all()).filter(|list| !list.is_empty())))
 }
 
-/// A hint for `sql`, which was refused because a table does not exist.
+/// A hint for `sql`, which PostgreSQL rejected because a table does not exist.
 pub async fn table_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
-    let Some(wanted) = Wanted::of(sql, rejection) else { return Ok(None) };
+    let Some(wanted) = MissingName::of(sql, rejection) else { return Ok(None) };
     let relations = ask(client, &Relations).await?;
     let (mut near, mut first) = (Vec::new(), Vec::new());
     for Relation { schema, name, is_visible } in &relations {
         let wrong_letters = distance(&wanted.name, name);
-        if wrong_letters.is_some() || first.len() < TABLES_TOLD_MAX {
-            let shown = if *is_visible { quoted(name) } else { format!("{}.{}", quoted(schema), quoted(name)) };
-            near.extend(wrong_letters.map(|wrong_letters| (wrong_letters, shown.clone())));
-            first.push(shown);
+        if wrong_letters.is_some() || first.len() < TABLES_LISTED_MAX {
+            let full_name = if *is_visible { quoted(name) } else { format!("{}.{}", quoted(schema), quoted(name)) };
+            near.extend(wrong_letters.map(|wrong_letters| (wrong_letters, full_name.clone())));
+            first.push(full_name);
         }
     }
-    first.truncate(TABLES_TOLD_MAX);
-    let there_are = || {
+    first.truncate(TABLES_LISTED_MAX);
+    let list_all = || {
         let more = if relations.len() > first.len() { ", …" } else { "" };
         match first.is_empty() {
             true => "There are no tables and views but PostgreSQL's own.".to_owned(),
             false => format!("The tables and views are {}{more}.", first.join(", ")),
         }
     };
-    Ok(nearest(near).or_else(|| (!wanted.is_reference).then(there_are)))
+    Ok(nearest(near).or_else(|| (!wanted.is_reference).then(list_all)))
 }
 
-/// A name that is not there.
-struct Wanted {
+/// A name in a statement that does not exist in the database.
+struct MissingName {
     name: String,
-    /// It is what a column was looked for in, and no table that the statement reads.
+    /// Whether it is a table name in front of a column (`o` in `o.id`), which the statement does not read from.
     is_reference: bool,
 }
 
-impl Wanted {
-    /// The name at the error's place in the statement; or, where it has none (CREATE INDEX, ALTER and DROP), the one of the
-    /// statement's names that its message quotes.
+impl MissingName {
+    /// The name at the error's position in the statement. An error without a position (CREATE INDEX, ALTER and DROP)
+    /// quotes the name in its message: then it is that one of the statement's names.
     fn of(sql: &str, rejection: &Rejection) -> Option<Self> {
         let at = rejection.position.as_ref().and_then(|position| sql::name_at(sql, position.character));
         let names = sql::names(sql);
         let quoted = quoted_names(&rejection.message, &names);
         match (at, quoted.first()) {
-            // Of `o.id` the message has the `o`; that of a column without a table names the column alone.
+            // For `o.id`, PostgreSQL's message quotes `o`; for a column without a table it quotes the column.
             (Some(at), Some(first)) if !quoted.contains(&&at) => {
                 Some(Self { name: (*first).clone(), is_reference: true })
             }
@@ -150,11 +150,11 @@ impl Wanted {
     }
 }
 
-/// Those of `names` that `message` has in quotes, or as the last part of a name in quotes, in its order. The message is in
-/// the language of the server, and its quotes are too: `"a"`, `»a«`, `« a »`, `“a”`.
+/// Those of `names` that appear in quotes in `message`, or as the last part of a quoted name; in the order of the
+/// message. Messages and their quotes are in the language of the server: `"a"`, `»a«`, `« a »`, `“a”`.
 fn quoted_names<'a>(message: &str, names: &'a [String]) -> Vec<&'a String> {
     let is_quote = |c: char| "\"'«»‹›“”„‟‘’‚「」『』".contains(c);
-    // French has a space inside of its quotes.
+    // French puts a space inside its quotes.
     let is_inside = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}');
     let opens = |before: &str| {
         let quote = before.trim_end_matches(is_inside);
@@ -176,13 +176,14 @@ fn quoted_names<'a>(message: &str, names: &'a [String]) -> Vec<&'a String> {
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The shortest beginning of a name that may stand for it, in letters.
+/// A beginning of a name must have this many letters to count as similar to it.
 const BEGINNING_MIN: usize = 3;
 
-/// How far off a beginning is, whatever it leaves out, in wrong letters.
+/// The distance of such a beginning, in wrong letters, however much is missing.
 const BEGINNING_DISTANCE: usize = 2;
 
-/// How many letters of `wanted` are wrong, if it may be `name`: at most half of them are, or one begins with the other.
+/// How many letters of `wanted` are wrong, if it is similar to `name`: at most half of its letters are wrong, or one is
+/// the beginning of the other.
 fn distance(wanted: &str, name: &str) -> Option<usize> {
     let (wanted, name) = (wanted.to_lowercase(), name.to_lowercase());
     let wrong_letters = strsim::damerau_levenshtein(&wanted, &name);
@@ -195,12 +196,12 @@ fn distance(wanted: &str, name: &str) -> Option<usize> {
 
 fn nearest(mut near: Vec<(usize, String)>) -> Option<String> {
     near.sort();
-    near.truncate(TOLD_MAX);
-    let near: Vec<String> = near.into_iter().map(|(_, shown)| shown).collect();
+    near.truncate(SUGGESTIONS_MAX);
+    let near: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
     (!near.is_empty()).then(|| format!("Perhaps you meant {}.", near.join(" or ")))
 }
 
-/// A name as it must be written: in quotes, unless it is of small letters, digits and underscores.
+/// A name as SQL needs it: in quotes, unless it has only small letters, digits and underscores.
 fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
     if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -1,5 +1,4 @@
--- Every table, view and their like that is none of PostgreSQL's own; those in the search path first.
--- $1: how many.
+-- Every table, view and similar relation that does not belong to PostgreSQL itself; those in the search path first.
 SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
        pg_catalog.pg_table_is_visible(c.oid) AS is_visible
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,27 +1,28 @@
-//! What the role may do that a reader need not: asked of PostgreSQL's catalogs, at start and at each reload.
+//! Rights of the role that reading does not need. PostgreSQL's catalogs are asked for them at start and at each reload.
 //!
-//! The role is the last boundary, and the only one that holds whatever the statement is. Roles that it can become by SET
-//! ROLE count like itself (manual, section 22.3), rights on a column like rights on the table.
+//! The role is the last boundary, and the only one that holds for every statement. Rights of roles that it can become
+//! by SET ROLE count as its own (manual, section 22.3); rights on a column count as rights on the table.
 
 use std::fmt;
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::{CatalogRow, Parameter, Question};
+use super::{CatalogQuery, CatalogRow, TypedParameter};
 use crate::settings::AccessMode;
 
-/// How many of a kind are named.
+/// How many names of one kind are listed.
 const NAMED_MAX: i64 = 5;
 
-/// Something that the role may do.
+/// A right that the role has and should not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether it makes the rest of this server's care worthless: it reaches beyond the database, or past its rights.
+    /// Whether this right makes the other protections useless: it reaches beyond the database, or bypasses its
+    /// permissions.
     pub is_severe: bool,
-    /// What it is, and why that matters.
+    /// Which right it is, and why it matters.
     pub what: String,
-    /// What to do about it.
+    /// How to remove it.
     pub mend: String,
 }
 
@@ -31,14 +32,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Asks what the role of a connection may do.
+/// Reads the rights of a connection's role.
 #[derive(Debug, Clone, Copy)]
 pub struct RoleRights {
-    /// The mode of the statements that it is to run: in read-write mode rights to write are as they should be.
+    /// The access mode of the connection: in read-write mode, rights to write are expected.
     pub access: AccessMode,
 }
 
-/// What the role may do, by itself or as a role that it can become; the names are some of each kind.
+/// The rights of a role, its own or those of a role that it can become. The lists have only some names of each kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleRightsRow {
     role: String,
@@ -56,12 +57,12 @@ pub struct RoleRightsRow {
     reads_password_hashes: bool,
 }
 
-impl Question for RoleRights {
+impl CatalogQuery for RoleRights {
     const NAME: &'static str = "role_check";
     const SQL: &'static str = include_str!("role.sql");
     type Row = RoleRightsRow;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         let writing_matters = self.access == AccessMode::ReadOnly;
         vec![(Box::new(NAMED_MAX), Type::INT8), (Box::new(writing_matters), Type::BOOL)]
     }
@@ -87,14 +88,14 @@ impl CatalogRow for RoleRightsRow {
     }
 }
 
-/// What a role with these rights may do too much of, the severe first.
+/// The rights that are too many, severe ones first.
 pub fn findings(rights: &RoleRightsRow) -> Vec<Finding> {
     let role = &rights.role;
     let names = |names: &[String]| names.join(", ");
     let mut findings = Vec::new();
     let mut find = |is_severe, what: String, mend: String| findings.push(Finding { is_severe, what, mend });
     if rights.is_superuser {
-        // The rest follows from that.
+        // A superuser has all other rights too.
         let what = format!("The role {role} is a superuser: nothing in PostgreSQL is closed to it, its files included");
         find(true, what, format!("Use another role, or ALTER ROLE {role} NOSUPERUSER"));
         return findings;
@@ -155,7 +156,7 @@ pub fn findings(rights: &RoleRightsRow) -> Vec<Finding> {
     findings
 }
 
-/// The SQL that makes a role of which nothing is found, as far as roles go: what PUBLIC may do is another matter.
+/// The SQL that creates a role without findings. (It does not change what PUBLIC may do.)
 pub fn suggested(database: &str) -> String {
     let database = database.replace('"', "\"\"");
     format!(

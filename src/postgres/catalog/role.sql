@@ -1,5 +1,4 @@
--- What the role of a connection, and the roles that it can become, may do. The names are some of each kind.
--- $1: how many names. $2: whether rights to write matter.
+-- What the role of a connection, and the roles that it can become, may do. Of each kind only some names are listed.
 WITH reach AS (
     SELECT r.* FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
 ),

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Error, Row};
 
-use super::{CatalogRow, Parameter, Question};
+use super::{CatalogQuery, CatalogRow, TypedParameter};
 
 /// Asks whether the connection is encrypted.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +17,12 @@ pub struct ConnectionTlsRow {
     pub cipher: Option<String>,
 }
 
-impl Question for ConnectionTls {
+impl CatalogQuery for ConnectionTls {
     const NAME: &'static str = "connection_tls";
     const SQL: &'static str = include_str!("connection_tls.sql");
     type Row = ConnectionTlsRow;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         Vec::new()
     }
 }
@@ -49,12 +49,12 @@ pub struct ServerRow {
     pub database: String,
 }
 
-impl Question for Server {
+impl CatalogQuery for Server {
     const NAME: &'static str = "server";
     const SQL: &'static str = include_str!("server.sql");
     type Row = ServerRow;
 
-    fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<TypedParameter> {
         Vec::new()
     }
 }

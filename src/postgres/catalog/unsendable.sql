@@ -1,4 +1,5 @@
--- $1: OIDs of types.
+-- Those of the given types that PostgreSQL cannot send in binary form, or does not read back from it. $1: OIDs of
+-- types.
 WITH RECURSIVE part (whole, oid) AS (
   SELECT given, given FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS given
   UNION SELECT part.whole, inner_.oid FROM part JOIN pg_catalog.pg_type t ON t.oid = part.oid CROSS JOIN LATERAL (

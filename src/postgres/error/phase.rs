@@ -1,8 +1,8 @@
-//! The steps of a call, and the clocks that bound it.
+//! The phases of a call, and its timeouts.
 
 use std::time::Duration;
 
-/// The clocks that bound a call, each with the setting, or the argument, that moves it.
+/// The timeouts of a call, each with the setting or the argument that changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Waiting for a free connection of the pool.
@@ -11,19 +11,19 @@ pub enum Clock {
     Connect,
     /// Running the statement.
     Command,
-    /// The whole call, by its own wish.
+    /// The whole call, by its argument `timeout_ms`.
     Call {
-        /// What was being done when it ran out.
+        /// The phase of the call when the time was over.
         during: Phase,
     },
 }
 
-/// After how long whoever was turned away may try again. Stated and not foreseen: most calls take far less, and to ask
-/// once a second does no harm.
+/// After how long a client that was refused may try again. It is a fixed value and no estimate: most calls take much
+/// less time, and one attempt a second does no harm.
 pub const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 impl Clock {
-    /// What moves this clock.
+    /// The setting or the argument of this timeout.
     pub fn setting(self) -> &'static str {
         match self {
             Self::PoolWait => "POSTGRES_POOL_WAIT_TIMEOUT",
@@ -33,7 +33,7 @@ impl Clock {
         }
     }
 
-    /// What was being done when it ran out.
+    /// The phase of the call when the time was over.
     pub fn phase(self) -> Phase {
         match self {
             Self::PoolWait => Phase::Wait,
@@ -44,10 +44,10 @@ impl Clock {
     }
 }
 
-/// The steps of a call, as an error tells them.
+/// The phases of a call, as an error names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Looking, ourselves, at what is asked; nothing of it has run.
+    /// This server's own checks; nothing has run.
     Check,
     /// Waiting for a connection of the pool.
     Wait,
@@ -55,15 +55,15 @@ pub enum Phase {
     Connect,
     /// Beginning the transaction.
     Begin,
-    /// Learning what the statement takes and gives; nothing of it has run.
+    /// Parsing the statement in PostgreSQL to learn its parameters and columns; nothing has run.
     Parse,
-    /// Giving it its parameters and running it.
+    /// Binding its parameters and running it.
     Execute,
     /// Reading its rows.
     Fetch,
     /// Writing its values into the answer.
     Encode,
-    /// Making its changes last, or taking them back.
+    /// Committing or rolling back.
     End,
 }
 
@@ -82,7 +82,7 @@ impl Phase {
         }
     }
 
-    /// What could not be done then.
+    /// The action that failed in this phase, in words.
     pub(super) fn doing(self) -> &'static str {
         match self {
             Self::Wait | Self::Connect => "connect to PostgreSQL",

@@ -1,4 +1,4 @@
-//! Why a statement has no answer, by what the reader can do about it.
+//! Why a statement has no result, sorted by what the reader can do about it.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,48 +11,44 @@ use super::causes;
 use super::phase::{Clock, Phase};
 use super::rejection::Rejection;
 
-/// Why a statement has no answer.
+/// Why a statement has no result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueryError {
-    /// We refused it before PostgreSQL saw it: `why` says what was wrong and what would be accepted.
+    /// This server refused it before it ran: `why` says what was wrong and what would be accepted.
     Refused {
         /// The guard's rule, if it is the statement that is refused: not its parameters, its cursor or its role.
         rule: Option<Rule>,
         /// A whole sentence for the model.
         why: String,
     },
-    /// A value of its answer cannot be shown: one that PostgreSQL has not sent as it should.
+    /// A value of its result cannot be shown: PostgreSQL did not send it in the expected form.
     Undecodable {
         /// A whole sentence for the model.
         why: String,
     },
-    /// PostgreSQL refused it.
+    /// PostgreSQL rejected it.
     Rejected(Box<Rejection>),
-    /// As many calls as may wait for a connection are waiting.
+    /// The queue for connections is full.
     Busy {
-        /// That many: the setting MCP_MAX_WAITING.
+        /// Its length: the setting MCP_MAX_WAITING.
         waiting_max: usize,
     },
-    /// A clock of ours ran out.
+    /// A timeout of this server was reached.
     TimedOut {
         clock: Clock,
-        /// How long it was set to.
+        /// The length of the timeout.
         after: Duration,
     },
-    /// An operator of this server wanted it to end.
-    Cancelled {
-        /// What was being done.
-        phase: Phase,
-    },
-    /// PostgreSQL could not be reached, or the connection was lost under the statement.
+    /// An operator of this server cancelled it.
+    Cancelled { phase: Phase },
+    /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
     Unavailable {
-        /// What was being done and why it failed, without host and user.
+        /// What failed and why, without host and user.
         why: String,
-        /// What was being done.
         phase: Phase,
-        /// Where it was tried, for the log.
+        /// The server and user, for the log.
         target: String,
-        /// Whether the statement may have been done all the same (the connection was lost during COMMIT).
+        /// Whether the statement may have taken effect (the connection was lost during COMMIT).
         outcome_unknown: bool,
     },
 }
@@ -82,13 +78,13 @@ impl QueryError {
         }
     }
 
-    /// The same error, of a step that may have been done all the same when its connection ended under it.
-    pub fn unsure(self, target: &str) -> Self {
+    /// The same error, for a step that may have taken effect before its connection ended.
+    pub fn with_unknown_outcome(self, target: &str) -> Self {
         match self {
             Self::Unavailable { why, phase, target, .. } => {
                 Self::Unavailable { why, phase, target, outcome_unknown: true }
             }
-            // The backend's last words: it was ended while it committed.
+            // The backend's last message: it was terminated while it committed.
             Self::Rejected(rejection) if matches!(&*rejection.severity, "FATAL" | "PANIC") => Self::Unavailable {
                 why: rejection.to_string(),
                 phase: rejection.phase,
@@ -99,9 +95,9 @@ impl QueryError {
         }
     }
 
-    /// The same error, of a call whose changes were being made to last when a clock or an operator ended it: the
-    /// cancellation may have come too late.
-    pub fn too_late(self, target: &str) -> Self {
+    /// The same error, for a call whose COMMIT had started when a timeout or an operator ended it: the cancellation may
+    /// have come too late.
+    pub fn may_be_committed(self, target: &str) -> Self {
         let why = match self {
             Self::TimedOut { clock, after } => format!("the {after:?} of {} ran out", clock.setting()),
             Self::Cancelled { .. } => "an operator of this server cancelled the call".to_owned(),
@@ -110,7 +106,7 @@ impl QueryError {
         Self::Unavailable { why, phase: Phase::End, target: target.to_owned(), outcome_unknown: true }
     }
 
-    /// The SQLSTATE, where PostgreSQL gave one.
+    /// The SQLSTATE, if PostgreSQL sent one.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Rejected(rejection) => Some(&rejection.sqlstate),
@@ -118,8 +114,9 @@ impl QueryError {
         }
     }
 
-    /// Whether the connection is gone: by our own eyes, or by the backend's last words (manual, appendix A: 57P01 to 57P05
-    /// are an administrator's shutdown, a crash, a start or stop, a dropped database and an idle session's end).
+    /// Whether the connection is lost: the driver has noticed it, or the backend's last message says so (manual,
+    /// appendix A: 57P01 to 57P05 are an administrator's shutdown, a crash, a server that starts or stops, a dropped
+    /// database and an idle session's timeout).
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
@@ -130,33 +127,33 @@ impl QueryError {
         }
     }
 
-    /// Whether PostgreSQL has refused a write in a transaction that is READ ONLY, or on a standby.
+    /// Whether PostgreSQL has rejected a write because the transaction is READ ONLY or the server is a standby.
     pub fn needs_to_write(&self) -> bool {
         self.sqlstate() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
     }
 
-    /// Of a value that cannot be shown.
+    /// The error for a value that cannot be shown.
     pub fn undecodable(error: &DecodeError) -> Self {
         Self::Undecodable {
             why: format!("The answer cannot be shown: {error}. Cast that column to text (column::text)."),
         }
     }
 
-    /// Whether the same call may succeed later without a change.
+    /// Whether the same call, unchanged, may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } => false,
             Self::Busy { .. } => true,
             Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
-            // Connection exceptions, resources, serialization and deadlock, "cannot connect now".
+            // Classes: connection exceptions, insufficient resources, serialization and deadlock, "cannot connect now".
             Self::Rejected(rejection) => {
                 ["08", "53", "40", "57P0"].iter().any(|class| rejection.sqlstate.starts_with(class))
             }
         }
     }
 
-    /// What was being done.
+    /// The phase in which it happened.
     pub fn phase(&self) -> Phase {
         match self {
             Self::Refused { .. } => Phase::Check,

@@ -1,4 +1,4 @@
-//! PostgreSQL's own error.
+//! An error that PostgreSQL sent.
 
 use std::fmt;
 
@@ -6,29 +6,30 @@ use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use super::phase::Phase;
 
-/// The functions of PostgreSQL that raise an error which its SQLSTATE alone does not tell from others. The message would,
-/// but that is in the language of the server.
+/// Functions of PostgreSQL that raise an error whose SQLSTATE has other causes too. The message would show which it is,
+/// but it is in the language of the server.
 const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
 const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
 
-/// PostgreSQL's own error: the fields of an ErrorResponse (manual, section 55.8) that a model can use.
+/// An error that PostgreSQL sent: the fields of an ErrorResponse (manual, section 55.8) that a model can use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
     /// Five characters, manual appendix A.
     pub sqlstate: String,
     /// `ERROR`, `FATAL` or `PANIC`.
     pub severity: String,
-    /// What is wrong.
+    /// The primary message.
     pub message: String,
-    /// More of it.
+    /// The details, if PostgreSQL sent any.
     pub detail: Option<String>,
-    /// What to do; PostgreSQL's own, or ours where it gives none and we know better.
+    /// What to do: PostgreSQL's hint, or this server's own where PostgreSQL sent none.
     pub hint: Option<String>,
-    /// Where in the statement.
+    /// The position in the statement.
     pub position: Option<Position>,
-    /// Where in a statement that a function has run, or that was made from a text; `position` is none then.
+    /// The position in another statement, which a function has run or which was built from a text; `position` is none
+    /// then.
     pub internal_position: Option<Position>,
-    /// Where in functions or values ("unnamed portal parameter $1 = …").
+    /// The functions or values involved ("unnamed portal parameter $1 = …").
     pub context: Option<String>,
     /// The schema that the error is about, where PostgreSQL names one.
     pub schema: Option<String>,
@@ -36,26 +37,26 @@ pub struct Rejection {
     pub column: Option<String>,
     /// The violated constraint, if one was.
     pub constraint: Option<String>,
-    /// What was being done.
+    /// The phase in which it happened.
     pub phase: Phase,
 }
 
-/// A place in a statement.
+/// A position in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// In characters from the start of the statement, from 1, as PostgreSQL gives it.
+    /// In characters from the start of the statement, counted from 1, as PostgreSQL sends it.
     pub character: usize,
-    /// From 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// The character in the line, counted from 1.
     pub column: usize,
-    /// That line of the statement, cut to a window around the place.
+    /// That line of the statement, cut to a window around the position.
     pub text: String,
-    /// Where in `text` the place is, in characters from 0.
+    /// The position in `text`, in characters counted from 0.
     pub caret: usize,
 }
 
-/// How many characters of a line are shown on either side of an error's place.
+/// How many characters of a line are shown on each side of an error's position.
 const CARET_WINDOW_CHARS: usize = 60;
 
 impl Position {
@@ -78,7 +79,7 @@ impl Position {
 }
 
 impl Rejection {
-    /// PostgreSQL's error about `sql`.
+    /// Takes the fields from the driver's error about `sql`.
     pub fn new(error: &DbError, sql: &str, phase: Phase) -> Self {
         let (position, internal_position) = match error.position() {
             Some(ErrorPosition::Original(character)) => (Position::of(sql, *character as usize), None),
@@ -87,7 +88,7 @@ impl Rejection {
         };
         Self {
             sqlstate: error.code().code().to_owned(),
-            // `severity` would be in the language of the server's messages.
+            // `severity` is in the language of the server's messages.
             severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
             message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),
@@ -104,7 +105,7 @@ impl Rejection {
     }
 }
 
-/// What to do about errors for which PostgreSQL has no hint, and the reason lies in how we send statements.
+/// Hints for errors for which PostgreSQL has none, because the cause lies in how this server sends statements.
 fn our_hint(error: &DbError) -> Option<String> {
     let hint = match *error.code() {
         SqlState::READ_ONLY_SQL_TRANSACTION => {
@@ -117,7 +118,7 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::UNDEFINED_FUNCTION if error.routine() == Some(FINDS_BINARY_OUTPUT) => {
             "PostgreSQL cannot send this type as it is: cast that column to text (column::text)."
         }
-        // A database in SQL_ASCII holds any bytes, and answers are UTF-8.
+        // A database in SQL_ASCII can contain any bytes, and answers are UTF-8.
         SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
             "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
              convert_to(column, 'SQL_ASCII') shows them as bytea."

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 
-/// PostgreSQL's error with these fields, as the driver hands it over.
-async fn told(fields: &[(char, &str)]) -> tokio_postgres::Error {
+/// An error of PostgreSQL with these fields, as the driver returns it.
+async fn driver_error(fields: &[(char, &str)]) -> tokio_postgres::Error {
     let all = [('S', "ERROR"), ('V', "ERROR"), ('C', "XX000"), ('M', "no")];
     let defaults = all.iter().filter(|(kind, _)| !fields.iter().any(|(given, _)| given == kind));
     let mut body = Vec::new();
@@ -22,7 +22,7 @@ async fn told(fields: &[(char, &str)]) -> tokio_postgres::Error {
 }
 
 async fn rejection(sql: &str, fields: &[(char, &str)]) -> Rejection {
-    Rejection::new(told(fields).await.as_db_error().unwrap(), sql, Phase::Parse)
+    Rejection::new(driver_error(fields).await.as_db_error().unwrap(), sql, Phase::Parse)
 }
 
 #[test]
@@ -108,7 +108,7 @@ async fn a_rejection_is_what_psql_would_show_and_its_sqlstate() {
         ),
         ("a place out of the statement", "é", &[('M', "no"), ('P', "9")], "ERROR XX000: no\nLINE 1: é\n         ^"),
     ] {
-        let error = QueryError::of(&told(fields).await, sql, Phase::Execute, "db.example.org:5432");
+        let error = QueryError::of(&driver_error(fields).await, sql, Phase::Execute, "db.example.org:5432");
         assert_eq!(error.for_model(), shown, "{what}");
         assert_eq!(error.to_string(), shown, "{what}: the log has the same words");
         let code = fields.iter().find(|(kind, _)| *kind == 'C').map_or("XX000", |(_, code)| code);
@@ -163,7 +163,7 @@ async fn a_lost_connection_is_unavailable_and_only_the_log_hears_where() {
     );
     assert_eq!(error.to_string(), "db.example.org:5432: could not run the statement: connection closed");
     assert_eq!((error.sqlstate(), error.phase()), (None, Phase::Execute));
-    assert_eq!(error.unsure("").phase(), Phase::Execute);
+    assert_eq!(error.with_unknown_outcome("").phase(), Phase::Execute);
 }
 
 #[test]

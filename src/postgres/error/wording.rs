@@ -1,10 +1,10 @@
-//! What a model reads of an error.
+//! The text of an error for the model.
 
 use super::phase::{BUSY_RETRY, Clock, Phase};
 use super::query_error::QueryError;
 
 impl QueryError {
-    /// The error in words for the model: as psql would show it, with what to do.
+    /// The error for the model: as psql shows it, with what to do.
     pub fn for_model(&self) -> String {
         match self {
             Self::Refused { why, .. } | Self::Undecodable { why } => why.clone(),

@@ -1,6 +1,7 @@
 use super::*;
 
-/// As a tree of values and as it was written, which come to the same but for what a tree does not keep.
+/// The parameter made from a tree of values. The one made from the written text must be the same, except for what a
+/// tree loses.
 fn converted(json: &str, ty: &Type) -> Result<Option<String>, String> {
     let value: Value = serde_json::from_str(json).expect("JSON");
     let from_tree = text(&value, ty);
@@ -29,7 +30,7 @@ fn json_is_kept_as_it_was_written() {
     assert_eq!(converted_as_written("[[1e5],[-0]]", &Type::FLOAT8_ARRAY), Ok(Some(r#"{{"1e5"},{"-0"}}"#.to_owned())));
 }
 
-/// A type that is none of PostgreSQL's own.
+/// A type that is not built into PostgreSQL.
 fn made(name: &str, kind: Kind) -> Type {
     Type::new(name.to_owned(), 100_000, kind, "public".to_owned())
 }
@@ -53,7 +54,7 @@ fn a_value_is_the_text_that_postgresql_reads() {
         ("\"\\\\xdeadbeef\"", Type::BYTEA, "\\xdeadbeef"),
         ("\"{1,2}\"", Type::INT4_ARRAY, "{1,2}"),
         ("\"[1,2)\"", Type::INT4_RANGE, "[1,2)"),
-        // Whatever PostgreSQL will say to it.
+        // PostgreSQL may reject these; that is not decided here.
         ("true", Type::INT4, "true"),
         ("1.5", Type::INT4, "1.5"),
     ] {
@@ -71,7 +72,7 @@ fn a_number_keeps_its_digits() {
         ("123456789012345678901234567890", "123456789012345678901234567890"),
         ("1.10", "1.10"),
         ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
-        // An exponent comes out in serde_json's writing of it, with the same value.
+        // serde_json writes an exponent in its own way, with the same value.
         ("1e400", "1e+400"),
         ("1E-7", "1E-7"),
     ] {
@@ -123,13 +124,13 @@ fn an_array_is_postgresqls_array_with_every_element_quoted() {
         ("[[1,2],[3,4]]", Type::INT4_ARRAY, r#"{{"1","2"},{"3","4"}}"#),
         ("[[[[[[1]]]]]]", Type::INT4_ARRAY, r#"{{{{{{"1"}}}}}}"#),
         ("[[],[]]", Type::INT4_ARRAY, "{{},{}}"),
-        // An element that is JSON is one element, however deep.
+        // A JSON element is one element, however deeply nested.
         (r#"[{"a":[1]},[1,"x"],null,"1"]"#, Type::JSONB_ARRAY, r#"{"{\"a\":[1]}","[1,\"x\"]",NULL,"1"}"#),
         (r#"[[1]]"#, array_of(made("doc", Kind::Domain(Type::JSON))), r#"{"[1]"}"#),
         // PostgreSQL's box has another separator.
         (r#"["(1,1),(0,0)","(2,2),(1,1)"]"#, Type::BOX_ARRAY, r#"{"(1,1),(0,0)";"(2,2),(1,1)"}"#),
         (r#"["(1,1)","(2,2)"]"#, Type::POINT_ARRAY, r#"{"(1,1)","(2,2)"}"#),
-        // A domain is what it is made of.
+        // A domain is treated as its base type.
         ("[1]", made("ids", Kind::Domain(Type::INT4_ARRAY)), r#"{"1"}"#),
         ("[1]", array_of(made("id", Kind::Domain(Type::INT4))), r#"{"1"}"#),
         (r#"["happy"]"#, array_of(made("mood", Kind::Enum(vec!["happy".to_owned()]))), r#"{"happy"}"#),

@@ -1,5 +1,5 @@
-//! How a connection is opened: the driver's settings made from ours, its events in our log, and what each connection is
-//! told first.
+//! How a connection is opened: the driver's settings, made from this server's, the driver's events in our log, and the
+//! SQL that each connection gets first.
 
 use std::error::Error;
 use std::fmt;
@@ -21,19 +21,19 @@ use super::live::LiveSettings;
 use crate::log::{debug, info, warn};
 use crate::postgres::connection::Connection;
 use crate::postgres::error::causes;
-use crate::postgres::history::History;
+use crate::postgres::history::SizeHistory;
 use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings};
 
-/// How long nothing may come on a connection before the other side is asked whether it is there.
+/// A connection on which nothing has come for this long is checked by TCP keepalive.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// What makes the pool's connections.
+/// Opens the pool's connections.
 pub(super) struct Connector {
     driver: deadpool_postgres::Manager,
-    /// What every connection is told first, together with the nets of the clocks.
-    session: Arc<str>,
+    /// SQL that every connection gets first, together with PostgreSQL's own timeouts.
+    session_setup: Arc<str>,
     live: Arc<LiveSettings>,
-    history: Arc<History>,
+    history: Arc<SizeHistory>,
 }
 
 impl Connector {
@@ -41,13 +41,13 @@ impl Connector {
         target: &TargetSettings,
         live: Arc<LiveSettings>,
         tls: MakeRustlsConnect,
-        session: Arc<str>,
+        session_setup: Arc<str>,
         log: &Logger,
     ) -> Self {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let dial = Dial { live: live.clone(), tls, log: log.clone() };
         let driver = deadpool_postgres::Manager::from_connect(config(target), dial, recycling);
-        Self { driver, session, live, history: Arc::default() }
+        Self { driver, session_setup, live, history: Arc::default() }
     }
 }
 
@@ -56,12 +56,17 @@ impl managed::Manager for Connector {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
-        // Boxed, for it is seldom, and every call that asks the pool would have room for its 20 KB.
+        // Boxed: it is rare, and its 20 KB would be part of the future of every call that uses the pool.
         Box::pin(async {
             let began = Instant::now();
             let client = managed::Manager::create(&self.driver).await?;
-            let mut connection =
-                Connection::open(client, &self.session, self.live.current().nets, self.history.clone()).await?;
+            let mut connection = Connection::open(
+                client,
+                &self.session_setup,
+                self.live.current().server_timeouts,
+                self.history.clone(),
+            )
+            .await?;
             connection.opened_in = began.elapsed();
             Ok(connection)
         })
@@ -103,7 +108,7 @@ fn config(settings: &TargetSettings) -> Config {
 
 fn ssl_mode(settings: &TargetSettings) -> tokio_postgres::config::SslMode {
     use tokio_postgres::config::SslMode as Driver;
-    // Like libpq: there is no TLS on a Unix socket, whatever the mode.
+    // As in libpq, a Unix socket has no TLS in any mode.
     if settings.hosts.iter().all(|host| host.starts_with('/')) {
         return Driver::Disable;
     }
@@ -114,7 +119,7 @@ fn ssl_mode(settings: &TargetSettings) -> tokio_postgres::config::SslMode {
     }
 }
 
-/// How the driver opens a connection, with its events in our log.
+/// Opens a connection with the driver, and logs its events.
 struct Dial {
     live: Arc<LiveSettings>,
     tls: MakeRustlsConnect,
@@ -128,16 +133,16 @@ impl Connect for Dial {
     fn connect(&self, config: &Config) -> Dialling<'_> {
         let mut config = config.clone();
         let connect_timeout = self.live.clocks().connect_timeout;
-        // What was sent and is not even acknowledged for so long went nowhere.
+        // Data that is not acknowledged within this time will not arrive any more.
         config.tcp_user_timeout(connect_timeout);
         if config.get_hosts().len() > 1 {
-            // Of one host the pool sees to it, and says which clock it was.
+            // With one host, the pool has the timeout, and its error says which one it was.
             config.connect_timeout(connect_timeout);
         }
         Box::pin(async move {
             let began = Instant::now();
             let connected = match config.connect(Tls(self.tls.clone())).await {
-                // libpq's "prefer": if TLS does not come about, then without.
+                // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
                 Err(error)
                     if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
                         && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
@@ -175,13 +180,13 @@ impl Connect for Dial {
     }
 }
 
-/// TLS for the driver, whose failures are told from all others by their type and not by their words.
+/// TLS for the driver. A failed handshake has a type of its own, so nobody has to compare error texts.
 struct Tls(MakeRustlsConnect);
 
-/// A handshake that is under way.
+/// A handshake in progress.
 struct Handshake<C>(C);
 
-/// TLS did not come about.
+/// The TLS handshake failed.
 #[derive(Debug)]
 struct HandshakeFailed(Box<dyn Error + Sync + Send>);
 

@@ -1,11 +1,12 @@
-//! The queue in front of a pool: as many permits as the pool may have connections, given to the clients in a circle.
+//! The queue in front of a pool: it has as many permits as the pool may have connections, and gives them to the clients
+//! in rotation.
 //!
-//! A client that asks for much waits behind itself: each client's calls are in a queue of their own, in the order in
-//! which they came, and a permit that becomes free goes to the first call of the next client. So a call of a client
-//! that has no other call waits for at most one call of each of the others, however many they have.
+//! A client with many calls delays mostly itself. Each client has its own queue of calls, in the order in which they
+//! came, and a free permit goes to the first call of the next client. So the only call of a client waits for at most
+//! one call of each other client, however many those have.
 //!
-//! A permit is held until its connection is idle again or closed, which is later than the end of its call where the
-//! connection has to be cleaned or its statement to be cancelled. So nobody ever waits in the pool itself.
+//! A permit is in use until its connection is idle again or closed. That can be later than the end of the call, if the
+//! connection must be cleaned or the statement cancelled. So nothing ever waits inside the pool itself.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,38 +16,38 @@ use tokio::sync::oneshot;
 /// The permits of one pool, and the calls that wait for one.
 pub(super) struct FairQueue(Mutex<Waiters>);
 
-/// The right to one connection of the pool. Dropped, it goes to the next call that waits.
+/// The right to use one connection of the pool. When it is dropped, the next waiting call gets it.
 pub(super) struct Permit(Arc<FairQueue>);
 
-/// What a call may do in the queue.
+/// How a call enters the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It waits behind its client's other calls, and is refused where the queue is full.
+    /// It waits behind its client's other calls, and is refused if the queue is full.
     Normal,
-    /// It has had a connection already: it goes before the other calls of its client, however full the queue is.
+    /// It has had a connection already: it goes to the front of its client's calls, even if the queue is full.
     Retry,
-    /// It is this server's own and no client's call, and is not counted.
+    /// It is a call of this server itself and not of a client; it is not counted.
     Internal,
 }
 
-/// There is no room in the queue.
+/// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// The calls that wait. While there are any, every permit is in use.
+/// The waiting calls. While there are any, every permit is in use.
 struct Waiters {
     permits: usize,
     in_use: usize,
-    /// The clients that have a call waiting, the next one first; each is here once.
-    clients: VecDeque<Client>,
-    /// Calls of all of them, without the internal ones.
+    /// The clients with waiting calls, each once; the first one gets the next permit.
+    clients: VecDeque<ClientQueue>,
+    /// The number of all waiting calls, without the internal ones.
     waiting: usize,
     next_number: i64,
 }
 
-struct Client {
+struct ClientQueue {
     name: Arc<str>,
-    /// The first come first, so their numbers ascend.
+    /// In the order in which they came, so their numbers ascend.
     calls: VecDeque<Waiter>,
 }
 
@@ -62,7 +63,7 @@ impl FairQueue {
         Arc::new(Self(Mutex::new(Waiters { permits, in_use, clients, waiting, next_number })))
     }
 
-    /// A permit, if there is one at once.
+    /// A permit, if one is free now.
     pub(super) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut waiters = self.waiters();
         let is_free = waiters.in_use < waiters.permits;
@@ -70,11 +71,11 @@ impl FairQueue {
         is_free.then(|| Permit(self.clone()))
     }
 
-    /// A permit for a call of that client, when its turn has come. Dropped before that, the call leaves the queue.
+    /// Waits for a permit for a call of that client. If the future is dropped, the call leaves the queue.
     ///
     /// # Errors
-    /// `waiting_max` calls wait already, and this client has the most of them, or would have; or it had them by the time
-    /// that a client with fewer asked, and this was the newest of its calls.
+    /// `waiting_max` calls wait already, and this client would have the most of them; or this call was the newest of
+    /// the client with the most calls when a client with fewer needed room.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         client: &Arc<str>,
@@ -93,7 +94,7 @@ impl FairQueue {
         permit.map_err(|_| Full)
     }
 
-    /// There are so many permits from now on. Where more are in use, they are not given on.
+    /// Change the number of permits. If more are in use than that, they are not given to other calls.
     pub(super) fn resize(self: &Arc<Self>, permits: usize) {
         let mut admitted = Vec::new();
         let mut waiters = self.waiters();
@@ -106,7 +107,7 @@ impl FairQueue {
     }
 
     fn give(self: &Arc<Self>, next: Waiter) {
-        // If that call leaves in this very moment, the permit is dropped, and so goes to the one after it.
+        // If that call leaves at this moment, the permit is dropped, and so the call after it gets it.
         let _ = next.permit.send(Permit(self.clone()));
     }
 
@@ -120,7 +121,7 @@ impl FairQueue {
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        // Nothing panics while it is held.
+        // No code panics while it has the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,12 +135,12 @@ impl Drop for Permit {
     }
 }
 
-/// A call in the queue, which leaves it on every way out. A permit that was sent and not received is dropped with
-/// `permit`, and so goes to the next.
+/// A call in the queue, which leaves it however it ends. A permit that was sent and not received is dropped with
+/// `permit`, so the next call gets it.
 struct ReleaseOnDrop<'a> {
     queue: &'a FairQueue,
     client: &'a Arc<str>,
-    /// None once it has left.
+    /// None after it has left.
     number: Option<i64>,
     permit: oneshot::Receiver<Permit>,
 }
@@ -153,7 +154,7 @@ impl Drop for ReleaseOnDrop<'_> {
 }
 
 impl Waiters {
-    /// A number for a call that waits now, by which it may leave.
+    /// Adds a waiting call, and returns the number by which it leaves.
     fn enter(
         &mut self,
         name: &Arc<str>,
@@ -167,7 +168,7 @@ impl Waiters {
         let at = match self.clients.iter().position(|client| client.name == *name) {
             Some(at) => at,
             None => {
-                self.clients.push_back(Client { name: name.clone(), calls: VecDeque::new() });
+                self.clients.push_back(ClientQueue { name: name.clone(), calls: VecDeque::new() });
                 self.clients.len() - 1
             }
         };
@@ -187,11 +188,11 @@ impl Waiters {
         Ok(number)
     }
 
-    /// The queue is full: the client with the most calls in it gives up its newest one, so that no client is kept out by
-    /// the many calls of another.
+    /// The queue is full: the newest call of the client with the most calls is removed, so that no client is locked out
+    /// by the many calls of another.
     fn make_room(&mut self, name: &Arc<str>) -> Result<(), Full> {
         let own = self.clients.iter().find(|client| client.name == *name).map_or(0, |client| client.calls.len());
-        let is_internal = |client: &Client| client.calls.iter().any(|call| call.admission == Admission::Internal);
+        let is_internal = |client: &ClientQueue| client.calls.iter().any(|call| call.admission == Admission::Internal);
         let clients = self.clients.iter_mut().filter(|client| !is_internal(client));
         let longest = clients.max_by_key(|client| client.calls.len()).ok_or(Full)?;
         if longest.calls.len() <= own + 1 {
@@ -206,14 +207,14 @@ impl Waiters {
         let Some(at) = self.clients.iter().position(|client| client.name == *name) else { return };
         let calls = &mut self.clients[at].calls;
         let Ok(position) = calls.binary_search_by_key(&number, |waiter| waiter.number) else { return };
-        let left = calls.remove(position);
-        self.waiting -= left.map_or(0, |waiter| usize::from(waiter.admission != Admission::Internal));
+        let removed = calls.remove(position);
+        self.waiting -= removed.map_or(0, |waiter| usize::from(waiter.admission != Admission::Internal));
         if calls.is_empty() {
             self.clients.remove(at);
         }
     }
 
-    /// A permit is given back: the call that gets one for it, if any waits.
+    /// Takes back a permit. Returns the call that gets one now, if any waits.
     fn release(&mut self) -> Option<Waiter> {
         self.in_use -= 1;
         self.admit_next()

@@ -1,5 +1,5 @@
-//! Whether a database can be reached, as far as calls and questions of our own have found out. It only remembers: who
-//! asks the database, and when, is in `generation`.
+//! Whether a database can be reached, as far as calls and checks have found out. This file only stores it: when the
+//! database is checked, and how, is in `generation`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,34 +12,34 @@ use crate::log::{info, warn};
 use crate::postgres::error::QueryError;
 use crate::settings::TargetSettings;
 
-/// What is older says nothing about now.
+/// Knowledge that is older than this does not count.
 pub(super) const STALE: Duration = Duration::from_secs(15);
 
-/// How long a connection may take to answer nothing but that it is there.
+/// How long a connection may take to answer an empty query.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(3);
 
-/// A failure to open a connection is no more than that, if an open one has answered so shortly before.
+/// If another connection has answered this recently, a failure to open one makes the database degraded and not down.
 const JUST_NOW: Duration = Duration::from_secs(2);
 
-/// How long after a failure it is tried again, at first and at most.
+/// The first and the longest pause before the next attempt after a failure.
 pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// The same, where it has refused us (a wrong password, no such database): that will not go away by itself, and asking
-/// often may lock the account.
+/// The pause if the server has refused the login (a wrong password, no such database): that does not end by itself, and
+/// frequent attempts may lock the account.
 const RETRY_REFUSED: Duration = Duration::from_secs(300);
 
 /// Whether a database can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum HealthState {
     /// The last attempt to reach it has succeeded.
     Up,
-    /// It answers, but something is not as it should be.
+    /// It answers, but something is wrong.
     Degraded,
-    /// The last attempt to reach it has failed, or none was made yet.
+    /// The last attempt to reach it has failed, or there was none yet.
     Down,
 }
 
-impl State {
+impl HealthState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -49,119 +49,119 @@ impl State {
     }
 }
 
-/// How a database is.
+/// The condition of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// Whether it can be reached.
-    pub state: State,
-    /// Since when.
+    pub state: HealthState,
+    /// When this state began.
     pub since: SystemTime,
-    /// What is wrong, where it is not up; without host, user and password.
+    /// What is wrong, if it is not up; without host, user and password.
     pub why: Option<String>,
-    /// In how long it is tried again though nobody asks, where it is not up.
+    /// The time until the next attempt, if it is not up. Calls try at once.
     pub next_try: Option<Duration>,
 }
 
-/// What is known of a generation's database.
+/// What is known of the condition of a generation's database.
 pub(super) struct Health {
-    known: Mutex<Known>,
-    /// Told when it is not up.
-    pub(super) trouble: Notify,
-    /// Where it is, for the log.
+    record: Mutex<HealthRecord>,
+    /// Notified when it is not up.
+    pub(super) not_up: Notify,
+    /// The server and user, for the log.
     target: String,
     log: Logger,
 }
 
-struct Known {
-    state: State,
+struct HealthRecord {
+    state: HealthState,
     since: SystemTime,
     why: Option<String>,
-    /// Whether it has refused us, not only not answered.
+    /// Whether it has refused the login, and did not only fail to answer.
     refused: bool,
-    /// Whether the last connection that was to be opened was.
-    opens: bool,
-    /// When it has last answered.
-    heard: Option<Instant>,
-    /// When anything of it was last found out; nothing if that is in doubt.
+    /// Whether the last attempt to open a connection succeeded.
+    can_open: bool,
+    /// When it answered last.
+    last_answer: Option<Instant>,
+    /// When its state was last learned; none if it is in doubt.
     learned: Option<Instant>,
     next_try: Option<Instant>,
 }
 
 impl Health {
     pub(super) fn new(target: String, log: &Logger) -> Self {
-        let known = Known {
-            state: State::Down,
+        let record = HealthRecord {
+            state: HealthState::Down,
             since: SystemTime::now(),
             why: Some("it was not asked for anything yet".to_owned()),
             refused: false,
-            opens: true,
-            heard: None,
+            can_open: true,
+            last_answer: None,
             learned: None,
             next_try: None,
         };
-        Self { known: Mutex::new(known), trouble: Notify::new(), target, log: log.clone() }
+        Self { record: Mutex::new(record), not_up: Notify::new(), target, log: log.clone() }
     }
 
     /// A connection was opened.
     pub(super) fn opened(&self) {
-        let mut known = self.known();
-        known.opens = true;
-        self.heard(&mut known);
+        let mut record = self.record();
+        record.can_open = true;
+        self.record_answer(&mut record);
     }
 
     /// A connection has answered.
     pub(super) fn answered(&self) {
-        self.heard(&mut self.known());
+        self.record_answer(&mut self.record());
     }
 
-    fn heard(&self, known: &mut Known) {
+    fn record_answer(&self, record: &mut HealthRecord) {
         let now = Some(Instant::now());
-        (known.heard, known.learned) = (now, now);
-        match (known.state, known.opens) {
-            (State::Up, _) | (State::Degraded, false) => {}
-            (_, true) => self.set(known, State::Up, None),
-            (State::Down, false) => {
-                let why = known.why.take();
-                self.set(known, State::Degraded, why);
+        (record.last_answer, record.learned) = (now, now);
+        match (record.state, record.can_open) {
+            (HealthState::Up, _) | (HealthState::Degraded, false) => {}
+            (_, true) => self.set(record, HealthState::Up, None),
+            (HealthState::Down, false) => {
+                let why = record.why.take();
+                self.set(record, HealthState::Degraded, why);
             }
         }
     }
 
-    /// No connection could be opened, beside so many that are open.
-    pub(super) fn has_not_opened(&self, error: &QueryError, target: &TargetSettings, open: usize) {
-        let mut known = self.known();
-        known.opens = false;
-        known.refused = !error.is_retryable();
-        let others_answer = open > 0 && known.heard.is_some_and(|heard| heard.elapsed() < JUST_NOW);
-        let state = if others_answer { State::Degraded } else { State::Down };
-        self.failed(&mut known, state, why(error, target));
+    /// A connection could not be opened, while `open` others were open.
+    pub(super) fn failed_to_open(&self, error: &QueryError, target: &TargetSettings, open: usize) {
+        let mut record = self.record();
+        record.can_open = false;
+        record.refused = !error.is_retryable();
+        let others_answer = open > 0 && record.last_answer.is_some_and(|at| at.elapsed() < JUST_NOW);
+        let state = if others_answer { HealthState::Degraded } else { HealthState::Down };
+        self.failed(&mut record, state, why(error, target));
     }
 
-    /// A connection has not answered.
-    pub(super) fn has_not_answered(&self) {
-        let mut known = self.known();
-        known.refused = false;
-        self.failed(&mut known, State::Down, format!("it did not answer within {ANSWER_MAX:?}"));
+    /// A connection did not answer.
+    pub(super) fn failed_to_answer(&self) {
+        let mut record = self.record();
+        record.refused = false;
+        self.failed(&mut record, HealthState::Down, format!("it did not answer within {ANSWER_MAX:?}"));
     }
 
-    fn failed(&self, known: &mut Known, state: State, why: String) {
-        known.learned = Some(Instant::now());
-        self.set(known, state, Some(why));
-        self.trouble.notify_one();
+    fn failed(&self, record: &mut HealthRecord, state: HealthState, why: String) {
+        record.learned = Some(Instant::now());
+        self.set(record, state, Some(why));
+        self.not_up.notify_one();
     }
 
-    /// A connection was lost: what is known may be true no more.
-    pub(super) fn doubt(&self) {
-        self.known().learned = None;
+    /// A connection was lost: the known state may be outdated.
+    pub(super) fn mark_stale(&self) {
+        self.record().learned = None;
     }
 
-    fn set(&self, known: &mut Known, state: State, why: Option<String>) {
-        known.why = why;
-        if std::mem::replace(&mut known.state, state) == state {
+    fn set(&self, record: &mut HealthRecord, state: HealthState, why: Option<String>) {
+        record.why = why;
+        if std::mem::replace(&mut record.state, state) == state {
             return;
         }
-        known.since = SystemTime::now();
-        match (&known.why, state) {
+        record.since = SystemTime::now();
+        match (&record.why, state) {
             (Some(why), _) => warn!(self.log, "database is not as it should be";
                 "state" => state.as_str(), "why" => why, "target" => &self.target),
             (None, _) => info!(self.log, "database is up"; "target" => &self.target),
@@ -169,47 +169,47 @@ impl Health {
     }
 
     pub(super) fn condition(&self) -> Condition {
-        let known = self.known();
-        let next_try = known.next_try.filter(|_| known.state != State::Up);
+        let record = self.record();
+        let next_try = record.next_try.filter(|_| record.state != HealthState::Up);
         Condition {
-            state: known.state,
-            since: known.since,
-            why: known.why.clone(),
+            state: record.state,
+            since: record.since,
+            why: record.why.clone(),
             next_try: next_try.map(|at| at.saturating_duration_since(Instant::now())),
         }
     }
 
-    /// Whether what is known is so old, or in doubt.
+    /// Whether the known state is older than `age`, or in doubt.
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
-        self.known().learned.is_none_or(|learned| learned.elapsed() >= age)
+        self.record().learned.is_none_or(|learned| learned.elapsed() >= age)
     }
 
     pub(super) fn is_refused(&self) -> bool {
-        let known = self.known();
-        known.refused && known.state == State::Down
+        let record = self.record();
+        record.refused && record.state == HealthState::Down
     }
 
-    pub(super) fn opens(&self) -> bool {
-        self.known().opens
+    pub(super) fn can_open(&self) -> bool {
+        self.record().can_open
     }
 
-    /// How long until the next try that nobody has asked for, if one is needed.
+    /// The time until the next attempt, if one is needed; and remembers when that will be.
     pub(super) fn retry_in(&self, pause: Duration) -> Option<Duration> {
-        let mut known = self.known();
-        let pause = if known.refused { RETRY_REFUSED } else { pause };
-        (known.state != State::Up).then(|| {
-            known.next_try = Some(Instant::now() + pause);
+        let mut record = self.record();
+        let pause = if record.refused { RETRY_REFUSED } else { pause };
+        (record.state != HealthState::Up).then(|| {
+            record.next_try = Some(Instant::now() + pause);
             pause
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // Nothing panics while it is held.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, HealthRecord> {
+        // No code panics while it has the lock.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a connection could not be opened, for whoever may look at the server's health: no host, user or database.
+/// Why a connection could not be opened, for readers of the server's health: without host, user and database.
 pub fn why(error: &QueryError, target: &TargetSettings) -> String {
     match error {
         QueryError::Unavailable { why, .. } => {

@@ -1,9 +1,9 @@
-//! A lease on one connection of a pool, and how it ends.
+//! A lease: the use of one connection by one call, and how it ends.
 //!
-//! It ends in one of two ways. [`Lease::settle`] puts the connection back, clean. Dropping it before that, by a cancelled
-//! call, a timeout or a panic, cancels the statement in PostgreSQL and throws the connection away, because a cancellation
-//! that arrives late must never hit the next statement. In both the permit stays in use until the backend is idle or
-//! gone, so there are never more backends than the pool is large.
+//! It ends in one of two ways. [`Lease::settle`] puts the connection back, clean. If the lease is dropped before that,
+//! by a cancelled call, a timeout or a panic, the statement is cancelled in PostgreSQL and the connection is closed,
+//! because a late cancellation must never hit the next statement. In both cases the permit stays in use until the
+//! backend is idle or gone, so there are never more backends than the size of the pool.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,52 +13,52 @@ use futures_util::future::join;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fair_queue::{Admission, Full, Permit};
-use super::shared::{Object, Shared};
+use super::shared::{Object, SharedPool};
 use crate::log::{info, warn};
 use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
-use crate::postgres::connection::{Connection, ExecTarget, WATCH_US};
+use crate::postgres::connection::{CHECK_CLIENT, Connection, ExecTarget};
 use crate::postgres::error::{Clock, QueryError, causes};
 use crate::settings::{AccessMode, ClockSettings, TargetSettings};
 
-/// What a call may leave behind on a connection, undone. `DISCARD ALL` would also drop the driver's own prepared
-/// statements, and cannot be sent together with other commands.
+/// Undoes what a call may leave on a connection. `DISCARD ALL` would also drop the driver's own prepared statements,
+/// and cannot be sent together with other commands.
 const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
                      SELECT pg_catalog.setseed(pg_catalog.date_part('microseconds', pg_catalog.clock_timestamp()) / 6e7)";
 
-/// How long the cleaning may take before what it waits for is cancelled.
+/// How long cleaning may take. After that, the statement that it waits for is cancelled.
 const CLEAN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a backend is given before it is cancelled once more, at first: the request may have come before its
-/// statement, or have hit another one's on the same connection.
+/// The first pause before a cancel request is sent again: the request may have come before its statement, or may have
+/// hit another statement on the same connection.
 const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a cancelled backend may take to become idle before its connection is closed over its head, which it then
-/// notices by itself.
+/// How long a cancelled backend may take to become idle. After that its connection is closed, which the backend notices
+/// by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// One connection, for one call.
+/// The use of one connection by one call.
 pub struct Lease {
     /// Present until the lease ends.
     connection: Option<PooledConnection>,
-    /// Whoever ends the process waits for this lease too, and for what its end begins.
+    /// The end of the process waits for this lease, and for the cleaning or cancelling after it.
     ending: TaskTrackerToken,
-    shared: Arc<Shared>,
-    /// The clocks that were in force when it began: they hold to its end.
+    shared: Arc<SharedPool>,
+    /// The timeouts that were configured when it began; they are valid until its end.
     clocks: ClockSettings,
 }
 
-/// A connection out of the pool, with the permit for it. Dropped, it goes back to the pool, or is closed if it is not to
-/// be used again; the next call gets the permit after that.
+/// A connection taken from the pool, with its permit. When it is dropped, the connection goes back to the pool, or is
+/// closed if it must not be used again; after that, the next call gets the permit.
 struct PooledConnection {
     /// Present until the drop.
     object: Option<Object>,
     is_reusable: bool,
-    shared: Arc<Shared>,
+    shared: Arc<SharedPool>,
     _permit: Permit,
 }
 
 impl PooledConnection {
-    /// It is not to be used again.
+    /// Close it instead of putting it back.
     fn discard(&mut self) {
         self.is_reusable = false;
     }
@@ -77,16 +77,16 @@ impl Drop for PooledConnection {
     }
 }
 
-/// By what name this server stands in the queue for itself; no client has it.
-pub const OURSELVES: &str = "";
+/// The name of this server's own calls in the queue; no client has it.
+pub const INTERNAL_CLIENT: &str = "";
 
-impl Shared {
-    /// A connection for one call of that client, when its turn has come. `connecting` is called when the wait is over; a
+impl SharedPool {
+    /// Waits for a connection for one call of that client. `connecting` is called when the call has its permit; a
     /// connection may have to be opened then.
     ///
     /// # Errors
-    /// `waiting_max` calls wait already and others have fewer of them; none became free, or none could be opened, in time.
-    /// A connection that has died in the pool unseen may be given: the first statement on it tells.
+    /// The queue is full; or no connection became free in time, or none could be opened in time. A connection that has
+    /// died unnoticed in the pool may be returned: its first statement fails then.
     pub(super) async fn lease(
         self: &Arc<Self>,
         client: &Arc<str>,
@@ -102,16 +102,16 @@ impl Shared {
         Ok(Lease::new(self.connect().await?, permit, self.clone()))
     }
 
-    /// The same for what this server does itself.
+    /// The same for this server's own calls.
     ///
     /// # Errors
-    /// None became free, or none could be opened, in time.
-    pub(super) async fn lease_for_ourselves(self: &Arc<Self>) -> Result<Lease, QueryError> {
-        self.lease(&OURSELVES.into(), usize::MAX, Admission::Internal, || {}).await
+    /// No connection became free in time, or none could be opened in time.
+    pub(super) async fn internal_lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
+        self.lease(&INTERNAL_CLIENT.into(), usize::MAX, Admission::Internal, || {}).await
     }
 
     async fn permit(&self, client: &Arc<str>, waiting_max: usize, admission: Admission) -> Result<Permit, QueryError> {
-        // Dropped after the permit of a call that leaves in this moment has come back.
+        // It is dropped after the permit of a call that leaves at this moment has come back.
         let mut leaving = CloseUnused(Some(self));
         let after = self.live.clocks().pool_wait_timeout;
         match tokio::time::timeout(after, self.queue.acquire(client, waiting_max, admission)).await {
@@ -125,8 +125,9 @@ impl Shared {
     }
 }
 
-/// A call that waits for a permit. When it leaves without one, the connection that came back for it may be of no use.
-struct CloseUnused<'a>(Option<&'a Shared>);
+/// A call that waits for a permit. If it leaves without one, the connection that was kept for it may not be needed any
+/// more.
+struct CloseUnused<'a>(Option<&'a SharedPool>);
 
 impl Drop for CloseUnused<'_> {
     fn drop(&mut self) {
@@ -136,11 +137,22 @@ impl Drop for CloseUnused<'_> {
     }
 }
 
+/// Why a connection is not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiscardReason {
+    /// The backend has closed it, and said so.
+    Closed,
+    /// It was lost without a message of its backend: the network may be interrupted, and idle connections with it.
+    NetworkCut,
+    /// The settings ask for a primary, and the server is none any more; the idle connections lead to it too.
+    NotPrimary,
+}
+
 impl Lease {
-    /// A lease on that connection, which is told the nets of today's clocks if it does not have them yet.
-    pub(super) fn new(object: Object, permit: Permit, shared: Arc<Shared>) -> Self {
+    /// Leases that connection, and sets the configured timeouts in its session if they have changed.
+    pub(super) fn new(object: Object, permit: Permit, shared: Arc<SharedPool>) -> Self {
         let current = shared.live.current();
-        object.use_nets(&current.nets);
+        object.set_server_timeouts(&current.server_timeouts);
         let ending = shared.endings.token();
         let connection =
             PooledConnection { object: Some(object), is_reusable: true, shared: shared.clone(), _permit: permit };
@@ -152,48 +164,47 @@ impl Lease {
     }
 
     fn object(&self) -> &Object {
-        // The option is emptied only by the methods that consume the lease, and by `drop`.
+        // Only `drop` and the methods that consume the lease take it out.
         self.connection.as_ref().expect("a lease that has not ended has its connection").object()
     }
 
-    /// How long it took to open the connection, if that was done for this lease.
+    /// How long opening the connection took, if it was opened for this lease.
     pub fn opened_in(&self) -> Option<Duration> {
         Object::metrics(self.object()).recycled.is_none().then(|| self.connection().opened_in)
     }
 
-    /// The connection, as a place to run statements.
+    /// The connection as a target for statements.
     pub fn exec_target<'a>(&'a self, access: AccessMode, name: &'a str) -> ExecTarget<'a> {
         let default_read_only = self.shared.access == AccessMode::ReadOnly;
         ExecTarget { connection: self.connection(), access, default_read_only, name }
     }
 
-    /// The number of the generation that it is of.
+    /// The number of its generation.
     pub fn generation(&self) -> u64 {
         self.shared.number
     }
 
-    /// Where the connection leads, for the log and never for a model.
+    /// The server and user of the connection, for the log and never for a model.
     pub fn target_name(&self) -> Arc<str> {
         self.shared.target_name.clone()
     }
 
-    /// Where the connection leads.
+    /// The settings of the server and user of the connection.
     pub fn target(&self) -> &TargetSettings {
         &self.shared.target
     }
 
-    /// The clocks that hold for what runs on it.
+    /// The timeouts of statements on it.
     pub fn clocks(&self) -> ClockSettings {
         self.clocks
     }
 
-    /// How many connections there may be beside it.
+    /// How many other connections the pool may have.
     pub fn others_max(&self) -> usize {
         self.shared.live.pool().size - 1
     }
 
-    /// The call is over and no statement of it runs: clean the connection of what may be left on it and put it back.
-    /// Nobody waits for that.
+    /// The call is over and none of its statements runs: clean the connection and put it back. Nothing waits for that.
     pub fn settle(mut self, cleanup: Cleanup) {
         let Some(mut connection) = self.connection.take() else { return };
         let shared = self.shared.clone();
@@ -203,7 +214,7 @@ impl Lease {
         }
         self.ending.task_tracker().spawn(async move {
             if shared.queue.waiting() == 0 {
-                // The runtime comes back to this when nothing else is ready: when the answer has been written.
+                // The runtime continues here when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
             let cleaning = clean(connection.object(), cleanup, &shared);
@@ -214,7 +225,7 @@ impl Lease {
                 }
                 Ok(Ok(false)) => "a prepared statement was left on it".to_owned(),
                 Ok(Err(error)) => causes(&error),
-                // A fetch whose rows nobody wants any more is still under way.
+                // A fetch whose rows are not needed any more is still running.
                 Err(_) => {
                     cancel(connection, &shared).await;
                     return;
@@ -227,34 +238,26 @@ impl Lease {
         });
     }
 
-    /// Nothing was sent: put the connection back as it is.
+    /// Put the connection back as it is: nothing was sent on it.
     pub(super) fn put_back(mut self) {
         drop(self.connection.take());
     }
 
-    /// The connection was lost under its call: it is thrown away, and whether the others are of use is to be asked.
-    pub fn lost(self) {
-        self.shared.health.doubt();
-    }
-
-    /// The connection was lost, and its backend has not said why: what lies between us and it may be cut. Neither it nor
-    /// those that are idle are used again.
-    pub fn cut_off(self) {
-        self.shared.distrust("a connection was lost without a word");
-        self.lost();
-    }
-
-    /// What this connection leads to is not what was asked for any more: neither it nor those that are idle are used again.
-    pub fn astray(self) {
-        self.shared.distrust("no primary any more");
-        self.lost();
+    /// Close the connection and do not use it again. Depending on the reason, the idle connections are closed too.
+    pub fn discard(self, reason: DiscardReason) {
+        match reason {
+            DiscardReason::Closed => {}
+            DiscardReason::NetworkCut => self.shared.invalidate_idle("a connection was lost without a word"),
+            DiscardReason::NotPrimary => self.shared.invalidate_idle("no primary any more"),
+        }
+        self.shared.health.mark_stale();
     }
 }
 
-/// Undo what a call may have left; whether all is undone.
-async fn clean(connection: &Connection, cleanup: Cleanup, shared: &Shared) -> Result<bool, tokio_postgres::Error> {
+/// Undo what the call may have left. Returns whether the connection is clean.
+async fn clean(connection: &Connection, cleanup: Cleanup, shared: &SharedPool) -> Result<bool, tokio_postgres::Error> {
     let end = match cleanup.transaction {
-        // A ROLLBACK with nothing to roll back would be a warning in PostgreSQL's log, for each call.
+        // A ROLLBACK without a transaction would write a warning to PostgreSQL's log for each call.
         TransactionEnd::None => "",
         TransactionEnd::Rollback => "ROLLBACK; ",
         TransactionEnd::Commit => "COMMIT; ",
@@ -263,12 +266,12 @@ async fn clean(connection: &Connection, cleanup: Cleanup, shared: &Shared) -> Re
         SessionCleanup::Nothing => return connection.client().batch_execute(end).await.map(|()| true),
         SessionCleanup::WhatRollbackLeaves => end.to_owned(),
         SessionCleanup::Everything => {
-            let watch = if connection.watches_us { WATCH_US } else { "" };
-            let nets = connection.nets();
-            format!("{end}{CLEAN}; {}; {nets}{watch}", shared.session)
+            let check_client = if connection.checks_client { CHECK_CLIENT } else { "" };
+            let server_timeouts = connection.server_timeouts();
+            format!("{end}{CLEAN}; {}; {server_timeouts}{check_client}", shared.session_setup)
         }
     };
-    // Joined, they are sent without waiting for each other.
+    // Joined, both are sent without waiting for each other.
     let (ended, is_clean) = join(connection.client().batch_execute(&reset), connection.check()).await;
     ended.and(is_clean)
 }
@@ -277,9 +280,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         connection.discard();
-        // Without a runtime the process ends before this call could: closing the connection is all there is to do.
+        // Without a runtime the process is ending: closing the connection is all that can be done.
         if tokio::runtime::Handle::try_current().is_err() || connection.object().client().is_closed() {
-            self.shared.health.doubt();
+            self.shared.health.mark_stale();
             return;
         }
         let shared = self.shared.clone();
@@ -287,13 +290,13 @@ impl Drop for Lease {
     }
 }
 
-/// Cancel what runs on a connection and wait until its backend is idle. It is not used again.
-async fn cancel(mut connection: PooledConnection, shared: &Shared) {
+/// Cancel the statement on a connection and wait until its backend is idle. The connection is not used again.
+async fn cancel(mut connection: PooledConnection, shared: &SharedPool) {
     connection.discard();
     let began = Instant::now();
     let client = connection.object().client();
     let token = client.cancel_token();
-    // Answered once what was sent before it has ended, by an error or not: then the backend is idle.
+    // This is answered when everything sent before it has ended, with or without an error: then the backend is idle.
     let mut idle = pin!(client.batch_execute("ROLLBACK"));
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         let mut pause = CANCEL_AGAIN;
@@ -309,8 +312,8 @@ async fn cancel(mut connection: PooledConnection, shared: &Shared) {
     });
     let in_time = cancelled.await.is_ok();
     if !in_time {
-        // What lies between us and it may be cut, and then those that are idle are no better.
-        shared.distrust("a backend cannot be cancelled");
+        // The network may be interrupted, and then the idle connections do not work either.
+        shared.invalidate_idle("a backend cannot be cancelled");
     }
     info!(shared.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
 }

@@ -1,36 +1,36 @@
-//! The settings of a pool that may change while it serves: its size and its clocks.
+//! The settings of a pool that may change while it serves: its size and its timeouts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::settings::{ClockSettings, PoolSettings};
 
-/// What the clocks of PostgreSQL have more than ours, in milliseconds: they are the nets that hold when this server is no
-/// longer there to cancel.
-const STATEMENT_NET_MS: u128 = 1000;
-const IDLE_NET_MS: u128 = 60_000;
+/// How much longer PostgreSQL's own timeouts are than this server's, in milliseconds: they take effect only if this
+/// server is no longer there to cancel a statement.
+const STATEMENT_TIMEOUT_MARGIN_MS: u128 = 1000;
+const IDLE_TIMEOUT_MARGIN_MS: u128 = 60_000;
 
-/// What is in force now.
+/// The current settings.
 pub(super) struct LiveSettings(Mutex<Current>);
 
-/// What was in force at one moment.
+/// The settings at one moment.
 #[derive(Clone)]
 pub(super) struct Current {
     pub(super) pool: PoolSettings,
     pub(super) clocks: ClockSettings,
-    /// The statements that give a session the nets of these clocks.
-    pub(super) nets: Arc<str>,
+    /// The SET statements for PostgreSQL's own timeouts.
+    pub(super) server_timeouts: Arc<str>,
 }
 
 impl LiveSettings {
     pub(super) fn new(pool: PoolSettings, clocks: ClockSettings) -> Self {
-        Self(Mutex::new(Current { pool, clocks, nets: nets(clocks) }))
+        Self(Mutex::new(Current { pool, clocks, server_timeouts: server_timeouts(clocks) }))
     }
 
-    /// Whether anything is different from now on.
+    /// Replaces the settings. Returns whether anything has changed.
     pub(super) fn set(&self, pool: PoolSettings, clocks: ClockSettings) -> bool {
         let mut current = self.lock();
         let is_changed = (current.pool, current.clocks) != (pool, clocks);
-        *current = Current { pool, clocks, nets: nets(clocks) };
+        *current = Current { pool, clocks, server_timeouts: server_timeouts(clocks) };
         is_changed
     }
 
@@ -47,16 +47,16 @@ impl LiveSettings {
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
-        // Nothing panics while it is held.
+        // No code panics while it has the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn nets(clocks: ClockSettings) -> Arc<str> {
+fn server_timeouts(clocks: ClockSettings) -> Arc<str> {
     format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
-        clocks.command_timeout.as_millis() + STATEMENT_NET_MS,
-        clocks.command_timeout.max(clocks.cursor_lifetime).as_millis() + IDLE_NET_MS,
+        clocks.command_timeout.as_millis() + STATEMENT_TIMEOUT_MARGIN_MS,
+        clocks.command_timeout.max(clocks.cursor_lifetime).as_millis() + IDLE_TIMEOUT_MARGIN_MS,
     )
     .into()
 }

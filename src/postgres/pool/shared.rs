@@ -1,5 +1,5 @@
-//! What a generation and its leases have in common: the pool itself, the queue in front of it, and what is known of its
-//! database. It lives until the last of them has gone.
+//! The part of a pool that a generation and its leases share: the connections, the queue in front of them, and the
+//! health of the database. It lives until the last owner is dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,61 +21,61 @@ pub(super) type Pool = managed::Pool<Connector>;
 
 pub(super) type Object = managed::Object<Connector>;
 
-/// The part of a pool that generation and leases share.
-pub(super) struct Shared {
-    /// 1 for the first generation since the process started.
+/// The part of a pool that a generation and its leases share.
+pub(super) struct SharedPool {
+    /// The number of the generation: 1 for the first since the process started.
     pub(super) number: u64,
-    /// Where its connections lead.
+    /// The server and user of its connections.
     pub(super) target: Arc<TargetSettings>,
     /// The same for the log, and never for a model.
     pub(super) target_name: Arc<str>,
-    /// In read-only mode a transaction on its connections is READ ONLY even if nobody has begun it.
+    /// In read-only mode every transaction on its connections is READ ONLY by default.
     pub(super) access: AccessMode,
     pub(super) live: Arc<LiveSettings>,
     pub(super) pool: Pool,
     pub(super) queue: Arc<FairQueue>,
     pub(super) health: Arc<Health>,
-    /// Held by the one that asks whether the database can be reached; others that want to know wait for that.
-    pub(super) asking: tokio::sync::Mutex<()>,
+    /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
+    pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) tls: MakeRustlsConnect,
-    /// What every connection is told first, and again after each cleaning, together with the nets of the clocks.
-    pub(super) session: Arc<str>,
-    /// Another generation serves by now: connections that nobody uses are closed.
+    /// SQL that every connection gets first, and again after each cleaning, together with PostgreSQL's own timeouts.
+    pub(super) session_setup: Arc<str>,
+    /// Another generation serves now: unused connections are closed.
     pub(super) is_retired: AtomicBool,
-    /// The leases, and the connections that are being cleaned or cancelled after their call has ended.
+    /// Counts the leases, and the connections that are being cleaned or cancelled after their call.
     pub(super) endings: TaskTracker,
     pub(super) log: Logger,
 }
 
-/// How a pool stands.
+/// The numbers of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     pub generation: u64,
-    /// Connections there may be.
+    /// The largest number of connections.
     pub size_max: usize,
-    /// Connections there are.
+    /// Open connections.
     pub size: usize,
-    /// Of these, idle.
+    /// Idle ones among the open connections.
     pub idle: usize,
-    /// Calls that wait for one.
+    /// Calls that wait for a connection.
     pub waiting: usize,
 }
 
-/// A generation that was replaced, for as long as something runs on it.
-pub struct Draining(pub(super) Weak<Shared>);
+/// A replaced generation, as long as something runs on it.
+pub struct Draining(pub(super) Weak<SharedPool>);
 
 impl Draining {
-    /// Nothing runs on it any more, and its connections are closed.
+    /// Whether nothing runs on it any more and its connections are closed.
     pub fn is_over(&self) -> bool {
         self.0.strong_count() == 0
     }
 }
 
-impl Shared {
-    /// A connection of the pool: an idle one, or a new one.
+impl SharedPool {
+    /// Takes an idle connection from the pool, or opens one.
     pub(super) async fn connect(&self) -> Result<Object, QueryError> {
         let connect_timeout = self.live.clocks().connect_timeout;
-        // Of several hosts each has its time, which the driver sees to.
+        // With several hosts, each has this time, which the driver measures.
         let create = Some(connect_timeout * self.target.hosts.len().max(1) as u32);
         match self.pool.timeout_get(&Timeouts { create, ..Timeouts::default() }).await {
             Ok(connection) => {
@@ -97,7 +97,7 @@ impl Shared {
                         outcome_unknown: false,
                     },
                 };
-                self.health.has_not_opened(&error, &self.target, self.pool.status().size);
+                self.health.failed_to_open(&error, &self.target, self.pool.status().size);
                 Err(error)
             }
         }
@@ -114,22 +114,22 @@ impl Shared {
         }
     }
 
-    /// These sizes and clocks are in force from now on. Whether they are others than before.
+    /// Change the size and the timeouts. Returns whether anything has changed.
     pub(super) fn change(&self, pool: PoolSettings, clocks: ClockSettings) -> bool {
         let is_changed = self.live.set(pool, clocks);
-        // The pool first: who gets a permit must find room there.
+        // The pool first: a call with a permit must find room in it.
         self.pool.resize(pool.size);
         self.queue.resize(pool.size);
         is_changed
     }
 
-    /// Another generation serves: close the idle connections, and each other one when it comes back.
+    /// Another generation serves now: close the idle connections, and each other one when it comes back.
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
         self.close_unused();
     }
 
-    /// Whether a connection that comes back now would be used again.
+    /// Whether a connection that comes back now will be used again.
     pub(super) fn wants_connections(&self) -> bool {
         !self.is_retired.load(Ordering::Relaxed) || self.queue.waiting() > 0
     }
@@ -141,14 +141,14 @@ impl Shared {
         }
     }
 
-    /// Throw the idle connections away.
-    pub(super) fn distrust(&self, why: &str) {
+    /// Close the idle connections: they may not work any more.
+    pub(super) fn invalidate_idle(&self, why: &str) {
         let idle = self.pool.retain(|_, _| false).removed.len();
         warn!(self.log, "idle connections thrown away"; "why" => why, "idle" => idle);
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedPool {
     fn drop(&mut self) {
         info!(self.log, "pool closed"; "connections" => self.pool.status().size);
     }

@@ -1,23 +1,23 @@
-//! A cell before it is written: what it holds, how much room it needs, and how much it gets.
+//! A cell before it is written: its value, how much space it needs and how much it gets.
 
 use pg_render::{Codec, DecodeError, Text, write_json_string};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
-/// No cell is cut below this many bytes of JSON, however little room there is. An integer, a timestamp or a UUID (38
-/// bytes with its quotes) that is half there would be taken for another.
+/// No cell is cut to less than this many bytes of JSON, however little space is left: half an integer, timestamp or
+/// UUID (38 bytes with its quotes) would look like another value.
 pub const CELL_BYTES_MIN: usize = 40;
 
-/// What a JSON string takes besides its characters.
+/// The bytes of a JSON string besides its characters.
 pub(super) const QUOTES_BYTES: usize = 2;
 
-/// How a value is shown that its column's codec alone cannot show.
+/// How a value is shown that the codec of its column cannot show.
 #[derive(Debug)]
 pub enum RenderedCell {
-    /// As this text; `None` is NULL.
+    /// With this text; `None` is NULL.
     Text(Option<String>),
-    /// As what this codec reads from it.
-    By(Codec),
+    /// With this codec.
+    Codec(Codec),
 }
 
 /// The value of a cell as PostgreSQL sent it, whatever its type.
@@ -35,7 +35,7 @@ impl<'a> FromSql<'a> for BinaryValue<'a> {
 
 /// The bytes of a cell; `None` is NULL.
 pub(super) fn binary_value(row: &Row, column: usize) -> Option<&[u8]> {
-    // It accepts every type and never fails; the index comes from the row's own columns.
+    // `BinaryValue` accepts every type and never fails; the index comes from the row's own columns.
     row.try_get::<_, Option<BinaryValue<'_>>>(column).ok().flatten().map(|value| value.0)
 }
 
@@ -43,79 +43,81 @@ pub(super) fn binary_value(row: &Row, column: usize) -> Option<&[u8]> {
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a> {
     pub row: &'a Row,
-    /// How values are shown that only the server can write, by column.
-    pub shown: &'a [(usize, RenderedCell)],
+    /// How values are shown that only PostgreSQL can render, by column.
+    pub rendered: &'a [(usize, RenderedCell)],
 }
 
 impl<'a> Cells<'a> {
-    pub fn value(&self, column: usize, codec: &'a Codec) -> Value<'a> {
-        let codec = match self.shown.iter().find(|(at, _)| *at == column) {
-            Some((_, RenderedCell::Text(text))) => return text.as_deref().map_or(Value::Null, Value::Shown),
-            Some((_, RenderedCell::By(own))) => own,
+    pub fn value(&self, column: usize, codec: &'a Codec) -> CellValue<'a> {
+        let codec = match self.rendered.iter().find(|(at, _)| *at == column) {
+            Some((_, RenderedCell::Text(text))) => {
+                return text.as_deref().map_or(CellValue::Null, CellValue::ServerText);
+            }
+            Some((_, RenderedCell::Codec(own))) => own,
             None => codec,
         };
-        binary_value(self.row, column).map_or(Value::Null, |raw| Value::Wire(codec, raw))
+        binary_value(self.row, column).map_or(CellValue::Null, |raw| CellValue::Binary(codec, raw))
     }
 }
 
-/// What a cell holds.
-pub(super) enum Value<'a> {
+/// The value of a cell.
+pub(super) enum CellValue<'a> {
     Null,
-    /// As PostgreSQL sent it.
-    Wire(&'a Codec, &'a [u8]),
-    /// PostgreSQL's own text of it.
-    Shown(&'a str),
+    /// In binary form, as PostgreSQL sent it.
+    Binary(&'a Codec, &'a [u8]),
+    /// As PostgreSQL's own text.
+    ServerText(&'a str),
 }
 
-impl<'a> Value<'a> {
-    /// What its JSON takes at least, without writing any. Of what is text already that is its length: escapes and
-    /// quotes only add to it.
+impl<'a> CellValue<'a> {
+    /// The least number of bytes of its JSON, without writing it. For a value that is already text this is its length:
+    /// escapes and quotes only add to it.
     pub fn json_bytes_min(&self) -> Result<usize, DecodeError> {
         Ok(match self {
             Self::Null => 0,
-            Self::Wire(codec, raw) => codec.borrowed_text(raw)?.map_or(0, |text| text.len()),
-            Self::Shown(text) => text.len(),
+            Self::Binary(codec, raw) => codec.borrowed_text(raw)?.map_or(0, |text| text.len()),
+            Self::ServerText(text) => text.len(),
         })
     }
 
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
-            Self::Wire(codec, raw) => codec.write_json(raw, out)?,
-            Self::Shown(text) => write_json_string(text, out),
+            Self::Binary(codec, raw) => codec.write_json(raw, out)?,
+            Self::ServerText(text) => write_json_string(text, out),
         }
         Ok(())
     }
 
-    /// Whether the JSON that was written says which value it is.
+    /// Whether the written JSON is enough to know the value: JSON null and SQL NULL look the same, for example.
     pub fn is_self_describing(&self, written: &[u8]) -> bool {
         match self {
-            Self::Wire(codec, raw) => codec.is_self_describing(raw, written),
-            Self::Null | Self::Shown(_) => true,
+            Self::Binary(codec, raw) => codec.is_self_describing(raw, written),
+            Self::Null | Self::ServerText(_) => true,
         }
     }
 
-    /// False is NULL.
+    /// Writes the text; returns false for NULL.
     pub fn write_text(&self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
         match self {
             Self::Null => return Ok(false),
-            Self::Wire(codec, raw) => codec.write_text(raw, out)?,
-            Self::Shown(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Binary(codec, raw) => codec.write_text(raw, out)?,
+            Self::ServerText(text) => out.extend_from_slice(text.as_bytes()),
         }
         Ok(true)
     }
 
-    /// Its text, to take pieces of.
+    /// Its text, from which pieces can be taken.
     pub fn text(&self) -> Result<Text<'a>, DecodeError> {
         match self {
             Self::Null => Ok(Text::of(b"")),
-            Self::Wire(codec, raw) => codec.text(raw),
-            Self::Shown(text) => Ok(Text::of(text.as_bytes())),
+            Self::Binary(codec, raw) => codec.text(raw),
+            Self::ServerText(text) => Ok(Text::of(text.as_bytes())),
         }
     }
 
-    /// Its text and the start of the character at `offset`, where the text is longer than that; `None` is to be shown
-    /// from its start.
+    /// Its text and the start of the character at `offset`, if the text is longer than that; `None` if the cell is
+    /// shown from its start.
     pub fn text_from(&self, offset: usize) -> Result<Option<(Text<'a>, usize)>, DecodeError> {
         if offset == 0 {
             return Ok(None);
@@ -129,16 +131,16 @@ impl<'a> Value<'a> {
     }
 }
 
-/// How much room each cell of a row gets, in bytes of JSON.
+/// How much space each cell of a row gets, in bytes of JSON.
 pub(super) struct Shares {
     needs: Vec<usize>,
-    /// What a cell may take that needs more.
+    /// The limit of a cell that needs more.
     pub most: usize,
 }
 
 impl Shares {
-    /// Of `room`, all cells have as much as they need, or as much as any other: those that need little leave the rest
-    /// to the others. None has less than [`CELL_BYTES_MIN`].
+    /// Divides `room`: cells that need little get what they need, and the rest is divided equally among the others. No
+    /// cell gets less than [`CELL_BYTES_MIN`].
     pub fn of(needs: Vec<usize>, mut room: usize) -> Self {
         let mut ascending = needs.clone();
         ascending.sort_unstable();
@@ -154,7 +156,7 @@ impl Shares {
         Self { needs, most }
     }
 
-    /// Whether the cell of that column is shown whole.
+    /// Whether the cell of that column fits whole.
     pub fn is_enough(&self, column: usize) -> bool {
         self.needs[column] <= self.most
     }

@@ -1,16 +1,16 @@
-//! The text formats: how a header, a cell and the end of a row are written. What a cell shows is decided before.
+//! The text formats: how a header, a cell and the end of a row are written. The content of a cell is decided before.
 
 use pg_render::write_json_string;
 
 use crate::postgres::statement::{ColumnInfo, Format};
 
-/// Room for a small answer, in bytes.
-const ROOM: usize = 512;
+/// The initial capacity, in bytes: enough for a small answer.
+const CAPACITY_BYTES: usize = 512;
 
 /// The rule under a header is no longer than this, in characters.
 const HEADER_RULE_MAX: usize = 80;
 
-/// What the list of cells that are to be read as JSON is called.
+/// The JSON member with the list of cells that must be read as JSON.
 pub const JSON_CELLS: &str = "json_cells";
 
 /// The text of an answer so far.
@@ -21,19 +21,19 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The header of these columns, and no rows.
+    /// Starts with the header of these columns.
     pub fn new(format: Format, columns: &[ColumnInfo]) -> Self {
-        let mut layout = Self { format, text: Vec::with_capacity(ROOM) };
+        let mut layout = Self { format, text: Vec::with_capacity(CAPACITY_BYTES) };
         layout.write_header(columns);
         layout
     }
 
-    /// Whether cells have to be given: the text in JSON is made of the rows' JSON at the end.
+    /// Whether cells must be written: in the JSON format the text is built from the rows' JSON at the end.
     pub fn takes_cells(&self) -> bool {
         self.format != Format::Json
     }
 
-    /// What follows a piece that does not reach the end of its cell. A program reads CSV and would take it for data.
+    /// The mark after a piece that does not reach the end of its cell. CSV has none: a program would read it as data.
     pub fn sign_of_more(&self) -> &'static str {
         match self.format {
             Format::Table | Format::Markdown => "…",
@@ -45,7 +45,7 @@ impl Layout {
         self.text.len()
     }
 
-    /// Go back to where it was that long.
+    /// Drop everything after this length.
     pub fn truncate(&mut self, length: usize) {
         self.text.truncate(length);
     }
@@ -121,7 +121,7 @@ impl Layout {
         }
     }
 
-    /// The whole text; or, where the rows stand in it as JSON, the text without them and where they go.
+    /// The whole text. In the JSON format it is the text without the rows, and the offset at which they belong.
     pub fn finish(mut self, columns: &[ColumnInfo], json_cells: &[[usize; 2]]) -> (Vec<u8>, Option<usize>) {
         let mut rows_in_text = None;
         if self.format == Format::Json {

@@ -1,8 +1,8 @@
-//! One answer's rows while they arrive: each row is written once as JSON and once as text, and counted against the
+//! The rows of one answer while they arrive: each row is written once as JSON and once as text, and counted against the
 //! answer's limits. Nothing else of a row is kept.
 //!
-//! A row that would pass the limit of bytes is left to the next answer, but for the first: its long cells are cut, so
-//! that there is always an answer to go on from, and what is left of a cell can be asked for by its offset.
+//! A row that would exceed the byte limit is left for the next page, except the first: its long cells are cut. So every
+//! page has at least one row, and the rest of a cell can be read by its offset.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use super::cell::{CELL_BYTES_MIN, Cells, QUOTES_BYTES, RenderedCell, Shares};
 use super::layout::Layout;
 use crate::postgres::statement::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits};
 
-/// Room for a small answer, and what stands around its rows, in bytes.
-const ROOM: usize = 512;
+/// The initial capacity, in bytes: enough for a small answer.
+const CAPACITY_BYTES: usize = 512;
 
-/// What the list of cut cells takes for each, about. It counts as bytes of rows: many rows of small pieces would
-/// otherwise make a list without a bound.
+/// About the size of one entry in the list of cut cells. It counts as bytes of rows: many rows with small pieces would
+/// otherwise make an unlimited list.
 const CUT_CELL_BYTES: usize = 128;
 
-/// The same of the list of cells that hold JSON.
+/// The same for the list of cells that contain JSON.
 const JSON_CELL_BYTES: usize = 12;
 
-/// The rows of an answer so far.
+/// The rows of a page so far.
 #[derive(Debug)]
 pub struct Page {
     columns: Arc<[ColumnInfo]>,
     codecs: Arc<[Codec]>,
     limits: Limits,
-    /// A cell whose text is longer than this is shown from this byte on; 0 shows all from their start.
+    /// A cell whose text is longer than this starts at this byte; with 0 all start at their beginning.
     cell_offset: usize,
     /// `[1,"a"],[2,"b"]`: the rows, without the brackets around them.
     json: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty page of these columns, whose values come as what `codecs` read.
+    /// An empty page of these columns; `codecs` read their values.
     pub fn new(
         columns: Arc<[ColumnInfo]>,
         codecs: Arc<[Codec]>,
@@ -57,7 +57,7 @@ impl Page {
             columns,
             limits,
             cell_offset,
-            json: Vec::with_capacity(ROOM),
+            json: Vec::with_capacity(CAPACITY_BYTES),
             cell: Vec::new(),
             rows: 0,
             json_cells: Vec::new(),
@@ -66,33 +66,34 @@ impl Page {
         }
     }
 
-    /// Which columns hold values, or may hold some, that only PostgreSQL itself can show.
+    /// The columns whose values only PostgreSQL can render, or may contain such values.
     pub fn server_text_columns(&self) -> Vec<usize> {
         let may_need_server = |codec: &Codec| !codec.is_native() || codec.is_anonymous();
         (0..self.codecs.len()).filter(|&column| may_need_server(&self.codecs[column])).collect()
     }
 
-    /// How many more rows there is room for.
+    /// How many more rows the row limit allows.
     pub fn rows_left(&self) -> usize {
         self.limits.rows_max - self.rows
     }
 
-    /// How many more rows of the size seen so far there is byte room for; `None` before the first.
+    /// How many more rows of the average size so far the byte limit allows; `None` before the first row.
     pub fn rows_left_by_bytes(&self) -> Option<usize> {
         let row_bytes = self.bytes_taken().checked_div(self.rows)?.max(1);
         Some(self.bytes_left() / row_bytes)
     }
 
-    /// Whether a limit has cut the answer.
+    /// Whether a limit was reached.
     pub fn is_cut(&self) -> bool {
         self.cut.is_some()
     }
 
-    /// Add a row, or cut the answer before it. `shown` says how values are shown that only the server can write, by column.
+    /// Add a row, or cut the page before it. `rendered` says how values are shown that only PostgreSQL can render, by
+    /// column.
     ///
     /// # Errors
     /// The value that could not be read.
-    pub fn push(&mut self, row: &Row, shown: &[(usize, RenderedCell)]) -> Result<(), DecodeError> {
+    pub fn push(&mut self, row: &Row, rendered: &[(usize, RenderedCell)]) -> Result<(), DecodeError> {
         if self.cut.is_some() {
             return Ok(());
         }
@@ -100,7 +101,7 @@ impl Page {
             self.cut = Some(Cut::Rows(self.rows));
             return Ok(());
         }
-        let cells = Cells { row, shown };
+        let cells = Cells { row, rendered };
         if !self.write_row(cells, None)? {
             if self.rows > 0 {
                 self.cut = Some(Cut::Bytes(self.limits.bytes_max));
@@ -121,8 +122,8 @@ impl Page {
         self.limits.bytes_max.saturating_sub(self.bytes_taken())
     }
 
-    /// Write a row; false where it does not fit, and nothing is written. With `shares` it is always written, and the
-    /// cells are cut whose share is not enough.
+    /// Write a row. Returns false and writes nothing if it does not fit. With `shares` it is always written, and cells
+    /// that need more than their share are cut.
     fn write_row(&mut self, cells: Cells<'_>, shares: Option<&Shares>) -> Result<bool, DecodeError> {
         let (json_before, text_before) = (self.json.len(), self.layout.len());
         let (json_cells_before, cut_before) = (self.json_cells.len(), self.cut_cells.len());
@@ -146,7 +147,7 @@ impl Page {
             return Ok(true);
         }
         self.json.truncate(json_before);
-        // What was tried and did not fit may have been large.
+        // The row that did not fit may have been large.
         self.json.shrink_to_fit();
         self.layout.truncate(text_before);
         self.json_cells.truncate(json_cells_before);
@@ -154,7 +155,7 @@ impl Page {
         Ok(false)
     }
 
-    /// Write a cell; false where it does not fit into what is left of the page, and no share allows a piece of it.
+    /// Write a cell. Returns false if it does not fit into the rest of the page and no share allows a piece of it.
     fn write_cell(&mut self, column: usize, cells: Cells<'_>, shares: Option<&Shares>) -> Result<bool, DecodeError> {
         let room = shares.map_or(self.bytes_left(), |shares| shares.most);
         let value = cells.value(column, &self.codecs[column]);
@@ -162,7 +163,7 @@ impl Page {
         if later.is_none() {
             let may_be_whole = match shares {
                 Some(shares) => shares.is_enough(column),
-                // A huge value is not written only to be thrown away.
+                // A huge value is not written only to be discarded.
                 None => value.json_bytes_min()? <= room,
             };
             if may_be_whole {
@@ -205,7 +206,7 @@ impl Page {
         Ok(true)
     }
 
-    /// What each cell of the first row may take, so that together they fit.
+    /// How many bytes each cell of the first row may have, so that the row fits.
     fn shares(&self, cells: Cells<'_>) -> Result<Shares, DecodeError> {
         let bytes_max = self.limits.bytes_max;
         let mut json = Vec::new();
@@ -218,7 +219,7 @@ impl Page {
                 Some((text, offset)) => text.len() - offset,
                 None => value.json_bytes_min()?,
             };
-            // What is more than any share can be need not be known.
+            // A need above every possible share does not have to be exact.
             if need_min <= bytes_max.max(CELL_BYTES_MIN) {
                 match &later {
                     Some((text, offset)) => write_json_string(text.piece(*offset, usize::MAX), &mut json),
@@ -248,7 +249,7 @@ impl Page {
     }
 }
 
-/// A database in SQL_ASCII may send what is no UTF-8; an answer never holds it.
+/// A database in SQL_ASCII may send bytes that are not UTF-8; they are replaced.
 fn into_string(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

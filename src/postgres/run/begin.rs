@@ -1,4 +1,4 @@
-//! A statement on its way to its first row: in which transaction, from a portal or to its end at once.
+//! Starts a statement: chooses its transaction, and whether it uses a portal or runs to its end at once.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -17,8 +17,8 @@ use crate::postgres::statement::Limits;
 use crate::settings::AccessMode;
 
 impl Run<'_> {
-    /// Run `statement` in a transaction, to where its first row is. What only reads does not end it: whoever cleans the
-    /// connection does, and no answer waits for that.
+    /// Begin `statement` in a transaction, up to its first row. A statement that only reads does not end its
+    /// transaction: cleaning the connection does, so the answer need not wait for it.
     pub(super) async fn begin(
         &self,
         statement: &Reviewed,
@@ -26,10 +26,10 @@ impl Run<'_> {
     ) -> Result<(Reader, Clearance), QueryError> {
         let sql = statement.statement().sql();
         let transaction = |clearance| self.transaction(clearance);
-        let is_small = |prepared: &Prepared| small_within.is_some_and(|limits| prepared.past.is_small(limits));
+        let is_small = |prepared: &Prepared| small_within.is_some_and(|limits| prepared.past_size.is_small(limits));
         let kept = self.target.connection.prepared(sql);
         let was_kept = kept.is_some();
-        // Joined, they are sent without waiting for each other.
+        // Joined, the parts are sent without waiting for each other.
         let (cleared, opened) = match (kept, statement.cleared()) {
             (Some(prepared), Some(cleared)) if cleared.clearance().only_reads && is_small(&prepared) => {
                 if cleared.clearance().leaves_nothing {
@@ -46,7 +46,7 @@ impl Run<'_> {
                 (cleared, opened)
             }
             (kept, _) => {
-                // Boxed, as all that is seldom: the future of every call would have room for it, and is copied about.
+                // Boxed: a rare path; keeps the future of every call small.
                 let ready = Box::pin(self.prepare_and_clear(statement, kept));
                 let (begun, ready) = join(transaction(statement.expected()), ready).await;
                 begun?;
@@ -63,7 +63,7 @@ impl Run<'_> {
         };
         let clearance = cleared.clearance();
         match opened {
-            // It was lost (by DEALLOCATE or DISCARD), or its tables are not what they were.
+            // The prepared statement was lost (by DEALLOCATE or DISCARD), or its tables have changed.
             Err(QueryError::Rejected(_)) if was_kept => {
                 self.target.connection.forget(sql);
                 transaction(clearance).await?;
@@ -74,16 +74,16 @@ impl Run<'_> {
         }
     }
 
-    /// Run a statement that leaves nothing to its end, in a READ ONLY transaction that ends with it.
+    /// Run a statement that leaves nothing on its connection to its end, in a READ ONLY transaction that ends with it.
     async fn run_without_cleanup(&self, prepared: Arc<Prepared>, cleared: Cleared<'_>) -> Result<Reader, QueryError> {
-        // Nothing is answered before it runs.
+        // No response comes before it runs.
         self.progress.begun.set(true);
         self.progress.only_reads.set(true);
         let mut rows = pin!(self.stream(prepared, cleared));
         if self.target.default_read_only {
             return rows.await;
         }
-        // All three are sent at once, and nobody waits for the first and the last.
+        // All three are sent at once; nothing waits for the first and the last.
         self.target.connection.post("BEGIN READ ONLY");
         let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
         self.target.connection.post(match self.target.access {
@@ -101,7 +101,7 @@ impl Run<'_> {
         let statement = cleared.statement();
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let portal = self.target.connection.bind(cleared, &prepared.statement, &parameters).await;
-        let portal = portal.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
+        let portal = portal.map_err(|error| self.error(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::new(prepared, portal))
     }
 
@@ -110,7 +110,7 @@ impl Run<'_> {
         let statement = cleared.statement();
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let rows = self.target.connection.stream(cleared, &prepared.statement, &parameters).await;
-        let rows = rows.map_err(|error| self.wrong(&error, statement.sql(), Phase::Execute))?;
+        let rows = rows.map_err(|error| self.error(&error, statement.sql(), Phase::Execute))?;
         Ok(Reader::whole(prepared, rows))
     }
 }

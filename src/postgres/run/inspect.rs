@@ -1,4 +1,4 @@
-//! A question of our own to the catalogs.
+//! Runs this server's own catalog queries.
 
 use std::pin::pin;
 
@@ -7,47 +7,47 @@ use futures_util::future::join;
 use pg_guard::Clearance;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::super::catalog::{Asked, Inspected};
+use super::super::catalog::{BoundQuery, CatalogRows};
 use super::super::connection::ExecTarget;
 use super::super::error::{Phase, QueryError};
 use super::super::statement::Limits;
 use super::{Run, RunProgress};
 
-/// Ask PostgreSQL that in a READ ONLY transaction, whose end is the caller's. No more rows are read than the limits allow;
-/// if there are more, the statement must be cancelled.
+/// Run a catalog query in a READ ONLY transaction, which the caller must end. No more rows are read than the limits
+/// allow; if there are more, the caller must cancel the statement.
 ///
 /// # Errors
 /// See [`QueryError`].
 pub async fn inspect(
     target: ExecTarget<'_>,
-    asked: &Asked,
+    query: &BoundQuery,
     limits: Limits,
     progress: &RunProgress,
-) -> Result<Inspected, QueryError> {
+) -> Result<CatalogRows, QueryError> {
     let run = Run { target, progress };
-    // A text of ours is not for the guard to clear.
+    // The guard does not check SQL of this server.
     let clearance = Clearance { access: target.access, only_reads: true, leaves_nothing: true };
-    let wrong = |error: &tokio_postgres::Error| {
+    let to_error = |error: &tokio_postgres::Error| {
         let phase = if progress.rows_came.get() { Phase::Fetch } else { Phase::Execute };
-        run.wrong(error, &asked.sql, phase)
+        run.error(error, &query.sql, phase)
     };
-    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = asked.parameters().collect();
-    let rows = target.connection.client().query_typed_raw(&asked.sql, parameters);
-    // Joined, they are sent without waiting for each other.
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = query.parameters().collect();
+    let rows = target.connection.client().query_typed_raw(&query.sql, parameters);
+    // Joined, both are sent without waiting for each other.
     let (begun, rows) = join(run.transaction(clearance), rows).await;
     begun?;
-    let mut rows = pin!(rows.map_err(|error| wrong(&error))?);
-    let mut inspected = Inspected::default();
-    while let Some(row) = rows.try_next().await.map_err(|error| wrong(&error))? {
+    let mut rows = pin!(rows.map_err(|error| to_error(&error))?);
+    let mut found = CatalogRows::default();
+    while let Some(row) = rows.try_next().await.map_err(|error| to_error(&error))? {
         progress.rows_came.set(true);
         let bytes = row.raw_size_bytes();
-        if inspected.rows.len() == limits.rows_max || inspected.bytes + bytes > limits.bytes_max {
-            inspected.is_cut = true;
+        if found.rows.len() == limits.rows_max || found.bytes + bytes > limits.bytes_max {
+            found.is_cut = true;
             break;
         }
         progress.call.rows(1, bytes);
-        inspected.bytes += bytes;
-        inspected.rows.push(row);
+        found.bytes += bytes;
+        found.rows.push(row);
     }
-    Ok(inspected)
+    Ok(found)
 }

@@ -1,4 +1,4 @@
-//! A statement that PostgreSQL and the guard have not seen yet.
+//! Prepares a statement that PostgreSQL and the guard have not seen yet.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::postgres::rows::server_text;
 use crate::postgres::statement::ColumnInfo;
 
 impl Run<'_> {
-    /// Have PostgreSQL and the guard read a statement, at once if that may be.
+    /// Let PostgreSQL and the guard read a statement, at the same time if that is allowed.
     pub(super) async fn prepare_and_clear<'s>(
         &self,
         statement: &'s Reviewed,
@@ -35,28 +35,28 @@ impl Run<'_> {
         Ok((prepared?, cleared?))
     }
 
-    /// Have the guard clear a statement for this connection.
+    /// Let the guard clear a statement for this connection.
     pub(super) async fn clear<'s>(&self, statement: &'s Reviewed) -> Result<Cleared<'s>, QueryError> {
         let connection = self.target.connection;
         statement.clear(connection.client(), connection.questions()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
-            NotCleared::Unasked(error) => self.wrong(&error, "", Phase::Begin),
+            NotCleared::Unasked(error) => self.error(&error, "", Phase::Begin),
         })
     }
 
-    /// Have PostgreSQL parse a statement: what its parameters and its columns are is known before anything runs.
+    /// Let PostgreSQL parse a statement: this returns its parameters and columns before anything runs.
     pub(super) async fn prepare(&self, statement: &Statement) -> Result<Arc<Prepared>, QueryError> {
         let client = self.target.connection.client();
         let sql = statement.sql();
-        let unclear = |error| self.wrong(&error, sql, Phase::Parse);
-        let mut handle = client.prepare(sql).await.map_err(unclear)?;
+        let to_error = |error| self.error(&error, sql, Phase::Parse);
+        let mut handle = client.prepare(sql).await.map_err(to_error)?;
         let columns = handle.columns().iter().map(ColumnInfo::of).collect();
         let mut changes = false;
         if handle.columns().iter().map(Column::type_).chain(handle.params()).any(server_text::has_fields) {
             client.clear_type_cache();
             changes = true;
         }
-        if let Some(cast) = server_text::cast(client, statement, handle.columns()).await.map_err(unclear)? {
+        if let Some(cast) = server_text::cast(client, statement, handle.columns()).await.map_err(to_error)? {
             handle = client.prepare(&cast).await.map_err(|_| server_text::no_cast(handle.columns()))?;
             changes = true;
         }
@@ -69,7 +69,7 @@ impl Run<'_> {
             columns,
             types,
             codecs,
-            past: self.target.connection.past(sql),
+            past_size: self.target.connection.past_size(sql),
         });
         if !changes {
             self.target.connection.keep(prepared.clone());

@@ -1,8 +1,8 @@
-//! A statement's rows, read from its portal a page at a time.
+//! Reads the rows of a statement from its portal, a page at a time.
 //!
-//! A portal gives as many rows as it is asked for and waits (manual, section 55.2.3), so a huge table costs one page.
-//! What a fetch brought and the page did not take is kept for the next: one row that showed that there is more, or,
-//! where a row was too large, what is still on its way.
+//! A portal returns as many rows as requested and waits (manual, section 55.2.3), so reading a huge table costs one
+//! page. Rows that a fetch has returned and the page did not take are kept for the next page: one extra row that showed
+//! that there are more, or, if a row was too large, the rest of the fetch.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,45 +22,45 @@ use crate::postgres::rows::page::Page;
 use crate::postgres::rows::server_text;
 use crate::postgres::statement::{Outcome, Reading};
 
-/// How many rows the first fetch of a portal asks for, when more are wanted: enough for most answers, and little
-/// when each row is large.
+/// How many rows the first fetch of a portal requests, if more are allowed: enough for most answers, and little if each
+/// row is large.
 const FIRST_FETCH_ROWS: usize = 128;
 
-/// How many rows are held at a time while PostgreSQL is asked for what only it can show, and how large they may be; one
-/// is, whatever its size.
+/// How many rows, and how many bytes of them, are kept while PostgreSQL is asked for texts that only it can produce.
+/// One row is kept whatever its size.
 const SERVER_TEXT_ROWS_MAX: usize = 128;
 const SERVER_TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// How long the rest of a fetch may take, and how large it may be, to be kept.
+/// The rest of a fetch is kept if it arrives within this time and is not larger than this.
 const AT_ONCE: Duration = Duration::from_millis(20);
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 
-/// The row count that asks for all there are.
+/// The row count that requests all rows.
 const ALL_ROWS: usize = 0;
 
-/// A statement under way in an open transaction.
+/// A running statement in an open transaction.
 pub struct Reader {
     prepared: Arc<Prepared>,
-    /// None for a statement that is run to its end at once.
+    /// None for a statement that runs to its end at once.
     portal: Option<Portal>,
-    /// Rows that came and were not shown.
+    /// Rows that have arrived and are not on a page yet.
     ahead: VecDeque<Row>,
-    /// The fetch that brings more.
+    /// The current fetch, if one is running.
     fetch: Option<Pin<Box<RowStream>>>,
     rows_read: u64,
-    /// The largest of them, in bytes.
+    /// The size of the largest row so far, in bytes.
     row_bytes_max: usize,
-    /// The row count of the command's tag, once it has ended.
+    /// The row count of the command tag, after the statement has ended.
     ended: Option<u64>,
 }
 
 impl Reader {
-    /// A reader of a portal that has given no row yet.
+    /// A reader of a portal from which nothing was fetched yet.
     pub(super) fn new(prepared: Arc<Prepared>, portal: Portal) -> Self {
         Self::with(prepared, Some(portal), None)
     }
 
-    /// A reader of a statement that is run to its end at once.
+    /// A reader of a statement that runs to its end at once.
     pub(super) fn whole(prepared: Arc<Prepared>, rows: RowStream) -> Self {
         Self::with(prepared, None, Some(Box::pin(rows)))
     }
@@ -73,26 +73,26 @@ impl Reader {
         &self.prepared.sql
     }
 
-    /// What kind of statement it is.
     pub fn operation(&self) -> Operation {
         self.prepared.operation
     }
 
-    /// Whether a page may follow. What changes rows has changed them all before it gave the first: the rest of those
-    /// is counted, not kept.
+    /// Whether a page may follow. A statement that changes rows has changed all of them before the first is returned:
+    /// its other rows are counted, not kept.
     pub(super) fn has_more(&self) -> bool {
         !self.operation().changes_rows() && (self.ended.is_none() || !self.ahead.is_empty())
     }
 
-    /// Whether there is more that cannot be read on: it was run to its end at once, because it gave little before.
+    /// Whether there are more rows that cannot be read: the statement runs to its end at once, because its earlier
+    /// results were small.
     pub(super) fn has_outgrown(&self) -> bool {
         self.portal.is_none() && self.has_more()
     }
 
-    /// The next page.
+    /// Reads the next page.
     ///
     /// # Errors
-    /// See [`QueryError`]; the transaction is of no more use then.
+    /// See [`QueryError`]; the transaction cannot be used any more then.
     pub async fn page(
         &mut self,
         connection: &Connection,
@@ -102,7 +102,7 @@ impl Reader {
     ) -> Result<Outcome, QueryError> {
         let sql = self.prepared.sql.clone();
         progress.rows_came.set(self.rows_read > 0);
-        let wrong = |error: Error| {
+        let to_error = |error: Error| {
             let phase = if progress.rows_came.get() { Phase::Fetch } else { Phase::Execute };
             QueryError::of(&error, &sql, phase, target)
         };
@@ -115,7 +115,7 @@ impl Reader {
         );
         let server_columns = page.server_text_columns();
         if server_columns.is_empty() {
-            while let Some(row) = self.next(connection, &page).await.map_err(wrong)? {
+            while let Some(row) = self.next(connection, &page).await.map_err(to_error)? {
                 progress.rows_came.set(true);
                 progress.call.rows(1, row.raw_size_bytes());
                 page.push(&row, &[]).map_err(|error| QueryError::undecodable(&error))?;
@@ -125,17 +125,17 @@ impl Reader {
                 }
             }
         } else {
-            // Boxed, for few statements have such columns, and the future of every call would have room for it.
-            while !page.is_cut() && Box::pin(self.gather(connection, &page)).await.map_err(wrong)? {
+            // Boxed: few statements have such columns; keeps the future of every call small.
+            while !page.is_cut() && Box::pin(self.gather(connection, &page)).await.map_err(to_error)? {
                 progress.rows_came.set(true);
                 let group = self.server_text_group();
                 let rows = &self.ahead.make_contiguous()[..group];
-                let shown =
+                let rendered =
                     Box::pin(server_text::texts(connection.client(), rows, &self.prepared, &server_columns)).await;
-                for shown in shown.map_err(wrong)? {
+                for rendered in rendered.map_err(to_error)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     progress.call.rows(1, row.raw_size_bytes());
-                    page.push(&row, &shown).map_err(|error| QueryError::undecodable(&error))?;
+                    page.push(&row, &rendered).map_err(|error| QueryError::undecodable(&error))?;
                     if page.is_cut() {
                         self.ahead.push_front(row);
                         break;
@@ -144,25 +144,25 @@ impl Reader {
             }
         }
         if self.operation().changes_rows() {
-            // How many it has changed is known when all are read.
+            // How many rows it has changed is known when all are read.
             self.ahead.clear();
-            while self.next(connection, &page).await.map_err(wrong)?.is_some() {}
+            while self.next(connection, &page).await.map_err(to_error)?.is_some() {}
         }
-        let shown = page.finish();
-        let is_whole = shown.cut.is_none() && self.rows_read == shown.rows as u64 && server_columns.is_empty();
-        let size = Size { rows: shown.rows, bytes: shown.json.len() };
-        self.prepared.past.remember(is_whole.then_some(size));
+        let page = page.finish();
+        let is_whole = page.cut.is_none() && self.rows_read == page.rows as u64 && server_columns.is_empty();
+        let size = Size { rows: page.rows, bytes: page.json.len() };
+        self.prepared.past_size.remember(is_whole.then_some(size));
         let counts =
             self.operation().changes_rows() || (self.operation().as_str() == "WITH" && self.prepared.types.is_empty());
-        // Of RETURNING the tag counts the rows of its last fetch alone.
+        // With RETURNING, the tag counts only the rows of the last fetch.
         let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
-        Ok(Outcome { page: shown, rows_affected: count.filter(|_| counts) })
+        Ok(Outcome { page, rows_affected: count.filter(|_| counts) })
     }
 
-    /// Have the rest of the fetch under way ahead, if it comes at once; whether it did.
+    /// Read the rest of the current fetch into `ahead`, if it arrives soon. Returns whether it did.
     ///
     /// # Errors
-    /// The driver's, as a failure of the statement.
+    /// The error of the driver, as a failure of the statement.
     pub(super) async fn rest_of_fetch(&mut self, target: &str) -> Result<bool, QueryError> {
         let rest = async {
             let mut bytes = 0;
@@ -179,7 +179,7 @@ impl Reader {
         came.map_err(|error| QueryError::of(&error, self.sql(), Phase::Fetch, target))
     }
 
-    /// Read no more of it: what is on its way is thrown away as it comes.
+    /// Stop reading: the driver discards the rows that still arrive.
     pub(super) fn abandon(&mut self) {
         self.fetch = None;
     }
@@ -201,7 +201,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Have a fetch under way of as many rows as the page has room for, unless there are no more.
+    /// Start a fetch of as many rows as the page has space for, unless one is running or there are no more rows.
+    /// Returns whether a fetch is running.
     async fn begin_fetch(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
         if self.fetch.is_none()
             && self.ended.is_none()
@@ -212,7 +213,7 @@ impl Reader {
             } else if self.rows_read == 0 {
                 FIRST_FETCH_ROWS.min(page.rows_left() + 1)
             } else {
-                // One row more than there is room for shows whether there is more.
+                // One row more than the page has space for shows whether there are more.
                 page.rows_left_by_bytes().unwrap_or(FIRST_FETCH_ROWS).min(page.rows_left()) + 1
             };
             let rows =
@@ -222,7 +223,7 @@ impl Reader {
         Ok(self.fetch.is_some())
     }
 
-    /// The next row of the fetch under way; at its end it is none any more.
+    /// The next row of the current fetch; `None` at its end, and then no fetch is running.
     async fn pull(&mut self) -> Result<Option<Row>, Error> {
         let Some(fetch) = &mut self.fetch else { return Ok(None) };
         if let Some(row) = fetch.try_next().await? {
@@ -235,15 +236,15 @@ impl Reader {
         Ok(None)
     }
 
-    /// How many rows a fetch brings at most that is held whole. No more than have come before it: nothing is known of the
-    /// size of the next.
+    /// The row limit of a fetch whose rows are all kept. It is not more than have come before: the size of the next
+    /// rows is not known.
     fn server_text_fetch_rows(&self) -> usize {
         let fitting = SERVER_TEXT_BYTES_MAX / self.row_bytes_max.max(1);
         let so_far = usize::try_from(self.rows_read).unwrap_or(usize::MAX);
         so_far.min(fitting).clamp(1, SERVER_TEXT_ROWS_MAX)
     }
 
-    /// How many of the rows ahead PostgreSQL is asked about together: it is sent their values, and sends their texts.
+    /// How many of the rows in `ahead` are sent to PostgreSQL together: it gets their values and returns their texts.
     fn server_text_group(&self) -> usize {
         let mut bytes = 0;
         let fitting = self.ahead.iter().take_while(|row| {
@@ -253,8 +254,8 @@ impl Reader {
         fitting.count().clamp(1, self.ahead.len().max(1))
     }
 
-    /// Have the rows of a whole fetch ahead, if there are any. Nothing else can be asked on a connection while rows
-    /// are on their way.
+    /// Read all rows of a fetch into `ahead`; returns whether there are any. While rows arrive on a connection, nothing
+    /// else can be asked on it.
     async fn gather(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
         while self.ahead.is_empty() && self.begin_fetch(connection, page).await? {
             while let Some(row) = self.pull().await? {

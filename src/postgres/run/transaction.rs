@@ -10,9 +10,9 @@ use crate::postgres::error::{Phase, QueryError};
 use pg_guard::Clearance;
 
 impl Run<'_> {
-    /// Begin the transaction of a statement; one before it ends.
+    /// Begin the transaction of a statement; one that is open before is rolled back.
     ///
-    /// Boxed, for the future of every call would have room for it, and most have none.
+    /// Boxed: most calls have no such transaction; keeps the future of every call small.
     pub(super) fn transaction(
         &self,
         clearance: Clearance,
@@ -24,16 +24,16 @@ impl Run<'_> {
         let begin = self.target.connection.begin(clearance.transaction(), self.target.default_read_only);
         let (undone, begun) = join(self.undo(), begin).await;
         undone?;
-        begun.map_err(|error| self.wrong(&error, "", Phase::Begin))?;
+        begun.map_err(|error| self.error(&error, "", Phase::Begin))?;
         self.progress.begun.set(true);
         self.progress.runs_as(clearance);
         Ok(())
     }
 
     pub(super) async fn commit(&self) -> Result<(), QueryError> {
-        self.progress.call.makes_last();
+        self.progress.call.commit_started();
         let ended = self.target.connection.client().batch_execute("COMMIT").await;
-        ended.map_err(|error| self.wrong(&error, "", Phase::End).unsure(self.target.name))?;
+        ended.map_err(|error| self.error(&error, "", Phase::End).with_unknown_outcome(self.target.name))?;
         self.progress.cleanup.set(self.progress.cleanup.get().ended());
         Ok(())
     }
@@ -44,16 +44,16 @@ impl Run<'_> {
             return Ok(());
         }
         let ended = self.target.connection.client().batch_execute("ROLLBACK").await;
-        ended.map_err(|error| self.wrong(&error, "", Phase::End))?;
+        ended.map_err(|error| self.error(&error, "", Phase::End))?;
         self.progress.cleanup.set(self.progress.cleanup.get().ended());
         Ok(())
     }
 
-    /// Whether the transaction has changed anything.
+    /// Whether the transaction has written anything.
     pub(super) async fn has_written(&self) -> Result<bool, QueryError> {
         let sql = "SELECT pg_catalog.txid_current_if_assigned() IS NOT NULL";
         let row = self.target.connection.client().query_typed(sql, &[]).await;
         let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
-        row.map_err(|error| self.wrong(&error, "", Phase::End))
+        row.map_err(|error| self.error(&error, "", Phase::End))
     }
 }

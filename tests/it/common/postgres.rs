@@ -1,6 +1,6 @@
 //! PostgreSQL as it is seen past the server under test.
 
-use pg_private::PrivateCluster;
+use pg_private::{Options, PrivateCluster};
 use tokio_postgres::{Client, NoTls};
 
 use super::until;
@@ -10,6 +10,11 @@ pub async fn observer(cluster: &PrivateCluster) -> Client {
     let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// A PostgreSQL whose messages are English whatever the other clusters speak, for a test of what a document quotes.
+pub fn in_english() -> Options {
+    Options::new().setting("lc_messages", "C")
 }
 
 /// What makes a test's statement long. Whatever else the server asks (of its role, of functions) is active too, and over

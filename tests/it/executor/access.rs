@@ -61,7 +61,7 @@ async fn in_read_only_mode_a_write_is_refused_with_the_setting_that_would_allow_
         .prepare("create function mischief() returns int language sql as 'insert into t values (1) returning n'")
         .await;
     let error = world.refusal("select mischief()").await;
-    assert!(error.starts_with("ERROR 25006: cannot execute INSERT"), "{error}");
+    assert!(error.starts_with("ERROR 25006: "), "{error}");
     assert!(error.contains("MCP_ACCESS_MODE=read-write"), "{error}");
     assert_eq!(world.observed::<i64>("select count(*) from t").await, 0);
 }
@@ -161,7 +161,7 @@ async fn in_read_write_mode_a_write_lasts_and_is_counted() {
         assert_eq!(format!("[{}]", outcome.page.json), rows, "{sql}");
     }
     let error = world.refusal("insert into t values (50)").await;
-    assert!(error.starts_with("ERROR 23505: duplicate key"), "{error}");
+    assert!(error.starts_with("ERROR 23505: "), "{error}");
     assert_eq!(world.observed::<i64>("select count(*) from t").await, 4);
 }
 

@@ -1,12 +1,12 @@
 //! Whether a database can be reached, and that its return is noticed.
 
-use mcp_server_postgres::postgres::pool::health::State;
+use mcp_server_postgres::postgres::pool::health::HealthState;
 use mcp_server_postgres::settings::TargetSessionAttrs;
 
 use super::*;
 
 impl World {
-    async fn until_state(&self, state: State) -> DatabaseStatus {
+    async fn until_state(&self, state: HealthState) -> DatabaseStatus {
         until(&format!("it is {state:?}"), async || self.health().await.state == state).await;
         self.health().await
     }
@@ -17,7 +17,7 @@ async fn it_is_up_from_the_first_look_on() {
     for pool_min_size in [0, 2] {
         let world = World::with(Options::new(), |settings| settings.postgres.pool.min_size = pool_min_size).await;
         let status = world.health().await;
-        assert_eq!((status.state, &status.why, status.next_try), (State::Up, &None, None));
+        assert_eq!((status.state, &status.why, status.next_try), (HealthState::Up, &None, None));
         assert_eq!((status.access, status.draining), (AccessMode::ReadOnly, 0));
         // However often it is looked at, one connection was opened for it.
         for _ in 0..20 {
@@ -30,12 +30,12 @@ async fn it_is_up_from_the_first_look_on() {
 #[actix_rt::test]
 async fn what_goes_down_is_noticed_and_its_return_too_though_no_call_comes() {
     let mut world = World::new().await;
-    world.until_state(State::Up).await;
+    world.until_state(HealthState::Up).await;
     world.cluster.stop().unwrap();
     // Nobody has asked it for anything yet; a call finds it out.
     let error = world.query("select 1").await.unwrap_err();
     assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
-    let down = world.until_state(State::Down).await;
+    let down = world.until_state(HealthState::Down).await;
     let why = down.why.unwrap();
     assert!(why.contains("could not connect to PostgreSQL") && !why.contains("127.0.0.1"), "{why}");
     until("the next try is known", async || world.health().await.next_try.is_some()).await;
@@ -46,20 +46,20 @@ async fn what_goes_down_is_noticed_and_its_return_too_though_no_call_comes() {
     world.log.next("database is not as it should be").await;
     world.log.next("database is up").await;
     let up = world.health().await;
-    assert_eq!((up.state, up.why, up.next_try), (State::Up, None, None));
+    assert_eq!((up.state, up.why, up.next_try), (HealthState::Up, None, None));
     assert!(up.since > down.since);
 }
 
 #[actix_rt::test]
 async fn a_call_in_the_meantime_is_tried_at_once_and_its_outcome_counts() {
     let mut world = World::new().await;
-    world.until_state(State::Up).await;
+    world.until_state(HealthState::Up).await;
     world.cluster.stop().unwrap();
     world.query("select 1").await.unwrap_err();
-    world.until_state(State::Down).await;
+    world.until_state(HealthState::Down).await;
     world.cluster.start_again().unwrap();
     assert_eq!(world.rows("select 1").await, "[[1]]");
-    assert_eq!(world.health().await.state, State::Up);
+    assert_eq!(world.health().await.state, HealthState::Up);
 }
 
 #[actix_rt::test]
@@ -69,7 +69,7 @@ async fn a_lost_connection_makes_the_next_look_ask() {
     world.until_asleep(1).await;
     world.cluster.stop().unwrap();
     running.await.unwrap().unwrap().unwrap_err();
-    assert_eq!(world.until_state(State::Down).await.draining, 0);
+    assert_eq!(world.until_state(HealthState::Down).await.draining, 0);
 }
 
 #[actix_rt::test]
@@ -88,11 +88,11 @@ async fn while_open_connections_answer_and_no_other_can_be_opened_it_is_degraded
     let text = world.refusal("select 1").await;
     assert!(text.contains("53300"), "{text}");
     sleeping.abort();
-    let status = world.until_state(State::Degraded).await;
+    let status = world.until_state(HealthState::Degraded).await;
     assert_eq!(status.why.unwrap(), "it takes no more connections (SQLSTATE 53300)");
     world.query("select 1").await.ok();
     drop(others);
-    world.until_state(State::Up).await;
+    world.until_state(HealthState::Up).await;
     assert!(world.backends("%").await <= 3);
 }
 
@@ -102,7 +102,7 @@ async fn a_refused_login_is_not_tried_again_soon() {
         settings.postgres.target.password = password("wrong");
     })
     .await;
-    let status = world.until_state(State::Down).await;
+    let status = world.until_state(HealthState::Down).await;
     until("the next try is known", async || world.health().await.next_try.is_some()).await;
     assert_eq!(status.why.unwrap(), "the login was refused (SQLSTATE 28P01)");
     assert!(world.health().await.next_try.unwrap() > seconds(60));
@@ -111,16 +111,16 @@ async fn a_refused_login_is_not_tried_again_soon() {
 #[actix_rt::test]
 async fn a_reload_that_does_not_come_about_is_told_while_the_old_pool_serves() {
     let mut world = World::new().await;
-    world.until_state(State::Up).await;
+    world.until_state(HealthState::Up).await;
     let port = world.cluster.port();
     // Nobody listens on this port.
     world.change(|settings| settings.postgres.target.ports = vec![1]).await;
-    let status = world.until_state(State::Degraded).await;
+    let status = world.until_state(HealthState::Degraded).await;
     let why = status.why.unwrap();
     assert!(why.starts_with("a pool of the changed settings cannot be made") && why.contains("refused"), "{why}");
     assert_eq!((status.pool.generation, world.rows("select 1").await), (1, "[[1]]".to_owned()));
     world.change(|settings| settings.postgres.target.ports = vec![port]).await;
-    assert_eq!(world.health().await.state, State::Up);
+    assert_eq!(world.health().await.state, HealthState::Up);
 }
 
 #[actix_rt::test]
@@ -180,7 +180,7 @@ async fn a_connection_that_gives_no_answer_is_degraded_at_first_then_down_and_th
     running.await.unwrap().unwrap().unwrap_err();
     let status = world.health().await;
     let why = status.why.unwrap();
-    assert_eq!((status.state, why.ends_with("does not answer at once")), (State::Degraded, true), "{why}");
+    assert_eq!((status.state, why.ends_with("does not answer at once")), (HealthState::Degraded, true), "{why}");
     let told = world.log.next("database is not as it should be").await.text;
     assert!(told.contains("why=it did not answer within 3s") && told.contains("state=down"), "{told}");
     world.log.next("database is up").await;

@@ -4,7 +4,7 @@ use mcp_server_postgres::messages::database::Database;
 use mcp_server_postgres::messages::events::StatementOutcome;
 use mcp_server_postgres::messages::inspect::Inspect;
 use mcp_server_postgres::postgres::catalog::role::RoleRights;
-use mcp_server_postgres::postgres::catalog::{CatalogRow, Inspected, Parameter, Question};
+use mcp_server_postgres::postgres::catalog::{CatalogQuery, CatalogRow, CatalogRows, TypedParameter};
 use mcp_server_postgres::postgres::error::{Clock, Phase};
 use mcp_server_postgres::settings::RoleCheck;
 use tokio_postgres::Row;
@@ -27,12 +27,12 @@ macro_rules! questions {
         /// With one parameter, which is a number.
         struct $name(i64);
 
-        impl Question for $name {
+        impl CatalogQuery for $name {
             const NAME: &'static str = stringify!($name);
             const SQL: &'static str = $sql;
             type Row = Number;
 
-            fn parameters(&self) -> Vec<Parameter> {
+            fn parameters(&self) -> Vec<TypedParameter> {
                 vec![(Box::new(self.0), Type::INT8)]
             }
         }
@@ -49,17 +49,17 @@ questions! {
 }
 
 impl World {
-    fn inspect_as<Q: Question>(&self, caller: Caller, question: &Q, rows_max: usize) -> Request<Executor, Inspect> {
+    fn inspect_as<Q: CatalogQuery>(&self, caller: Caller, question: &Q, rows_max: usize) -> Request<Executor, Inspect> {
         let limits = Limits { rows_max, ..self.reading.limits };
         self.executor.send(Inspect::new(CallContext::new("a test", caller), question, limits))
     }
 
     /// Ask and do not wait.
-    fn inspect<Q: Question>(&self, question: &Q) -> Request<Executor, Inspect> {
+    fn inspect<Q: CatalogQuery>(&self, question: &Q) -> Request<Executor, Inspect> {
         self.inspect_as(Caller::stdio(), question, 100)
     }
 
-    async fn numbers<Q: Question<Row = Number>>(&self, question: &Q) -> Result<Vec<i32>, QueryError> {
+    async fn numbers<Q: CatalogQuery<Row = Number>>(&self, question: &Q) -> Result<Vec<i32>, QueryError> {
         let rows = self.inspect(question).await.unwrap()?.typed::<Q>()?;
         Ok(rows.answer.into_iter().map(|Number(n)| n).collect())
     }
@@ -95,12 +95,12 @@ async fn it_runs_in_a_read_only_transaction_in_either_mode() {
 async fn no_more_rows_are_read_than_the_limits_allow() {
     let world = World::new().await;
     let answered = world.inspect_as(Caller::stdio(), &Numbers(1_000_000), 3).await.unwrap().unwrap();
-    let Inspected { rows, is_cut, .. } = &answered.answer;
+    let CatalogRows { rows, is_cut, .. } = &answered.answer;
     assert_eq!((rows.len(), *is_cut), (3, true));
     world.until_backends("active", 0).await;
     let limits = Limits { bytes_max: 40, ..world.reading.limits };
     let inspect = Inspect::new(CallContext::new("a test", Caller::stdio()), &Numbers(100), limits);
-    let Inspected { rows, bytes, is_cut } = world.executor.send(inspect).await.unwrap().unwrap().answer;
+    let CatalogRows { rows, bytes, is_cut } = world.executor.send(inspect).await.unwrap().unwrap().answer;
     assert!(is_cut && !rows.is_empty() && bytes <= 40, "{bytes}");
     assert_eq!(world.numbers(&Numbers(100)).await.unwrap().len(), 100);
 }

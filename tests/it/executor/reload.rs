@@ -77,7 +77,7 @@ async fn a_wrong_password_keeps_the_old_pool_and_is_told_once() {
     world.change(|settings| settings.postgres.target.password = password("wrong")).await;
     until("the refusal is logged", async || !world.log.of("pool not rebuilt").is_empty()).await;
     let line = world.log.of("pool not rebuilt").concat();
-    assert!(line.contains("28P01") && line.contains("password authentication failed"), "{line}");
+    assert!(line.contains("28P01"), "{line}");
     assert!(!line.contains("wrong"), "{line}");
     for _ in 0..5 {
         assert_eq!(world.query("select 1").await.unwrap().generation, 1);

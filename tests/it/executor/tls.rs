@@ -88,7 +88,7 @@ async fn each_ssl_mode_connects_where_libpqs_would_and_nowhere_else() {
         ("plain", &plain, Require, None, Err("server does not support TLS")),
         ("plain", &plain, VerifyCa, ours, Err("server does not support TLS")),
         ("plain", &plain, VerifyFull, ours, Err("server does not support TLS")),
-        ("right", &right, Disable, None, Err("no encryption")),
+        ("right", &right, Disable, None, Err("FATAL 28000")),
         ("right", &right, Prefer, None, Ok(true)),
         ("right", &right, Require, None, Ok(true)),
         // libpq: with a root certificate, `require` verifies as verify-ca does.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use hyper::StatusCode;
 use mcp_server_postgres::actors::metrics::Metrics;
 use mcp_server_postgres::postgres::pool::PoolStatus;
-use mcp_server_postgres::postgres::pool::health::State;
+use mcp_server_postgres::postgres::pool::health::HealthState;
 use mcp_server_postgres::settings::AccessMode;
 use serde_json::{Value, json};
 
@@ -20,13 +20,13 @@ use actix::prelude::*;
 use crate::common::settings;
 use crate::gate::{World, authorization, neighbour, token};
 
-fn status(state: State) -> DatabaseStatus {
+fn status(state: HealthState) -> DatabaseStatus {
     DatabaseStatus {
         pool: PoolStatus { generation: 3, size_max: 5, size: 2, idle: 1, waiting: 4 },
         state,
         since: SystemTime::UNIX_EPOCH,
-        why: (state != State::Up).then(|| "it does not answer".to_owned()),
-        next_try: (state == State::Down).then(|| Duration::from_millis(1500)),
+        why: (state != HealthState::Up).then(|| "it does not answer".to_owned()),
+        next_try: (state == HealthState::Down).then(|| Duration::from_millis(1500)),
         access: AccessMode::ReadOnly,
         draining: 1,
     }
@@ -48,7 +48,7 @@ fn call_at(database: &str) -> CallInFlight {
 }
 
 /// The answer to a request of `path`, for which each database is asked how it is.
-async fn with_states(world: &mut World, path: &str, states: &[State]) -> (StatusCode, Value) {
+async fn with_states(world: &mut World, path: &str, states: &[HealthState]) -> (StatusCode, Value) {
     let request = world.request("GET", path, &[("host", "localhost")], "");
     let mut router = world.router.clone();
     let answer = actix_rt::spawn(async move {
@@ -67,17 +67,17 @@ async fn with_states(world: &mut World, path: &str, states: &[State]) -> (Status
 async fn it_is_ready_as_long_as_one_database_can_be_reached() {
     let mut world = World::with_databases(&["main", "stock"], |_| {});
     for (states, path, code, state) in [
-        ([State::Up, State::Up], "/readyz", StatusCode::OK, "up"),
-        ([State::Up, State::Degraded], "/readyz", StatusCode::OK, "degraded"),
-        ([State::Down, State::Up], "/readyz", StatusCode::OK, "degraded"),
-        ([State::Down, State::Down], "/readyz", StatusCode::SERVICE_UNAVAILABLE, "down"),
-        ([State::Down, State::Up], "/readyz/main", StatusCode::SERVICE_UNAVAILABLE, "down"),
-        ([State::Down, State::Up], "/readyz/stock", StatusCode::OK, "up"),
+        ([HealthState::Up, HealthState::Up], "/readyz", StatusCode::OK, "up"),
+        ([HealthState::Up, HealthState::Degraded], "/readyz", StatusCode::OK, "degraded"),
+        ([HealthState::Down, HealthState::Up], "/readyz", StatusCode::OK, "degraded"),
+        ([HealthState::Down, HealthState::Down], "/readyz", StatusCode::SERVICE_UNAVAILABLE, "down"),
+        ([HealthState::Down, HealthState::Up], "/readyz/main", StatusCode::SERVICE_UNAVAILABLE, "down"),
+        ([HealthState::Down, HealthState::Up], "/readyz/stock", StatusCode::OK, "up"),
     ] {
         let (status, body) = with_states(&mut world, path, &states).await;
         assert_eq!((status, body["state"].as_str()), (code, Some(state)), "{path} {states:?}");
     }
-    let (status, body) = with_states(&mut world, "/readyz", &[State::Down, State::Up]).await;
+    let (status, body) = with_states(&mut world, "/readyz", &[HealthState::Down, HealthState::Up]).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         body["databases"],
@@ -86,7 +86,10 @@ async fn it_is_ready_as_long_as_one_database_can_be_reached() {
             {"name": "stock", "state": "up", "since_at": "1970-01-01T00:00:00Z", "why": null, "next_try_ms": null},
         ])
     );
-    assert_eq!(with_states(&mut world, "/readyz/none", &[State::Up, State::Up]).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        with_states(&mut world, "/readyz/none", &[HealthState::Up, HealthState::Up]).await.0,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[actix_rt::test]
@@ -142,7 +145,7 @@ async fn the_pages_document_has_all_that_the_actors_say() {
     let metrics = Metrics::new(&settings().metrics, &names()).start();
     let snapshot = metrics.send(Snapshot).await.unwrap();
     world.snapshots.next().await.answer(snapshot);
-    world.neighbours[0].statuses.next().await.answer(status(State::Degraded));
+    world.neighbours[0].statuses.next().await.answer(status(HealthState::Degraded));
     world.neighbours[0].call_lists.next().await.answer(vec![call_at("main")]);
     let told = answer.await.unwrap();
     let members: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
@@ -179,7 +182,7 @@ async fn what_prometheus_reads_is_asked_for_with_the_state_of_each_database() {
     let request = world.request("GET", "/metrics", &[("host", "localhost")], "");
     let mut router = world.router.clone();
     let answer = actix_rt::spawn(async move { tower_service::Service::call(&mut router, request).await.unwrap() });
-    world.neighbours[0].statuses.next().await.answer(status(State::Down));
+    world.neighbours[0].statuses.next().await.answer(status(HealthState::Down));
     let asked = world.scrapes.next().await;
     let database = &asked.message.gauges.databases[0];
     assert_eq!((&*database.name, database.is_up, database.pool.waiting), ("main", false, 4));
@@ -225,20 +228,20 @@ async fn a_database_that_is_awaited_counts_as_down_and_one_that_drains_is_seen_b
         });
         set.draining.push(probe);
     });
-    let (code, body) = with_states(&mut world, "/readyz", &[State::Up]).await;
+    let (code, body) = with_states(&mut world, "/readyz", &[HealthState::Up]).await;
     assert_eq!((code, &body["state"]), (StatusCode::OK, &json!("degraded")));
     let listed: Vec<_> = body["databases"].as_array().unwrap().iter().map(|database| &database["name"]).collect();
     assert_eq!(listed, ["main", "new"]);
-    let (code, body) = with_states(&mut world, "/readyz/new", &[State::Up]).await;
+    let (code, body) = with_states(&mut world, "/readyz/new", &[HealthState::Up]).await;
     assert_eq!((code, &body["state"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("down")));
     let why = "a reload has added it, and it is not served yet: there is no such database";
     assert_eq!(body["databases"][0]["why"], why);
-    assert_eq!(with_states(&mut world, "/readyz/old", &[State::Up]).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(with_states(&mut world, "/readyz/old", &[HealthState::Up]).await.0, StatusCode::NOT_FOUND);
 
     let scrape = world.request("GET", "/metrics", &[("host", "localhost")], "");
     let mut router = world.router.clone();
     let scraped = actix_rt::spawn(async move { tower_service::Service::call(&mut router, scrape).await.unwrap() });
-    world.neighbours[0].statuses.next().await.answer(status(State::Up));
+    world.neighbours[0].statuses.next().await.answer(status(HealthState::Up));
     let asked = world.scrapes.next().await;
     let gauges: Vec<_> = asked.message.gauges.databases.iter().map(|gauge| (&*gauge.name, gauge.is_up)).collect();
     assert_eq!(gauges, [("main", true), ("new", false)]);
@@ -254,7 +257,7 @@ async fn a_database_that_is_awaited_counts_as_down_and_one_that_drains_is_seen_b
     });
     let metrics = Metrics::new(&settings().metrics, &names()).start();
     world.snapshots.next().await.answer(metrics.send(Snapshot).await.unwrap());
-    world.neighbours[0].statuses.next().await.answer(status(State::Up));
+    world.neighbours[0].statuses.next().await.answer(status(HealthState::Up));
     world.neighbours[0].call_lists.next().await.answer(Vec::new());
     draining.call_lists.next().await.answer(vec![call_at("old")]);
     let page = page.await.unwrap();

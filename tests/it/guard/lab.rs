@@ -131,6 +131,11 @@ impl Lab {
         self.cluster.port()
     }
 
+    /// Whether this version shows that such an attack succeeded. The records of the write-ahead log can be read since 15.
+    pub fn can_see(&self, harm: Harm) -> bool {
+        self.version >= 15 || harm != Harm::Moves(Fact::WalMarks)
+    }
+
     /// A text of a table, with the places of this laboratory in it.
     pub fn located(&self, sql: &str) -> String {
         sql.replace("{data}", &self.data().display().to_string()).replace("{port}", &self.port().to_string())
@@ -172,7 +177,10 @@ impl Lab {
                 _ if undone => (true, false),
                 Harm::Moves(fact) => (
                     before.get(&fact) != after.get(&fact),
-                    matches!(fact, Fact::Victim | Fact::Configuration | Fact::LogFile | Fact::WalMarks),
+                    matches!(
+                        fact,
+                        Fact::Victim | Fact::Configuration | Fact::LogFile | Fact::WalMarks | Fact::Statistics
+                    ),
                 ),
                 Harm::Shows(canary) => (ran.values.iter().any(|value| holds(value, canary)), false),
                 Harm::Sleeps => {
@@ -293,6 +301,11 @@ async fn observe(cluster: &PrivateCluster, notifications: &Arc<AtomicUsize>) -> 
     observer.simple_query("select pg_create_logical_replication_slot('kept_logical', 'test_decoding')").await.unwrap();
     // Something that the slot has to tell.
     observer.simple_query("insert into lines values ('first')").await.unwrap();
+    if version(&observer).await < 15 {
+        // Its statistics begin with the first report of a session, which a process of its own receives some time later.
+        let sql = "select count(stats_reset) from pg_stat_database where datname = current_database()";
+        until("the database has statistics", async || first(&observer, sql).await[0] == "1").await;
+    }
     observer
 }
 

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pg_private::PrivateCluster;
-
+use crate::common::postgres::in_english;
 use crate::guard::served::Served;
 
 /// What is answered to each statement of the table, as the page shows it.
@@ -28,7 +27,7 @@ fn statement(cell: &str) -> String {
 
 #[actix_rt::test]
 async fn every_answer_of_the_safety_page_is_given_word_for_word() {
-    let cluster = PrivateCluster::start().unwrap();
+    let cluster = in_english().start().unwrap();
     let served = Served::start(cluster.port(), "postgres");
     let table = table();
     assert!(table.len() >= 6, "the search finds nothing any more: {table:?}");

@@ -114,7 +114,9 @@ fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
         ),
         Kind::Choice(words) => (texts(&["no-such-word", "1"]), format!("one of {}", words.join(", "))),
         Kind::Switch => (texts(&["1", "yes", "on"]), "true or false".to_owned()),
-        Kind::Addresses => (texts(&["8808", "localhost:http", "::1:80", "unix:", "127.0.0.1:8808,"]), kind.right()),
+        Kind::Addresses => {
+            (texts(&["8808", "localhost:http", "::1:80", "unix:", "127.0.0.1:8808,"]), kind.requirement())
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::common::postgres::in_english;
 
 /// The calls of the README in their order: the tool, its arguments, the answer's text.
 fn calls() -> Vec<(String, String, String)> {
@@ -34,7 +35,7 @@ fn without_times(text: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_of_the_readme_is_given_again() {
-    let cluster = PrivateCluster::start().unwrap();
+    let cluster = in_english().start().unwrap();
     let shop = observer(&cluster).await;
     shop.batch_execute(include_str!("../../../src/cli/demo/data.sql")).await.unwrap();
     let mut server = Server::on(&cluster, "").await;
@@ -81,7 +82,7 @@ async fn the_example_of_the_page_of_errors_is_given_again() {
     let (wanted, example) = example.split_once("\n```\n").unwrap();
     let (_, json) = example.split_once("```json\n").unwrap();
     let failure: Value = serde_json::from_str(json.split_once("\n```").unwrap().0).unwrap();
-    let cluster = PrivateCluster::start().unwrap();
+    let cluster = in_english().start().unwrap();
     observer(&cluster).await.batch_execute(include_str!("../../../src/cli/demo/data.sql")).await.unwrap();
     let mut server = Server::on(&cluster, "").await;
     let result = server.query(sql).await;

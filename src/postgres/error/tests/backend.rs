@@ -1,5 +1,5 @@
-//! PostgreSQL's side of the protocol (manual, chapter 55) from a script, over a pipe in memory: only the driver can
-//! make rows and errors, so it is given the bytes that they come from.
+//! The server side of PostgreSQL's protocol (manual, chapter 55), from a script, over a pipe in memory. Only the driver
+//! can create rows and errors, so the tests give it the bytes that it reads.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_postgres::{Client, Config, NoTls};
@@ -10,13 +10,13 @@ pub(in crate::postgres) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
-/// The end of an answer: ready for the next query, in no transaction.
+/// The end of a response: ready for the next query, in no transaction.
 pub(in crate::postgres) fn ready() -> Vec<u8> {
     message(b'Z', b"I")
 }
 
-/// A client of a backend that answers what `answer` makes of the kinds of messages up to a Query or a Sync; nothing
-/// closes the connection.
+/// A client of a backend that answers with the bytes which `answer` returns for the kinds of messages up to a Query or
+/// a Sync. Nothing closes the connection.
 pub(in crate::postgres) async fn client(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Client {
     let (theirs, mut ours) = duplex(1 << 20);
     tokio::spawn(async move {

@@ -7,7 +7,7 @@ use super::{Admission, Arc, FairQueue, Full, Permit};
 
 type Asking = Pin<Box<dyn Future<Output = Result<Permit, Full>>>>;
 
-/// A call that asks for a permit, and stands in the queue when this returns.
+/// A call that asks for a permit; it is in the queue when this returns.
 fn ask(queue: &Arc<FairQueue>, client: &str, waiting_max: usize) -> Asking {
     wait(queue, client, waiting_max, Admission::Normal)
 }
@@ -30,7 +30,7 @@ fn ask_all(queue: &Arc<FairQueue>, calls: &str, waiting_max: usize) -> Vec<(Stri
     calls.split(' ').map(|call| (call.to_owned(), ask(queue, &call[..1], waiting_max))).collect()
 }
 
-/// The calls that have their answer by now, a permit or a refusal. They are taken out of `calls`.
+/// The calls that have a permit or a refusal now. They are removed from `calls`.
 fn answered(calls: &mut Vec<(String, Asking)>) -> Vec<(String, Result<Permit, Full>)> {
     let mut answered = Vec::new();
     calls.retain_mut(|(name, asking)| match poll(asking) {
@@ -43,7 +43,7 @@ fn answered(calls: &mut Vec<(String, Asking)>) -> Vec<(String, Result<Permit, Fu
     answered
 }
 
-/// In which order the calls get the one permit, each of which is given back before the next call is looked for.
+/// The order in which the calls get the one permit. Each gives it back before the next one is looked for.
 fn order(first: Permit, mut calls: Vec<(String, Asking)>) -> String {
     let (mut order, mut permit) = (Vec::new(), Some(first));
     while !calls.is_empty() {
@@ -77,17 +77,17 @@ fn permits_go_to_the_clients_in_a_circle_and_to_each_clients_calls_in_their_orde
 fn there_are_as_many_permits_as_connections() {
     let queue = FairQueue::new(2);
     let mut calls = ask_all(&queue, "a1 a2 a3 b1", 100);
-    let held = answered(&mut calls);
-    assert_eq!(held.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a1", "a2"]);
+    let permits = answered(&mut calls);
+    assert_eq!(permits.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a1", "a2"]);
     assert!(queue.try_acquire().is_none());
     assert_eq!((queue.waiting(), queue.in_use()), (2, 2));
-    drop(held);
+    drop(permits);
     assert_eq!(answered(&mut calls).len(), 2);
     assert_eq!((queue.waiting(), queue.in_use()), (0, 0));
 }
 
 #[test]
-fn a_call_that_leaves_is_in_nobodys_way() {
+fn a_call_that_leaves_does_not_delay_the_others() {
     let queue = FairQueue::new(1);
     let first = queue.try_acquire().unwrap();
     let mut calls = ask_all(&queue, "a1 b1 a2 c1", 100);
@@ -102,7 +102,7 @@ fn a_permit_given_to_a_call_that_leaves_in_that_moment_goes_to_the_next() {
     let first = queue.try_acquire().unwrap();
     let mut calls = ask_all(&queue, "a1 b1 c1", 100);
     drop(first);
-    // It is theirs by now, and they have not looked: a1 first, and when that has gone b1.
+    // The permit is sent but not received: a1 has it first, and after a1 has left, b1.
     assert_eq!(queue.waiting(), 2);
     drop(calls.remove(0));
     drop(calls.remove(0));
@@ -113,30 +113,30 @@ fn a_permit_given_to_a_call_that_leaves_in_that_moment_goes_to_the_next() {
 }
 
 #[test]
-fn when_the_line_is_full_the_newest_of_the_client_with_the_most_is_sent_away() {
+fn when_the_queue_is_full_the_newest_call_of_the_client_with_the_most_is_refused() {
     for (come, refused, go) in [
-        // The newcomer, where it is the one with the most.
+        // The new call, if its client has the most.
         ("a1 a2 a3 a4 a5", "a5", "a1 a2 a3 a4"),
-        // A client that has few is let in.
+        // A client with few calls is admitted.
         ("a1 a2 a3 a4 b1", "a4", "a1 b1 a2 a3"),
         ("a1 a2 a3 a4 b1 b2", "a4 a3", "a1 b1 a2 b2"),
-        // Until it has as many.
+        // But only until it has as many as the others.
         ("a1 a2 a3 a4 b1 b2 b3", "a4 a3 b3", "a1 b1 a2 b2"),
         ("a1 a2 b1 b2 c1", "b2", "a1 b1 c1 a2"),
-        // Nobody has more than one.
+        // No client has more than one.
         ("a1 b1 c1 d1 e1", "e1", "a1 b1 c1 d1"),
     ] {
         let queue = FairQueue::new(1);
         let first = queue.try_acquire().unwrap();
-        let (mut calls, mut gone) = (Vec::new(), Vec::new());
+        let (mut calls, mut refusals) = (Vec::new(), Vec::new());
         for call in come.split(' ') {
             calls.extend(ask_all(&queue, call, 4));
             for (name, result) in answered(&mut calls) {
                 assert_eq!(result.err(), Some(Full));
-                gone.push(name);
+                refusals.push(name);
             }
         }
-        assert_eq!(gone.join(" "), refused, "{come}");
+        assert_eq!(refusals.join(" "), refused, "{come}");
         assert_eq!(order(first, calls), go, "{come}");
     }
 }
@@ -153,7 +153,7 @@ fn a_call_that_has_had_a_permit_is_the_next_of_its_client_however_full_the_queue
 }
 
 #[test]
-fn what_this_server_waits_for_itself_is_in_nobodys_count() {
+fn the_calls_of_this_server_itself_are_not_counted() {
     let queue = FairQueue::new(1);
     let first = queue.try_acquire().unwrap();
     let mut calls: Vec<_> =
@@ -171,7 +171,7 @@ fn what_this_server_waits_for_itself_is_in_nobodys_count() {
 }
 
 #[test]
-fn where_no_call_may_wait_a_free_permit_is_given_all_the_same() {
+fn where_no_call_may_wait_a_free_permit_is_still_given() {
     let queue = FairQueue::new(1);
     let mut calls = ask_all(&queue, "a1 a2", 0);
     let answered = answered(&mut calls);
@@ -182,22 +182,23 @@ fn where_no_call_may_wait_a_free_permit_is_given_all_the_same() {
 #[test]
 fn more_permits_are_given_at_once_and_fewer_when_those_in_use_come_back() {
     let queue = FairQueue::new(1);
-    let mut held = vec![queue.try_acquire().unwrap()];
+    let mut permits = vec![queue.try_acquire().unwrap()];
     let mut calls = ask_all(&queue, "a1 a2 b1 b2", 100);
     queue.resize(3);
     let given = answered(&mut calls);
     assert_eq!(given.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a1", "b1"]);
-    held.extend(given.into_iter().map(|(_, permit)| permit.unwrap()));
+    permits.extend(given.into_iter().map(|(_, permit)| permit.unwrap()));
     queue.resize(1);
-    held.truncate(1);
+    permits.truncate(1);
     assert!(answered(&mut calls).is_empty(), "one is in use, and there is one");
     assert!(queue.try_acquire().is_none());
-    held.clear();
+    permits.clear();
     assert_eq!(answered(&mut calls)[0].0, "a2");
 }
 
-/// Whatever comes, leaves, ends, and however many permits there are: no permit is lost or made, none is free while a call
-/// waits, a client's calls get theirs in their order, and no other client gets two while one of its calls waits.
+/// In any order of calls that come, leave and end, and with any number of permits: no permit is lost or added, none is
+/// free while a call waits, the calls of a client get theirs in their order, and no other client gets two while a call
+/// of the first one waits.
 #[test]
 fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
     for seed in 0..300 {
@@ -205,8 +206,8 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
         let (mut count, waiting_max) = (random.usize(1..4), random.usize(0..12));
         let queue = FairQueue::new(count);
         let mut waiting: Vec<(String, Asking)> = Vec::new();
-        let mut held: Vec<Permit> = Vec::new();
-        // For each client that waits: how many permits each other has got since it waits.
+        let mut permits: Vec<Permit> = Vec::new();
+        // For each waiting client: how many permits each other client has got since then.
         let mut since: HashMap<String, HashMap<String, usize>> = HashMap::new();
         let mut last_number: HashMap<String, usize> = HashMap::new();
         for step in 0..400 {
@@ -220,18 +221,19 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
                     waiting.push((format!("{client}{step}"), ask(&queue, client, waiting_max)));
                 }
                 5..7 if !waiting.is_empty() => drop(waiting.remove(random.usize(0..waiting.len()))),
-                _ if !held.is_empty() => drop(held.swap_remove(random.usize(0..held.len()))),
+                _ if !permits.is_empty() => drop(permits.swap_remove(random.usize(0..permits.len()))),
                 _ => {}
             }
-            // Those that get permits at once get them in a circle, too: each client's first, then each one's second.
+            // Calls that get permits in one step get them in rotation, too: first one for each client, then the second
+            // ones.
             let mut rounds: BTreeMap<usize, Vec<String>> = BTreeMap::new();
             let mut permits_of: HashMap<String, usize> = HashMap::new();
-            let before = held.len();
+            let before = permits.len();
             for (name, result) in answered(&mut waiting) {
                 let (client, number) = (name[..1].to_owned(), name[1..].parse().unwrap());
                 let Ok(permit) = result else { continue };
                 assert!(last_number.insert(client.clone(), number).is_none_or(|last| last < number), "{seed}: {name}");
-                held.push(permit);
+                permits.push(permit);
                 let round = permits_of.entry(client.clone()).or_default();
                 *round += 1;
                 rounds.entry(*round).or_default().push(client);
@@ -251,11 +253,11 @@ fn whatever_happens_the_queue_stays_fair_and_no_permit_is_lost() {
             for client in ["a", "b", "c"].into_iter().filter(|client| waits(client)) {
                 since.entry(client.to_owned()).or_default();
             }
-            assert_eq!((queue.in_use(), queue.waiting()), (held.len(), waiting.len()), "{seed}");
-            assert!(held.len() <= count.max(before), "{seed}");
-            assert!(waiting.is_empty() || held.len() >= count, "{seed}: a permit is free, and a call waits");
+            assert_eq!((queue.in_use(), queue.waiting()), (permits.len(), waiting.len()), "{seed}");
+            assert!(permits.len() <= count.max(before), "{seed}");
+            assert!(waiting.is_empty() || permits.len() >= count, "{seed}: a permit is free, and a call waits");
         }
-        drop((waiting, held));
+        drop((waiting, permits));
         assert_eq!((queue.in_use(), queue.waiting()), (0, 0), "{seed}");
     }
 }

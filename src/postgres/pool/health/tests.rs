@@ -40,7 +40,7 @@ fn rejected(sqlstate: &str) -> QueryError {
     }))
 }
 
-/// Each event in its turn, and what is known after it.
+/// The events in their order, and the state after each.
 #[tokio::test(start_paused = true)]
 async fn what_is_found_out_last_says_how_it_is() {
     enum Event {
@@ -51,13 +51,13 @@ async fn what_is_found_out_last_says_how_it_is() {
         Seconds(u64),
     }
     use Event::{Answered, NotAnswered, NotOpened, Opened, Seconds};
-    use State::{Degraded, Down, Up};
+    use HealthState::{Degraded, Down, Up};
     for story in [
         &[(NotOpened { open: 0 }, Down), (NotOpened { open: 0 }, Down), (Opened, Up), (Answered, Up)][..],
-        // The others answer, before and after.
+        // Another connection answers, before and after.
         &[(Opened, Up), (NotOpened { open: 1 }, Degraded), (Answered, Degraded), (Opened, Up)],
         &[(Opened, Up), (Seconds(1), Up), (NotOpened { open: 0 }, Down), (Answered, Degraded)],
-        // They have not, for a while.
+        // The other connections have not answered for a while.
         &[(Opened, Up), (Seconds(3), Up), (NotOpened { open: 1 }, Down), (Answered, Degraded), (Opened, Up)],
         &[(Opened, Up), (NotOpened { open: 1 }, Degraded), (Seconds(3), Degraded), (NotOpened { open: 1 }, Down)],
         &[(Opened, Up), (NotAnswered, Down), (Answered, Up)],
@@ -68,8 +68,8 @@ async fn what_is_found_out_last_says_how_it_is() {
             match event {
                 Opened => health.opened(),
                 Answered => health.answered(),
-                NotOpened { open } => health.has_not_opened(&unreachable(), &settings, *open),
-                NotAnswered => health.has_not_answered(),
+                NotOpened { open } => health.failed_to_open(&unreachable(), &settings, *open),
+                NotAnswered => health.failed_to_answer(),
                 Seconds(seconds) => tokio::time::advance(Duration::from_secs(*seconds)).await,
             }
             let condition = health.condition();
@@ -89,9 +89,9 @@ async fn what_is_known_grows_old_and_a_lost_connection_makes_it_doubtful() {
     assert!(health.is_older_than(STALE));
     health.answered();
     assert!(!health.is_older_than(STALE));
-    health.doubt();
+    health.mark_stale();
     assert!(health.is_older_than(STALE));
-    health.has_not_opened(&unreachable(), &target(), 0);
+    health.failed_to_open(&unreachable(), &target(), 0);
     assert!(!health.is_older_than(STALE), "that it cannot be reached is known too");
 }
 
@@ -100,14 +100,14 @@ async fn it_is_tried_again_only_while_it_is_not_up_and_seldom_where_it_refuses()
     let (health, settings) = (health(), target());
     health.opened();
     assert_eq!((health.retry_in(RETRY.0), health.condition().next_try), (None, None));
-    health.has_not_opened(&unreachable(), &settings, 0);
+    health.failed_to_open(&unreachable(), &settings, 0);
     assert_eq!(health.retry_in(RETRY.0), Some(RETRY.0));
     tokio::time::advance(RETRY.0 / 4).await;
     assert_eq!(health.condition().next_try, Some(RETRY.0 * 3 / 4));
     tokio::time::advance(RETRY.0).await;
     assert_eq!(health.condition().next_try, Some(Duration::ZERO), "it is being tried");
     for (error, pause) in [(rejected("28P01"), RETRY_REFUSED), (rejected("53300"), RETRY.0)] {
-        health.has_not_opened(&error, &settings, 0);
+        health.failed_to_open(&error, &settings, 0);
         assert_eq!(health.retry_in(RETRY.0), Some(pause), "{error}");
         assert_eq!(health.is_refused(), pause == RETRY_REFUSED);
     }

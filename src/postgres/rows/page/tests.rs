@@ -11,7 +11,7 @@ fn page_of(statement: &Statement, format: Format, limits: Limits) -> Page {
     page_from(statement, format, limits, 0)
 }
 
-/// The same, whose longer cells are shown from `cell_offset` on.
+/// The same, with `cell_offset`.
 fn page_from(statement: &Statement, format: Format, limits: Limits, cell_offset: usize) -> Page {
     let types: Vec<Type> = statement.columns().iter().map(|column| column.type_().clone()).collect();
     let columns = statement.columns().iter().map(ColumnInfo::of).collect();

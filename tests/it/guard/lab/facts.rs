@@ -35,7 +35,7 @@ const INDEXES: &str = "select n_pending_pages, pg_relation_size('tall', 'vm'), \
 
 /// What is not flushed yet cannot be searched.
 const MARKS: &str = "select case when pg_current_wal_flush_lsn() > '{since}' then \
-    (select nullif(count(*), 0) from tools.pg_get_wal_records_info_till_end_of_wal('{since}') \
+    (select nullif(count(*), 0) from tools.{records} \
      where record_type = 'RESTORE_POINT' or resource_manager = 'LogicalMessage') end";
 
 const SERVER_FACTS: [Fact; 8] = [
@@ -72,10 +72,12 @@ impl Lab {
         let indexes = self.observer.simple_query(INDEXES).await.map(row);
         facts.insert(Fact::Indexes, indexes.map_or_else(|_| "gone".to_owned(), |columns| columns.concat()));
         if !self.marks_since.is_empty() {
-            facts.insert(
-                Fact::WalMarks,
-                first(&self.observer, &MARKS.replace("{since}", &self.marks_since)).await.remove(0),
-            );
+            let records = match self.version {
+                ..=15 => "pg_get_wal_records_info_till_end_of_wal('{since}')",
+                _ => "pg_get_wal_records_info('{since}', 'FFFFFFFF/FFFFFFFF')",
+            };
+            let marks = MARKS.replace("{records}", records).replace("{since}", &self.marks_since);
+            facts.insert(Fact::WalMarks, first(&self.observer, &marks).await.remove(0));
         }
         facts.extend(SERVER_FACTS.into_iter().zip(first(&self.observer, SERVER).await));
         let Some((session, pid)) = session else { return facts };

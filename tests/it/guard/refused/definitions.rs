@@ -67,7 +67,7 @@ pub const TABLE: &[Attack] = &[
     moves(Privilege, Data, "alter user postgres set default_transaction_read_only = off"),
     moves(Privilege, Data, "alter table t owner to other"),
     moves(Privilege, Data, "alter default privileges grant all on tables to public"),
-    moves(Privilege, Data, "grant set on parameter log_statement to other"),
+    moves(Privilege, Data, "grant set on parameter log_statement to other").since(15),
     moves(Privilege, Data, "drop role if exists idle"),
     moves(Privilege, Data, "create policy p on t using (true)"),
 ];

@@ -12,7 +12,7 @@ fn strings(page: &FinishedPage) -> Vec<String> {
     rows.remove(0)
 }
 
-/// The only cell of a column of `ty`, read from `cell_offset` on.
+/// A page with one cell of type `ty`, read from `cell_offset`.
 async fn cell(ty: &Type, raw: &[u8], bytes_max: usize, cell_offset: usize) -> FinishedPage {
     let (statement, rows) = answered(&[("c", ty.clone())], &[vec![Some(raw.to_vec())]]).await;
     let mut page = page_from(&statement, Format::Json, limit(bytes_max), cell_offset);
@@ -20,7 +20,7 @@ async fn cell(ty: &Type, raw: &[u8], bytes_max: usize, cell_offset: usize) -> Fi
     page.finish()
 }
 
-/// The pieces of that cell to its end, each asked for where the one before ends.
+/// The pieces of that cell up to its end, each read from the end of the one before.
 async fn read_on(ty: &Type, raw: &[u8], bytes_max: usize) -> String {
     let (statement, rows) = answered(&[("c", ty.clone())], &[vec![Some(raw.to_vec())]]).await;
     let mut whole = String::new();
@@ -77,7 +77,7 @@ async fn short_cells_stay_whole_and_long_ones_have_equal_shares_of_the_rest() {
         (&[400, 600], 1006, &[400, 599]),
         (&[600, 400], 1006, &[599, 400]),
         (&[500; 20], 2021, &[98; 20]),
-        // Not below the least that a cell has.
+        // Not less than the minimum of a cell.
         (&[500; 20], 100, &[38; 20]),
     ] {
         let columns = vec![("c", Type::TEXT); lengths.len()];
@@ -123,7 +123,7 @@ async fn a_value_of_any_type_is_read_on_in_the_text_that_postgresql_shows() {
         (Type::TEXT_ARRAY, array(Type::TEXT, 40, "say \"é\"".as_bytes())),
         (Type::JSONB_ARRAY, array(Type::JSONB, 20, b"\x01{\"a\": 1}")),
         (Type::VARBIT, [&800_i32.to_be_bytes()[..], &[0b1010_0101; 100]].concat()),
-        // A database in SQL_ASCII: half a character, a byte of none, and one that never was.
+        // A database in SQL_ASCII: half a character, a byte that belongs to none, and one that UTF-8 never has.
         (Type::TEXT, b"abc\xc3\xe6\x97\xff\x80\xf0\x9f\x94".repeat(20)),
     ] {
         let mut shown = Vec::new();
@@ -232,7 +232,7 @@ async fn a_later_row_that_does_not_fit_is_left_whole_to_the_next_page() {
         assert_eq!((page.json.as_str(), page.cut_cells), ("[\"first\"]", vec![]), "{format:?}");
         assert!(!page.text.contains('x'), "{format:?}: {}", page.text);
     }
-    // After a first row that was cut there is no room for much.
+    // After a first row that was cut, little space is left.
     let rows = [vec![text(&"x".repeat(1000))], vec![text("second")]];
     let page = page(Format::Table, limit(100), &[("c", Type::TEXT)], &rows).await;
     assert_eq!((page.rows, page.cut, page.cut_cells.len()), (1, Some(Cut::Bytes(100)), 1));
@@ -240,7 +240,7 @@ async fn a_later_row_that_does_not_fit_is_left_whole_to_the_next_page() {
 
 #[tokio::test]
 async fn a_huge_value_is_not_encoded_to_be_thrown_away() {
-    // Encoding it would be an error: it is no JSON.
+    // Encoding it would fail: it is not JSON.
     let blank = || Some(vec![b' '; 1_000_000]);
     let columns = [("a", Type::TEXT), ("b", Type::JSON)];
     let page = page(Format::Table, limit(1000), &columns, &[vec![text("a"), blank()]]).await;
@@ -252,7 +252,7 @@ async fn a_huge_value_is_not_encoded_to_be_thrown_away() {
     page.push(&rows[1], &[]).unwrap();
     assert!(page.is_cut());
 
-    // What has to be written to know its length does not stay.
+    // A value that must be written to know its length does not stay in memory.
     let (statement, rows) =
         answered(&[("n", Type::BIT)], &[vec![Some([&8_000_000_i32.to_be_bytes()[..], &[0; 1_000_000]].concat())]])
             .await;
