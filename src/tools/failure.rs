@@ -78,7 +78,7 @@ fn busy(limit: &str, value: usize) -> [(&'static str, Value); 3] {
     [("limit", json!(limit)), ("limit_value", json!(value)), (RETRY_AFTER, retry_after())]
 }
 
-/// `text` is the line of the statement, or a part of it, and `caret` is where in it the place is, in characters from 0.
+/// `text` is the line of the statement, or a part of it; `caret` is the offset of the error in `text`, in characters from 0.
 fn place(position: &Position) -> Value {
     let Position { character, line, column, text, caret } = position;
     json!({"character": character, "line": line, "column": column, "text": text, "caret": caret})
