@@ -21,6 +21,7 @@ use mcp_server_postgres::app::System as Actors;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::admin::Status;
 use mcp_server_postgres::messages::answer::Reply;
+use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::{Call, CallContext};
 use mcp_server_postgres::messages::statements::Query;
 use mcp_server_postgres::postgres::statement::{Format, Limits, Reading};
@@ -155,6 +156,7 @@ async fn path(cluster: &PrivateCluster, folder: &Path) -> Vec<(&'static str, Vec
         progress: Progress::default(),
         trace: None,
         permit: None,
+        client: Arc::new(CannotAsk::NoClient),
     };
     let mut host = Host::start(&mut our_server(folder), &folder.join("log"));
     host.initialize();

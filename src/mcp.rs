@@ -1,5 +1,6 @@
 //! The only part that knows MCP: rmcp's protocol on one side, messages to the session actor on the other.
 
+mod asking;
 pub mod calls;
 mod encoder;
 pub mod http;

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod answer;
 mod arguments;
+pub mod ask;
 pub mod call;
 pub mod database;
 pub mod events;
@@ -13,7 +14,7 @@ pub mod in_flight;
 pub mod inspect;
 pub mod metrics;
 pub mod statements;
+pub(crate) mod surrogates;
 pub mod trace;
 
 pub use arguments::RawArguments;
-pub(crate) use arguments::half_a_pair;

@@ -23,7 +23,7 @@ use crate::messages::in_flight::InFlight;
 use crate::messages::metrics::MetricsHandle;
 use crate::messages::statements::CloseCursorsOf;
 use crate::settings::Settings;
-use crate::tools::{self, Defaults, Tool, ToolContext, boundary};
+use crate::tools::{self, Defaults, ToolContext, boundary};
 
 pub struct Session {
     caller: Caller,
@@ -63,11 +63,11 @@ impl Session {
         }
     }
 
-    /// Which database a call means; its name is taken out of the arguments.
-    fn database(&self, tool: &Tool, arguments: &mut RawArguments) -> Result<Arc<Database>, Answer> {
+    /// Which database a call means.
+    fn database(&self, may_be_named: bool, arguments: &RawArguments) -> Result<Arc<Database>, Answer> {
         let (mut named, mut cursor_of) = (None, None);
-        if tool.names_database && self.databases.are_named() {
-            named = match arguments.take("database").map(|raw| serde_json::from_str::<Option<String>>(raw.get())) {
+        if may_be_named {
+            named = match arguments.get("database").map(|raw| serde_json::from_str::<Option<String>>(raw.get())) {
                 None => None,
                 Some(Ok(name)) => name,
                 Some(Err(_)) => return Err(self.no_database("`database` must be a string")),
@@ -137,8 +137,8 @@ impl Handler<Call> for Session {
             }
         };
         debug!(self.log, "call begins"; "tool" => tool.name);
-        let mut arguments = call.arguments;
-        let database = match self.database(tool, &mut arguments) {
+        let may_name_database = tool.names_database && self.databases.are_named();
+        let database = match self.database(may_name_database, &call.arguments) {
             Ok(database) => database,
             Err(answer) => {
                 record.event.outcome = answer.outcome();
@@ -147,11 +147,13 @@ impl Handler<Call> for Session {
         };
         let (databases, metrics) = (self.databases.clone(), self.metrics.clone());
         let call = CallContext {
+            arguments: Arc::new(call.arguments),
             progress: call.progress,
             trace: call.trace,
+            client: call.client,
             ..CallContext::new(tool.name, self.caller.clone())
         };
-        let work = (tool.call)(ToolContext { call, database, databases, metrics }, self.defaults, arguments);
+        let work = (tool.call)(ToolContext { call, database, may_name_database, databases, metrics }, self.defaults);
         let data_boundary = self.data_boundary;
         WhileWanted::new(async move {
             let reply = work.await;

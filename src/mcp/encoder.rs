@@ -7,10 +7,11 @@ use pg_render::push_json_escaped;
 use rmcp::ErrorData;
 use rmcp::model::{ProtocolVersion, RequestId, ServerJsonRpcMessage};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Bytes, BytesMut};
 
+use super::asking::{self, QuestionEvent};
 use super::methods;
 use crate::messages::answer::{Answer, InputRequired, Pieces, Reply};
 
@@ -68,6 +69,22 @@ impl Encoder {
             self.tail.truncate(before);
         }
         written
+    }
+
+    /// A question to the client, between `before` and `after`.
+    pub(super) fn question(&mut self, event: &QuestionEvent, before: &str, after: &str) {
+        let message = match event {
+            QuestionEvent::Ask { id, parameters } => {
+                json!({"jsonrpc": "2.0", "id": id, "method": asking::METHOD, "params": parameters})
+            }
+            QuestionEvent::Withdraw { id } => {
+                let parameters = json!({"requestId": id, "reason": "nobody waits for the answer any more"});
+                json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": parameters})
+            }
+        };
+        self.plain(before);
+        let _ = self.json(&message);
+        self.plain(after);
     }
 
     /// What is wrong with a request; `id` is JSON.
@@ -242,8 +259,6 @@ pub(super) fn id_text(id: &RequestId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn written(reply: impl Into<Reply>, revision: &ProtocolVersion) -> String {

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use hyper::http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-    Extensions, Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig, SubscriptionFilter, Tool as Listed, ToolAnnotations,
+    Extensions, Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    ServerCapabilities, ServerConfig, SubscriptionFilter, Tool as Listed, ToolAnnotations,
 };
 use rmcp::service::{NotificationContext, Peer, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::asking::{self, AskedPeer, Rounds, SessionClient};
 use super::calls::{self, CallEvent, Calls};
 use super::{encoder, instructions, methods, progress};
 use crate::actors::clients::access::{ClientAccess, Offered};
@@ -79,14 +80,22 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         // What is plain does not come here (`tool_call`): what does is rare, and has a tree of values both ways.
         let token = context.meta.get_progress_token();
+        let revision = context.protocol_version().unwrap_or(ProtocolVersion::V_2025_03_26);
+        let takes_forms = context.client_capabilities().is_some_and(|declared| asking::takes_forms(&declared));
+        let rounds = Rounds::new(request.input_responses.map(Map::from_iter), request.request_state);
+        let pending = Arc::default();
+        let session = SessionClient { takes_forms, pending: &pending };
+        let (client, questions) = asking::client(&revision, &context.id, Some(&context.meta), Some(session), rounds);
+        let mut peer = AskedPeer::new(context.peer.clone(), pending);
         let call = Call {
             tool: request.name.into_owned(),
             arguments: request.arguments.unwrap_or_default().into(),
             progress: progress::counted_for(token.as_ref()),
             trace: context.meta.get_traceparent().and_then(TraceId::of),
             permit: permit(&context.extensions),
+            client,
         };
-        let mut call = self.calls.call(call, token);
+        let mut call = self.calls.call(call, token, questions);
         loop {
             // rmcp does not drop a handler whose request is cancelled; dropping the call is what cancels it.
             let event = tokio::select! {
@@ -98,6 +107,7 @@ impl ServerHandler for Server {
             match event {
                 // A client that has gone is seen by the transport.
                 CallEvent::Progress(progress) => drop(context.peer.notify_progress(progress).await),
+                CallEvent::Question(question) => peer.ask(question),
                 CallEvent::Ended(reply) => return response(reply?),
             }
         }

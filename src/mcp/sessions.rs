@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::asking::PendingQuestions;
 use crate::actors::clients::client::Client;
 use request::Reply;
 pub(super) use request::Unanswered;
@@ -60,6 +61,8 @@ struct Entry {
     /// Requests to the client, by an id that no other of the session has, with their own id and who waits for the answer.
     asked: HashMap<RequestId, (RequestId, Reply)>,
     asked_before: i64,
+    /// Questions of calls that go past rmcp.
+    questions: Arc<PendingQuestions>,
     /// When something has come from the client.
     seen: Instant,
     /// The stream on which it hears of what it did not ask; cancelled when there is a newer one.
@@ -85,6 +88,11 @@ impl Sessions {
     /// Whose session that is.
     pub fn owner(&self, id: &str) -> Option<Arc<Client>> {
         self.table().get(id).map(|entry| entry.owner.clone())
+    }
+
+    /// Whether a call of that session waits for an answer of its client.
+    pub fn is_asking(&self, id: &str) -> bool {
+        self.table().get(id).is_some_and(|entry| !entry.questions.is_empty())
     }
 
     /// End those that are idle, for as long as there are sessions to look for.
@@ -135,11 +143,13 @@ impl Sessions {
                 cancelled.cancel();
             }
             entry.in_flight.insert(request.clone(), cancelled.clone());
-            Some(Ok((peer, cancelled)))
+            Some(Ok((peer, cancelled, entry.questions.clone())))
         })?;
         Ok(match begun.ok_or_else(|| NoSession(id.clone()))? {
-            Ok((peer, cancelled)) => {
-                Begun::Unanswered(Box::new(peer), Unanswered::new(self.clone(), id.clone(), request, cancelled))
+            Ok((peer, cancelled, questions)) => {
+                let unanswered =
+                    Unanswered { sessions: self.clone(), session: id.clone(), request, cancelled, questions };
+                Begun::Unanswered(Box::new(peer), unanswered)
             }
             Err(why) => Begun::Refused(why),
         })
@@ -172,6 +182,7 @@ impl Entry {
             cancelled: VecDeque::new(),
             asked: HashMap::new(),
             asked_before: 0,
+            questions: Arc::default(),
             seen: Instant::now(),
             standing: None,
             _ends_all: gone.clone().drop_guard(),
@@ -319,15 +330,19 @@ where
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), NoSession> {
-        self.with(id, |entry| match &message {
+        self.with(id, |entry| match message {
             JsonRpcMessage::Notification(notification) => {
-                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                if let ClientNotification::CancelledNotification(cancelled) = notification.notification
                     && let Some(request) = &cancelled.params.request_id
                 {
                     entry.cancel(request);
                 }
             }
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => entry.answer(message),
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {
+                if let Some(message) = entry.questions.take(message) {
+                    entry.answer(message);
+                }
+            }
             JsonRpcMessage::Request(_) => {}
         })
     }

@@ -75,7 +75,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
     /// The message that a line holds; `None` if it has been answered here, or can be left without an answer.
     fn message(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
         if let Some(call) = ToolCall::of(line)
-            && let Some(revision) = call.revision(self.traffic.session().as_ref())
+            && let Some(revision) = call.revision(self.traffic.revision().as_ref())
         {
             self.call(call, revision);
             return None;
@@ -91,17 +91,22 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
                 return None;
             }
         };
+        // The response to a question of ours; rmcp has not sent it.
+        let message = self.traffic.questions.take(message)?;
         match &message {
             JsonRpcMessage::Request(request) => {
                 // A method that rmcp knows comes out as an unknown one when its parameters do not fit.
                 if let ClientRequest::CustomRequest(custom) = &request.request
-                    && let Some(misfit) = methods::misfit(&custom.method, self.traffic.session().as_ref())
+                    && let Some(misfit) = methods::misfit(&custom.method, self.traffic.revision().as_ref())
                 {
                     self.traffic.refuse(&id_text(&request.id), &misfit);
                     return None;
                 }
                 if !self.begins(&request.id) {
                     return None;
+                }
+                if let ClientRequest::InitializeRequest(initialize) = &request.request {
+                    self.traffic.opens(&request.id, &initialize.params.capabilities);
                 }
                 self.opened = true;
             }
@@ -132,8 +137,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
         if !self.begins(&call.id) {
             return;
         }
-        let (id, call, token) = call.into_call(None);
-        let mut call = self.calls.call(call, token);
+        let (id, mut call) = call.begin(&self.calls, None, &revision, self.traffic.client());
         let (traffic, request) = (self.traffic.clone(), id.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -143,6 +147,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Stdio<R> {
                         // A client that has gone is seen where its lines are read.
                         let _ = traffic.put(ServerJsonRpcMessage::notification(notification.into()));
                     }
+                    CallEvent::Question(question) => traffic.question(&question),
                     CallEvent::Ended(reply) => return traffic.answer(&request, &revision, reply),
                 }
             }

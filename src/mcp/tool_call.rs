@@ -8,11 +8,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use rmcp::model::{ProgressToken, ProtocolVersion, RequestId, RequestMetaObject};
+use rmcp::model::{ProtocolVersion, RequestId, RequestMetaObject};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
+use super::asking::{self, Rounds, SessionClient};
+use super::calls::{Calls, RunningCall};
 use super::methods::is_stateless;
 use super::progress;
 use crate::messages::RawArguments;
@@ -51,6 +54,12 @@ pub(super) struct Params {
     pub(super) arguments: Option<RawArguments>,
     #[serde(default, rename = "_meta")]
     pub(super) meta: Option<RequestMetaObject>,
+    /// The client's answers to questions of the call before.
+    #[serde(default, rename = "inputResponses")]
+    input_responses: Option<Map<String, Value>>,
+    /// The state that came with those questions.
+    #[serde(default, rename = "requestState")]
+    request_state: Option<String>,
 }
 
 impl ToolCall {
@@ -62,18 +71,28 @@ impl ToolCall {
         text.end().ok().map(|()| call)
     }
 
-    /// What the session is asked, the id to answer to, and what the client wants to be told of its progress by.
-    pub(super) fn into_call(self, permit: Option<InFlightPermit>) -> (RequestId, Call, Option<ProgressToken>) {
-        let Params { name, arguments, meta } = self.params;
+    /// Begin the call, by this revision: its id, and the call under way. `session` is what the client has said of itself if
+    /// the call belongs to a session.
+    pub(super) fn begin(
+        self,
+        calls: &Calls,
+        permit: Option<InFlightPermit>,
+        revision: &ProtocolVersion,
+        session: Option<SessionClient<'_>>,
+    ) -> (RequestId, RunningCall) {
+        let Params { name, arguments, meta, input_responses, request_state } = self.params;
         let token = meta.as_ref().and_then(RequestMetaObject::get_progress_token);
+        let rounds = Rounds::new(input_responses, request_state);
+        let (client, questions) = asking::client(revision, &self.id, meta.as_ref(), session, rounds);
         let call = Call {
             tool: name,
             arguments: arguments.unwrap_or_default(),
             progress: progress::counted_for(token.as_ref()),
             trace: meta.as_ref().and_then(|meta| TraceId::of(meta.get_traceparent()?)),
             permit,
+            client,
         };
-        (self.id, call, token)
+        (self.id, calls.call(call, token, questions))
     }
 
     /// By which revision it is to be answered, if it can be without rmcp. `session` is the revision that an `initialize`

@@ -8,22 +8,22 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use super::surrogates;
+
 /// What a client gives a tool: members of an object, each as it was written. A tree of values keeps neither how a number
 /// is spelled nor a key that comes twice.
 #[derive(Debug, Clone, Default)]
 pub struct RawArguments(pub(crate) Vec<(String, Box<RawValue>)>);
 
 impl RawArguments {
-    /// The member of that name, which is taken out.
-    pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
+    /// The member of that name.
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, raw)| &**raw)
     }
 
     /// The member of that name, if it is a text.
     pub fn text(&self, name: &str) -> Option<String> {
-        let (_, raw) = self.0.iter().find(|(known, _)| known == name)?;
-        serde_json::from_str(raw.get()).ok()
+        serde_json::from_str(self.get(name)?.get()).ok()
     }
 
     /// A name that is there twice.
@@ -32,15 +32,26 @@ impl RawArguments {
         self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 
-    /// What is wrong with a member that has half of a surrogate pair: a string of JavaScript may, and JSON.stringify writes
-    /// it as an escape.
+    /// What is wrong with a member that has half of a surrogate pair.
     pub(crate) fn with_half_a_pair(&self) -> Option<String> {
-        let has_it = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).is_err_and(|error| half_a_pair(&error));
-        let (name, _) = self.0.iter().find(|(_, raw)| has_it(raw))?;
+        let (name, _) = self.0.iter().find(|(_, raw)| !surrogates::unpaired(raw.get().as_bytes()).is_empty())?;
         Some(format!(
             "`{name}` has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half), which is no \
              character"
         ))
+    }
+
+    /// A text that two lists of arguments share if they are the same values by the same names, in whatever order and with
+    /// whatever spaces they are written.
+    pub fn canonical(&self) -> String {
+        match self.tree() {
+            Some(members) => {
+                let mut all = Value::Object(members);
+                all.sort_all_objects();
+                all.to_string()
+            }
+            None => self.0.iter().map(|(name, raw)| format!("{name:?}:{raw}\n")).collect(),
+        }
     }
 
     /// As values; `None` if there is one that no value can hold.
@@ -76,9 +87,4 @@ impl<'de> Deserialize<'de> for RawArguments {
         }
         deserializer.deserialize_map(Members)
     }
-}
-
-/// Whether that is what could not be read: of what was taken as it was written, any other escape has been read before.
-pub(crate) fn half_a_pair(error: &serde_json::Error) -> bool {
-    error.to_string().contains("hex escape")
 }

@@ -6,32 +6,38 @@ use serde::de::value::MapDeserializer;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Tool;
+use super::{Tool, ToolContext};
+use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
-use crate::messages::{RawArguments, half_a_pair};
 
 /// A string that does not fit is repeated in the answer if it has no more characters than this.
 const REPEATED_CHARS_MAX: usize = 40;
 
-/// The arguments of `tool`.
+/// The arguments of `tool` for this call, without the name of the database, which the session has read.
 ///
 /// # Errors
 /// The answer that names the argument and what would be right.
-pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, mut given: RawArguments) -> Result<T, Answer> {
+pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, context: &ToolContext) -> Result<T, Answer> {
+    let given = &context.call.arguments.0;
     let is_null = |raw: &RawValue| raw.get() == "null";
-    if given.0.iter().any(|(_, raw)| is_null(raw)) {
-        let schema = (tool.input)();
-        let is_required =
-            |name: &String| schema["required"].as_array().is_some_and(|all| all.contains(&name.as_str().into()));
+    let schema = given.iter().any(|(_, raw)| is_null(raw)).then(tool.input);
+    let is_required = |name: &String| {
+        let required = schema.as_ref().and_then(|schema| schema["required"].as_array());
+        required.is_some_and(|all| all.contains(&name.as_str().into()))
+    };
+    let database = given.iter().position(|(name, _)| name == "database").filter(|_| context.may_name_database);
+    let given = given.iter().enumerate().filter(|(at, (name, raw))| {
         // Many clients write null for an argument that they do not give.
-        given.0.retain(|(name, raw)| !is_null(raw) || is_required(name));
-    }
-    let members = given.0.iter().map(|(name, raw)| (name.as_str(), &**raw));
+        Some(*at) != database && (!is_null(raw) || is_required(name))
+    });
+    let given: Vec<_> = given.map(|(_, member)| member).collect();
+    let members = given.iter().map(|(name, raw)| (name.as_str(), &**raw));
     T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members)).map_err(|error| {
+        let given = RawArguments(given.into_iter().cloned().collect());
         // The client knows the schema, so the answer speaks of it first. The type may be stricter than the schema.
         let misfit = match given.tree() {
             Some(tree) => in_object(&(tool.input)(), &tree, ""),
-            None => half_a_pair(&error).then(|| given.with_half_a_pair()).flatten(),
+            None => given.with_half_a_pair(),
         };
         let why = misfit.unwrap_or_else(|| {
             // serde counts lines and columns in a part of the message only.

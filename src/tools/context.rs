@@ -15,6 +15,8 @@ pub struct ToolContext {
     pub call: CallContext,
     /// The database that the call is for.
     pub database: Arc<Database>,
+    /// Whether the call may name its database. Then the argument with the name is no argument of the tool.
+    pub may_name_database: bool,
     /// All databases that the client may use.
     pub databases: Arc<ClientDatabases>,
     pub metrics: Arc<MetricsHandle>,

@@ -6,7 +6,6 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::{Defaults, ToolContext};
-use crate::messages::RawArguments;
 use crate::messages::answer::{Answer, Reply};
 use crate::settings::AccessMode;
 
@@ -26,7 +25,7 @@ pub struct Tool {
     /// The JSON Schema of [`Answer::structured`].
     pub output: fn() -> Value,
     /// Does the work. It always gives an answer; a failure is an answer with `is_error`.
-    pub call: fn(ToolContext, Defaults, RawArguments) -> Work,
+    pub call: fn(ToolContext, Defaults) -> Work,
 }
 
 /// A call under way; dropping it cancels the call.

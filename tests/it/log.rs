@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::log::{LogControl, LogGuard, root};
 use mcp_server_postgres::messages::RawArguments;
+use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSummary};
 use mcp_server_postgres::messages::events::Events;
@@ -149,6 +151,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
         progress: Progress::default(),
         trace: None,
         permit: None,
+        client: Arc::new(CannotAsk::NoClient),
     };
     assert!(session.send(call).await.unwrap().is_err());
     let [lines] = world.end(["server.log"]);

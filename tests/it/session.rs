@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod asking;
 mod calls;
 mod databases;
 mod failures;

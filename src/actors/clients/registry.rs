@@ -110,7 +110,7 @@ impl ClientRegistry {
             return Some(client.clone());
         }
         let databases = ClientDatabases::named(&token.databases, self.databases.clone());
-        let caller = Caller { name: name.as_str().into(), access: token.access };
+        let caller = Caller { name: name.as_str().into(), is_anonymous: false, access: token.access };
         let client = self.open(&settings, caller, databases, token.is_operator);
         self.bearers.insert(name.clone(), client.clone());
         Some(client)
@@ -123,7 +123,8 @@ impl ClientRegistry {
         }
         self.anonymous_ever += 1;
         // What the process may do; what everybody does is for those alone whom a token has named.
-        let caller = Caller { name: format!("client {}", self.anonymous_ever).into(), access: AccessMode::ReadWrite };
+        let name = format!("client {}", self.anonymous_ever).into();
+        let caller = Caller { name, is_anonymous: true, access: AccessMode::ReadWrite };
         let client = self.open(&settings, caller, ClientDatabases::all(self.databases.clone()), false);
         if self.anonymous.len() == self.anonymous.capacity() {
             self.anonymous.retain(|anonymous| anonymous.strong_count() > 0);

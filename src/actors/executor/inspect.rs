@@ -140,7 +140,7 @@ impl Executor {
         if !anew && let Some(findings) = generation.known_findings() {
             return Box::pin(async { Ok(findings) });
         }
-        let ourselves = Caller { name: INTERNAL_CLIENT.into(), access: AccessMode::ReadOnly };
+        let ourselves = Caller { name: INTERNAL_CLIENT.into(), is_anonymous: false, access: AccessMode::ReadOnly };
         let question = RoleRights { access: generation.access() };
         let inspect = Inspect::new(CallContext::new(RoleRights::NAME, ourselves), &question, ROLE_LIMITS);
         let inspection = self.inspection(inspect, Admission::Internal);

@@ -46,6 +46,11 @@ impl Admission {
         Self { sessions, rules, log: log.new(slog::o!("logger" => "http")) }
     }
 
+    fn is_asking(&self, headers: &HeaderMap) -> bool {
+        let session = headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+        session.is_some_and(|id| self.sessions.is_asking(id))
+    }
+
     fn permit(&self, request: &Request, client: &Client) -> Result<Option<InFlightPermit>, Refusal> {
         let settings = self.rules.borrow().settings.clone();
         let headers = request.headers();
@@ -58,9 +63,14 @@ impl Admission {
         // A stream that lasts as long as its client is no work in flight.
         let lasts = request.method() == Method::GET
             || headers.get(METHOD).is_some_and(|method| method == "subscriptions/listen");
-        match lasts {
-            true => Ok(None),
-            false => client.in_flight.permit(settings.limits.in_flight_max).map(Some).map_err(Refusal::Busy),
+        if lasts {
+            return Ok(None);
+        }
+        match client.in_flight.permit(settings.limits.in_flight_max) {
+            Ok(permit) => Ok(Some(permit)),
+            // It may be the answer that a call in flight waits for. If it is another call, the client's session counts it.
+            Err(_) if self.is_asking(headers) => Ok(None),
+            Err(busy) => Err(Refusal::Busy(busy)),
         }
     }
 }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::KEEP_ALIVE;
 use super::admission::{METHOD, SESSION_ID};
 use crate::actors::clients::client::Client;
+use crate::mcp::asking::{self, QuestionEvent, SessionClient};
 use crate::mcp::calls::{CallEvent, Calls, RunningCall, ending};
 use crate::mcp::encoder::Encoder;
 use crate::mcp::methods::is_stateless;
@@ -36,7 +37,7 @@ const REVISION: &str = "mcp-protocol-version";
 const NAME: &str = "mcp-name";
 
 /// How a call has come.
-enum Way {
+enum CallOrigin {
     /// By itself, of a revision without sessions.
     Alone(ProtocolVersion),
     /// In that session.
@@ -49,19 +50,20 @@ pub(super) async fn answer(parts: &Parts, body: &[u8], client: &Client, sessions
         return None;
     }
     let call = ToolCall::of(body)?;
-    let way = way(&parts.headers, &call)?;
+    let origin = origin(&parts.headers, &call)?;
     let permit = parts.extensions.get::<InFlightPermit>().cloned();
     let calls = Calls::new(client.session.clone());
-    match way {
-        Way::Alone(revision) => {
-            let (id, call, token) = call.into_call(permit);
-            let answering = Answering::new(id, revision, calls.call(call, token), client.ending.clone(), None);
+    match origin {
+        CallOrigin::Alone(revision) => {
+            let (id, call) = call.begin(&calls, permit, &revision, None);
+            let answering = Answering::new(id, revision, call, client.ending.clone(), None);
             Some(alone(answering).await)
         }
-        Way::Session(session) => match sessions.begin(&session, client, call.id.clone()).ok()? {
+        CallOrigin::Session(session) => match sessions.begin(&session, client, call.id.clone()).ok()? {
             Begun::Unanswered(peer, unanswered) => {
-                let (id, call, token) = call.into_call(permit);
-                let call = calls.call(call, token);
+                let takes_forms = asking::takes_forms(&peer.capabilities);
+                let session = SessionClient { takes_forms, pending: &unanswered.questions };
+                let (id, call) = call.begin(&calls, permit, &peer.protocol_version, Some(session));
                 let ending = client.ending.clone();
                 Some(Answering::new(id, peer.protocol_version, call, ending, Some(unanswered)).stream(None))
             }
@@ -100,7 +102,7 @@ fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<Option<&'a str>> {
     }
 }
 
-fn way(headers: &HeaderMap, call: &ToolCall) -> Option<Way> {
+fn origin(headers: &HeaderMap, call: &ToolCall) -> Option<CallOrigin> {
     let revision = sole(headers, REVISION)?;
     let meta = call.params.meta.as_ref();
     match meta.and_then(|meta| Some((meta, meta.protocol_version()?))) {
@@ -110,14 +112,14 @@ fn way(headers: &HeaderMap, call: &ToolCall) -> Option<Way> {
             let fits = revision == Some(own.as_str())
                 && sole(headers, METHOD)? == Some("tools/call")
                 && sole(headers, NAME)? == Some(&call.params.name);
-            (is_complete && is_known && fits).then_some(Way::Alone(own))
+            (is_complete && is_known && fits).then_some(CallOrigin::Alone(own))
         }
         None => {
             let known = |revision| ProtocolVersion::KNOWN_VERSIONS.iter().find(|known| known.as_str() == revision);
             let has_sessions =
                 revision.is_none_or(|revision| known(revision).is_some_and(|known| !is_stateless(known)));
             let session = sole(headers, SESSION_ID)??;
-            has_sessions.then(|| Way::Session(session.into()))
+            has_sessions.then(|| CallOrigin::Session(session.into()))
         }
     }
 }
@@ -126,7 +128,8 @@ fn way(headers: &HeaderMap, call: &ToolCall) -> Option<Way> {
 async fn alone(mut answering: Answering) -> Response {
     // Dropped here, as when its client closes the connection, the call is cancelled.
     match answering.event().await {
-        Some(CallEvent::Progress(progress)) => answering.stream(Some(progress)),
+        Some(CallEvent::Progress(progress)) => answering.stream(Some(progress_event(progress))),
+        Some(CallEvent::Question(question)) => answering.stream(Some(question_events([question]))),
         Some(CallEvent::Ended(reply)) => {
             let mut encoder = Encoder::default();
             encoder.called(&answering.id, reply, &answering.revision);
@@ -180,10 +183,9 @@ impl Answering {
     }
 
     /// A stream of all that there is to tell, `first` before the rest. Dropped, it cancels the call.
-    fn stream(self, first: Option<ProgressNotificationParam>) -> Response {
+    fn stream(self, first: Option<Chunks>) -> Response {
         let mut ticks = interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let first = first.map(progress_event);
         let rest = stream::unfold(Some((self, ticks)), |state| async {
             let (answering, ticks) = state?;
             answering.next(ticks).await
@@ -194,13 +196,21 @@ impl Answering {
     async fn next(mut self, mut ticks: Interval) -> Option<(Chunks, Option<(Self, Interval)>)> {
         let event = tokio::select! {
             biased;
-            event = self.event() => event?,
+            event = self.event() => event,
             _ = ticks.tick() => return Some((Box::new(once(Bytes::from_static(b":\n\n"))), Some((self, ticks)))),
+        };
+        let Some(event) = event else {
+            let withdrawn = self.unanswered.as_ref()?.questions.withdraw(&self.id);
+            return (!withdrawn.is_empty()).then(|| (question_events(withdrawn), None));
         };
         match event {
             CallEvent::Progress(progress) => {
                 ticks.reset();
                 Some((progress_event(progress), Some((self, ticks))))
+            }
+            CallEvent::Question(question) => {
+                ticks.reset();
+                Some((question_events([question]), Some((self, ticks))))
             }
             CallEvent::Ended(reply) => {
                 // Its id is free again before the client has the answer.
@@ -234,6 +244,12 @@ fn progress_event(progress: ProgressNotificationParam) -> Chunks {
     // A notification that cannot be written leaves an event without data, which says nothing.
     let _ = encoder.message(&ServerJsonRpcMessage::notification(notification.into()));
     finished(encoder)
+}
+
+fn question_events(questions: impl IntoIterator<Item = QuestionEvent>) -> Chunks {
+    let mut encoder = Encoder::default();
+    questions.into_iter().for_each(|question| encoder.question(&question, "data: ", "\n\n"));
+    Box::new(encoder.into_chunks())
 }
 
 /// The answer that is a stream of events.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
+use crate::mcp::asking::PendingQuestions;
 
 /// Messages about a request that its client has not taken before whoever makes them waits.
 const MESSAGES: usize = 8;
@@ -146,22 +147,15 @@ fn is_about(message: &ServerJsonRpcMessage) -> bool {
 
 /// A request without an answer. Dropped, it is cancelled, if it still runs.
 pub(in crate::mcp) struct Unanswered {
-    sessions: Arc<Sessions>,
-    session: SessionId,
-    request: RequestId,
-    cancelled: CancellationToken,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) session: SessionId,
+    pub(super) request: RequestId,
+    pub(super) cancelled: CancellationToken,
+    /// Of its session.
+    pub(in crate::mcp) questions: Arc<PendingQuestions>,
 }
 
 impl Unanswered {
-    pub(super) fn new(
-        sessions: Arc<Sessions>,
-        session: SessionId,
-        request: RequestId,
-        cancelled: CancellationToken,
-    ) -> Self {
-        Self { sessions, session, request, cancelled }
-    }
-
     /// Wait until it is cancelled.
     pub(in crate::mcp) fn cancelled(&self) -> impl Future<Output = ()> + '_ {
         self.cancelled.cancelled()

@@ -1,5 +1,6 @@
 //! Dialogues over pipes in memory: what a client sends, what reaches rmcp, and what the client is answered.
 
+mod asking;
 mod calling;
 mod unreadable;
 mod writing;
@@ -60,7 +61,16 @@ impl Client {
 
     /// Agree on a revision that has sessions.
     async fn initializes(&mut self, revision: &str) {
-        self.asks(json!("initialize")).await;
+        self.initializes_with(revision, json!({})).await;
+    }
+
+    /// The same, of a client with these capabilities.
+    async fn initializes_with(&mut self, revision: &str, capabilities: Value) {
+        let client = json!({"name": "t", "version": "1"});
+        let params = json!({"protocolVersion": revision, "capabilities": capabilities, "clientInfo": client});
+        let request = json!({"jsonrpc": "2.0", "id": "initialize", "method": "initialize", "params": params});
+        self.send(format!("{request}\n")).await;
+        assert_eq!(self.received().await.unwrap()["id"], "initialize");
         let result =
             json!({"protocolVersion": revision, "capabilities": {}, "serverInfo": {"name": "t", "version": "1"}});
         let result = ServerResult::InitializeResult(serde_json::from_value(result).unwrap());

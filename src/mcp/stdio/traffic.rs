@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::ErrorData;
-use rmcp::model::{JsonRpcMessage, ProtocolVersion, RequestId, ServerJsonRpcMessage, ServerResult};
+use rmcp::model::{ClientCapabilities, JsonRpcMessage, ProtocolVersion, RequestId, ServerJsonRpcMessage, ServerResult};
 use slog::Logger;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::debug;
+use crate::mcp::asking::{self, PendingQuestions, QuestionEvent, SessionClient};
 use crate::mcp::calls;
 use crate::mcp::encoder::{Encoder, id_text};
 use crate::messages::answer::Reply;
@@ -26,6 +27,8 @@ pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;
 #[derive(Default)]
 pub struct Traffic {
     state: Mutex<TrafficState>,
+    /// What the client has been asked and has not answered.
+    pub(super) questions: Arc<PendingQuestions>,
     /// There is something to write.
     filled: Notify,
     /// Something was written, or answered.
@@ -39,7 +42,16 @@ struct TrafficState {
     /// Bytes taken by the writer and not yet written.
     writing: usize,
     broken: bool,
-    session: Option<ProtocolVersion>,
+    /// The `initialize` that waits for its answer, and whether the client shows forms.
+    opening: Option<(RequestId, bool)>,
+    session: Option<Session>,
+}
+
+/// What was agreed on by `initialize`.
+struct Session {
+    revision: ProtocolVersion,
+    /// Whether the client shows forms.
+    takes_forms: bool,
 }
 
 /// Who works on a request.
@@ -75,9 +87,13 @@ impl Traffic {
 
     /// The client has cancelled a request: it gets no answer, so its id is free again.
     pub(super) fn cancel(&self, id: &RequestId) {
-        if let Some(Work::Ours(task, _)) = self.state().in_flight.remove(id) {
+        let mut state = self.state();
+        if let Some(Work::Ours(task, _)) = state.in_flight.remove(id) {
             task.abort();
         }
+        self.questions.withdraw(id).iter().for_each(|question| state.out.question(question, "", "\n"));
+        drop(state);
+        self.filled.notify_one();
         self.moved.notify_waiters();
     }
 
@@ -137,7 +153,9 @@ impl Traffic {
         if let JsonRpcMessage::Response(response) = &message
             && let ServerResult::InitializeResult(result) = &response.result
         {
-            state.session = Some(result.protocol_version.clone());
+            let opening = state.opening.take().filter(|(id, _)| *id == response.id);
+            let takes_forms = opening.is_some_and(|(_, takes_forms)| takes_forms);
+            state.session = Some(Session { revision: result.protocol_version.clone(), takes_forms });
         }
         let encoded = state.out.message(&message);
         if encoded.is_ok() {
@@ -150,8 +168,25 @@ impl Traffic {
     }
 
     /// The revision that `initialize` has agreed on.
-    pub(super) fn session(&self) -> Option<ProtocolVersion> {
-        self.state().session.clone()
+    pub(super) fn revision(&self) -> Option<ProtocolVersion> {
+        self.state().session.as_ref().map(|session| session.revision.clone())
+    }
+
+    /// An `initialize` of a client with these capabilities has come.
+    pub(super) fn opens(&self, id: &RequestId, capabilities: &ClientCapabilities) {
+        self.state().opening = Some((id.clone(), asking::takes_forms(capabilities)));
+    }
+
+    /// What the client has said of itself, if it has opened a session.
+    pub(super) fn client(&self) -> Option<SessionClient<'_>> {
+        let takes_forms = self.state().session.as_ref()?.takes_forms;
+        Some(SessionClient { takes_forms, pending: &self.questions })
+    }
+
+    /// A question of a call of ours.
+    pub(super) fn question(&self, question: &QuestionEvent) {
+        self.state().out.question(question, "", "\n");
+        self.filled.notify_one();
     }
 
     async fn wait_until(&self, done: impl Fn(&TrafficState) -> bool) {

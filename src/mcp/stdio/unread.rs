@@ -11,6 +11,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::messages::surrogates;
+
 /// What is wrong with a line that is no message: the id to answer to, as JSON, and the answer; no answer to what looks
 /// like a notification or a response.
 pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
@@ -40,10 +42,9 @@ pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<E
         };
         return (null, refuse(why));
     };
-    let id = match message.get("id") {
-        Some(id @ Value::String(_)) => id.to_string(),
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-        Some(_) => return (null, refuse("`id` must be a string or an integer")),
+    let id = match message.get("id").map(id_of) {
+        Some(Some(id)) => id,
+        Some(None) => return (null, refuse("`id` must be a string or an integer")),
         None if message.contains_key("method") && message.get("jsonrpc").is_some_and(|version| version == "2.0") => {
             return (null, None);
         }
@@ -129,7 +130,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                     let id = members.next_value::<&RawValue>()?;
                     // A number is whole only when something follows it.
                     name = members.next_key()?;
-                    head.id = match (&head.id, id_text(id.get())) {
+                    head.id = match (&head.id, id_of(&serde_json::from_str(id.get()).unwrap_or_default())) {
                         (Id::Missing, Some(id)) => Id::Is(id),
                         _ => Id::Wrong,
                     };
@@ -145,10 +146,10 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// An id as it is written, if it may be one.
-fn id_text(json: &str) -> Option<String> {
-    match serde_json::from_str(json).ok()? {
-        id @ Value::String(_) => Some(id.to_string()),
+/// An id as JSON, if the value may be one.
+fn id_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_) => Some(value.to_string()),
         Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
         _ => None,
     }
@@ -168,28 +169,14 @@ fn id_at_end(tail: &[u8]) -> Option<String> {
     if !before.ends_with(b",") {
         return None;
     }
-    id_text(std::str::from_utf8(id).ok()?)
+    id_of(&serde_json::from_slice(id).ok()?)
 }
 
-/// `line` with U+FFFD in the place of each escape that is one half of a surrogate pair without its other half.
+/// `line` with U+FFFD instead of each escape that is one half of a surrogate pair without its other half.
 fn with_surrogates_replaced(line: &[u8]) -> Vec<u8> {
-    let unit = |at: usize| {
-        let digits = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
     let mut replaced = line.to_vec();
-    let mut at = 0;
-    while at < line.len() {
-        at += match (unit(at), unit(at + 6)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
-            (Some(0xd800..=0xdfff), _) => {
-                replaced[at..at + 6].copy_from_slice(b"\\ufffd");
-                6
-            }
-            // What follows a backslash is no escape of its own.
-            _ if line[at] == b'\\' => 2,
-            _ => 1,
-        };
+    for at in surrogates::unpaired(line) {
+        replaced[at..at + 6].copy_from_slice(b"\\ufffd");
     }
     replaced
 }

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::metrics::{PerformanceSummary, Summary};
 use crate::tools::answer::server_ending;
@@ -23,7 +22,7 @@ pub(crate) const TOOL: Tool = Tool {
     names_database: false,
     input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
     output,
-    call: |context, _: Defaults, arguments| work(call(context, arguments)),
+    call: |context, _: Defaults| work(call(context)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -48,8 +47,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(context: ToolContext, given: RawArguments) -> Answer {
-    if let Err(answer) = arguments::<Arguments>(&TOOL, given) {
+async fn call(context: ToolContext) -> Answer {
+    if let Err(answer) = arguments::<Arguments>(&TOOL, &context) {
         return answer;
     }
     match context.metrics.summary.send(Summary { databases: context.names() }).await {

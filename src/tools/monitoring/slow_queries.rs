@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::metrics::{SlowList, SlowQueries};
 use crate::tools::answer::server_ending;
@@ -27,7 +26,7 @@ pub(crate) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, _: Defaults, arguments| work(call(context, arguments)),
+    call: |context, _: Defaults| work(call(context)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -81,8 +80,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(context: ToolContext, given: RawArguments) -> Answer {
-    let arguments: Arguments = match arguments(&TOOL, given) {
+async fn call(context: ToolContext) -> Answer {
+    let arguments: Arguments = match arguments(&TOOL, &context) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
 use super::{notes, page, statement};
-use crate::messages::RawArguments;
 use crate::messages::answer::{Answer, Pieces};
 use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Batch, BatchError};
@@ -30,7 +29,7 @@ pub(crate) const TOOL: Tool = Tool {
     names_database: true,
     input,
     output,
-    call: |context, defaults, arguments| work(call(context, defaults, arguments)),
+    call: |context, defaults| work(call(context, defaults)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -93,8 +92,8 @@ fn output() -> Value {
     })
 }
 
-async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
-    let Arguments { queries, max_rows, max_bytes, timeout_ms, format } = match arguments(&TOOL, given) {
+async fn call(context: ToolContext, defaults: Defaults) -> Answer {
+    let Arguments { queries, max_rows, max_bytes, timeout_ms, format } = match arguments(&TOOL, &context) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };

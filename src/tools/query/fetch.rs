@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{execute, notes};
-use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
 use crate::messages::call::CallContext;
 use crate::messages::statements::Fetch;
@@ -23,7 +22,7 @@ pub(crate) const TOOL: Tool = Tool {
     names_database: false,
     input,
     output,
-    call: |context, defaults, arguments| work(call(context, defaults, arguments)),
+    call: |context, defaults| work(call(context, defaults)),
 };
 
 #[derive(Debug, Deserialize)]
@@ -59,8 +58,8 @@ fn output() -> Value {
     schema
 }
 
-async fn call(context: ToolContext, defaults: Defaults, given: RawArguments) -> Answer {
-    let arguments: Arguments = match arguments(&TOOL, given) {
+async fn call(context: ToolContext, defaults: Defaults) -> Answer {
+    let arguments: Arguments = match arguments(&TOOL, &context) {
         Ok(arguments) => arguments,
         Err(answer) => return answer,
     };

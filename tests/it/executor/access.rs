@@ -208,7 +208,7 @@ async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_wr
     let world = World::read_write().await;
     world.query("create table written (n int)").await.unwrap();
     let query = |name: &str, access| Query {
-        call: CallContext::new("a test", Caller { name: name.into(), access }),
+        call: CallContext::new("a test", Caller { name: name.into(), access, ..Caller::stdio() }),
         statement: statement("insert into written values (1)", json!([])),
         reading: world.reading,
     };

@@ -64,6 +64,7 @@ impl Served {
         let context = ToolContext {
             call: CallContext::new("async_query_execute", Caller::stdio()),
             database: set.borrow().served[0].clone(),
+            may_name_database: false,
             databases: Arc::new(ClientDatabases::all(set.subscribe())),
             metrics: Arc::new(MetricsHandle { summary, slow_queries }),
         };
@@ -74,8 +75,9 @@ impl Served {
     pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
         let arguments = json!({"query": sql, "parameters": parameters});
         let Value::Object(arguments) = arguments else { unreachable!() };
-        let work =
-            (tools::find("async_query_execute").unwrap().call)(self.context.clone(), self.defaults, arguments.into());
+        let mut context = self.context.clone();
+        context.call.arguments = Arc::new(arguments.into());
+        let work = (tools::find("async_query_execute").unwrap().call)(context, self.defaults);
         let Reply::Answer(answer) = work.await else { panic!("this tool asks nothing") };
         answer
     }

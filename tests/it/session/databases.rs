@@ -10,6 +10,7 @@ use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::mcp::calls::Calls;
 use mcp_server_postgres::mcp::server::Server;
+use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{
     AwaitedDatabase, ClientDatabases, Database, DatabaseSet, DatabaseSummary,
@@ -71,6 +72,7 @@ impl World {
             progress: Progress::default(),
             trace: None,
             permit: None,
+            client: Arc::new(CannotAsk::NoClient),
         })
     }
 
@@ -154,7 +156,7 @@ async fn a_client_is_told_of_its_databases_and_of_what_it_may_do_there() {
     assert_eq!(world.offer.changed(&mut known).await, None);
 
     // A client that may only read is offered nothing else.
-    let reader = Caller { name: "reader".into(), access: AccessMode::ReadOnly };
+    let reader = Caller { name: "reader".into(), access: AccessMode::ReadOnly, ..Caller::stdio() };
     let world = World::new(&["main"], reader);
     world.show(0, AccessMode::ReadWrite);
     assert_eq!(world.offer.now().access, AccessMode::ReadOnly);
@@ -183,7 +185,7 @@ async fn of_a_client_that_has_left_nothing_waits_for_a_changed_mode() {
 fn client_of(world: &World, names: &[&str]) -> (Addr<Session>, ClientAccess) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let databases = ClientDatabases::named(&names, world.set.subscribe());
-    let caller = Caller { name: "bearer".into(), access: AccessMode::ReadWrite };
+    let caller = Caller { name: "bearer".into(), ..Caller::stdio() };
     let offer = ClientAccess::new(&caller, databases.clone());
     let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
     (Session::new(&settings(), caller, databases, metrics, Events::default(), &no_log()).start(), offer)
@@ -197,6 +199,7 @@ fn call_of(session: &Addr<Session>, tool: &str, arguments: Value) -> actix::dev:
         progress: Progress::default(),
         trace: None,
         permit: None,
+        client: Arc::new(CannotAsk::NoClient),
     })
 }
 

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use mcp_server_postgres::actors::session::Session;
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::answer::{Answer, Reply};
+use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{ClientDatabases, Database, DatabaseSet, DatabaseSummary};
 use mcp_server_postgres::messages::events::{CallEnded, Events, SettingsChanged};
@@ -92,6 +93,7 @@ impl World {
             progress: Progress::default(),
             trace: None,
             permit: None,
+            client: Arc::new(CannotAsk::NoClient),
         })
     }
 
