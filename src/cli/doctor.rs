@@ -1,5 +1,5 @@
 //! `doctor`: checks the settings, the address, TLS, the login, the server, the role and the extensions, in this order, and
-//! says how to mend what it finds. It changes nothing.
+//! says how to repair what it finds. It changes nothing.
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ mod connect;
 mod fair_queue;
 mod generation;
 pub mod health;
+mod health_monitor;
 mod lease;
 mod live;
 mod shared;

@@ -73,18 +73,18 @@ fn retry_after() -> Value {
     json!(BUSY_RETRY.as_millis() as u64)
 }
 
-/// Of a limit that has bitten: its setting, what that is, and when to try again.
+/// The members of a limit that was reached: its setting, its value, and when to try again.
 fn busy(limit: &str, value: usize) -> [(&'static str, Value); 3] {
     [("limit", json!(limit)), ("limit_value", json!(value)), (RETRY_AFTER, retry_after())]
 }
 
-/// `text` is the line of the statement, or a part of it, and `caret` is where in it the place is, in characters from 0.
+/// `text` is the line of the statement, or a part of it; `caret` is the offset of the error in `text`, in characters from 0.
 fn place(position: &Position) -> Value {
     let Position { character, line, column, text, caret } = position;
     json!({"character": character, "line": line, "column": column, "text": text, "caret": caret})
 }
 
-/// The kind of a failure that is in the arguments alone.
+/// The kind of a failure that the arguments alone show.
 pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
 
 impl Answer {
@@ -99,13 +99,13 @@ impl Answer {
         Self { failure: Some(Box::new(facts)), ..Self::error(text) }
     }
 
-    /// The failure is of that statement of a batch, from 1.
+    /// The same failure, of the statement of a batch with this number, from 1.
     pub(super) fn of_statement(mut self, number: usize) -> Self {
         self.failure.iter_mut().for_each(|facts| facts["statement"] = number.into());
         self
     }
 
-    /// The answer to a client that has as much in flight as it may.
+    /// The answer to a client that has reached its limit of calls in flight.
     pub fn busy(refused: Busy) -> Self {
         let limit = "MCP_MAX_IN_FLIGHT";
         let mut facts = json!({"kind": "busy", "phase": Phase::Wait.as_str()});

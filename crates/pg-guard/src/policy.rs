@@ -1,4 +1,5 @@
-//! What is let through: the tables of what is known, and how one name is decided on.
+//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name (`functions`
+//! has what is known of functions).
 //!
 //! A function that is not volatile (manual, section 38.7) promises to change nothing, and stays usable; a volatile one
 //! must be known as harmless. So a function that a later PostgreSQL or an extension brings is refused until somebody
@@ -8,6 +9,14 @@ use crate::catalog::{Catalog, Function, Text};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_no_secret_is_read;
 use crate::syntax::{Attribute, Name, Syntax};
+use functions::{
+    HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
+};
+
+mod functions;
+mod kinds;
+
+pub(crate) use kinds::{ACCEPTED, kinds, kinds_behind};
 
 /// What the operator wants otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,269 +34,6 @@ pub struct Policy {
 pub(crate) struct Known {
     /// It calls nothing, and reads nothing, that could leave anything on its connection.
     pub(crate) leaves_nothing: bool,
-}
-
-/// PostgreSQL's volatile functions that change nothing.
-const HARMLESS: &[&str] = &[
-    "bernoulli",
-    "clock_timestamp",
-    "current_query",
-    "currval",
-    "gen_random_uuid",
-    "lastval",
-    "lo_get",
-    "pg_blocking_pids",
-    "pg_collation_actual_version",
-    "pg_control_checkpoint",
-    "pg_control_init",
-    "pg_control_recovery",
-    "pg_control_system",
-    "pg_current_wal_flush_lsn",
-    "pg_current_wal_insert_lsn",
-    "pg_current_wal_lsn",
-    "pg_database_collation_actual_version",
-    "pg_database_size",
-    "pg_get_backend_memory_contexts",
-    "pg_get_multixact_members",
-    "pg_get_shmem_allocations",
-    "pg_get_wal_replay_pause_state",
-    "pg_get_wal_resource_managers",
-    "pg_indexes_size",
-    "pg_is_in_recovery",
-    "pg_is_wal_replay_paused",
-    "pg_jit_available",
-    "pg_last_committed_xact",
-    "pg_last_wal_receive_lsn",
-    "pg_last_wal_replay_lsn",
-    "pg_last_xact_replay_timestamp",
-    "pg_lock_status",
-    "pg_notification_queue_usage",
-    "pg_partition_ancestors",
-    "pg_partition_tree",
-    "pg_prepared_xact",
-    "pg_relation_size",
-    "pg_safe_snapshot_blocking_pids",
-    "pg_sequence_last_value",
-    "pg_show_replication_origin_status",
-    "pg_stat_get_recovery_prefetch",
-    "pg_stat_get_xact_*",
-    "pg_stat_have_stats",
-    "pg_table_size",
-    "pg_tablespace_size",
-    "pg_total_relation_size",
-    "pg_xact_commit_timestamp",
-    "pg_xact_commit_timestamp_origin",
-    "pg_xact_status",
-    "random",
-    "random_normal",
-    "system",
-    "timeofday",
-    "txid_status",
-    "uuidv4",
-    "uuidv7",
-];
-
-/// The same of the extensions that come with PostgreSQL.
-const HARMLESS_OF_EXTENSIONS: &[(&str, &[&str])] = &[
-    (
-        "pg_buffercache",
-        &[
-            "pg_buffercache_numa_pages",
-            "pg_buffercache_os_pages",
-            "pg_buffercache_pages",
-            "pg_buffercache_summary",
-            "pg_buffercache_usage_counts",
-        ],
-    ),
-    ("pg_freespacemap", &["pg_freespace"]),
-    ("pg_stat_statements", &["pg_stat_statements_info"]),
-    ("pg_visibility", &["pg_visibility", "pg_visibility_map", "pg_visibility_map_summary"]),
-    ("pgcrypto", &["gen_random_bytes", "gen_random_uuid", "gen_salt", "pgp_pub_encrypt*", "pgp_sym_encrypt*"]),
-    ("pgstattuple", &["pg_relpages", "pgstat*"]),
-    ("pgrowlocks", &["pgrowlocks"]),
-    ("tablefunc", &["normal_rand"]),
-    ("tsm_system_rows", &["system_rows"]),
-    ("tsm_system_time", &["system_time"]),
-    ("uuid-ossp", &["uuid_generate_*"]),
-];
-
-/// What is wrong with a function, by its name; of an extension also where it says that it is not volatile.
-const HARMFUL: &[(&str, &[&str])] = &[
-    (
-        "it reads or writes files of the database server",
-        &[
-            "lo_export",
-            "lo_import",
-            "pg_current_logfile",
-            "pg_file_*",
-            "pg_logdir_ls",
-            "pg_ls_*",
-            "pg_read_binary_file",
-            "pg_read_file*",
-            "pg_stat_file",
-        ],
-    ),
-    ("it writes large objects", &["lo_*", "loread", "lowrite"]),
-    ("it reaches other databases and servers", &["dblink*", "postgres_fdw_*"]),
-    (
-        "it runs SQL that is given to it as text, which nobody has looked at",
-        &["connectby*", "crosstab*", "cursor_to_xml*", "query_to_xml*", "ts_rewrite", "ts_stat", "xpath_table"],
-    ),
-    ("it acts on other sessions", &["pg_cancel_backend", "pg_log_backend_memory_contexts", "pg_terminate_backend"]),
-    ("it takes locks that last beyond the call", &["pg_advisory_*", "pg_try_advisory_*"]),
-    ("it changes settings of the session", &["isn_weak", "set_config", "set_limit", "setseed"]),
-    ("it does nothing but wait", &["pg_sleep*"]),
-    ("it sends notifications", &["pg_notify"]),
-    ("it moves a sequence", &["nextval", "setval"]),
-    (
-        "it controls the server, its replication or its statistics",
-        &[
-            "binary_upgrade_*",
-            "brin_*",
-            "gin_clean_pending_list",
-            "heap_force_*",
-            "pg_backup_*",
-            "pg_clear_*",
-            "pg_copy_*",
-            "pg_create_*",
-            "pg_drop_*",
-            "pg_export_snapshot",
-            "pg_import_*",
-            "pg_logical_*",
-            "pg_prewarm",
-            "pg_promote",
-            "pg_reload_conf",
-            "pg_replication_*",
-            "pg_restore_*",
-            "pg_rotate_logfile*",
-            "pg_stat_reset*",
-            "pg_stat_statements_reset",
-            "pg_switch_wal",
-            "pg_sync_replication_slots",
-            "pg_truncate_visibility_map",
-            "pg_wal_*",
-        ],
-    ),
-];
-
-/// PostgreSQL's functions that are not volatile and harm all the same.
-const HARMFUL_ALTHOUGH_NOT_VOLATILE: &[&str] = &["connectby*", "crosstab*", "dblink*", "isn_weak", "xpath_table"];
-
-/// Functions that give secrets.
-const SENSITIVE_FUNCTIONS: &[(&str, &[&str])] = &[
-    (
-        "it shows other sessions' SQL",
-        &["pg_prepared_statement", "pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_statements"],
-    ),
-    ("it can show passwords", &["pg_hba_file_rules", "pg_show_all_file_settings", "pg_stat_get_wal_receiver"]),
-    (
-        "it reads tables that are given to it as text, which nobody has looked at",
-        &["database_to_xml*", "schema_to_xml*", "table_to_xml*"],
-    ),
-    ("it reads tables past their rights", &["get_raw_page", "heap_page_item*"]),
-];
-
-/// Kinds of statements that only read.
-const READING: &[&str] = &["SelectStmt", "ExplainStmt", "VariableShowStmt"];
-
-/// What an EXPLAIN that does not run it may hold.
-const PLANNED: &[&str] = &["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
-
-/// The command that a kind of statement is.
-pub(crate) fn command(kind: &str) -> String {
-    match kind {
-        "VariableSetStmt" => "SET or RESET".to_owned(),
-        "TransactionStmt" => "transaction control".to_owned(),
-        "CreateTableAsStmt" => "CREATE TABLE AS".to_owned(),
-        "VacuumStmt" => "VACUUM or ANALYZE".to_owned(),
-        "DeclareCursorStmt" => "DECLARE".to_owned(),
-        "ClosePortalStmt" => "CLOSE".to_owned(),
-        "CheckPointStmt" => "CHECKPOINT".to_owned(),
-        "RefreshMatViewStmt" => "REFRESH MATERIALIZED VIEW".to_owned(),
-        "SecLabelStmt" => "SECURITY LABEL".to_owned(),
-        kind => {
-            // As the parser's names go: AlterTableStmt, DropStmt, RefreshMatViewStmt.
-            let mut words = String::new();
-            for letter in kind.strip_suffix("Stmt").unwrap_or(kind).chars() {
-                if letter.is_ascii_uppercase() && !words.is_empty() {
-                    words.push(' ');
-                }
-                words.push(letter.to_ascii_uppercase());
-            }
-            words
-        }
-    }
-}
-
-/// What a read-only mode accepts instead.
-pub(crate) const ACCEPTED: &str = "Accepted are SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN of these";
-
-/// Whether the kind of a statement, and of what is in it, only reads.
-///
-/// # Errors
-/// Why not.
-pub(crate) fn kinds(syntax: &Syntax) -> Result<(), Refusal> {
-    if syntax.statements > 1 {
-        let why = format!(
-            "The query holds {} statements, and a call runs one: give the others to further calls, or all of them to \
-             batch_query_execute.",
-            syntax.statements
-        );
-        return Err(Refusal::new(Rule::SeveralStatements, "", why));
-    }
-    let Some(kind) = &syntax.kind else {
-        return Err(Refusal::new(Rule::NoStatement, "", "The query holds no statement."));
-    };
-    let refused = |rule, what: &str, why: &str| {
-        let why = format!(
-            "{what} is not accepted in read-only mode{why}. {ACCEPTED}. The operator can allow writes by \
-             MCP_ACCESS_MODE=read-write."
-        );
-        Err(Refusal::new(rule, what, why))
-    };
-    if !READING.contains(&kind.as_str()) {
-        let why = match kind.as_str() {
-            "VariableSetStmt" => {
-                ": it could end that mode for the statements after it. A setting holds for one call only; \
-                 to read one, use SHOW"
-            }
-            "DeclareCursorStmt" | "FetchStmt" => ": a long answer has a cursor by itself, for fetch_rows",
-            _ => "",
-        };
-        return refused(Rule::StatementKind, &command(kind), why);
-    }
-    let only_plans = kind == "ExplainStmt" && !syntax.analyzes;
-    if let Some(inner) = syntax.inner.iter().find(|inner| !(only_plans && PLANNED.contains(&inner.as_str()))) {
-        let why = if kind == "ExplainStmt" && PLANNED.contains(&inner.as_str()) {
-            " where EXPLAIN runs it; without ANALYZE it is"
-        } else {
-            ", wherever it stands"
-        };
-        return refused(Rule::StatementKind, &command(inner), why);
-    }
-    if syntax.has_into {
-        return refused(Rule::SelectInto, "SELECT INTO", ": it makes a table");
-    }
-    if syntax.has_locking && !only_plans {
-        return refused(Rule::RowLock, "FOR UPDATE, FOR SHARE or the like", ": it locks rows");
-    }
-    Ok(())
-}
-
-/// The same of a text behind a name. A function's may be several statements, or none; or its whole definition, which
-/// nobody runs, with statements in it.
-///
-/// # Errors
-/// Why not.
-pub(crate) fn kinds_behind(syntax: &Syntax) -> Result<(), Refusal> {
-    let mut within = Syntax { statements: 1, ..syntax.clone() };
-    within.inner.retain(|kind| kind != "ReturnStmt" && kind != "CreateFunctionStmt");
-    match within.kind.as_deref() {
-        None => return Ok(()),
-        Some("CreateFunctionStmt") => within.kind = Some("SelectStmt".to_owned()),
-        Some(_) => {}
-    }
-    kinds(&within)
 }
 
 /// Whether all that a statement names may run.
@@ -409,15 +155,4 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
             &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
         ),
     }
-}
-
-/// The volatile ones among the functions that give secrets.
-const SENSITIVE_NAMES: &[&str] = &["pg_hba_file_rules", "pg_show_all_file_settings", "pg_stat_statements"];
-
-/// Whether a list has a name; a `*` at the end of an entry stands for whatever follows.
-fn has(names: &[&str], name: &str) -> bool {
-    names.iter().any(|entry| match entry.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => *entry == name,
-    })
 }

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
 use super::fair_queue::{Admission, FairQueue};
-use super::health::Health;
+use super::health_monitor::HealthMonitor;
 use super::lease::Lease;
 use super::live::LiveSettings;
 use super::shared::{Draining, Pool, PoolStatus, SharedPool};
@@ -68,7 +68,7 @@ impl Generation {
             .build()
             .map_err(|error| format!("the pool cannot be made: {error}"))?;
         let target_name: Arc<str> = target_name(target).into();
-        let health = Arc::new(Health::new(target_name.to_string(), &log));
+        let health = Arc::new(HealthMonitor::new(target_name.to_string(), &log));
         let shared = Arc::new(SharedPool {
             number,
             target: Arc::new(target.clone()),

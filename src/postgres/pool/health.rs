@@ -1,14 +1,10 @@
-//! Whether a database can be reached, as far as calls and checks have found out. This file only stores it: when the
-//! database is checked, and how, is in `generation`.
+//! Whether a database can be reached, as far as calls and checks have found out: a state machine. `health_monitor` gives it
+//! the clock and the log; when the database is checked, and how, is in `generation`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use slog::Logger;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::log::{info, warn};
 use crate::postgres::error::QueryError;
 use crate::settings::TargetSettings;
 
@@ -62,23 +58,15 @@ pub struct Condition {
     pub next_try: Option<Duration>,
 }
 
-/// What is known of the condition of a generation's database.
+/// What is known of a database, and how each event changes it. It asks nobody and reads no clock: the time of each event is
+/// an argument.
 pub(super) struct Health {
-    record: Mutex<HealthRecord>,
-    /// Notified when it is not up.
-    pub(super) not_up: Notify,
-    /// The server and user, for the log.
-    target: String,
-    log: Logger,
-}
-
-struct HealthRecord {
     state: HealthState,
     since: SystemTime,
     why: Option<String>,
     /// Whether it has refused the login, and did not only fail to answer.
     refused: bool,
-    /// Whether the last attempt to open a connection succeeded.
+    /// Whether the last attempt to open a connection has succeeded.
     can_open: bool,
     /// When it answered last.
     last_answer: Option<Instant>,
@@ -87,125 +75,110 @@ struct HealthRecord {
     next_try: Option<Instant>,
 }
 
+/// The time of an event, by the runtime's clock and by the calendar.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) instant: Instant,
+    pub(super) time: SystemTime,
+}
+
 impl Health {
-    pub(super) fn new(target: String, log: &Logger) -> Self {
-        let record = HealthRecord {
+    /// Nothing is known yet.
+    pub(super) fn new(since: SystemTime) -> Self {
+        Self {
             state: HealthState::Down,
-            since: SystemTime::now(),
+            since,
             why: Some("it was not asked for anything yet".to_owned()),
             refused: false,
             can_open: true,
             last_answer: None,
             learned: None,
             next_try: None,
-        };
-        Self { record: Mutex::new(record), not_up: Notify::new(), target, log: log.clone() }
+        }
     }
 
     /// A connection was opened.
-    pub(super) fn opened(&self) {
-        let mut record = self.record();
-        record.can_open = true;
-        self.record_answer(&mut record);
+    pub(super) fn opened(&mut self, now: Moment) {
+        self.can_open = true;
+        self.answered(now);
     }
 
     /// A connection has answered.
-    pub(super) fn answered(&self) {
-        self.record_answer(&mut self.record());
-    }
-
-    fn record_answer(&self, record: &mut HealthRecord) {
-        let now = Some(Instant::now());
-        (record.last_answer, record.learned) = (now, now);
-        match (record.state, record.can_open) {
+    pub(super) fn answered(&mut self, now: Moment) {
+        (self.last_answer, self.learned) = (Some(now.instant), Some(now.instant));
+        match (self.state, self.can_open) {
             (HealthState::Up, _) | (HealthState::Degraded, false) => {}
-            (_, true) => self.set(record, HealthState::Up, None),
+            (_, true) => self.set(HealthState::Up, None, now),
             (HealthState::Down, false) => {
-                let why = record.why.take();
-                self.set(record, HealthState::Degraded, why);
+                let why = self.why.take();
+                self.set(HealthState::Degraded, why, now);
             }
         }
     }
 
     /// A connection could not be opened, while `open` others were open.
-    pub(super) fn failed_to_open(&self, error: &QueryError, target: &TargetSettings, open: usize) {
-        let mut record = self.record();
-        record.can_open = false;
-        record.refused = !error.is_retryable();
-        let others_answer = open > 0 && record.last_answer.is_some_and(|at| at.elapsed() < JUST_NOW);
+    pub(super) fn failed_to_open(&mut self, error: &QueryError, target: &TargetSettings, open: usize, now: Moment) {
+        self.can_open = false;
+        self.refused = !error.is_retryable();
+        let others_answer = open > 0 && self.last_answer.is_some_and(|at| now.instant - at < JUST_NOW);
         let state = if others_answer { HealthState::Degraded } else { HealthState::Down };
-        self.failed(&mut record, state, why(error, target));
+        self.learned = Some(now.instant);
+        self.set(state, Some(why(error, target)), now);
     }
 
     /// A connection did not answer.
-    pub(super) fn failed_to_answer(&self) {
-        let mut record = self.record();
-        record.refused = false;
-        self.failed(&mut record, HealthState::Down, format!("it did not answer within {ANSWER_MAX:?}"));
-    }
-
-    fn failed(&self, record: &mut HealthRecord, state: HealthState, why: String) {
-        record.learned = Some(Instant::now());
-        self.set(record, state, Some(why));
-        self.not_up.notify_one();
+    pub(super) fn failed_to_answer(&mut self, now: Moment) {
+        self.refused = false;
+        self.learned = Some(now.instant);
+        self.set(HealthState::Down, Some(format!("it did not answer within {ANSWER_MAX:?}")), now);
     }
 
     /// A connection was lost: the known state may be outdated.
-    pub(super) fn mark_stale(&self) {
-        self.record().learned = None;
+    pub(super) fn mark_stale(&mut self) {
+        self.learned = None;
     }
 
-    fn set(&self, record: &mut HealthRecord, state: HealthState, why: Option<String>) {
-        record.why = why;
-        if std::mem::replace(&mut record.state, state) == state {
-            return;
-        }
-        record.since = SystemTime::now();
-        match (&record.why, state) {
-            (Some(why), _) => warn!(self.log, "database is not as it should be";
-                "state" => state.as_str(), "why" => why, "target" => &self.target),
-            (None, _) => info!(self.log, "database is up"; "target" => &self.target),
+    fn set(&mut self, state: HealthState, why: Option<String>, now: Moment) {
+        self.why = why;
+        if std::mem::replace(&mut self.state, state) != state {
+            self.since = now.time;
         }
     }
 
-    pub(super) fn condition(&self) -> Condition {
-        let record = self.record();
-        let next_try = record.next_try.filter(|_| record.state != HealthState::Up);
+    pub(super) fn state(&self) -> HealthState {
+        self.state
+    }
+
+    pub(super) fn condition(&self, now: Instant) -> Condition {
+        let next_try = self.next_try.filter(|_| self.state != HealthState::Up);
         Condition {
-            state: record.state,
-            since: record.since,
-            why: record.why.clone(),
-            next_try: next_try.map(|at| at.saturating_duration_since(Instant::now())),
+            state: self.state,
+            since: self.since,
+            why: self.why.clone(),
+            next_try: next_try.map(|at| at.saturating_duration_since(now)),
         }
     }
 
     /// Whether the known state is older than `age`, or in doubt.
-    pub(super) fn is_older_than(&self, age: Duration) -> bool {
-        self.record().learned.is_none_or(|learned| learned.elapsed() >= age)
+    pub(super) fn is_older_than(&self, age: Duration, now: Instant) -> bool {
+        self.learned.is_none_or(|learned| now - learned >= age)
     }
 
     pub(super) fn is_refused(&self) -> bool {
-        let record = self.record();
-        record.refused && record.state == HealthState::Down
+        self.refused && self.state == HealthState::Down
     }
 
     pub(super) fn can_open(&self) -> bool {
-        self.record().can_open
+        self.can_open
     }
 
     /// The time until the next attempt, if one is needed; and remembers when that will be.
-    pub(super) fn retry_in(&self, pause: Duration) -> Option<Duration> {
-        let mut record = self.record();
-        let pause = if record.refused { RETRY_REFUSED } else { pause };
-        (record.state != HealthState::Up).then(|| {
-            record.next_try = Some(Instant::now() + pause);
+    pub(super) fn retry_in(&mut self, pause: Duration, now: Instant) -> Option<Duration> {
+        let pause = if self.refused { RETRY_REFUSED } else { pause };
+        (self.state != HealthState::Up).then(|| {
+            self.next_try = Some(now + pause);
             pause
         })
-    }
-
-    fn record(&self) -> MutexGuard<'_, HealthRecord> {
-        // No code panics while it has the lock.
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
 use super::fair_queue::FairQueue;
-use super::health::Health;
+use super::health_monitor::HealthMonitor;
 use super::live::LiveSettings;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, Phase, QueryError, causes};
@@ -34,7 +34,7 @@ pub(super) struct SharedPool {
     pub(super) live: Arc<LiveSettings>,
     pub(super) pool: Pool,
     pub(super) queue: Arc<FairQueue>,
-    pub(super) health: Arc<Health>,
+    pub(super) health: Arc<HealthMonitor>,
     /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) tls: MakeRustlsConnect,

@@ -1,4 +1,4 @@
-//! What the text of an answer says beside its rows: what the statement did, what was cut, and how to read on.
+//! What the text of an answer says besides its rows: what the statement did, what was cut, and how to read on.
 
 use crate::messages::statements::Cursor;
 use crate::postgres::statement::{Cut, FinishedPage, Outcome};

@@ -4,23 +4,25 @@
 //! undone by a fresh copy of a template, and the rest by hand. What it did to roles and databases stays.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt, TryStreamExt};
 use pg_private::{Options, PrivateCluster};
-use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Error};
 
 use crate::common::until;
 use crate::common::versions::{lines_for, version};
 use crate::guard::attack::{Attack, Fact, Harm, Sent};
+use facts::DATA;
+pub use facts::Facts;
+use session::{Ran, all, connect, first, row, send};
+
+mod facts;
+mod session;
 
 /// A file in the server's data folder.
 pub const FILE: &str = "CANARY-IN-A-FILE";
@@ -54,60 +56,6 @@ const NAP_MS: u32 = 100;
 const FURNITURE: &str = "set work_mem = '5MB'; set app.tenant = '42'; prepare kept as select 1; \
                          declare kept cursor with hold for select 1; listen kept; select pg_advisory_lock(77)";
 
-/// Every row, by its transaction where rows are many and only ever written anew, by its text elsewhere.
-const DATA: &str = "select md5(string_agg(c.oid::text || query_to_xml(format(case when c.relnamespace = 'pg_catalog'::regnamespace \
-                    and c.relname not in ('pg_class', 'pg_database', 'pg_authid', 'pg_largeobject', 'pg_db_role_setting') \
-                    then 'select count(*), sum(xmin::text::int8) from %s' \
-                    else 'select count(*), sum(hashtextextended(t::text, 0)) from (select * from %s) t' end, c.oid::regclass), \
-                    true, true, '')::text, ',' order by c.oid)) from pg_class c \
-                    where c.relkind in ('r', 'm', 'S') and c.relnamespace <> 'pg_toast'::regnamespace and c.relpersistence <> 't' and c.relispopulated";
-
-const SERVER: &str = "select \
-    (select string_agg(concat_ws(' ', slot_name, restart_lsn, confirmed_flush_lsn), ',' order by slot_name) from pg_replication_slots), \
-    (select string_agg(gid, ',') from pg_prepared_xacts), \
-    (select checkpoint_lsn from pg_control_checkpoint()), \
-    pg_walfile_name(pg_current_wal_insert_lsn()), \
-    concat_ws(' ', (select stats_reset from pg_stat_database where datname = current_database()), \
-        (select stats_reset from pg_stat_bgwriter), (select stats_reset from pg_stat_wal), \
-        (select stats_reset from pg_stat_archiver), (select max(stats_reset) from pg_stat_slru), \
-        (select stats_reset from tools.pg_stat_statements_info)), \
-    pg_conf_load_time(), pg_current_logfile(), \
-    (select string_agg(concat_ws(' ', pid, state), ',') from pg_stat_activity where application_name = 'victim')";
-
-const INDEXES: &str = "select n_pending_pages, pg_relation_size('tall', 'vm'), \
-    (select string_agg(concat(blknum, value), ',') from brin_page_items(get_raw_page('tall_brin', 2), 'tall_brin')) \
-    from gin_metapage_info(get_raw_page('wide_gin', 0))";
-
-/// What is not flushed yet cannot be searched.
-const MARKS: &str = "select case when pg_current_wal_flush_lsn() > '{since}' then \
-    (select nullif(count(*), 0) from tools.{records} \
-     where record_type = 'RESTORE_POINT' or resource_manager = 'LogicalMessage') end";
-
-const SERVER_FACTS: [Fact; 8] = [
-    Fact::Slots,
-    Fact::TwoPhase,
-    Fact::Checkpoint,
-    Fact::WalFile,
-    Fact::Statistics,
-    Fact::Configuration,
-    Fact::LogFile,
-    Fact::Victim,
-];
-
-const SESSION_FACTS: [Fact; 6] =
-    [Fact::Settings, Fact::Role, Fact::Prepared, Fact::Cursors, Fact::Channels, Fact::Transaction];
-
-const SESSION: &str = "select \
-    (select md5(string_agg(name || '=' || setting, ',' order by name)) from pg_settings) || current_setting('app.tenant', true), \
-    concat_ws(' ', session_user, current_user), \
-    (select string_agg(name, ',' order by name) from pg_prepared_statements where from_sql), \
-    (select string_agg(name, ',' order by name) from pg_cursors), \
-    (select string_agg(name, ',' order by name) from pg_listening_channels() name), \
-    now() = statement_timestamp()";
-
-/// What was seen.
-pub type Facts = BTreeMap<Fact, String>;
-
 /// The laboratory.
 pub struct Lab {
     /// In the database `postgres`.
@@ -123,14 +71,6 @@ pub struct Lab {
     last: RefCell<Option<(Vec<String>, String)>>,
     pub version: u32,
     cluster: PrivateCluster,
-}
-
-/// What became of a statement.
-#[derive(Default)]
-struct Ran {
-    values: Vec<String>,
-    statements: usize,
-    error: Option<Error>,
 }
 
 impl Lab {
@@ -288,55 +228,6 @@ impl Lab {
         after.is_some_and(|after| after[0] != before)
     }
 
-    /// All that can be seen; of a session too, if there is one.
-    pub async fn facts(&self, session: Option<(&Client, &str)>) -> Facts {
-        let mut facts = Facts::new();
-        facts.insert(Fact::Data, self.data_now().await);
-        facts.insert(Fact::Files, self.files());
-        let indexes = self.observer.simple_query(INDEXES).await.map(row);
-        facts.insert(Fact::Indexes, indexes.map_or_else(|_| "gone".to_owned(), |columns| columns.concat()));
-        if !self.marks_since.is_empty() {
-            let records = match self.version {
-                ..=15 => "pg_get_wal_records_info_till_end_of_wal('{since}')",
-                _ => "pg_get_wal_records_info('{since}', 'FFFFFFFF/FFFFFFFF')",
-            };
-            let marks = MARKS.replace("{records}", records).replace("{since}", &self.marks_since);
-            facts.insert(Fact::WalMarks, first(&self.observer, &marks).await.remove(0));
-        }
-        facts.extend(SERVER_FACTS.into_iter().zip(first(&self.observer, SERVER).await));
-        let Some((session, pid)) = session else { return facts };
-        // Before the session is asked, whose asking would take locks.
-        let locks = format!(
-            "select string_agg(concat_ws(' ', locktype, mode, relation, objid), ',' order by locktype, mode, relation, objid) \
-             from pg_locks where pid = {pid} and locktype <> 'virtualxid' and mode <> 'AccessShareLock'"
-        );
-        facts.insert(Fact::Locks, first(&self.observer, &locks).await.remove(0));
-        let seen = match session.simple_query(SESSION).await {
-            Ok(messages) => row(messages),
-            Err(_) => vec!["failed".to_owned(); SESSION_FACTS.len()],
-        };
-        facts.extend(SESSION_FACTS.into_iter().zip(seen));
-        let foretold = match session.simple_query("select random()").await {
-            Ok(messages) => row(messages)[0] == self.seed,
-            Err(_) => false,
-        };
-        facts.insert(Fact::Seed, foretold.to_string());
-        facts
-    }
-
-    /// Where the write-ahead log has not grown, nothing was written since.
-    async fn data_now(&self) -> String {
-        let log = first(&self.observer, "select pg_current_wal_insert_lsn()").await;
-        if let Some((then, data)) = &*self.last.borrow()
-            && *then == log
-        {
-            return data.clone();
-        }
-        let data = first(&self.observer, DATA).await.remove(0);
-        *self.last.borrow_mut() = Some((log, data.clone()));
-        data
-    }
-
     async fn undo(&mut self, moved: &[Fact]) {
         if moved.contains(&Fact::TwoPhase) {
             for gid in all(&self.observer, "select gid from pg_prepared_xacts").await {
@@ -376,24 +267,6 @@ impl Lab {
         until("the victim sleeps", async || first(&self.root, asleep).await[0] == "1").await;
     }
 
-    /// Names and sizes.
-    fn files(&self) -> String {
-        let data = self.data();
-        let mut files = Vec::new();
-        for folder in [data.clone(), data.join("pg_snapshots")] {
-            for entry in fs::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                let Ok(metadata) = entry.metadata() else { continue };
-                let name = entry.file_name().into_string().unwrap();
-                if !name.starts_with("current_logfiles") {
-                    files.push(format!("{name} {}", if metadata.is_file() { metadata.len() } else { 0 }));
-                }
-            }
-        }
-        files.sort();
-        files.join(",")
-    }
-
     fn data(&self) -> PathBuf {
         self.cluster.socket_folder().join("data")
     }
@@ -403,22 +276,6 @@ impl Lab {
         let sql = "select pg_current_logfile() not like to_char(clock_timestamp() at time zone 'UTC', '%HH24MISS.log')";
         until("the second is over", async || first(&self.root, sql).await[0] == "t").await;
     }
-}
-
-async fn connect(cluster: &PrivateCluster, database: &str, name: &str, notifications: &Arc<AtomicUsize>) -> Client {
-    let mut config: Config = cluster.url().parse().unwrap();
-    config.dbname(database).application_name(name);
-    let (client, mut connection) = config.connect(NoTls).await.unwrap();
-    let notifications = notifications.clone();
-    let mut messages = futures_util::stream::poll_fn(move |context| connection.poll_message(context));
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = messages.next().await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                notifications.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    client
 }
 
 /// Close a session and wait until its backend is gone.
@@ -450,80 +307,6 @@ async fn observe(cluster: &PrivateCluster, notifications: &Arc<AtomicUsize>) -> 
         until("the database has statistics", async || first(&observer, sql).await[0] == "1").await;
     }
     observer
-}
-
-/// The values of the first row.
-fn row(messages: Vec<SimpleQueryMessage>) -> Vec<String> {
-    let found = messages.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    let row = found.unwrap();
-    (0..row.len()).map(|column| row.get(column).unwrap_or("").to_owned()).collect()
-}
-
-async fn first(client: &Client, sql: &str) -> Vec<String> {
-    row(client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")))
-}
-
-async fn all(client: &Client, sql: &str) -> Vec<String> {
-    let messages = client.simple_query(sql).await.unwrap();
-    let rows = messages.into_iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap().to_owned()),
-        _ => None,
-    });
-    rows.collect()
-}
-
-/// By the simple protocol, as a naive server would; by the extended one where there are parameters.
-async fn send(session: &Client, sql: &str, parameters: &[&str]) -> Ran {
-    let mut ran = Ran::default();
-    let sent = async {
-        let lower = sql.to_lowercase();
-        if lower.contains("to stdout") {
-            let mut out = pin!(session.copy_out(sql).await?);
-            while let Some(bytes) = out.try_next().await? {
-                ran.values.push(String::from_utf8_lossy(&bytes).into_owned());
-            }
-        } else if lower.contains("from stdin") {
-            let mut sink = pin!(session.copy_in(sql).await?);
-            sink.send(&b"99\tcopied\n"[..]).await?;
-            sink.finish().await?;
-        } else if parameters.is_empty() {
-            for message in session.simple_query(sql).await? {
-                match message {
-                    SimpleQueryMessage::Row(row) => {
-                        ran.values.extend((0..row.len()).filter_map(|column| row.get(column)).map(str::to_owned));
-                    }
-                    SimpleQueryMessage::CommandComplete(_) => ran.statements += 1,
-                    _ => {}
-                }
-            }
-        } else {
-            let statement = session.prepare_typed(sql, &vec![Type::TEXT; parameters.len()]).await?;
-            let parameters: Vec<_> = parameters.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-            for row in session.query(&statement, &parameters).await? {
-                let values = (0..row.len()).filter_map(|column| row.try_get::<_, Raw>(column).ok());
-                ran.values.extend(values.map(|Raw(value)| value));
-            }
-        }
-        Ok(())
-    };
-    ran.error = sent.await.err();
-    ran
-}
-
-/// A value's bytes, of whatever type.
-struct Raw(String);
-
-impl<'a> FromSql<'a> for Raw {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(String::from_utf8_lossy(raw).into_owned()))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
 }
 
 /// As it is, or as the text of a `bytea`.

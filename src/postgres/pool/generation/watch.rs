@@ -43,7 +43,7 @@ impl Generation {
         let (shared, health) = (Arc::downgrade(&self.shared), self.shared.health.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                health.not_up.notified().await;
+                health.not_up().await;
                 let mut pause = RETRY.0;
                 while let Some(until_next) = health.retry_in(pause) {
                     tokio::time::sleep(until_next).await;
