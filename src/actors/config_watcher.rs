@@ -246,9 +246,10 @@ fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 /// Which file was there and is no longer, or had something in it and has nothing now: for a moment, that is how a file
-/// looks that is being written anew. Reading on without it would quietly fall back to other settings.
+/// looks that is being written anew. Reading on without it would quietly fall back to other settings. A file that nobody has
+/// named is another matter: what it has set goes with it.
 fn vanished(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
-    before.iter().find_map(|file| {
+    before.iter().filter(|file| file.is_named).find_map(|file| {
         let text = file.text.as_deref()?;
         let now = now.iter().find(|now| now.path == file.path)?;
         let path = file.path.display();
