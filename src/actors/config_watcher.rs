@@ -37,6 +37,8 @@ pub struct ConfigWatcher {
     /// Where they come from.
     origins: Vec<Effective>,
     files: Vec<WatchedFile>,
+    /// What was warned of in them: a pipe in the place of a file changes this and no text.
+    warnings: Vec<String>,
     /// Files that a load named which did not succeed: a password file, say, that is yet to come.
     awaited: Vec<PathBuf>,
     changed: Subscribers<SettingsChanged>,
@@ -69,6 +71,7 @@ impl ConfigWatcher {
             settings: Arc::new(loaded.settings.clone()),
             origins: loaded.origins.clone(),
             files: loaded.files.clone(),
+            warnings: loaded.warnings.clone(),
             awaited: Vec::new(),
             changed,
             finished,
@@ -154,7 +157,7 @@ impl ConfigWatcher {
     }
 
     fn take_over(&mut self, loaded: Loaded) {
-        if loaded.files == self.files {
+        if loaded.files == self.files && loaded.warnings == self.warnings {
             return;
         }
         if let Some(why) = vanished(&self.files, &loaded.files) {
@@ -162,7 +165,8 @@ impl ConfigWatcher {
             return;
         }
         self.files = loaded.files;
-        for warning in &loaded.warnings {
+        self.warnings = loaded.warnings;
+        for warning in &self.warnings {
             warn!(self.log, "settings"; "warning" => warning.as_str());
         }
         if loaded.settings == *self.settings {
