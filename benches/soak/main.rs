@@ -145,7 +145,7 @@ impl Files<'_> {
 
 fn start(folder: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"))
-        .args(["serve", "--log-file", "log"])
+        .args(["serve", "--env-file", ".env", "--log-file", "log"])
         .env_clear()
         .env("MCP_STRUCTURED", "on")
         .current_dir(folder)
