@@ -2,7 +2,9 @@
 
 use clap::Arg;
 
-use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{
+    ACCESS_MODE, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+};
 
 /// One setting.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub enum Kind {
     Switch,
     /// Addresses to listen on, separated by commas.
     Addresses,
+    /// Hosts by which clients come, separated by commas.
+    Hosts,
+    /// Origins of web pages, separated by commas.
+    Origins,
 }
 
 /// The connection as one URL, which sets several keys of its layer.
@@ -161,7 +167,18 @@ pub const KEYS: &[Key] = &[
         "Milliseconds from which a statement is slow",
     ),
     key(LOG_LEVEL.name, Kind::Choice(&LOG_LEVEL.names()), "info", "This and what is more severe is logged"),
-    key("MCP_LOG_FILE", Kind::Path, "", "File to log to, beside stderr"),
+    key(
+        "MCP_LOG_FILE",
+        Kind::Path,
+        "",
+        "File to log to, beside stderr; if it is moved or removed, the next line goes to a new one of this name",
+    ),
+    key(
+        LOG_FILE_MODE.name,
+        Kind::Choice(&LOG_FILE_MODE.names()),
+        "private",
+        "Who may read MCP_LOG_FILE: its owner (mode 0600), or also its group (0640); a file that exists gets that mode too",
+    ),
     key("MCP_LOG_PARAMETERS", Kind::Switch, "false", "Whether values of $1 … $n are logged"),
     key(
         "MCP_RELOAD_DEBOUNCE_MS",
@@ -190,13 +207,13 @@ pub const KEYS: &[Key] = &[
     key("MCP_TLS_KEY", Kind::Path, "", "PEM file of that certificate's private key; it is followed"),
     key(
         "MCP_ALLOWED_HOSTS",
-        Kind::Text,
+        Kind::Hosts,
         "",
-        "Names that clients call `serve` by in Host, beside localhost, 127.0.0.1 and ::1, separated by commas",
+        "Names that clients call `serve` by in Host, beside localhost, the loopback addresses and what it listens on, separated by commas",
     ),
     key(
         "MCP_ALLOWED_ORIGINS",
-        Kind::Text,
+        Kind::Origins,
         "",
         "Web pages' origins that may call `serve`, beside its own, such as https://app.example, separated by commas",
     ),
@@ -289,6 +306,8 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Switch => "BOOL",
             Self::Addresses => "ADDRESS",
+            Self::Hosts => "HOST",
+            Self::Origins => "ORIGIN",
         }
     }
 
@@ -303,6 +322,15 @@ impl Kind {
             Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Switch => "true or false".to_owned(),
+            Self::Hosts => {
+                "a name or an IP address such as db.example or 192.0.2.7, or several separated by commas; there are no wildcards"
+                    .to_owned()
+            }
+            Self::Origins => {
+                "an origin such as https://app.example or http://app.example:8080, or several separated by commas; there are no \
+                 wildcards"
+                    .to_owned()
+            }
             Self::Addresses => {
                 "an address such as 127.0.0.1:8808, [::1]:8808 or unix:/run/mcp.sock, or several separated by commas"
                     .to_owned()

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{
+    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+};
 use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
+use super::names;
 use super::{
     Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
     MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
@@ -70,6 +73,7 @@ pub(super) fn check(
         log: LogSettings {
             level: values.choice(&LOG_LEVEL),
             file: values.optional("MCP_LOG_FILE").map(|path| folder.join(path)),
+            file_mode: values.choice(&LOG_FILE_MODE),
             parameters: values.switch("MCP_LOG_PARAMETERS"),
         },
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
@@ -166,6 +170,14 @@ impl Values<'_> {
     fn names(&self, key: &'static str) -> Vec<String> {
         let text = self.text(key);
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Entries separated by commas, each as `read` takes it.
+    fn listed(&mut self, key: &'static str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let values = self.read(key, |text, _| {
+            text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(&read).collect::<Option<Vec<_>>>()
+        });
+        values.unwrap_or_default()
     }
 
     fn whole(&mut self, key: &'static str) -> usize {
@@ -279,8 +291,8 @@ impl Values<'_> {
             addresses,
             tokens,
             tls,
-            allowed_hosts: self.names("MCP_ALLOWED_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
-            allowed_origins: self.names("MCP_ALLOWED_ORIGINS"),
+            allowed_hosts: self.listed("MCP_ALLOWED_HOSTS", names::allowed_host),
+            allowed_origins: self.listed("MCP_ALLOWED_ORIGINS", names::allowed_origin),
             rate: u32::try_from(self.whole("MCP_CLIENT_RATE")).unwrap_or(u32::MAX),
             client_timeout: self.seconds("MCP_CLIENT_TIMEOUT"),
             connections_max: self.whole("MCP_MAX_CONNECTIONS"),
