@@ -11,6 +11,7 @@ pub mod cleanup;
 pub mod connection;
 pub mod error;
 pub mod history;
+mod login;
 pub mod params;
 pub mod pool;
 pub mod prepared;

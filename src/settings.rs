@@ -14,7 +14,9 @@ mod choices;
 mod http;
 mod keys;
 mod layers;
+pub mod libpq;
 mod near_miss;
+mod password;
 mod report;
 mod secret;
 mod url;
@@ -22,6 +24,7 @@ mod values;
 
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{KEYS, Key, Kind, flags};
+pub use password::{PasswordCommand, PasswordSource, without_line_end};
 pub use report::{changed, report};
 pub use secret::Secret;
 
@@ -102,8 +105,10 @@ pub struct TargetSettings {
     pub ports: Vec<u16>,
     pub database: String,
     pub user: String,
-    /// From POSTGRES_PASSWORD, the password file, or the URL.
+    /// From POSTGRES_PASSWORD, the URL, the service, or POSTGRES_PASSWORD_FILE as it was when the settings were read.
     pub password: Option<Secret>,
+    /// Where a new connection has its password from.
+    pub password_source: PasswordSource,
     /// The values have libpq's meanings.
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
@@ -114,6 +119,16 @@ pub struct TargetSettings {
     pub options: Option<String>,
     /// Which one of several hosts is acceptable.
     pub target_session_attrs: TargetSessionAttrs,
+}
+
+impl TargetSettings {
+    /// The time that finding out the password may take, beside opening the connection itself.
+    pub fn password_timeout(&self, connect_timeout: Duration) -> Duration {
+        match self.password_source {
+            PasswordSource::Command(_) => connect_timeout,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// The size of a pool.

@@ -42,6 +42,9 @@ pub enum Kind {
 /// The connection as one URL, which sets several keys of its layer.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 
+/// A section of libpq's service file, which sets several keys of its layer.
+pub(super) const SERVICE: &str = "POSTGRES_SERVICE";
+
 /// A day: longer than any sensible timeout.
 const WAIT_MAX_S: f64 = 86_400.0;
 
@@ -72,6 +75,24 @@ pub const KEYS: &[Key] = &[
         Kind::Path,
         "",
         "File that holds the password, instead of POSTGRES_PASSWORD; it is followed",
+    ),
+    key(
+        "POSTGRES_PASSWORD_COMMAND",
+        Kind::Text,
+        "",
+        "Program that prints the password, instead of POSTGRES_PASSWORD, with its arguments: words, quoted as for a shell, or a JSON array; run without a shell for each new connection",
+    ),
+    key(
+        "POSTGRES_PASSFILE",
+        Kind::Path,
+        "",
+        "libpq's password file, for a login that has no other password; without one, .pgpass in the home folder",
+    ),
+    key(
+        SERVICE,
+        Kind::Text,
+        "",
+        "Section of libpq's service file (PGSERVICEFILE, .pg_service.conf in the home folder) that sets what is not set beside it",
     ),
     key(SSL_MODE.name, Kind::Choice(&SSL_MODE.names()), "prefer", "TLS, with libpq's meanings"),
     key(

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use config::{Config, ConfigError, Source, Value};
 
-use super::keys::{self, DATABASE_URL, KEYS};
+use super::keys::{self, DATABASE_URL, KEYS, SERVICE};
+use super::libpq::{Places, service};
 use super::near_miss::{self, UnknownName};
-use super::{Inputs, WatchedFile, url};
+use super::{Inputs, WatchedFile, password, url};
 
 mod env_file;
 mod toml;
@@ -66,6 +67,8 @@ pub(super) struct Layers {
     pub files: Vec<WatchedFile>,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// Where libpq's files are.
+    places: Places,
 }
 
 /// libpq's variables (manual, section 34.15), and the keys that they set.
@@ -75,6 +78,8 @@ const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGDATABASE", "POSTGRES_DB"),
     ("PGUSER", "POSTGRES_USER"),
     ("PGPASSWORD", "POSTGRES_PASSWORD"),
+    ("PGPASSFILE", "POSTGRES_PASSFILE"),
+    ("PGSERVICE", SERVICE),
     ("PGSSLMODE", "POSTGRES_SSL_MODE"),
     ("PGSSLROOTCERT", "POSTGRES_SSL_ROOT_CERT"),
     ("PGAPPNAME", "POSTGRES_APPLICATION_NAME"),
@@ -87,18 +92,22 @@ const IN_ENVIRONMENT: &str = "in the environment";
 
 /// Read every source. The problems are collected, to be reported together.
 pub(super) fn read(inputs: &Inputs) -> Layers {
+    let variable =
+        |name: &str| inputs.environment.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
     let mut layers = Layers {
         layers: Vec::new(),
         databases: BTreeMap::new(),
         files: Vec::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        places: Places::new(&inputs.folder, variable),
     };
-    let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
+    let defaults = KEYS.iter().filter(|key| !key.default.is_empty()).map(|key| (key.name, key.default.to_owned()));
     layers.layers.push(Layer {
         rank: Rank::Default,
         entries: defaults
-            .map(|key| Entry { key: key.name, text: key.default.to_owned(), origin: "default".to_owned() })
+            .chain(layers.places.defaults())
+            .map(|(key, text)| Entry { key, text, origin: "default".to_owned() })
             .collect(),
     });
 
@@ -189,6 +198,7 @@ impl Layers {
 
     fn add(&mut self, rank: Rank, entries: Vec<Entry>) {
         let entries = self.expand_urls(entries);
+        let entries = self.expand_service(entries, rank == Rank::PgVariables);
         self.layers.push(Layer { rank, entries });
     }
 
@@ -215,8 +225,42 @@ impl Layers {
         entries
     }
 
+    /// Adds the keys that the named service of libpq sets. As in libpq, it goes before PG* variables; what is written in
+    /// the same layer otherwise goes before it.
+    fn expand_service(&mut self, mut entries: Vec<Entry>, goes_first: bool) -> Vec<Entry> {
+        let Some(service) = entries.iter().find(|entry| entry.key == SERVICE).cloned() else { return entries };
+        let (places, name) = (self.places.clone(), service.text.trim());
+        let (path, parameters) = match service::find(&places, name, |path, required| self.read_file(path, required)) {
+            Ok(found) => found,
+            Err(why) => {
+                self.problems.push(format!("{SERVICE} is \"{name}\" ({}): {why}", service.origin));
+                return entries;
+            }
+        };
+        for (parameter, text, line) in parameters {
+            let place = format!("in {}, line {line}", path.display());
+            let Some(key) = url::key_of(&parameter).filter(|key| *key != SERVICE) else {
+                self.warnings.push(format!("{parameter} ({place}) has no effect: it is no setting of this server"));
+                continue;
+            };
+            let replaces = |entry: &Entry| {
+                entry.key == key || (password::KEYS.contains(&key) && password::KEYS.contains(&entry.key))
+            };
+            if goes_first {
+                entries.retain(|entry| !replaces(entry));
+            }
+            if !text.is_empty() && !entries.iter().any(replaces) {
+                entries.push(Entry { key, text, origin: format!("by the service {name} {place}") });
+            }
+        }
+        entries
+    }
+
     /// The text of a file, which is watched from now on.
     fn read_file(&mut self, path: &Path, required: bool) -> Option<String> {
+        if let Some(known) = self.files.iter().find(|known| known.path == path) {
+            return known.text.clone();
+        }
         let text = match fs::read_to_string(path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => None,

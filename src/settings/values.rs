@@ -9,6 +9,7 @@ use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATAL
 use super::http;
 use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Chosen, Merged, Rank};
+use super::password;
 use super::{
     Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
     MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
@@ -90,21 +91,22 @@ pub(super) fn check(
 /// The values of a further database: its own, and otherwise those of the main database. If it has its own host, it does
 /// not inherit user, password and certificate: they are for another server.
 fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
-    const NOT_FOR_ANOTHER_HOST: [&str; 7] = [
+    const NOT_FOR_ANOTHER_HOST: [&str; 8] = [
         "POSTGRES_HOST",
         "POSTGRES_PORT",
         "POSTGRES_DB",
         "POSTGRES_USER",
-        PASSWORD,
-        PASSWORD_FILE,
+        password::TEXT,
+        password::FILE,
+        password::COMMAND,
         "POSTGRES_SSL_ROOT_CERT",
     ];
     let has_own_host = own.contains_key("POSTGRES_HOST");
-    let has_password = [PASSWORD, PASSWORD_FILE].iter().any(|key| own.contains_key(key));
+    let has_password = password::KEYS.iter().any(|key| own.contains_key(key));
     let mut chosen: HashMap<_, _> = main
         .iter()
         .filter(|(key, value)| !has_own_host || value.rank == Rank::Default || !NOT_FOR_ANOTHER_HOST.contains(key))
-        .filter(|(key, _)| !has_password || ![PASSWORD, PASSWORD_FILE].contains(key))
+        .filter(|(key, _)| !has_password || !password::KEYS.contains(key))
         .map(|(key, value)| (*key, value.clone()))
         .collect();
     if has_own_host {
@@ -133,17 +135,14 @@ fn printable(key: &Key, chosen: &Chosen) -> String {
     if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { chosen.text.clone() }
 }
 
-const PASSWORD: &str = "POSTGRES_PASSWORD";
-const PASSWORD_FILE: &str = "POSTGRES_PASSWORD_FILE";
-
-struct Values<'a> {
-    chosen: HashMap<&'static str, Chosen>,
-    folder: &'a Path,
-    problems: Vec<String>,
+pub(super) struct Values<'a> {
+    pub(super) chosen: HashMap<&'static str, Chosen>,
+    pub(super) folder: &'a Path,
+    pub(super) problems: Vec<String>,
 }
 
 impl Values<'_> {
-    fn optional(&self, key: &'static str) -> Option<String> {
+    pub(super) fn optional(&self, key: &'static str) -> Option<String> {
         self.chosen.get(key).map(|chosen| chosen.text.clone())
     }
 
@@ -204,7 +203,7 @@ impl Values<'_> {
     }
 
     fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
-        let password = self.password(files, warnings);
+        let (password, password_source) = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
         let target = TargetSettings {
             hosts: self.hosts(),
@@ -212,6 +211,7 @@ impl Values<'_> {
             database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
             user,
             password,
+            password_source,
             ssl_mode: self.choice(&SSL_MODE),
             ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
                 "system" => PathBuf::from(path),
@@ -291,7 +291,7 @@ impl Values<'_> {
     }
 
     /// The text and the path of the file that a key names; the file is watched from now on.
-    fn file(&mut self, key: &'static str, files: &mut Vec<WatchedFile>) -> Option<(String, PathBuf)> {
+    pub(super) fn file(&mut self, key: &'static str, files: &mut Vec<WatchedFile>) -> Option<(String, PathBuf)> {
         let path = self.folder.join(self.optional(key)?);
         let read = fs::read_to_string(&path);
         if let Err(error) = &read {
@@ -338,33 +338,6 @@ impl Values<'_> {
                 origin("POSTGRES_POOL_SIZE"),
             ));
         }
-    }
-
-    /// The password of the highest layer that sets it, directly or by a file.
-    fn password(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> Option<Secret> {
-        const TEXT: &str = PASSWORD;
-        const FILE: &str = PASSWORD_FILE;
-        let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.origin.as_str()));
-        let ((text_rank, text_origin), (file_rank, file_origin)) = (set(TEXT), set(FILE));
-        if text_rank == file_rank && text_rank != Rank::Default {
-            let problem = format!("{TEXT} ({text_origin}) and {FILE} ({file_origin}) are both set: keep one of them");
-            self.problems.push(problem);
-            return None;
-        }
-        let winner = if text_rank > file_rank { TEXT } else { FILE };
-        if text_rank.min(file_rank) != Rank::Default {
-            let [(loser, loser_origin), (_, origin)] = match winner {
-                TEXT => [(FILE, file_origin), (TEXT, text_origin)],
-                _ => [(TEXT, text_origin), (FILE, file_origin)],
-            };
-            warnings.push(format!("{loser} ({loser_origin}) has no effect: {winner} is set {origin}"));
-            self.chosen.remove(loser);
-        }
-        if winner == TEXT {
-            return self.optional(TEXT).map(Secret::new);
-        }
-        let (text, _) = self.file(FILE, files)?;
-        Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
     }
 
     fn effective(&self) -> Vec<Effective> {

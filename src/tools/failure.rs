@@ -20,7 +20,7 @@ fn facts(error: &QueryError) -> Value {
     };
     match error {
         QueryError::Refused { rule, .. } => put("rule", json!(rule.map(Rule::as_str))),
-        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
+        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } | QueryError::NoLogin { .. } => {}
         QueryError::Busy { waiting_max } => {
             busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }
@@ -63,7 +63,7 @@ fn kind(error: &QueryError) -> &'static str {
         QueryError::Busy { .. } => "busy",
         QueryError::TimedOut { .. } => "timed_out",
         QueryError::Cancelled { .. } => "cancelled",
-        QueryError::Unavailable { .. } => "unavailable",
+        QueryError::Unavailable { .. } | QueryError::NoLogin { .. } => "unavailable",
     }
 }
 

@@ -10,8 +10,8 @@ pub mod versions;
 use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
-    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings,
-    PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
+    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PasswordSource,
+    PoolSettings, PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
 
@@ -25,6 +25,7 @@ pub fn settings() -> Settings {
                 database: "shop".to_owned(),
                 user: "clerk".to_owned(),
                 password: None,
+                password_source: PasswordSource::Settings,
                 ssl_mode: SslMode::Disable,
                 ssl_root_cert: None,
                 application_name: "test".to_owned(),

@@ -35,6 +35,7 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
+mod login;
 mod reads;
 mod reload;
 mod role;

@@ -5,6 +5,7 @@
 mod databases;
 mod env_file;
 mod layers;
+mod libpq;
 mod problems;
 mod program;
 mod reload;
@@ -13,6 +14,7 @@ mod url;
 mod values;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -48,7 +50,7 @@ impl Place {
             }
         }
         for (name, text) in given.files {
-            this.write(name, text);
+            this.write_private(name, text);
         }
         this
     }
@@ -59,6 +61,12 @@ impl Place {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// Where only its owner can read it.
+    fn write_private(&self, name: &str, text: &str) {
+        self.write(name, text);
+        fs::set_permissions(self.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     fn inputs(&self, given: &Given) -> Inputs {
@@ -143,6 +151,7 @@ fn sample_files() -> &'static [(&'static str, &'static str)] {
         let of_each = |nth: usize| {
             [("file", "p"), ("tokens", token), ("pem", pem)].map(|(name, text)| (&*format!("{name}{nth}").leak(), text))
         };
-        (0..4).flat_map(of_each).collect()
+        let services = (0..4).map(|nth| format!("[text{nth}]\nhost=served{nth}\n")).collect::<String>();
+        (0..4).flat_map(of_each).chain([("services", &*services.leak())]).collect()
     })
 }

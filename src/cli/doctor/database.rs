@@ -11,6 +11,7 @@ use crate::postgres::catalog;
 use crate::postgres::catalog::extensions::Extensions;
 use crate::postgres::catalog::role::{self, RoleRights};
 use crate::postgres::catalog::server::{ConnectionTls, ConnectionTlsRow, Server, ServerRow};
+use crate::postgres::error::QueryError;
 use crate::postgres::pool::{Admission, Generation};
 use crate::settings::{AccessMode, Settings, SslMode, TargetSettings};
 
@@ -51,11 +52,13 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
     let lease = match generation.lease(&"doctor".into(), 0, Admission::Normal).await {
         Ok(lease) => lease,
         Err(error) => {
+            let source = settings.postgres.target.password_source.key();
             let mend = match error.sqlstate() {
-                Some("28P01") => " Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE.",
-                Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.",
-                Some("3D000") => " Check POSTGRES_DB.",
-                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.",
+                Some("28P01") => format!(" Check the password, which is that of {source}."),
+                Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.".to_owned(),
+                Some("3D000") => " Check POSTGRES_DB.".to_owned(),
+                _ if matches!(error, QueryError::NoLogin { .. }) => String::new(),
+                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.".to_owned(),
             };
             return report.failed("login", format!("{}.{mend}", error.to_string().replace('\n', " ")));
         }

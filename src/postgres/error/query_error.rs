@@ -41,6 +41,17 @@ pub enum QueryError {
     },
     /// An operator of this server cancelled it.
     Cancelled { phase: Phase },
+    /// There is nothing to log in with: no password, say.
+    NoLogin {
+        /// What is missing, and by which settings it is mended.
+        why: String,
+        /// More of it for the log, with paths and hosts.
+        detail: Option<String>,
+        /// The server and user, for the log.
+        target: String,
+        /// Whether it may pass by itself.
+        is_retryable: bool,
+    },
     /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
     Unavailable {
         /// What failed and why, without host and user.
@@ -145,6 +156,7 @@ impl QueryError {
             Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } => false,
             Self::Busy { .. } => true,
             Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
+            Self::NoLogin { is_retryable, .. } => *is_retryable,
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
             // Classes: connection exceptions, insufficient resources, serialization and deadlock, "cannot connect now".
             Self::Rejected(rejection) => {
@@ -160,6 +172,7 @@ impl QueryError {
             Self::Undecodable { .. } => Phase::Encode,
             Self::Rejected(rejection) => rejection.phase,
             Self::Busy { .. } => Phase::Wait,
+            Self::NoLogin { .. } => Phase::Connect,
             Self::TimedOut { clock, .. } => clock.phase(),
             Self::Cancelled { phase } | Self::Unavailable { phase, .. } => *phase,
         }
@@ -169,7 +182,8 @@ impl QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable { why, target, .. } => write!(f, "{target}: {why}"),
+            Self::NoLogin { why, detail: Some(detail), target, .. } => write!(f, "{target}: {why}. {detail}"),
+            Self::Unavailable { why, target, .. } | Self::NoLogin { why, target, .. } => write!(f, "{target}: {why}"),
             other => f.write_str(&other.for_model()),
         }
     }

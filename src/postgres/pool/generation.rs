@@ -62,16 +62,18 @@ impl Generation {
         .into();
         let log = log.new(slog::o!("generation" => number));
         let live = Arc::new(LiveSettings::new(*sizes, *clocks));
-        let pool = Pool::builder(Connector::new(target, live.clone(), tls.clone(), session_setup.clone(), &log))
-            .max_size(sizes.size)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| format!("the pool cannot be made: {error}"))?;
-        let target_name: Arc<str> = target_name(target).into();
+        let target = Arc::new(target.clone());
+        let pool =
+            Pool::builder(Connector::new(target.clone(), live.clone(), tls.clone(), session_setup.clone(), &log))
+                .max_size(sizes.size)
+                .runtime(Runtime::Tokio1)
+                .build()
+                .map_err(|error| format!("the pool cannot be made: {error}"))?;
+        let target_name: Arc<str> = target_name(&target).into();
         let health = Arc::new(HealthMonitor::new(target_name.to_string(), &log));
         let shared = Arc::new(SharedPool {
             number,
-            target: Arc::new(target.clone()),
+            target,
             target_name,
             access,
             live,

@@ -74,6 +74,7 @@ impl Layers {
                 }
             }
             let entries = self.expand_urls(entries);
+            let entries = self.expand_service(entries, false);
             self.databases.insert(database, entries);
         }
     }

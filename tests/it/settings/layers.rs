@@ -42,6 +42,15 @@ fn in_toml(name: &str) -> (String, String) {
     (lower.clone(), lower)
 }
 
+/// What a key needs beside it: the certificate of a key, the file of a service.
+fn beside(key: &Key) -> &'static [(&'static str, &'static str)] {
+    match key.name {
+        "MCP_TLS_KEY" => &[("MCP_TLS_CERT", "pem0")],
+        "POSTGRES_SERVICE" => &[("PGSERVICEFILE", "services")],
+        _ => &[],
+    }
+}
+
 /// Load `key` set in each of `layers` to another value.
 fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -> T {
     let text = |layer| match LAYERS.iter().position(|one| *one == layer) {
@@ -58,9 +67,7 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
     then(&Given {
         toml: &toml,
         env: &env,
-        // A key without its certificate is an error.
-        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")]
-            [..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
+        environment: &[&[(key.name, environment.as_str())], beside(key)].concat(),
         flags: &[(key.name, &flag)],
         files: sample_files(),
     })

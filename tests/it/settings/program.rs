@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use mcp_server_postgres::settings::{KEYS, Kind};
+use mcp_server_postgres::settings::{KEYS, Key, Kind};
 
 use crate::settings::{Given, NOTHING, Place, sample, sample_files};
 
@@ -32,8 +32,10 @@ fn reported<'a>(report: &'a str, key: &str) -> (&'a str, &'a str) {
 
 #[test]
 fn every_flag_sets_its_key() {
-    let given = Given { files: sample_files(), ..NOTHING };
-    let keys: Vec<_> = KEYS.iter().filter(|key| key.kind != Kind::Secret).collect();
+    let given = Given { files: sample_files(), environment: &[("PGSERVICEFILE", "services")], ..NOTHING };
+    // The password has one source: the command is another one than the file.
+    let has_flag = |key: &&Key| key.kind != Kind::Secret && key.name != "POSTGRES_PASSWORD_COMMAND";
+    let keys: Vec<_> = KEYS.iter().filter(has_flag).collect();
     let flags = keys.iter().flat_map(|key| {
         let long = key.name.strip_prefix("MCP_").unwrap_or(key.name).to_ascii_lowercase().replace('_', "-");
         [format!("--{long}"), sample(key, 1)]

@@ -1,0 +1,51 @@
+//! The files of libpq's world: the password file, the service file, and the files of the home folder that libpq reads
+//! without being told.
+
+use std::path::{Path, PathBuf};
+
+pub mod passfile;
+pub(super) mod service;
+
+/// Where libpq looks for its files, by the environment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    /// The home folder.
+    home: Option<PathBuf>,
+    /// PGSERVICEFILE.
+    service_file: Option<PathBuf>,
+    /// PGSYSCONFDIR.
+    system_folder: Option<PathBuf>,
+}
+
+/// The folders in which packages of libpq look for the service file of all users: Debian's, and the one of PostgreSQL's own
+/// RPMs.
+const SYSTEM_FOLDERS: [&str; 2] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql"];
+
+impl Places {
+    /// `variable` gives the value of a variable of the environment; relative paths are in `folder`.
+    pub(super) fn new(folder: &Path, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let path = |name: &str| variable(name).filter(|text| !text.is_empty()).map(|text| folder.join(text));
+        Self { home: path("HOME"), service_file: path("PGSERVICEFILE"), system_folder: path("PGSYSCONFDIR") }
+    }
+
+    /// The values of keys that no source has set, by the files of the home folder.
+    pub(super) fn defaults(&self) -> Vec<(&'static str, String)> {
+        let Some(home) = &self.home else { return Vec::new() };
+        // It is read when a connection is opened, so it may come later.
+        vec![("POSTGRES_PASSFILE", home.join(".pgpass").display().to_string())]
+    }
+
+    /// The service files, in the order in which a service is looked for, and whether each must exist.
+    fn service_files(&self) -> Vec<(PathBuf, bool)> {
+        let own = match (&self.service_file, &self.home) {
+            (Some(file), _) => Some((file.clone(), true)),
+            (None, Some(home)) => Some((home.join(".pg_service.conf"), false)),
+            (None, None) => None,
+        };
+        let system = match &self.system_folder {
+            Some(folder) => vec![folder.clone()],
+            None => SYSTEM_FOLDERS.map(PathBuf::from).to_vec(),
+        };
+        own.into_iter().chain(system.into_iter().map(|folder| (folder.join("pg_service.conf"), false))).collect()
+    }
+}
