@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod choices;
+mod encryption;
 mod http;
 mod keys;
 mod layers;
@@ -22,6 +23,7 @@ mod secret;
 mod url;
 mod values;
 
+pub use encryption::ClientCertificate;
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{KEYS, Key, Kind, flags};
 pub use password::{PasswordCommand, PasswordSource, without_line_end};
@@ -113,6 +115,12 @@ pub struct TargetSettings {
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
+    /// The certificate by which this server shows who it is.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether the login must be bound to the TLS connection.
+    pub channel_binding: ChannelBinding,
+    /// How TLS begins.
+    pub ssl_negotiation: SslNegotiation,
     /// The name of this server in `pg_stat_activity`.
     pub application_name: String,
     /// Command-line options for the backend, such as `-c search_path=app`.
@@ -162,6 +170,31 @@ pub enum RoleCheck {
     Enforce,
     /// The role is not checked.
     Off,
+}
+
+/// libpq's `channel_binding`: whether a login by SCRAM is bound to the TLS connection, so that nobody can stand between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelBinding {
+    Disable,
+    /// Where the server can.
+    Prefer,
+    Require,
+}
+
+/// libpq's `sslnegotiation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslNegotiation {
+    /// The server is asked for TLS by a message of PostgreSQL's protocol.
+    Postgres,
+    /// TLS begins at once, which PostgreSQL takes from version 17 on.
+    Direct,
+}
+
+/// Whether what is sent to that host does not leave this machine.
+pub fn is_this_machine(host: &str) -> bool {
+    host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// libpq's `target_session_attrs`.

@@ -1,25 +1,26 @@
 //! The login to PostgreSQL: host after host, with TLS as the settings ask for it, and with the password as it is now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use slog::Logger;
-use tokio_postgres::config::SslMode as DriverSslMode;
+use tokio_postgres::config::{SslMode as DriverSslMode, SslNegotiation as DriverSslNegotiation};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::causes;
 use crate::log::info;
-use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings, libpq::passfile};
-use handshake::{HandshakeFailed, Tls};
+use crate::settings::libpq::passfile;
+use crate::settings::{ChannelBinding, SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings};
 use password::{Found, Passwords};
 
 mod command;
+mod encryption;
 mod error;
 mod handshake;
 mod password;
 
+pub use encryption::Plain;
 pub(super) use error::LoginError;
 
 /// A connection on which nothing has come for this long is checked by TCP keepalive.
@@ -33,12 +34,15 @@ pub(super) struct Login {
     target: Arc<TargetSettings>,
     tls: MakeRustlsConnect,
     passwords: Passwords,
+    /// Why the newest connection is not encrypted, where the mode leaves that open.
+    plain: Mutex<Option<Plain>>,
     log: Logger,
 }
 
 impl Login {
     pub(super) fn new(target: Arc<TargetSettings>, tls: MakeRustlsConnect, log: &Logger) -> Self {
-        Self { passwords: Passwords::new(target.clone()), target, tls, log: log.clone() }
+        let passwords = Passwords::new(target.clone());
+        Self { target, tls, passwords, plain: Mutex::default(), log: log.clone() }
     }
 
     /// Logs in at the first host that takes it. Each host, and the command for the password, may take `limit`.
@@ -71,29 +75,17 @@ impl Login {
         let TargetSettings { database, user, .. } = &*self.target;
         let login = passfile::Login { host, port, database, user };
         let found = self.passwords.now(login, limit).await?;
-        match self.connect(with_password(&config, &found)).await {
+        match self.connect(with_password(&config, &found), host).await {
             Err(error) if error.is_refused_login() => {
                 let newer = self.passwords.now(login, limit).await?;
                 if newer.password.is_none() || newer.password == found.password {
                     return Err(error);
                 }
                 info!(self.log, "login refused, and tried once more with the password that there is now");
-                self.connect(with_password(&config, &newer)).await
+                self.connect(with_password(&config, &newer), host).await
             }
             Err(error) => Err(error.explained(&found, self.target.password_source.key())),
             opened => opened,
-        }
-    }
-
-    /// Connects with or without TLS, as the mode says.
-    async fn connect(&self, mut config: Config) -> Result<Opened, LoginError> {
-        match config.connect(Tls(self.tls.clone())).await {
-            // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
-            Err(error) if config.get_ssl_mode() == DriverSslMode::Prefer && HandshakeFailed::is_in(&error) => {
-                let plain = config.ssl_mode(DriverSslMode::Disable).connect(self.tls.clone()).await;
-                plain.map_err(|plain| LoginError::Driver { error: plain, tls: Some(causes(&error)) })
-            }
-            opened => Ok(opened?),
         }
     }
 }
@@ -111,8 +103,17 @@ fn config(settings: &TargetSettings, host: &str, port: u16) -> Config {
             // As in libpq, a Unix socket has no TLS in any mode.
             _ if host.starts_with('/') => DriverSslMode::Disable,
             SslMode::Disable => DriverSslMode::Disable,
-            SslMode::Prefer => DriverSslMode::Prefer,
+            SslMode::Allow | SslMode::Prefer => DriverSslMode::Prefer,
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => DriverSslMode::Require,
+        })
+        .ssl_negotiation(match settings.ssl_negotiation {
+            SslNegotiation::Postgres => DriverSslNegotiation::Postgres,
+            SslNegotiation::Direct => DriverSslNegotiation::Direct,
+        })
+        .channel_binding(match settings.channel_binding {
+            ChannelBinding::Disable => tokio_postgres::config::ChannelBinding::Disable,
+            ChannelBinding::Prefer => tokio_postgres::config::ChannelBinding::Prefer,
+            ChannelBinding::Require => tokio_postgres::config::ChannelBinding::Require,
         })
         .target_session_attrs(match settings.target_session_attrs {
             TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,

@@ -2,7 +2,10 @@
 
 use clap::Arg;
 
-use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{
+    ACCESS_MODE, CHANNEL_BINDING, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, SSL_NEGOTIATION,
+    TARGET_SESSION_ATTRS,
+};
 
 /// One setting.
 #[derive(Debug)]
@@ -99,7 +102,31 @@ pub const KEYS: &[Key] = &[
         "POSTGRES_SSL_ROOT_CERT",
         Kind::Path,
         "",
-        "PEM file of certificates to trust; without one, or as `system`, the system's",
+        "PEM file of certificates to trust; without one, .postgresql/root.crt in the home folder, otherwise or as `system` the system's",
+    ),
+    key(
+        "POSTGRES_SSL_CERT",
+        Kind::Path,
+        "",
+        "PEM file of the certificate that is shown to a PostgreSQL that asks for one; without one, .postgresql/postgresql.crt in the home folder; it is followed",
+    ),
+    key(
+        "POSTGRES_SSL_KEY",
+        Kind::Path,
+        "",
+        "PEM file of that certificate's private key, which nobody else may be able to read; without one, .postgresql/postgresql.key in the home folder; it is followed",
+    ),
+    key(
+        CHANNEL_BINDING.name,
+        Kind::Choice(&CHANNEL_BINDING.names()),
+        "prefer",
+        "Whether the login is bound to the TLS connection, with libpq's meanings",
+    ),
+    key(
+        SSL_NEGOTIATION.name,
+        Kind::Choice(&SSL_NEGOTIATION.names()),
+        "postgres",
+        "How TLS begins; direct, from PostgreSQL 17 on, saves a round trip and needs at least POSTGRES_SSL_MODE=require",
     ),
     key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server"),
     key("POSTGRES_OPTIONS", Kind::Text, "", "Options for the backend, such as -c search_path=app"),

@@ -8,7 +8,7 @@ use std::path::Path;
 use config::{Config, ConfigError, Source, Value};
 
 use super::keys::{self, DATABASE_URL, KEYS, SERVICE};
-use super::libpq::{Places, service};
+use super::libpq::{Places, service, variables};
 use super::near_miss::{self, UnknownName};
 use super::{Inputs, WatchedFile, password, url};
 
@@ -80,6 +80,10 @@ const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGPASSWORD", "POSTGRES_PASSWORD"),
     ("PGPASSFILE", "POSTGRES_PASSFILE"),
     ("PGSERVICE", SERVICE),
+    ("PGCHANNELBINDING", "POSTGRES_CHANNEL_BINDING"),
+    ("PGSSLCERT", "POSTGRES_SSL_CERT"),
+    ("PGSSLKEY", "POSTGRES_SSL_KEY"),
+    ("PGSSLNEGOTIATION", "POSTGRES_SSL_NEGOTIATION"),
     ("PGSSLMODE", "POSTGRES_SSL_MODE"),
     ("PGSSLROOTCERT", "POSTGRES_SSL_ROOT_CERT"),
     ("PGAPPNAME", "POSTGRES_APPLICATION_NAME"),
@@ -123,6 +127,13 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
     });
     let in_environment: Vec<Pair> = in_environment.collect();
 
+    for Pair { name, text, origin } in in_env_file.iter().chain(&in_environment) {
+        match variables::not_obeyed(name, text, origin) {
+            Some(Ok(warning)) => layers.warnings.push(warning),
+            Some(Err(problem)) => layers.problems.push(problem),
+            None => {}
+        }
+    }
     let pg_variables = in_env_file.iter().chain(&in_environment).filter_map(pg_variable).collect();
     layers.add(Rank::PgVariables, pg_variables);
     if let (Some(path), Some(text)) = (toml, toml_text) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 pub mod passfile;
 pub(super) mod service;
+pub(super) mod variables;
 
 /// Where libpq looks for its files, by the environment.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +33,17 @@ impl Places {
     pub(super) fn defaults(&self) -> Vec<(&'static str, String)> {
         let Some(home) = &self.home else { return Vec::new() };
         // It is read when a connection is opened, so it may come later.
-        vec![("POSTGRES_PASSFILE", home.join(".pgpass").display().to_string())]
+        let mut defaults = vec![("POSTGRES_PASSFILE", home.join(".pgpass"))];
+        let tls = home.join(".postgresql");
+        let own = [("POSTGRES_SSL_CERT", tls.join("postgresql.crt")), ("POSTGRES_SSL_KEY", tls.join("postgresql.key"))];
+        let root = ("POSTGRES_SSL_ROOT_CERT", tls.join("root.crt"));
+        if own[0].1.exists() {
+            defaults.extend(own);
+        }
+        if root.1.exists() {
+            defaults.push(root);
+        }
+        defaults.into_iter().map(|(key, path)| (key, path.display().to_string())).collect()
     }
 
     /// The service files, in the order in which a service is looked for, and whether each must exist.

@@ -13,6 +13,7 @@ use super::keys::SERVICE;
 /// the end of the password.
 const PARAMETERS: &[(&str, &str)] = &[
     ("application_name", "POSTGRES_APPLICATION_NAME"),
+    ("channel_binding", "POSTGRES_CHANNEL_BINDING"),
     ("connect_timeout", "POSTGRES_CONNECT_TIMEOUT"),
     ("dbname", "POSTGRES_DB"),
     ("host", "POSTGRES_HOST"),
@@ -21,7 +22,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("password", "POSTGRES_PASSWORD"),
     ("port", "POSTGRES_PORT"),
     ("service", SERVICE),
+    ("sslcert", "POSTGRES_SSL_CERT"),
+    ("sslkey", "POSTGRES_SSL_KEY"),
     ("sslmode", "POSTGRES_SSL_MODE"),
+    ("sslnegotiation", "POSTGRES_SSL_NEGOTIATION"),
     ("sslrootcert", "POSTGRES_SSL_ROOT_CERT"),
     ("target_session_attrs", "POSTGRES_TARGET_SESSION_ATTRS"),
     ("user", "POSTGRES_USER"),

@@ -91,7 +91,7 @@ pub(super) fn check(
 /// The values of a further database: its own, and otherwise those of the main database. If it has its own host, it does
 /// not inherit user, password and certificate: they are for another server.
 fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
-    const NOT_FOR_ANOTHER_HOST: [&str; 8] = [
+    const NOT_FOR_ANOTHER_HOST: [&str; 10] = [
         "POSTGRES_HOST",
         "POSTGRES_PORT",
         "POSTGRES_DB",
@@ -100,6 +100,8 @@ fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chos
         password::FILE,
         password::COMMAND,
         "POSTGRES_SSL_ROOT_CERT",
+        "POSTGRES_SSL_CERT",
+        "POSTGRES_SSL_KEY",
     ];
     let has_own_host = own.contains_key("POSTGRES_HOST");
     let has_password = password::KEYS.iter().any(|key| own.contains_key(key));
@@ -192,7 +194,7 @@ impl Values<'_> {
     }
 
     /// The meaning of the word. Another word is a problem, and then the first meaning is returned.
-    fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
+    pub(super) fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
         self.read(choice.name, |text, _| choice.of(text)).unwrap_or(choice.words[0].1)
     }
 
@@ -205,6 +207,7 @@ impl Values<'_> {
     fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
         let (password, password_source) = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
+        let ssl_mode = self.choice(&SSL_MODE);
         let target = TargetSettings {
             hosts: self.hosts(),
             ports: self.ports(),
@@ -212,11 +215,14 @@ impl Values<'_> {
             user,
             password,
             password_source,
-            ssl_mode: self.choice(&SSL_MODE),
+            ssl_mode,
             ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
                 "system" => PathBuf::from(path),
                 path => self.folder.join(path),
             }),
+            client_certificate: self.client_certificate(ssl_mode, files, warnings),
+            channel_binding: self.channel_binding(),
+            ssl_negotiation: self.ssl_negotiation(),
             application_name: self.text("POSTGRES_APPLICATION_NAME"),
             options: self.optional("POSTGRES_OPTIONS"),
             target_session_attrs: self.choice(&TARGET_SESSION_ATTRS),
@@ -231,6 +237,7 @@ impl Values<'_> {
         };
         let postgres = PostgresSettings { target, pool, clocks };
         self.pool_fits(&postgres);
+        self.encryption_fits(&postgres.target);
         postgres
     }
 

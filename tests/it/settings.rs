@@ -3,6 +3,7 @@
 //! Most cases are rows of a table of what is [`Given`]; where exit statuses and output matter the real binary runs.
 
 mod databases;
+mod encryption;
 mod env_file;
 mod layers;
 mod libpq;
@@ -124,7 +125,8 @@ fn sample(key: &Key, nth: usize) -> String {
         Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
         Kind::Text | Kind::Secret => format!("text{nth}"),
         Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
-        Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
+        Kind::Path if key.name.starts_with("MCP_TLS_") || key.name == "POSTGRES_SSL_CERT" => format!("pem{nth}"),
+        Kind::Path if key.name == "POSTGRES_SSL_KEY" => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
         Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
         Kind::Ports => (6000 + nth).to_string(),

@@ -34,6 +34,14 @@ impl From<tokio_postgres::Error> for LoginError {
 }
 
 impl LoginError {
+    /// The same error, after TLS had failed with `cause`.
+    pub(super) fn after_tls(self, cause: String) -> Self {
+        match self {
+            Self::Driver { error, .. } => Self::Driver { error, tls: Some(cause) },
+            other => other,
+        }
+    }
+
     pub(super) fn without_host() -> Self {
         Self::NoLogin { why: "there is no host to connect to".to_owned(), detail: None, is_retryable: false }
     }
@@ -73,7 +81,7 @@ impl LoginError {
         };
         let mut told = QueryError::of(error, "", Phase::Connect, target);
         if let Some(tls) = tls {
-            let before = format!("TLS was tried first, and failed: {tls}");
+            let before = format!("With TLS: {tls}");
             match &mut told {
                 QueryError::Rejected(rejection) => {
                     let detail = rejection.detail.take().map(|detail| format!("{detail}\n"));

@@ -16,7 +16,7 @@ use crate::log::{debug, info, warn};
 use crate::postgres::connection::Connection;
 use crate::postgres::error::causes;
 use crate::postgres::history::SizeHistory;
-use crate::postgres::login::{Login, LoginError};
+use crate::postgres::login::{Login, LoginError, Plain};
 use crate::settings::TargetSettings;
 
 /// Opens the pool's connections.
@@ -38,6 +38,11 @@ impl Connector {
     ) -> Self {
         let dial = Dial { live: live.clone(), login: Login::new(target, tls, log), log: log.clone() };
         Self { dial, session_setup, live, history: Arc::default() }
+    }
+
+    /// Why the newest connection is not encrypted, if the settings leave that open.
+    pub(super) fn plain(&self) -> Option<Plain> {
+        self.dial.login.plain()
     }
 }
 

@@ -51,9 +51,7 @@ async fn libpqs_password_file_is_read_for_each_connection_and_only_if_nobody_els
     ] {
         text.into_iter().for_each(|text| write_private(&path, text));
         let error = world.query("select 1").await.map(|_| ()).unwrap_err();
-        let told = format!(
-            "This server cannot log in to the database: {missing}. The operator has to mend that."
-        );
+        let told = format!("This server cannot log in to the database: {missing}. The operator has to mend that.");
         assert_eq!((error.for_model(), error.is_retryable()), (told, false));
         assert!(error.to_string().contains(&detail), "{error}");
     }
@@ -140,7 +138,10 @@ async fn a_command_that_gives_no_password_is_told_without_what_it_printed() {
         let error = world.query("select 1").await.map(|_| ()).unwrap_err();
         assert!(error.is_retryable(), "{script}");
         let (told, logged) = (error.for_model(), error.to_string());
-        assert!(told.contains(&format!("POSTGRES_PASSWORD_COMMAND gives no password: {for_model}")), "{script}: {told}");
+        assert!(
+            told.contains(&format!("POSTGRES_PASSWORD_COMMAND gives no password: {for_model}")),
+            "{script}: {told}"
+        );
         assert!(!told.contains("not logged in"), "{script}: {told}");
         assert!(in_log.is_none_or(|part| logged.contains(part)), "{script}: {logged}");
         assert!(!format!("{logged}{}", world.log.of("").concat()).contains("s3cret"), "{script}: {logged}");

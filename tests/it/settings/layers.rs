@@ -46,6 +46,9 @@ fn in_toml(name: &str) -> (String, String) {
 fn beside(key: &Key) -> &'static [(&'static str, &'static str)] {
     match key.name {
         "MCP_TLS_KEY" => &[("MCP_TLS_CERT", "pem0")],
+        "POSTGRES_SSL_NEGOTIATION" => &[("POSTGRES_SSL_MODE", "require")],
+        "POSTGRES_SSL_CERT" => &[("POSTGRES_SSL_KEY", "pem0")],
+        "POSTGRES_SSL_KEY" => &[("POSTGRES_SSL_CERT", "pem0")],
         "POSTGRES_SERVICE" => &[("PGSERVICEFILE", "services")],
         _ => &[],
     }
@@ -143,6 +146,8 @@ fn libpqs_variables_count_where_nothing_else_is_set() {
         ("PGAPPNAME", "a", "POSTGRES_APPLICATION_NAME"),
         ("PGOPTIONS", "-c geqo=off", "POSTGRES_OPTIONS"),
         ("PGTARGETSESSIONATTRS", "read-only", "POSTGRES_TARGET_SESSION_ATTRS"),
+        ("PGPASSFILE", "/nowhere/pgpass", "POSTGRES_PASSFILE"),
+        ("PGCHANNELBINDING", "require", "POSTGRES_CHANNEL_BINDING"),
         ("PGCONNECT_TIMEOUT", "3", "POSTGRES_CONNECT_TIMEOUT"),
     ] {
         let shown = if variable == "PGPASSWORD" { "********" } else { text };

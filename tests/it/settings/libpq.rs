@@ -26,10 +26,18 @@ fn a_service_sets_what_is_not_set_beside_it_and_goes_before_libpqs_variables() {
         ("PGSERVICE", service(&[("PGSERVICE", "shop"), file], ""), ("db.example", "clerk")),
         ("before PGHOST", service(&[("PGSERVICE", "shop"), ("PGHOST", "x"), file], ""), ("db.example", "clerk")),
         ("a setting", service(&[("PGSERVICE", "shop"), ("POSTGRES_HOST", "x"), file], ""), ("x", "clerk")),
-        ("a setting beside it", service(&[("POSTGRES_SERVICE", "shop"), ("POSTGRES_USER", "x"), file], ""), ("db.example", "x")),
+        (
+            "a setting beside it",
+            service(&[("POSTGRES_SERVICE", "shop"), ("POSTGRES_USER", "x"), file], ""),
+            ("db.example", "x"),
+        ),
         ("a URL's", service(&[("DATABASE_URL", url), file], ""), ("other.example", "clerk")),
         ("TOML", service(&[file], "[postgres]\nservice = \"shop\"\n"), ("db.example", "clerk")),
-        ("a higher layer", service(&[file, ("POSTGRES_HOST", "x")], "[postgres]\nservice = \"shop\"\n"), ("x", "clerk")),
+        (
+            "a higher layer",
+            service(&[file, ("POSTGRES_HOST", "x")], "[postgres]\nservice = \"shop\"\n"),
+            ("x", "clerk"),
+        ),
         ("an empty section", service(&[("PGSERVICE", "empty"), file], ""), ("localhost", "postgres")),
     ] {
         assert_eq!(host_and_user(&loaded(what, &given)), expected, "{what}");
@@ -83,7 +91,10 @@ fn a_service_that_cannot_be_used_is_told_with_its_place_and_without_its_words() 
     let text = "[shop]\nhost=x\nnonsense=s3cret\nservice=other\n";
     let told = loaded("unknown", &Given { environment, files: &with(text), ..NOTHING }).warnings;
     let none = "has no effect: it is no setting of this server";
-    assert_eq!(told, [format!("nonsense (in services, line 3) {none}"), format!("service (in services, line 4) {none}")]);
+    assert_eq!(
+        told,
+        [format!("nonsense (in services, line 3) {none}"), format!("service (in services, line 4) {none}")]
+    );
 }
 
 #[test]
@@ -102,7 +113,8 @@ fn the_password_file_of_the_home_folder_is_used_where_nothing_else_gives_a_passw
     ] {
         assert_eq!(load(environment).settings.postgres.target.password_source, expected, "{environment:?}");
     }
-    let warned = |environment: &[(&str, &str)]| load(environment).warnings.iter().map(|it| place.plain(it)).collect::<Vec<_>>();
+    let warned =
+        |environment: &[(&str, &str)]| load(environment).warnings.iter().map(|it| place.plain(it)).collect::<Vec<_>>();
     assert_eq!(warned(&[("HOME", "home")]), Vec::<String>::new(), "few have one");
     assert_eq!(
         warned(&[("PGPASSFILE", "other")]),
@@ -111,7 +123,9 @@ fn the_password_file_of_the_home_folder_is_used_where_nothing_else_gives_a_passw
     place.write("open", "*:*:*:*:s3cret");
     assert_eq!(
         warned(&[("POSTGRES_PASSFILE", "open")]),
-        ["POSTGRES_PASSFILE (in the environment) has no effect: open has mode 0644, and others could read it: chmod 0600"]
+        [
+            "POSTGRES_PASSFILE (in the environment) has no effect: open has mode 0644, and others could read it: chmod 0600"
+        ]
     );
 }
 
@@ -129,8 +143,10 @@ fn one_of_the_keys_of_a_password_counts_and_the_others_of_lower_layers_are_told(
     assert_eq!(password(&loaded), None);
     assert_eq!(
         loaded.warnings,
-        ["POSTGRES_PASSWORD (as PGPASSWORD in the environment) has no effect: POSTGRES_PASSWORD_COMMAND is set in the \
-          environment"]
+        [
+            "POSTGRES_PASSWORD (as PGPASSWORD in the environment) has no effect: POSTGRES_PASSWORD_COMMAND is set in the \
+          environment"
+        ]
     );
     let told = problems("broken", &Given { environment: &[("POSTGRES_PASSWORD_COMMAND", "echo 's3cret")], ..NOTHING });
     assert!(told.len() == 1 && told[0].starts_with("POSTGRES_PASSWORD_COMMAND (in the environment) cannot be read"));
