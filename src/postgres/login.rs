@@ -84,7 +84,9 @@ impl Login {
                 info!(self.log, "login refused, and tried once more with the password that there is now");
                 self.connect(with_password(&config, &newer), host).await
             }
-            Err(error) => Err(error.explained(&found, self.target.password_source.key())),
+            Err(error) if found.password.is_none() => {
+                Err(error.without_password(found.missing.as_deref(), self.target.password_source.key()))
+            }
             opened => opened,
         }
     }

@@ -5,7 +5,6 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use super::password::Found;
 use crate::postgres::error::{Phase, QueryError, causes};
 
 /// Why a connection could not be opened.
@@ -52,14 +51,14 @@ impl LoginError {
         matches!(error.code(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
     }
 
-    /// The same error, or a better one where the driver only says that it has no password.
-    pub(super) fn explained(self, found: &Found, source: &str) -> Self {
+    /// The same error of a login without a password, or a better one where the driver only says that it has none.
+    pub(super) fn without_password(self, missing: Option<&str>, source: &str) -> Self {
         match &self {
-            Self::Driver { error, .. } if found.password.is_none() && is_password_missing(error) => Self::NoLogin {
+            Self::Driver { error, .. } if is_password_missing(error) => Self::NoLogin {
                 why: "PostgreSQL asks for a password, and there is none: set POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or \
                       POSTGRES_PASSWORD_COMMAND, or add a line to libpq's password file (.pgpass)"
                     .to_owned(),
-                detail: found.missing.clone().map(|missing| format!("{source}: {missing}")),
+                detail: missing.map(|missing| format!("{source}: {missing}")),
                 is_retryable: false,
             },
             _ => self,

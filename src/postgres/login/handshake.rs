@@ -62,6 +62,9 @@ impl HandshakeFailed {
             rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(
                 "the server's certificate is signed by none of those in POSTGRES_SSL_ROOT_CERT, or of the system's",
             ),
+            rustls::Error::InvalidCertificate(CertificateError::NotValidForName) => {
+                Some("the server's certificate is not valid for the host's name")
+            }
             _ => None,
         }
     }

@@ -64,7 +64,7 @@ async fn a_certificate_of_x509_version_1_is_taken_where_openssl_would_take_it() 
         let cluster = only_encrypted(&old).setting("ssl_max_protocol_version", version).start().unwrap();
         let is_named = match name {
             "127.0.0.1" => Ok(true),
-            _ => Err("not valid for name"),
+            _ => Err("not valid for the host's name"),
         };
         let (own, theirs) = (Some(&file), Some(&theirs.file));
         check(
