@@ -37,6 +37,7 @@ mod guard;
 mod health;
 mod inspect;
 mod login;
+mod notices;
 mod reads;
 mod reload;
 mod role;

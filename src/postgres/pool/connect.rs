@@ -7,7 +7,6 @@ use std::time::Instant;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
 use slog::Logger;
-use tokio::task::JoinHandle;
 use tokio_postgres::AsyncMessage;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -16,6 +15,7 @@ use crate::log::{debug, info, warn};
 use crate::postgres::connection::Connection;
 use crate::postgres::error::causes;
 use crate::postgres::history::SizeHistory;
+use crate::postgres::inbox::Inbox;
 use crate::postgres::login::{Login, LoginError, Plain};
 use crate::settings::TargetSettings;
 
@@ -54,9 +54,8 @@ impl managed::Manager for Connector {
         // Boxed: it is rare, and its 20 KB would be part of the future of every call that uses the pool.
         Box::pin(async {
             let began = Instant::now();
-            let (client, task) = self.dial.connect().await?;
             let mut connection = Connection::open(
-                ClientWrapper::new(client, task),
+                self.dial.connect().await?,
                 &self.session_setup,
                 self.live.current().server_timeouts,
                 self.history.clone(),
@@ -81,18 +80,17 @@ struct Dial {
 }
 
 impl Dial {
-    async fn connect(&self) -> Result<(tokio_postgres::Client, JoinHandle<()>), LoginError> {
+    /// A connection, and where the messages of its backend come to.
+    async fn connect(&self) -> Result<(ClientWrapper, Arc<Inbox>), LoginError> {
         let began = Instant::now();
         let (client, mut connection) = self.login.open(self.live.clocks().connect_timeout).await?;
         let version = connection.parameter("server_version").unwrap_or("?").to_owned();
-        let log = self.log.clone();
+        let (log, inbox) = (self.log.clone(), Arc::<Inbox>::default());
+        let incoming = inbox.clone();
         let task = tokio::spawn(async move {
             loop {
                 match poll_fn(|context| connection.poll_message(context)).await {
-                    Some(Ok(AsyncMessage::Notice(notice))) => {
-                        debug!(log, "notice from PostgreSQL";
-                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
-                    }
+                    Some(Ok(AsyncMessage::Notice(notice))) => incoming.put(&notice, &log),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
                         warn!(log, "connection lost"; "why" => causes(&error));
@@ -106,7 +104,7 @@ impl Dial {
             }
         });
         info!(self.log, "connection opened";
-                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-        Ok((client, task))
+            "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
+        Ok((ClientWrapper::new(client, task), inbox))
     }
 }
