@@ -45,6 +45,10 @@ pub enum Kind {
 /// The connection as one URL, which sets several keys of its layer.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 
+/// Where a password may come from: one of them alone can be meant.
+pub(super) const PASSWORD_KEYS: [&str; 3] =
+    ["POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE", "POSTGRES_PASSWORD_COMMAND"];
+
 /// A section of libpq's service file, which sets several keys of its layer.
 pub(super) const SERVICE: &str = "POSTGRES_SERVICE";
 

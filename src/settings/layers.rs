@@ -7,10 +7,10 @@ use std::path::Path;
 
 use config::{Config, ConfigError, Source, Value};
 
-use super::keys::{self, DATABASE_URL, KEYS, SERVICE};
+use super::keys::{self, DATABASE_URL, KEYS, PASSWORD_KEYS, SERVICE};
 use super::libpq::{Places, service, variables};
 use super::near_miss::{self, UnknownName};
-use super::{Inputs, WatchedFile, password, url};
+use super::{Inputs, WatchedFile, url};
 
 mod env_file;
 mod toml;
@@ -255,7 +255,7 @@ impl Layers {
                 continue;
             };
             let replaces = |entry: &Entry| {
-                entry.key == key || (password::KEYS.contains(&key) && password::KEYS.contains(&entry.key))
+                entry.key == key || (PASSWORD_KEYS.contains(&key) && PASSWORD_KEYS.contains(&entry.key))
             };
             if goes_first {
                 entries.retain(|entry| !replaces(entry));

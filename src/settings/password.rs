@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
+use super::keys::PASSWORD_KEYS;
 use super::layers::Rank;
 use super::libpq::passfile;
 use super::values::Values;
 use super::{Secret, WatchedFile};
 
-pub(super) const TEXT: &str = "POSTGRES_PASSWORD";
-pub(super) const FILE: &str = "POSTGRES_PASSWORD_FILE";
-pub(super) const COMMAND: &str = "POSTGRES_PASSWORD_COMMAND";
+const TEXT: &str = PASSWORD_KEYS[0];
+const FILE: &str = PASSWORD_KEYS[1];
+const COMMAND: &str = PASSWORD_KEYS[2];
 const PASSFILE: &str = "POSTGRES_PASSFILE";
-
-/// The keys of which one alone can be meant.
-pub(super) const KEYS: [&str; 3] = [TEXT, FILE, COMMAND];
 
 /// Where a new connection has its password from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +66,7 @@ impl Values<'_> {
         warnings: &mut Vec<String>,
     ) -> (Option<Secret>, PasswordSource) {
         let set = |key: &'static str| self.chosen.get(key).map(|chosen| (key, chosen.rank, chosen.origin.clone()));
-        let mut set: Vec<(&'static str, Rank, String)> = KEYS.into_iter().filter_map(set).collect();
+        let mut set: Vec<(&'static str, Rank, String)> = PASSWORD_KEYS.into_iter().filter_map(set).collect();
         let Some(rank) = set.iter().map(|(_, rank, _)| *rank).max() else { return (None, self.passfile(warnings)) };
         let losers = set.extract_if(.., |(_, lower, _)| *lower < rank).collect::<Vec<_>>();
         if let [(one, _, origin), (other, _, other_origin), ..] = set.as_slice() {

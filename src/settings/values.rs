@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 use super::http;
-use super::keys::{self, KEYS, Key, Kind};
+use super::keys::{self, KEYS, Key, Kind, PASSWORD_KEYS};
 use super::layers::{Chosen, Merged, Rank};
-use super::password;
 use super::{
     Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
     MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
@@ -96,19 +95,19 @@ fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chos
         "POSTGRES_PORT",
         "POSTGRES_DB",
         "POSTGRES_USER",
-        password::TEXT,
-        password::FILE,
-        password::COMMAND,
+        "POSTGRES_PASSWORD",
+        "POSTGRES_PASSWORD_FILE",
+        "POSTGRES_PASSWORD_COMMAND",
         "POSTGRES_SSL_ROOT_CERT",
         "POSTGRES_SSL_CERT",
         "POSTGRES_SSL_KEY",
     ];
     let has_own_host = own.contains_key("POSTGRES_HOST");
-    let has_password = password::KEYS.iter().any(|key| own.contains_key(key));
+    let has_password = PASSWORD_KEYS.iter().any(|key| own.contains_key(key));
     let mut chosen: HashMap<_, _> = main
         .iter()
         .filter(|(key, value)| !has_own_host || value.rank == Rank::Default || !NOT_FOR_ANOTHER_HOST.contains(key))
-        .filter(|(key, _)| !has_password || !password::KEYS.contains(key))
+        .filter(|(key, _)| !has_password || !PASSWORD_KEYS.contains(key))
         .map(|(key, value)| (*key, value.clone()))
         .collect();
     if has_own_host {
