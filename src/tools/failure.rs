@@ -21,7 +21,8 @@ fn facts(error: &QueryError) -> Value {
     };
     match error {
         QueryError::Refused { rule, .. } => put("rule", json!(rule.map(Rule::as_str))),
-        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } | QueryError::NoLogin { .. } => {}
+        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
+        QueryError::NoLogin { .. } => put("outcome_unknown", json!(false)),
         QueryError::Busy { waiting_max } => {
             busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }
