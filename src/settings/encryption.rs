@@ -8,8 +8,9 @@ use rustls::client::ResolvesClientCert;
 
 use super::choices::{CHANNEL_BINDING, SSL_NEGOTIATION};
 use super::layers::Rank;
+use super::read::Files;
 use super::values::Values;
-use super::{ChannelBinding, Secret, SslMode, SslNegotiation, TargetSettings, WatchedFile};
+use super::{ChannelBinding, Secret, SslMode, SslNegotiation, TargetSettings};
 use crate::tls::client;
 
 const CERTIFICATE: &str = "POSTGRES_SSL_CERT";
@@ -40,7 +41,7 @@ impl Values<'_> {
     pub(super) fn client_certificate(
         &mut self,
         mode: SslMode,
-        files: &mut Vec<WatchedFile>,
+        files: &mut Files,
         warnings: &mut Vec<String>,
     ) -> Option<ClientCertificate> {
         let is_set = |key| self.chosen.get(key).is_some_and(|chosen| chosen.rank > Rank::Default);
@@ -67,7 +68,7 @@ impl Values<'_> {
         None
     }
 
-    fn read_certificate(&mut self, files: &mut Vec<WatchedFile>) -> Option<ClientCertificate> {
+    fn read_certificate(&mut self, files: &mut Files) -> Option<ClientCertificate> {
         for (one, other) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE)] {
             if !self.chosen.contains_key(one) {
                 self.problems.push(format!("{other} is set without {one}: the two belong together"));

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::read::NamedBy;
+
 pub mod passfile;
 pub(super) mod service;
 pub(super) mod variables;
@@ -46,17 +48,19 @@ impl Places {
         defaults.into_iter().map(|(key, path)| (key, path.display().to_string())).collect()
     }
 
-    /// The service files, in the order in which a service is looked for, and whether each must exist.
-    fn service_files(&self) -> Vec<(PathBuf, bool)> {
+    /// The service files, in the order in which a service is looked for, and who has named each.
+    fn service_files(&self) -> Vec<(PathBuf, NamedBy)> {
         let own = match (&self.service_file, &self.home) {
-            (Some(file), _) => Some((file.clone(), true)),
-            (None, Some(home)) => Some((home.join(".pg_service.conf"), false)),
+            (Some(file), _) => Some((file.clone(), NamedBy::Setting)),
+            (None, Some(home)) => Some((home.join(".pg_service.conf"), NamedBy::Nobody)),
             (None, None) => None,
         };
         let system = match &self.system_folder {
             Some(folder) => vec![folder.clone()],
             None => SYSTEM_FOLDERS.map(PathBuf::from).to_vec(),
         };
-        own.into_iter().chain(system.into_iter().map(|folder| (folder.join("pg_service.conf"), false))).collect()
+        own.into_iter()
+            .chain(system.into_iter().map(|folder| (folder.join("pg_service.conf"), NamedBy::Nobody)))
+            .collect()
     }
 }

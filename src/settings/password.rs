@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::Secret;
 use super::keys::PASSWORD_KEYS;
 use super::layers::Rank;
 use super::libpq::passfile;
+use super::read::Files;
 use super::values::Values;
-use super::{Secret, WatchedFile};
 
 const TEXT: &str = PASSWORD_KEYS[0];
 const FILE: &str = PASSWORD_KEYS[1];
@@ -62,7 +63,7 @@ impl Values<'_> {
     /// libpq's password file.
     pub(super) fn password(
         &mut self,
-        files: &mut Vec<WatchedFile>,
+        files: &mut Files,
         warnings: &mut Vec<String>,
     ) -> (Option<Secret>, PasswordSource) {
         let set = |key: &'static str| self.chosen.get(key).map(|chosen| (key, chosen.rank, chosen.origin.clone()));
@@ -100,6 +101,11 @@ impl Values<'_> {
 
     fn passfile(&mut self, warnings: &mut Vec<String>) -> PasswordSource {
         let Some(chosen) = self.chosen.get(PASSFILE) else { return PasswordSource::Settings };
+        // A file that nobody has named must not choose the server that gets a password of the operator's.
+        let is_found = |key| self.chosen.get(key).is_some_and(|chosen| chosen.rank == Rank::FoundFile);
+        if is_found("POSTGRES_HOST") || is_found("POSTGRES_PORT") {
+            return PasswordSource::Settings;
+        }
         let path = self.folder.join(&chosen.text);
         let ignored = match passfile::read(&path) {
             Ok(None) if chosen.rank > Rank::Default => Some("does not exist".to_owned()),

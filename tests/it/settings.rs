@@ -5,6 +5,7 @@
 mod databases;
 mod encryption;
 mod env_file;
+mod found;
 mod layers;
 mod libpq;
 mod problems;
@@ -27,15 +28,17 @@ use tempfile::TempDir;
 struct Given<'a> {
     /// The text of `--config`'s file; no file without one.
     toml: &'a str,
-    /// The text of `.env`; no file without one.
+    /// The text of `.env`, named by `--env-file`; no file without one.
     env: &'a str,
+    /// The text of `.env`, which nobody names; no file without one.
+    found: &'a str,
     environment: &'a [(&'a str, &'a str)],
     flags: &'a [(&'a str, &'a str)],
     /// Other files, by their names.
     files: &'a [(&'a str, &'a str)],
 }
 
-const NOTHING: Given = Given { toml: "", env: "", environment: &[], flags: &[], files: &[] };
+const NOTHING: Given = Given { toml: "", env: "", found: "", environment: &[], flags: &[], files: &[] };
 
 /// The files of one case, in a folder of its own.
 struct Place {
@@ -45,7 +48,7 @@ struct Place {
 impl Place {
     fn of(given: &Given) -> Self {
         let this = Self { folder: tempfile::tempdir().unwrap() };
-        for (name, text) in [("config.toml", given.toml), (".env", given.env)] {
+        for (name, text) in [("config.toml", given.toml), (".env", given.env), (".env", given.found)] {
             if !text.is_empty() {
                 this.write(name, text);
             }
@@ -74,10 +77,11 @@ impl Place {
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (String::from(*a), String::from(*b))).collect();
         Inputs {
             config_file: (!given.toml.is_empty()).then(|| PathBuf::from("config.toml")),
-            env_file: None,
+            env_file: (!given.env.is_empty()).then(|| PathBuf::from(".env")),
             environment: owned(given.environment),
             flags: owned(given.flags),
             folder: self.path().to_owned(),
+            ..Inputs::default()
         }
     }
 

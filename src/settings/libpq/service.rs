@@ -1,32 +1,32 @@
 //! libpq's service file (manual, section 34.17): sections `[name]`, each with a connection's parameters.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use super::super::read::{Files, NamedBy};
 use super::Places;
 
 /// The parameters of a service, as they are written, and the line of each.
 pub(in super::super) type Parameters = Vec<(String, String, usize)>;
 
-/// Looks for the service `name`: the file that has it, and its parameters. `read` gives the text of a file that may have
-/// to exist.
+/// Looks for the service `name`: the file that has it, and its parameters.
 ///
 /// # Errors
-/// It is nowhere, or its section cannot be read.
-pub(in super::super) fn find(
-    places: &Places,
-    name: &str,
-    mut read: impl FnMut(&Path, bool) -> Option<String>,
-) -> Result<(std::path::PathBuf, Parameters), String> {
-    let files = places.service_files();
-    for (path, is_required) in &files {
-        let Some(text) = read(path, *is_required) else { continue };
+/// It is nowhere, or its section or a file that was named cannot be read.
+pub(in super::super) fn find(places: &Places, name: &str, files: &mut Files) -> Result<(PathBuf, Parameters), String> {
+    let all = places.service_files();
+    for (path, named_by) in &all {
+        let text = match files.text(path, *named_by) {
+            Ok(text) => text,
+            Err(why) if *named_by == NamedBy::Nobody && why.is_missing() => continue,
+            Err(why) => return Err(format!("{} cannot be read: {why}", path.display())),
+        };
         match section(&text, name) {
             Ok(Some(parameters)) => return Ok((path.clone(), parameters)),
             Ok(None) => {}
             Err((line, why)) => return Err(format!("{}, line {line}: {why}", path.display())),
         }
     }
-    let looked: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
+    let looked: Vec<String> = all.iter().map(|(path, _)| path.display().to_string()).collect();
     Err(format!("there is no section [{name}] in {}", looked.join(", ")))
 }
 

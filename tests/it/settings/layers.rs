@@ -70,6 +70,7 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
     then(&Given {
         toml: &toml,
         env: &env,
+        found: "",
         environment: &[&[(key.name, environment.as_str())], beside(key)].concat(),
         flags: &[(key.name, &flag)],
         files: sample_files(),

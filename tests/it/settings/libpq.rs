@@ -87,7 +87,7 @@ fn a_service_that_cannot_be_used_is_told_with_its_place_and_without_its_words() 
         assert_eq!(told, [format!("{named}{why}")], "{text}");
     }
     let told = problems("no file", &Given { environment, ..NOTHING });
-    assert!(told.iter().any(|told| told.starts_with("services cannot be read: ")), "{told:?}");
+    assert!(told.len() == 1 && told[0].starts_with(&format!("{named}services cannot be read: ")), "{told:?}");
     let text = "[shop]\nhost=x\nnonsense=s3cret\nservice=other\n";
     let told = loaded("unknown", &Given { environment, files: &with(text), ..NOTHING }).warnings;
     let none = "has no effect: it is no setting of this server";
