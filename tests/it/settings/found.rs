@@ -129,8 +129,12 @@ fn its_connection_counts_as_a_whole_and_only_where_none_is_named() {
             "POSTGRES_PASSWORD (in config.toml as [databases.stock] password)",
         ),
     ] {
-        let without = loaded(by, &Given { files: FILES, ..given }).settings;
-        let with = loaded(by, &Given { found: FOUND, files: FILES, ..given });
+        // In one folder, which is a part of a file's path.
+        let place = Place::of(&Given { files: FILES, ..given });
+        let load = |given: &Given| settings::load(&place.inputs(given)).unwrap();
+        let without = load(&given).settings;
+        place.write(".env", FOUND);
+        let with = load(&given);
         assert_eq!((with.settings.postgres, with.settings.more_databases), (without.postgres, without.more_databases));
         // The limit is no part of it.
         assert_eq!(with.settings.limits.rows_max, 7, "{by}");
