@@ -134,7 +134,8 @@ fn its_connection_counts_as_a_whole_and_only_where_none_is_named() {
         let load = |given: &Given| settings::load(&place.inputs(given)).unwrap();
         let without = load(&given).settings;
         place.write(".env", FOUND);
-        let with = load(&given);
+        let mut with = load(&given);
+        with.warnings.iter_mut().for_each(|warning| *warning = place.plain(warning));
         assert_eq!((with.settings.postgres, with.settings.more_databases), (without.postgres, without.more_databases));
         // The limit is no part of it.
         assert_eq!(with.settings.limits.rows_max, 7, "{by}");
