@@ -3,6 +3,7 @@
 //! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and no
 //! user. `Display` is for the log and has the rest, with the chain of causes. Neither ever contains a password.
 
+mod dialect;
 mod phase;
 mod query_error;
 mod rejection;

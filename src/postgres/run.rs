@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 
-use pg_guard::{Clearance, Reviewed};
+use pg_guard::{Clearance, Reviewed, sql};
 use tokio_postgres::error::SqlState;
 
 use super::catalog::nearest;
@@ -236,10 +236,12 @@ impl Run<'_> {
     }
 
     /// Adds a hint to the error if a table or a column does not exist.
-    async fn with_hint(&self, error: QueryError, sql: &str) -> QueryError {
+    async fn with_hint(&self, error: QueryError, text: &str) -> QueryError {
         let QueryError::Rejected(mut rejection) = error else { return error };
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         if (is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code())
+            // There a guess would be taken at its word.
+            && !sql::destroys(text)
             && rejection.hint.is_none()
             // In a function, another statement has the name.
             && (rejection.position.is_some() || rejection.context.is_none())
@@ -248,8 +250,8 @@ impl Run<'_> {
             // If the hint cannot be found, that is not an error.
             let client = self.target.connection.client();
             let hint = match is_column {
-                true => nearest::column_hint(client, sql, &rejection).await,
-                false => nearest::table_hint(client, sql, &rejection).await,
+                true => nearest::column_hint(client, text, &rejection).await,
+                false => nearest::table_hint(client, text, &rejection).await,
             };
             rejection.hint = hint.ok().flatten();
         }

@@ -30,6 +30,7 @@ mod calls;
 mod cancel;
 mod connection;
 mod cursors;
+mod dialect;
 mod events;
 mod fair;
 mod guard;

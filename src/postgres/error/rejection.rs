@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
+use super::dialect;
 use super::phase::Phase;
 use crate::postgres::inbox::Notices;
 
@@ -23,7 +24,7 @@ pub struct Rejection {
     pub message: String,
     /// The details, if PostgreSQL sent any.
     pub detail: Option<String>,
-    /// What to do: PostgreSQL's hint, or this server's own where PostgreSQL sent none.
+    /// What to do: PostgreSQL's hint, or this server's own where PostgreSQL sent none or knows less.
     pub hint: Option<String>,
     /// The position in the statement.
     pub position: Option<Position>,
@@ -95,7 +96,9 @@ impl Rejection {
             severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
             message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),
-            hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
+            hint: dialect::hint(sql, error.code(), position.as_ref().map(|position| position.character))
+                .or_else(|| error.hint().map(str::to_owned))
+                .or_else(|| our_hint(error)),
             position,
             internal_position,
             context: error.where_().map(str::to_owned),
@@ -126,6 +129,12 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
             "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
              convert_to(column, 'SQL_ASCII') shows them as bytea."
+        }
+        SqlState::ACTIVE_SQL_TRANSACTION => {
+            "It can only run alone: give it to async_query_execute as it is, outside of a batch, a function and DO."
+        }
+        SqlState::INVALID_TRANSACTION_TERMINATION => {
+            "A procedure that commits can only be called alone, by async_query_execute, and by no function or batch."
         }
         SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
         SqlState::QUERY_CANCELED => {
