@@ -28,6 +28,7 @@ mod again;
 mod batch;
 mod calls;
 mod cancel;
+mod causes;
 mod connection;
 mod cursors;
 mod dialect;
