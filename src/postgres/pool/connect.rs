@@ -93,6 +93,7 @@ impl Dial {
                     Some(Ok(AsyncMessage::Notice(notice))) => incoming.put(&notice, &log),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
+                        incoming.ended(&error);
                         warn!(log, "connection lost"; "why" => causes(&error));
                         return;
                     }
