@@ -56,6 +56,8 @@ pub struct Settings {
     pub role_check: RoleCheck,
     /// Whether the text of an answer is between two boundary lines that no row can forge.
     pub data_boundary: bool,
+    /// Whether answers also have their rows as structured content, for programs. See [`Settings::answers_are_structured`].
+    pub structured: bool,
     /// The limits of calls and answers.
     pub limits: Limits,
     /// The history of finished statements.
@@ -78,6 +80,12 @@ impl Settings {
             MAIN_DATABASE => Some((&self.postgres, self.access)),
             name => self.more_databases.get(name).map(|database| (&database.postgres, database.access)),
         }
+    }
+
+    /// Whether answers have structured content. There is none beside a boundary: a host that shows a model the structured part
+    /// alone would show it no boundary.
+    pub fn answers_are_structured(&self) -> bool {
+        self.structured && !self.data_boundary
     }
 
     /// The names of all databases, the main one first.
@@ -172,7 +180,7 @@ pub struct ClockSettings {
 /// What happens if the role has too many rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleCheck {
-    /// A warning is logged, and the instructions for the model mention it.
+    /// A warning is logged, and operators see it on the page.
     Warn,
     /// As `Warn`; and no statement runs while there is a severe finding or the check has not succeeded.
     Enforce,

@@ -60,6 +60,9 @@ pub(super) const ROLE_CHECK: Choice<RoleCheck, 3> = Choice {
     words: [("warn", RoleCheck::Warn), ("enforce", RoleCheck::Enforce), ("off", RoleCheck::Off)],
 };
 
+/// Whether answers have structured content.
+pub(super) const STRUCTURED: Choice<bool, 2> = Choice { name: "MCP_STRUCTURED", words: [("on", true), ("off", false)] };
+
 pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
     name: "MCP_LOG_LEVEL",
     words: [

@@ -4,7 +4,7 @@ use clap::Arg;
 
 use super::choices::{
     ACCESS_MODE, CHANNEL_BINDING, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, SSL_NEGOTIATION,
-    TARGET_SESSION_ATTRS,
+    STRUCTURED, TARGET_SESSION_ATTRS,
 };
 use super::kind::Kind;
 
@@ -189,8 +189,14 @@ pub const KEYS: &[Key] = &[
         "false",
         "Whether the text of an answer stands between two lines that no row can forge, and that say that it is data",
     ),
+    key(
+        STRUCTURED.name,
+        Kind::Choice(&STRUCTURED.names()),
+        "off",
+        "Whether an answer has its rows a second time, as structuredContent for programs; never beside MCP_DATA_BOUNDARY",
+    ),
     key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most").limits(),
-    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most").limits(),
+    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "40000", "Bytes of an answer's rows at most").limits(),
     key(
         "MCP_MAX_ROWS_CEILING",
         Kind::Whole(1, 1_000_000),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, STRUCTURED,
+    TARGET_SESSION_ATTRS,
 };
 use super::http;
 use super::keys::{self, KEYS, Key, PASSWORD_KEYS};
@@ -56,6 +57,7 @@ pub(super) fn check(
         },
         role_check: values.choice(&ROLE_CHECK),
         data_boundary: values.switch("MCP_DATA_BOUNDARY"),
+        structured: values.choice(&STRUCTURED),
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),
@@ -79,6 +81,11 @@ pub(super) fn check(
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
         http,
     };
+    if settings.structured && settings.data_boundary {
+        warnings.push(
+            "MCP_STRUCTURED has no effect: MCP_DATA_BOUNDARY is on, and structured content has no boundary".to_owned(),
+        );
+    }
     // A problem of the main database is reported once, and not again for each database that inherits the value.
     further_problems.retain(|problem| !values.problems.contains(problem));
     values.problems.append(&mut further_problems);

@@ -50,6 +50,7 @@ pub fn settings() -> Settings {
         policy: Policy::default(),
         role_check: RoleCheck::Off,
         data_boundary: false,
+        structured: true,
         limits: Limits {
             rows_max: 1000,
             bytes_max: 1 << 20,
