@@ -32,7 +32,12 @@ class Chat:
         for tool in body.get("tools") or []:
             function = tool["function"]
             tools.append({"name": function["name"], "schema": function.get("parameters"), "strict": function.get("strict", False)})
-        results = [text_of(message["content"]) for message in body["messages"] if message["role"] == "tool"]
+        results = []
+        for message in body["messages"]:
+            text = text_of(message["content"])
+            # smolagents gives results as what the user says.
+            if message["role"] == "tool" or (message["role"] == "user" and text.startswith(("Observation:", "Error:", "Call id:"))):
+                results.append(text)
         return Request(tools, results)
 
     @staticmethod
@@ -161,8 +166,10 @@ class Gemini:
         tools = []
         for group in body.get("tools") or []:
             for function in group.get("functionDeclarations") or []:
-                schema = function.get("parameters") or function.get("parametersJsonSchema")
-                answer = function.get("response") or function.get("responseJsonSchema")
+                # Names are written in either way of protobuf's JSON, and a schema as OpenAPI's or as JSON Schema.
+                members = {name.replace("_", "").lower(): value for name, value in function.items()}
+                schema = members.get("parameters") or members.get("parametersjsonschema")
+                answer = members.get("response") or members.get("responsejsonschema")
                 tools.append({"name": function["name"], "schema": schema, "answer": answer})
         parts = [part for content in body["contents"] for part in content.get("parts") or []]
         return Request(tools, [text_of(part["functionResponse"]["response"]) for part in parts if "functionResponse" in part])

@@ -17,10 +17,10 @@ NOTHING = "nothing was told"
 NOISE = re.compile(r"Traceback|SyntaxError|Unexpected end of JSON|[Ee]rror parsing|Failed to (parse|validate)|ValidationError")
 
 
-def checks(transport, converts):
+def checks(client, transport):
     """Those that a client has by this transport."""
-    without = ([] if converts else ["convert"]) + (["later"] if transport == "stdio" else [])
-    return [check for check in CHECKS if check not in without]
+    without = ([] if client.provider else ["convert"]) + (["later"] if transport == "stdio" else [])
+    return [check for check in client.checks if check not in without]
 
 
 def bare(name):
@@ -44,6 +44,8 @@ def complaint(check, facts, provider):
 
 
 def of_schemas(tools, provider):
+    if provider == "inspector":
+        return "; ".join(tools) or None
     ours = [tool for tool in tools if bare(tool["name"]) in TOOLS]
     found = [complaint for tool in ours for complaint in schemas.complaints(tool, provider)]
     if not found:

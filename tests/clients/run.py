@@ -31,7 +31,7 @@ class Run:
     def __init__(self, client, transport):
         self.client = client
         self.transport = transport
-        self.checks = judge.checks(transport, client.provider)
+        self.checks = judge.checks(client, transport)
         self.complaints = {}  # by check: why it failed
 
     async def go(self, servers, tools):
@@ -44,6 +44,7 @@ class Run:
                     facts, ending = await self.drive(tools.command(self.client), environment, folder)
                 finally:
                     model.close()
+        keep(self, ".requests.json", json.dumps([vars(request) for request in model.requests], indent=1).encode())
         facts += model.facts()
         for check in self.checks:
             why = judge.complaint(check, facts, self.client.provider)
@@ -94,7 +95,8 @@ class Run:
             end_group(process)
         facts = [json.loads(line) for line in told.decode().splitlines() if line.startswith('{"check"')]
         lines = noise.decode(errors="replace").splitlines()
-        keep(f"{self.client.name} {self.transport}", told, noise)
+        keep(self, ".out", told)
+        keep(self, ".err", noise)
         last = next((line for line in reversed(lines) if line.strip()), "")
         return [*facts, {"check": "quiet", "lines": lines}], f" ({ending}; {last.strip()[:200]})"
 
@@ -107,14 +109,12 @@ def end_group(process):
         pass
 
 
-def keep(name, told, noise):
-    """What a client wrote, for whoever asks why it failed."""
-    folder = os.environ.get("CLIENTS_KEEP")
-    if folder:
-        path = Path(folder) / name.replace("/", "+").replace(" ", "_")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(path.suffix + ".out").write_bytes(told)
-        path.with_suffix(path.suffix + ".err").write_bytes(noise)
+def keep(run, end, data):
+    """What a client wrote and sent, for whoever asks why it failed."""
+    if folder := os.environ.get("CLIENTS_KEEP"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        name = f"{run.client.name} {run.transport}{end}".replace("/", "+").replace(" ", "_")
+        (Path(folder) / name).write_bytes(data)
 
 
 class Tools:

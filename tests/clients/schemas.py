@@ -2,7 +2,10 @@
 
 import re
 
-BRANCHES = ("anyOf", "oneOf", "allOf")
+BRANCHES = ("anyOf", "any_of", "oneOf", "allOf")  # protobuf's JSON has either spelling
+
+# What says which values there are. `{"nullable": true}` is how google-genai writes null.
+WORDS = {"type", "enum", "const", "$ref", "nullable", *BRANCHES}
 
 
 def nodes(schema, path=""):
@@ -27,9 +30,13 @@ def kind(schema):
     return schema["type"].lower() if isinstance(schema.get("type"), str) else None
 
 
+def branches(schema):
+    return schema.get("anyOf") or schema.get("any_of") or []
+
+
 def takes(schema, wanted):
     """Whether a value of that type is described."""
-    if any(takes(branch, wanted) for branch in schema.get("anyOf") or []):
+    if any(takes(branch, wanted) for branch in branches(schema)):
         return True
     return kind(schema) == wanted or (wanted == "integer" and kind(schema) == "number")
 
@@ -43,7 +50,7 @@ def everywhere(tool):
         yield "the schema is not that of an object"
         return
     for place, node in nodes(schema):
-        if not isinstance(node, dict) or not node.keys() & {"type", "enum", "const", "$ref", *BRANCHES}:
+        if not isinstance(node, dict) or not node.keys() & WORDS:
             yield f"{place} says nothing"
         elif isinstance(node.get("type"), list):
             yield f"{place} has a list under type"
@@ -57,9 +64,10 @@ def openai(_):
 
 def openai_strict(tool):
     """OpenAI, Structured Outputs, "Supported schemas"."""
+    if not tool["schema"].get("properties"):
+        return  # without arguments there is nothing to be strict about
     if not tool.get("strict"):
         yield "it is not strict"
-        return
     for place, node in nodes(tool["schema"]):
         if kind(node) == "object" and node.get("additionalProperties") is not False:
             yield f"{place} allows other members"
@@ -70,7 +78,7 @@ def openai_strict(tool):
 def gemini(tool):
     """Gemini's and Vertex's `Schema`; a schema of the answers goes there, too."""
     for place, node in nodes(tool["schema"]):
-        if node.get("anyOf") and node.keys() - {"anyOf"}:
+        if branches(node) and len(node) > 1:
             yield f"{place} has more beside anyOf"
         if any(not isinstance(value, str) for value in node.get("enum") or []):
             yield f"{place} has an enum of what is no string"
@@ -94,7 +102,7 @@ def complaints(tool, provider):
 def parameters_complaints(tool):
     """Whether a model still learns that `parameters` takes a list with a number or a text in it."""
     parameters = (tool["schema"].get("properties") or {}).get("parameters") or {}
-    lists = [branch for branch in [parameters, *(parameters.get("anyOf") or [])] if kind(branch) == "array"]
+    lists = [branch for branch in [parameters, *branches(parameters)] if kind(branch) == "array"]
     if not lists:
         return [f"{tool['name']}: parameters is no list"]
     items = lists[0].get("items") or {}

@@ -10,6 +10,7 @@ TRANSPORT = os.environ["CLIENT_TRANSPORT"]  # stdio, http, or token: http with a
 SERVER = os.environ["CLIENT_SERVER"]  # the program, for stdio
 ENVIRONMENT = json.loads(os.environ["CLIENT_SERVER_ENVIRONMENT"])  # its environment
 URL = os.environ.get("CLIENT_URL")
+MODEL = os.environ["CLIENT_MODEL"]  # where the stand-in for a model is
 HEADERS = {"Authorization": f"Bearer {os.environ['CLIENT_TOKEN']}"} if TRANSPORT == "token" else {}
 
 

@@ -1,23 +1,9 @@
 """The Python SDK, 1.x."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
-from here import ENVIRONMENT, HEADERS, SERVER, TRANSPORT, URL, tell, walk
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamablehttp_client
-
-
-@asynccontextmanager
-async def connect():
-    if TRANSPORT == "stdio":
-        streams = stdio_client(StdioServerParameters(command=SERVER, args=[], env=ENVIRONMENT))
-    else:
-        streams = streamablehttp_client(URL, headers=HEADERS)
-    async with streams as (read, write, *_), ClientSession(read, write) as session:
-        await session.initialize()
-        yield session
+from here import tell, walk
+from session import connect
 
 
 async def main():
