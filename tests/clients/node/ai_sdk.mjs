@@ -6,10 +6,10 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, isStepCount } from "ai";
 import { ENVIRONMENT, HEADERS, MODEL, SERVER, SERVER_URL, TRANSPORT, complain } from "./here.mjs";
 
-const transport =
-  TRANSPORT === "stdio"
-    ? new StdioMCPTransport({ command: SERVER, args: [], env: ENVIRONMENT })
-    : { type: "http", url: SERVER_URL, headers: HEADERS };
+let transport = new StdioMCPTransport({ command: SERVER, args: [], env: ENVIRONMENT });
+if (TRANSPORT !== "stdio") {
+  transport = { type: "http", url: SERVER_URL, headers: HEADERS };
+}
 
 const client = await createMCPClient({ transport, onUncaughtError: complain });
 const model = createOpenAICompatible({ name: "stand-in", baseURL: `${MODEL}/v1` })("gpt-5.2");

@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { ENVIRONMENT, HEADERS, MODEL, SERVER, SERVER_URL, TRANSPORT } from "./here.mjs";
 import { run } from "./host.mjs";
 
-const postgres = TRANSPORT === "stdio" ? { command: SERVER, args: [], env: ENVIRONMENT } : { httpUrl: SERVER_URL, headers: HEADERS };
+let postgres = { command: SERVER, args: [], env: ENVIRONMENT };
+if (TRANSPORT !== "stdio") {
+  postgres = { httpUrl: SERVER_URL, headers: HEADERS };
+}
 const settings = {
   mcpServers: { postgres },
   security: { auth: { selectedType: "gemini-api-key" } },

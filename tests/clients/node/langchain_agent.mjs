@@ -5,10 +5,10 @@ import { ChatOpenAI } from "@langchain/openai";
 import { createAgent } from "langchain";
 import { ENVIRONMENT, HEADERS, SERVER, SERVER_URL, TRANSPORT } from "./here.mjs";
 
-const postgres =
-  TRANSPORT === "stdio"
-    ? { transport: "stdio", command: SERVER, args: [], env: ENVIRONMENT }
-    : { transport: "http", url: SERVER_URL, headers: HEADERS };
+let postgres = { transport: "stdio", command: SERVER, args: [], env: ENVIRONMENT };
+if (TRANSPORT !== "stdio") {
+  postgres = { transport: "http", url: SERVER_URL, headers: HEADERS };
+}
 
 const client = new MultiServerMCPClient({ mcpServers: { postgres } });
 const agent = createAgent({ model: new ChatOpenAI({ model: "gpt-5.2" }), tools: await client.getTools() });

@@ -4,10 +4,10 @@ import { Agent, MCPServerStdio, MCPServerStreamableHttp, run, setOpenAIAPI } fro
 import { ENVIRONMENT, HEADERS, SERVER, SERVER_URL, TRANSPORT } from "./here.mjs";
 
 setOpenAIAPI("chat_completions");
-const server =
-  TRANSPORT === "stdio"
-    ? new MCPServerStdio({ command: SERVER, args: [], env: ENVIRONMENT })
-    : new MCPServerStreamableHttp({ url: SERVER_URL, requestInit: { headers: HEADERS } });
+let server = new MCPServerStdio({ command: SERVER, args: [], env: ENVIRONMENT });
+if (TRANSPORT !== "stdio") {
+  server = new MCPServerStreamableHttp({ url: SERVER_URL, requestInit: { headers: HEADERS } });
+}
 
 await server.connect();
 const mcpConfig = { convertSchemasToStrict: process.argv[2] === "strict" };

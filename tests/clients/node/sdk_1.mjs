@@ -7,10 +7,10 @@ const { Client } = await import(`${sdk}/client/index.js`);
 const { StdioClientTransport } = await import(`${sdk}/client/stdio.js`);
 const { StreamableHTTPClientTransport } = await import(`${sdk}/client/streamableHttp.js`);
 
-const transport =
-  TRANSPORT === "stdio"
-    ? new StdioClientTransport({ command: SERVER, args: [], env: ENVIRONMENT })
-    : new StreamableHTTPClientTransport(new URL(SERVER_URL), { requestInit: { headers: HEADERS } });
+let transport = new StdioClientTransport({ command: SERVER, args: [], env: ENVIRONMENT });
+if (TRANSPORT !== "stdio") {
+  transport = new StreamableHTTPClientTransport(new URL(SERVER_URL), { requestInit: { headers: HEADERS } });
+}
 
 const client = new Client({ name: "clients", version: "1.0.0" });
 client.onerror = complain;

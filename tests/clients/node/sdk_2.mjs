@@ -4,16 +4,14 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { ENVIRONMENT, HEADERS, SERVER, SERVER_URL, TRANSPORT, complain, tell, walk } from "./here.mjs";
 
-const transport =
-  TRANSPORT === "stdio"
-    ? new StdioClientTransport({ command: SERVER, args: [], env: ENVIRONMENT })
-    : new StreamableHTTPClientTransport(new URL(SERVER_URL), { requestInit: { headers: HEADERS } });
+let transport = new StdioClientTransport({ command: SERVER, args: [], env: ENVIRONMENT });
+if (TRANSPORT !== "stdio") {
+  transport = new StreamableHTTPClientTransport(new URL(SERVER_URL), { requestInit: { headers: HEADERS } });
+}
 
-const mode = process.argv[2];
-const client = new Client(
-  { name: "clients", version: "1.0.0" },
-  { versionNegotiation: { mode: /^\d/.test(mode) ? { pin: mode } : mode } },
-);
+let mode = process.argv[2];
+if (/^\d/.test(mode)) mode = { pin: mode };
+const client = new Client({ name: "analyst", version: "1.0.0" }, { versionNegotiation: { mode } });
 client.onerror = complain;
 await client.connect(transport);
 const { tools } = await client.listTools();

@@ -7,12 +7,13 @@ from here import ENVIRONMENT, HEADERS, SERVER, TRANSPORT, URL, tell, walk
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+if TRANSPORT == "stdio":
+    server = StdioServerParameters(command=SERVER, args=[], env=ENVIRONMENT)
+else:
+    server = streamable_http_client(URL, http_client=httpx2.AsyncClient(headers=HEADERS))
+
 
 async def main():
-    if TRANSPORT == "stdio":
-        server = StdioServerParameters(command=SERVER, args=[], env=ENVIRONMENT)
-    else:
-        server = streamable_http_client(URL, http_client=httpx2.AsyncClient(headers=HEADERS))
     async with Client(server) as client:
         tell("list", tools=[tool.name for tool in (await client.list_tools()).tools])
 
