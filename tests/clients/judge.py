@@ -9,7 +9,11 @@ TOOLS = {"async_query_execute", "batch_query_execute", "fetch_rows", "performanc
 
 # A fact of a check is an object. Those about calls have `text`, what the client shows of the answer, and `is_error` where it
 # tells that.
-CHECKS = ["list", "convert", *(step["check"] for step in plan.STEPS), "quiet"]
+CALLS = [step["check"] for step in plan.STEPS]
+CHECKS = ["list", "convert", *CALLS, "quiet", "refused"]
+
+# What the daemon says to a client without a token, and a client should say to its user.
+REFUSAL = "A token is needed"
 
 NOTHING = "nothing was told"
 
@@ -19,7 +23,9 @@ NOISE = re.compile(r"Traceback|SyntaxError|Unexpected end of JSON|[Ee]rror parsi
 
 def checks(client, transport):
     """Those that a client has by this transport."""
-    without = ([] if client.provider else ["convert"]) + (["later"] if transport == "stdio" else [])
+    if transport == "none":
+        return [check for check in client.checks if check == "refused"]
+    without = ["refused"] + ([] if client.provider else ["convert"]) + (["later"] if transport == "stdio" else [])
     return [check for check in client.checks if check not in without]
 
 
@@ -38,6 +44,9 @@ def complaint(check, facts, provider):
         return f"without {', '.join(sorted(missing))}" if missing else None
     if check == "convert":
         return of_schemas(fact["tools"], provider)
+    if check == "refused":
+        last = next((line for line in reversed(fact["lines"]) if line.strip()), "")
+        return None if any(REFUSAL in line for line in fact["lines"]) else f"it says only: {last.strip()[:200]}"
     if check == "quiet":
         return next((line.strip()[:200] for line in fact["lines"] if NOISE.search(line)), None)
     return of_call(next(step for step in plan.STEPS if step["check"] == check), fact)

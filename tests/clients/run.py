@@ -26,7 +26,7 @@ JOBS = int(os.environ.get("JOBS") or 2)
 
 
 class Run:
-    """One client by one transport."""
+    """One client by one transport: stdio, http, token (HTTP with one), or none (HTTP without the token that is needed)."""
 
     def __init__(self, client, transport):
         self.client = client
@@ -35,7 +35,7 @@ class Run:
         self.complaints = {}  # by check: why it failed
 
     async def go(self, servers, tools):
-        port = servers.ports.get(self.transport)
+        port = servers.ports.get("token" if self.transport == "none" else self.transport)
         with tempfile.TemporaryDirectory(prefix="clients-") as folder:
             async with Relay(port) as relay:
                 model = Model(relay.hang_up, asyncio.get_running_loop())
@@ -59,7 +59,7 @@ class Run:
             "LANG": "C.UTF-8",
             "PYTHONPATH": f"{HERE}",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "CLIENT_TRANSPORT": self.transport,
+            "CLIENT_TRANSPORT": "http" if self.transport == "none" else self.transport,
             "CLIENT_SERVER": str(servers.program),
             "CLIENT_SERVER_ENVIRONMENT": json.dumps(settings),
             "CLIENT_PLAN": f"{HERE}/plan.json",
@@ -98,7 +98,8 @@ class Run:
         keep(self, ".out", told)
         keep(self, ".err", noise)
         last = next((line for line in reversed(lines) if line.strip()), "")
-        return [*facts, {"check": "quiet", "lines": lines}], f" ({ending}; {last.strip()[:200]})"
+        said = told.decode(errors="replace").splitlines() + lines
+        return [*facts, {"check": "quiet", "lines": lines}, {"check": "refused", "lines": said}], f" ({ending}; {last.strip()[:200]})"
 
 
 def end_group(process):
@@ -148,7 +149,7 @@ def mark(run, check):
 
 async def main(program, cluster, environments, node, *words):
     clients = [client for client in CLIENTS if not words or any(word in f"{client.name} {client.program}" for word in words)]
-    runs = [Run(client, transport) for client in clients for transport in client.transports]
+    runs = [run for client in clients for run in (Run(client, by) for by in client.transports) if run.checks]
     tools = Tools(Path(environments), node)
     turns = asyncio.Semaphore(JOBS)
     with tempfile.TemporaryDirectory(prefix="clients-") as folder:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 START_MAX_S = 60
 
 # Clients run at the same time, each keeps a cursor for a while, and a cursor keeps a connection.
-SETTINGS = {"POSTGRES_POOL_SIZE": "20", "MCP_MAX_CURSORS": "15"}
+# Settings of the run's own environment go to the server too: `MCP_STRUCTURED=on make clients`.
+SETTINGS = {"POSTGRES_POOL_SIZE": "20", "MCP_MAX_CURSORS": "15"} | {name: value for name, value in os.environ.items() if name.startswith("MCP_")}
 
 
 class Servers:

@@ -17,7 +17,6 @@ async fn what_is_not_there_is_not_found_by_anybody_and_the_path_of_the_protocol_
         ("GET", "/.well-known/oauth-protected-resource/mcp"),
         ("GET", "/.well-known/oauth-authorization-server"),
         ("GET", "/.well-known/openid-configuration"),
-        ("POST", "/register"),
         ("GET", "/sse"),
         ("POST", "/messages/?session_id=1"),
         ("POST", "/mcp/"),
@@ -41,6 +40,10 @@ async fn what_is_not_there_is_not_found_by_anybody_and_the_path_of_the_protocol_
             assert_eq!(answer.why(), why);
         }
     }
+    let answer = closed.answer(closed.request("POST", "/register", &[("host", "localhost")], "{}")).await;
+    let why = "There is no OAuth here. A token is needed: the operator makes it, and the client sends Authorization: Bearer TOKEN.";
+    assert_eq!((answer.status, answer.why()), (StatusCode::NOT_FOUND, why.to_owned()));
+    assert!(include_str!("../../../docs/daemon.md").contains(&format!("| 404 | `{why}` |")));
     // By whatever name, and however long it is.
     let long = format!("/{}", "x".repeat(10_000));
     let answer = open.answer(open.request("GET", &long, &[("host", "evil.example")], "")).await;
