@@ -114,6 +114,8 @@ pub struct TargetSettings {
     pub options: Option<String>,
     /// Which one of several hosts is acceptable.
     pub target_session_attrs: TargetSessionAttrs,
+    /// Whether a pooler is between this server and PostgreSQL.
+    pub pooler: Pooler,
 }
 
 /// The size of a pool.
@@ -147,6 +149,17 @@ pub enum RoleCheck {
     Enforce,
     /// The role is not checked.
     Off,
+}
+
+/// Whether a pooler such as PgBouncer lends a backend for one transaction at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooler {
+    /// Each new connection is asked. What may be a pooler is taken for one.
+    Auto,
+    /// A connection is one backend: there is no pooler, or one in session mode.
+    None,
+    /// A backend is lent for one transaction at a time.
+    Transaction,
 }
 
 /// libpq's `target_session_attrs`.

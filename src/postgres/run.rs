@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 
+use futures_util::future::join;
 use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
@@ -99,6 +100,7 @@ pub async fn query(
 ) -> Result<RunResult, QueryError> {
     let run = Run { target, progress };
     let result = async {
+        run.check_session(statement)?;
         let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
         let (mut reader, clearance) = run.begin(statement, small_within).await?;
         let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
@@ -117,6 +119,9 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.undo().await?;
+            if target.connection.is_pooled() {
+                return Err(needs_no_transaction(&rejection.message));
+            }
             // It may commit at any time.
             progress.call.commit_started();
             progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
@@ -164,6 +169,7 @@ pub async fn batch(
         progress.call.statement_of(statements.len());
         started();
         let result = async {
+            run.check_session(statement)?;
             let (prepared, cleared) = Box::pin(run.prepare_and_clear(statement, None)).await?;
             let mut reader = run.open(prepared, cleared).await?;
             reader.page(target.connection, reading, target.name, progress).await
@@ -183,6 +189,15 @@ pub async fn batch(
         run.commit().await.map_err(|error| (None, error))?;
     }
     Ok(outcomes)
+}
+
+/// The refusal for a statement that PostgreSQL refuses in a transaction, with these words, through a pooler.
+fn needs_no_transaction(why: &str) -> QueryError {
+    QueryError::refused(format!(
+        "PostgreSQL says: {why}. This database is reached through a pooler that lends a session for a single transaction, \
+         and nothing runs outside of one there. The operator can connect this server to the pooler's session port or to \
+         PostgreSQL directly."
+    ))
 }
 
 /// The run of a statement or a batch on a target.
@@ -206,12 +221,20 @@ impl Run<'_> {
             // While rows arrive on a connection, nothing else can be asked on it.
             has_more = has_more && reader.rest_of_fetch(self.target.name).await? && !self.has_written().await?;
             if !has_more {
-                reader.abandon();
+                reader.release();
                 self.commit().await?;
             }
         }
         self.progress.cleanup.set(self.progress.cleanup.get().answered(clearance.access));
         Ok((outcome, has_more))
+    }
+
+    /// Where a session is lent for one transaction, refuse what needs it for longer.
+    fn check_session(&self, statement: &Reviewed) -> Result<(), QueryError> {
+        if self.target.connection.is_pooled() {
+            statement.statement().review_without_session()?;
+        }
+        Ok(())
     }
 
     /// Adds a hint to the error if a table or a column does not exist.
@@ -222,15 +245,21 @@ impl Run<'_> {
             && rejection.hint.is_none()
             // In a function, another statement has the name.
             && (rejection.position.is_some() || rejection.context.is_none())
-            && self.undo().await.is_ok()
         {
             // If the hint cannot be found, that is not an error.
             let client = self.target.connection.client();
-            let hint = match is_column {
-                true => nearest::column_hint(client, sql, &rejection).await,
-                false => nearest::table_hint(client, sql, &rejection).await,
+            let hint = async {
+                match is_column {
+                    true => nearest::column_hint(client, sql, &rejection).await,
+                    false => nearest::table_hint(client, sql, &rejection).await,
+                }
             };
-            rejection.hint = hint.ok().flatten();
+            let before = (self.progress.only_reads.get(), self.progress.cleanup.get().session);
+            // Joined, all are sent without waiting for each other.
+            let (begun, hint) = join(self.transaction(Clearance::to_ask(self.target.access)), hint).await;
+            self.progress.only_reads.set(before.0);
+            self.progress.cleanup.set(Cleanup { session: before.1, ..self.progress.cleanup.get() });
+            rejection.hint = begun.ok().and(hint.ok().flatten());
         }
         QueryError::Rejected(rejection)
     }

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{ACCESS_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 
 /// One setting.
 #[derive(Debug)]
@@ -87,6 +87,12 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&TARGET_SESSION_ATTRS.names()),
         "any",
         "Which of several hosts will do",
+    ),
+    key(
+        POOLER.name,
+        Kind::Choice(&POOLER.names()),
+        "auto",
+        "Whether a pooler lends connections for a transaction each; auto finds it out, none is also for session pooling",
     ),
     key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most"),
     key("POSTGRES_POOL_MIN_SIZE", Kind::Whole(0, 500), "1", "Connections opened at once by a start or a reload"),

@@ -3,6 +3,7 @@
 pub mod databases;
 pub mod heard;
 pub mod own_process;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod scripted;
 pub mod versions;
@@ -10,7 +11,7 @@ pub mod versions;
 use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
-    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings,
+    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings, Pooler,
     PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
@@ -30,6 +31,7 @@ pub fn settings() -> Settings {
                 application_name: "test".to_owned(),
                 options: None,
                 target_session_attrs: TargetSessionAttrs::Any,
+                pooler: Pooler::Auto,
             },
             pool: PoolSettings { size: 2, min_size: 1 },
             clocks: ClockSettings {

@@ -35,6 +35,7 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
+mod pooler;
 mod reads;
 mod reload;
 mod role;

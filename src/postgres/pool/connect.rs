@@ -3,35 +3,47 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
-use futures_util::FutureExt as _;
+use deadpool_postgres::ClientWrapper;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use slog::Logger;
-use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::live::LiveSettings;
 use crate::log::{debug, info, warn};
-use crate::postgres::connection::Connection;
-use crate::postgres::error::causes;
+use crate::postgres::connection::{Connection, OpenError, Wanted};
+use crate::postgres::error::{Phase, QueryError, causes};
 use crate::postgres::history::SizeHistory;
-use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings};
+use crate::postgres::needs::{self, Need};
+use crate::postgres::pooler::{self, PooledDial};
+use crate::settings::{AccessMode, Pooler, SslMode, TargetSessionAttrs, TargetSettings};
 
 /// A connection on which nothing has come for this long is checked by TCP keepalive.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Opens the pool's connections.
 pub(super) struct Connector {
-    driver: deadpool_postgres::Manager,
-    /// SQL that every connection gets first, together with PostgreSQL's own timeouts.
-    session_setup: Arc<str>,
+    config: Config,
+    dial: Dial,
+    /// What opens connections through a pooler.
+    pooled: PooledDial,
+    access: AccessMode,
+    /// What a session needs, and what a transaction needs in a session that a pooler lends. The latter cannot have all
+    /// options that the former can: then it is why.
+    needs: Vec<Need>,
+    pooled_needs: Result<Vec<Need>, String>,
+    pooler: Pooler,
+    /// Whether a connection has shown that there is a pooler.
+    is_pooled: AtomicBool,
+    has_warned: AtomicBool,
     live: Arc<LiveSettings>,
     history: Arc<SizeHistory>,
 }
@@ -39,46 +51,110 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) fn new(
         target: &TargetSettings,
+        access: AccessMode,
         live: Arc<LiveSettings>,
         tls: MakeRustlsConnect,
-        session_setup: Arc<str>,
         log: &Logger,
-    ) -> Self {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let dial = Dial { live: live.clone(), tls, log: log.clone() };
-        let driver = deadpool_postgres::Manager::from_connect(config(target), dial, recycling);
-        Self { driver, session_setup, live, history: Arc::default() }
+    ) -> Result<Self, String> {
+        let options = target.options.as_deref().unwrap_or_default();
+        let pooled_needs = pooler::settings_of(options).map(|options| needs::of_transaction(&options)).map_err(|word| {
+            format!(
+                "POSTGRES_OPTIONS has {word}: through a pooler only -c name=value can be used, for each transaction sets \
+                 it for itself"
+            )
+        });
+        if target.pooler == Pooler::Transaction {
+            pooled_needs.clone()?;
+        }
+        Ok(Self {
+            config: config(target, target.options.as_deref()),
+            pooled: PooledDial::new(config(target, None), tls.clone()),
+            dial: Dial { live: live.clone(), tls, log: log.clone() },
+            access,
+            needs: needs::of_session(access),
+            pooled_needs,
+            pooler: target.pooler,
+            is_pooled: AtomicBool::new(target.pooler == Pooler::Transaction),
+            has_warned: AtomicBool::new(false),
+            live,
+            history: Arc::default(),
+        })
+    }
+
+    async fn open(&self) -> Result<Connection, OpenError> {
+        if self.is_pooled.load(Ordering::Relaxed) {
+            return self.open_pooled().await;
+        }
+        let opened = async {
+            let client = self.dial.connect(&self.config).await?;
+            Connection::open(client, self.wanted(&self.needs), self.pooler == Pooler::Auto).await
+        };
+        match opened.await {
+            Err(OpenError::IsPooled) => {}
+            Err(OpenError::Driver(error)) if self.pooler == Pooler::Auto && self.refuses_options(&error) => {}
+            opened => return opened,
+        }
+        let connection = self.open_pooled().await?;
+        if !self.is_pooled.swap(true, Ordering::Relaxed) {
+            info!(self.dial.log, "there is a pooler: each call runs in a transaction that sets up its session for itself";
+                "otherwise" => "POSTGRES_POOLER=none, for a pooler in session mode");
+        }
+        Ok(connection)
+    }
+
+    async fn open_pooled(&self) -> Result<Connection, OpenError> {
+        let needs = self.pooled_needs.as_ref().map_err(|why| OpenError::Unusable(why.clone()))?;
+        let client = self.dial.connect_pooled(&self.pooled).await?;
+        Connection::open_pooled(client, self.wanted(needs), self.pooled.clone()).await
+    }
+
+    fn wanted<'a>(&self, needs: &'a [Need]) -> Wanted<'a> {
+        let server_timeouts = self.live.current().server_timeouts;
+        Wanted { access: self.access, needs, server_timeouts, history: self.history.clone() }
+    }
+
+    /// Whether that is the answer of a pooler that takes no start-up options.
+    fn refuses_options(&self, error: &tokio_postgres::Error) -> bool {
+        self.config.get_options().is_some() && error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
     }
 }
 
 impl managed::Manager for Connector {
     type Type = Connection;
-    type Error = tokio_postgres::Error;
+    type Error = OpenError;
 
-    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
+    async fn create(&self) -> Result<Connection, OpenError> {
         // Boxed: it is rare, and its 20 KB would be part of the future of every call that uses the pool.
         Box::pin(async {
             let began = Instant::now();
-            let client = managed::Manager::create(&self.driver).await?;
-            let mut connection = Connection::open(
-                client,
-                &self.session_setup,
-                self.live.current().server_timeouts,
-                self.history.clone(),
-            )
-            .await?;
+            let mut connection = self.open().await?;
             connection.opened_in = began.elapsed();
+            if !connection.warnings.is_empty() && !self.has_warned.swap(true, Ordering::Relaxed) {
+                for warning in &connection.warnings {
+                    warn!(self.dial.log, "the server is no PostgreSQL, or an old one"; "what" => warning);
+                }
+            }
             Ok(connection)
         })
         .await
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<OpenError> {
         if connection.client().is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }
 
-fn config(settings: &TargetSettings) -> Config {
+/// Why there is no connection, for the call that needs one.
+pub(super) fn query_error(error: OpenError, target: &str) -> QueryError {
+    match error {
+        OpenError::Driver(error) => QueryError::of(&error, "", Phase::Connect, target),
+        OpenError::Unusable(why) => QueryError::refused(format!("{why}.")),
+        OpenError::IsPooled => QueryError::refused("There is a pooler between this server and PostgreSQL."),
+    }
+}
+
+/// The settings of the driver.
+fn config(settings: &TargetSettings, options: Option<&str>) -> Config {
     let mut config = Config::new();
     for host in &settings.hosts {
         config.host(host);
@@ -100,7 +176,7 @@ fn config(settings: &TargetSettings) -> Config {
     if let Some(password) = &settings.password {
         config.password(password.expose());
     }
-    if let Some(options) = &settings.options {
+    if let Some(options) = options {
         config.options(options);
     }
     config
@@ -126,12 +202,36 @@ struct Dial {
     log: Logger,
 }
 
-type Dialling<'a> =
-    Pin<Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
-
-impl Connect for Dial {
-    fn connect(&self, config: &Config) -> Dialling<'_> {
+impl Dial {
+    async fn connect(&self, config: &Config) -> Result<ClientWrapper, tokio_postgres::Error> {
         let mut config = config.clone();
+        self.set_timeouts(&mut config);
+        let began = Instant::now();
+        let connected = match config.connect(Tls(self.tls.clone())).await {
+            // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
+            Err(error)
+                if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
+                    && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
+            {
+                config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
+            }
+            other => other,
+        };
+        let (client, mut connection) = connected?;
+        let version = connection.parameter("server_version").unwrap_or("?").to_owned();
+        let messages = stream::poll_fn(move |context| connection.poll_message(context));
+        Ok(self.drive(client, messages, version, began))
+    }
+
+    async fn connect_pooled(&self, pooled: &PooledDial) -> Result<ClientWrapper, tokio_postgres::Error> {
+        let began = Instant::now();
+        let (client, mut connection) = pooled.connect(|config| self.set_timeouts(config)).await?;
+        let version = connection.parameter("server_version").unwrap_or("?").to_owned();
+        let messages = stream::poll_fn(move |context| connection.poll_message(context));
+        Ok(self.drive(client, messages, version, began))
+    }
+
+    fn set_timeouts(&self, config: &mut Config) {
         let connect_timeout = self.live.clocks().connect_timeout;
         // Data that is not acknowledged within this time will not arrive any more.
         config.tcp_user_timeout(connect_timeout);
@@ -139,44 +239,40 @@ impl Connect for Dial {
             // With one host, the pool has the timeout, and its error says which one it was.
             config.connect_timeout(connect_timeout);
         }
-        Box::pin(async move {
-            let began = Instant::now();
-            let connected = match config.connect(Tls(self.tls.clone())).await {
-                // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
-                Err(error)
-                    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
-                        && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
-                {
-                    config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
-                }
-                other => other,
-            };
-            let (client, mut connection) = connected?;
-            let version = connection.parameter("server_version").unwrap_or("?").to_owned();
-            let log = self.log.clone();
-            let task = tokio::spawn(async move {
-                loop {
-                    match poll_fn(|context| connection.poll_message(context)).await {
-                        Some(Ok(AsyncMessage::Notice(notice))) => {
-                            debug!(log, "notice from PostgreSQL";
-                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => {
-                            warn!(log, "connection lost"; "why" => causes(&error));
-                            return;
-                        }
-                        None => {
-                            debug!(log, "connection closed");
-                            return;
-                        }
+    }
+
+    /// Let the connection of that client run, as long as the client is there.
+    fn drive(
+        &self,
+        client: tokio_postgres::Client,
+        messages: impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send + 'static,
+        version: String,
+        began: Instant,
+    ) -> ClientWrapper {
+        let log = self.log.clone();
+        let task = tokio::spawn(async move {
+            let mut messages = pin!(messages);
+            loop {
+                match messages.next().await {
+                    Some(Ok(AsyncMessage::Notice(notice))) => {
+                        debug!(log, "notice from PostgreSQL";
+                            "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => {
+                        warn!(log, "connection lost"; "why" => causes(&error));
+                        return;
+                    }
+                    None => {
+                        debug!(log, "connection closed");
+                        return;
                     }
                 }
-            });
-            info!(self.log, "connection opened";
-                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-            Ok((client, task))
-        })
+            }
+        });
+        info!(self.log, "connection opened";
+            "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
+        ClientWrapper::new(client, task)
     }
 }
 

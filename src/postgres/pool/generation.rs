@@ -49,20 +49,9 @@ impl Generation {
         let PostgresSettings { target, pool: sizes, clocks } = settings;
         let tls = tls::client::for_postgres(target.ssl_mode, target.ssl_root_cert.as_deref())?;
         let tls = MakeRustlsConnect::new(tls);
-        let session_setup: Arc<str> = format!(
-            "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
-             SET standard_conforming_strings = on",
-            match access {
-                AccessMode::ReadOnly => "SET default_transaction_read_only = on; ",
-                AccessMode::ReadWrite => "",
-            },
-            // The first four make PostgreSQL's texts equal to those of this server's own encoder. The fifth is for the
-            // guard, which reads only standard strings: it and PostgreSQL must agree where a string ends.
-        )
-        .into();
         let log = log.new(slog::o!("generation" => number));
         let live = Arc::new(LiveSettings::new(*sizes, *clocks));
-        let pool = Pool::builder(Connector::new(target, live.clone(), tls.clone(), session_setup.clone(), &log))
+        let pool = Pool::builder(Connector::new(target, access, live.clone(), tls.clone(), &log)?)
             .max_size(sizes.size)
             .runtime(Runtime::Tokio1)
             .build()
@@ -80,7 +69,6 @@ impl Generation {
             health,
             probing: tokio::sync::Mutex::default(),
             tls,
-            session_setup,
             is_retired: AtomicBool::new(false),
             endings,
             log,
