@@ -16,7 +16,7 @@ use super::until;
 pub struct PgBouncer {
     child: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl PgBouncer {
@@ -29,6 +29,16 @@ impl PgBouncer {
             eprintln!("skipped: pgbouncer is not installed (scripts/deps.sh installs it)");
             return None;
         };
+        // Another program may take the port before it does.
+        for _ in 0..20 {
+            if let Some(bouncer) = Self::start_once(program, cluster, mode).await {
+                return Some(bouncer);
+            }
+        }
+        panic!("PgBouncer finds no port");
+    }
+
+    async fn start_once(program: &str, cluster: &PrivateCluster, mode: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -50,9 +60,14 @@ impl PgBouncer {
             // It refuses to be root.
             command.uid(id("-u", Some("nobody"))).gid(id("-g", Some("nobody")));
         }
-        let bouncer = Self { child: command.spawn().unwrap(), port, _folder: folder };
-        until("PgBouncer answers", async || tokio_postgres::connect(&bouncer.url(), NoTls).await.is_ok()).await;
-        Some(bouncer)
+        let log = at("log");
+        let mut bouncer = Self { child: command.spawn().unwrap(), port, folder };
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        until("PgBouncer is up, or has ended", async || {
+            said().contains("process up") || bouncer.child.try_wait().unwrap().is_some()
+        })
+        .await;
+        said().contains(&format!("listening on 127.0.0.1:{port}")).then_some(bouncer)
     }
 
     pub fn port(&self) -> u16 {
@@ -61,7 +76,7 @@ impl PgBouncer {
 
     /// The folder of its Unix socket.
     pub fn folder(&self) -> &str {
-        self._folder.path().to_str().unwrap()
+        self.folder.path().to_str().unwrap()
     }
 
     pub fn url(&self) -> String {

@@ -79,7 +79,7 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
         "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database";
     const ENCODED: &str = "with %XX for special characters in the user and the password";
     const KNOWN: &str = "is not known here; there are application_name, connect_timeout, dbname, host, options, password, \
-                         port, sslmode, sslrootcert, target_session_attrs, user";
+                         pgbouncer, port, sslmode, sslrootcert, target_session_attrs, user";
     for (url, why) in [
         ("mysql://u:s3cret@h/d", FORM.to_owned()),
         ("host=h password=s3cret", FORM.to_owned()),
