@@ -25,6 +25,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::cleanup::Cleanup;
 use super::history::{PastSize, SizeHistory};
+use super::inbox::Inbox;
 use super::needs::Need;
 use super::pooler::{self, PooledDial};
 use super::prepared::Prepared;
@@ -48,6 +49,7 @@ pub struct Connection {
     pub warnings: Vec<String>,
     parts: Parts,
     session: Session,
+    inbox: Arc<Inbox>,
     /// The guard's prepared catalog queries.
     questions: Questions,
     history: Arc<SizeHistory>,
@@ -154,6 +156,9 @@ impl From<Error> for OpenError {
     }
 }
 
+/// A client of the driver, and where the messages of its backend come to.
+pub type Dialled = (ClientWrapper, Arc<Inbox>);
+
 /// What a new connection is to have.
 pub struct Wanted<'a> {
     pub access: AccessMode,
@@ -170,7 +175,7 @@ impl Connection {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(client: ClientWrapper, wanted: Wanted<'_>, finds_pooler: bool) -> Result<Self, OpenError> {
+    pub async fn open((client, inbox): Dialled, wanted: Wanted<'_>, finds_pooler: bool) -> Result<Self, OpenError> {
         let pids = match finds_pooler {
             true => Some((pooler::startup_pid(client.cancel_token()).await, pooler::ask_backend_pid(&client).await?)),
             false => None,
@@ -186,22 +191,26 @@ impl Connection {
             return Err(OpenError::IsPooled);
         }
         let (session, warnings) = Session::own(transaction_of(&parts).client(), &wanted).await?;
-        Ok(Self::of(parts, session, warnings, wanted.history))
+        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
     }
 
     /// Takes a new connection through a pooler, which `dial` has opened.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open_pooled(client: ClientWrapper, wanted: Wanted<'_>, dial: PooledDial) -> Result<Self, OpenError> {
+    pub async fn open_pooled(
+        (client, inbox): Dialled,
+        wanted: Wanted<'_>,
+        dial: PooledDial,
+    ) -> Result<Self, OpenError> {
         let parts = open_parts(client).await?;
         let (session, warnings) = Session::lent(transaction_of(&parts).client(), &wanted, dial).await?;
-        Ok(Self::of(parts, session, warnings, wanted.history))
+        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
     }
 
-    fn of(parts: Parts, session: Session, warnings: Vec<String>, history: Arc<SizeHistory>) -> Self {
+    fn of(parts: Parts, session: Session, inbox: Arc<Inbox>, warnings: Vec<String>, history: Arc<SizeHistory>) -> Self {
         let (opened_in, questions, prepared) = Default::default();
-        Self { opened_in, warnings, parts, session, questions, history, prepared }
+        Self { opened_in, warnings, parts, session, inbox, questions, history, prepared }
     }
 
     /// Whether a pooler lends its backend for one transaction at a time.
@@ -217,6 +226,11 @@ impl Connection {
     /// The guard's prepared catalog queries.
     pub fn questions(&self) -> &Questions {
         &self.questions
+    }
+
+    /// What its backend says besides results.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     fn handle(&self) -> &Transaction<'_> {

@@ -102,7 +102,7 @@ impl Server {
         let needs = needs::of_session(access);
         let wanted = Wanted { access, needs: &needs, server_timeouts: "".into(), history: Arc::default() };
         let version = version(&client).await;
-        let connection = Connection::open(client, wanted, true).await.unwrap();
+        let connection = Connection::open((client, Arc::default()), wanted, true).await.unwrap();
         connection.client().batch_execute(PROMISED).await.unwrap();
         Server { version, connection, _cluster: cluster }
     }

@@ -50,7 +50,7 @@ pub enum Session {
     Own(Own),
     /// One that a pooler lends for each transaction. It is not ours: nothing is set for longer than that, and nothing
     /// is cleaned.
-    Lent(Lent),
+    Lent(Box<Lent>),
 }
 
 pub struct Own {
@@ -128,7 +128,7 @@ impl Session {
         let needs: Vec<_> = wanted.needs.iter().map(Need::in_transaction).collect();
         let begin = Begin::with(&needs.join("; "), &wanted.server_timeouts, true);
         let once = format!("ROLLBACK; {}; ROLLBACK", begin.read_only);
-        let mut lent = Lent { dial, setup: needs.join("; "), takes_timeouts: true, begin: Mutex::new(begin) };
+        let mut lent = Box::new(Lent { dial, setup: needs.join("; "), takes_timeouts: true, begin: Mutex::new(begin) });
         let Err(error) = client.batch_execute(&once).await else { return Ok((Self::Lent(lent), Vec::new())) };
         refusal(error)?;
         client.batch_execute("ROLLBACK").await?;

@@ -19,9 +19,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::live::LiveSettings;
 use crate::log::{debug, info, warn};
-use crate::postgres::connection::{Connection, OpenError, Wanted};
+use crate::postgres::connection::{Connection, Dialled, OpenError, Wanted};
 use crate::postgres::error::{Phase, QueryError, causes};
 use crate::postgres::history::SizeHistory;
+use crate::postgres::inbox::Inbox;
 use crate::postgres::needs::{self, Need};
 use crate::postgres::pooler::{self, PooledDial};
 use crate::settings::{AccessMode, Pooler, SslMode, TargetSessionAttrs, TargetSettings};
@@ -203,7 +204,8 @@ struct Dial {
 }
 
 impl Dial {
-    async fn connect(&self, config: &Config) -> Result<ClientWrapper, tokio_postgres::Error> {
+    /// A connection, and where the messages of its backend come to.
+    async fn connect(&self, config: &Config) -> Result<Dialled, tokio_postgres::Error> {
         let mut config = config.clone();
         self.set_timeouts(&mut config);
         let began = Instant::now();
@@ -223,7 +225,7 @@ impl Dial {
         Ok(self.drive(client, messages, version, began))
     }
 
-    async fn connect_pooled(&self, pooled: &PooledDial) -> Result<ClientWrapper, tokio_postgres::Error> {
+    async fn connect_pooled(&self, pooled: &PooledDial) -> Result<Dialled, tokio_postgres::Error> {
         let began = Instant::now();
         let (client, mut connection) = pooled.connect(|config| self.set_timeouts(config)).await?;
         let version = connection.parameter("server_version").unwrap_or("?").to_owned();
@@ -248,16 +250,14 @@ impl Dial {
         messages: impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send + 'static,
         version: String,
         began: Instant,
-    ) -> ClientWrapper {
-        let log = self.log.clone();
+    ) -> Dialled {
+        let (log, inbox) = (self.log.clone(), Arc::<Inbox>::default());
+        let incoming = inbox.clone();
         let task = tokio::spawn(async move {
             let mut messages = pin!(messages);
             loop {
                 match messages.next().await {
-                    Some(Ok(AsyncMessage::Notice(notice))) => {
-                        debug!(log, "notice from PostgreSQL";
-                            "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
-                    }
+                    Some(Ok(AsyncMessage::Notice(notice))) => incoming.put(&notice, &log),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
                         warn!(log, "connection lost"; "why" => causes(&error));
@@ -272,7 +272,7 @@ impl Dial {
         });
         info!(self.log, "connection opened";
             "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-        ClientWrapper::new(client, task)
+        (ClientWrapper::new(client, task), inbox)
     }
 }
 

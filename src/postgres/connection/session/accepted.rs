@@ -54,7 +54,7 @@ impl Accepted {
         timeouts: String,
         of: impl Fn(Vec<String>) -> F,
     ) -> Result<Self, OpenError> {
-        let mut tried = of([&sql[..], &[timeouts.clone()]].concat()).await;
+        let mut tried = of([&sql[..], std::slice::from_ref(&timeouts)].concat()).await;
         let mut found = Self { sql: Vec::new(), takes_read_only: false, takes_timeouts: true, warnings: Vec::new() };
         let mut refused = Vec::new();
         if let Some(Err(error)) = tried.pop() {
