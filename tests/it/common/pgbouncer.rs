@@ -1,5 +1,6 @@
 //! A PgBouncer of one test's own, in front of a cluster.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use pg_private::PrivateCluster;
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::until;
 
@@ -90,6 +91,21 @@ impl PgBouncer {
         client
     }
 
+    /// Looks at the backend that is lent next: a new one is made hostile, and on one that was seen before the settings must
+    /// be as they were. (A backend ends with a client that is killed in its transaction.)
+    pub async fn haunt(client: &Client, seen: &mut HashMap<String, String>) {
+        client.batch_execute("begin").await.unwrap();
+        let pid = last(client, "select pg_backend_pid()::text").await;
+        match seen.get(&pid) {
+            Some(set) => assert_eq!(&last(client, SETTINGS).await, set, "what a neighbour has set"),
+            None => {
+                client.batch_execute(HOSTILE).await.unwrap();
+                seen.insert(pid, last(client, SETTINGS).await);
+            }
+        }
+        client.batch_execute("commit").await.unwrap();
+    }
+
     /// Runs this SQL on each of the two backends, in a transaction that is committed, and returns the first column of
     /// its last row there.
     pub async fn on_both(&self, sql: &str) -> [String; 2] {
@@ -97,25 +113,33 @@ impl PgBouncer {
         // As long as both transactions are open, they are on different backends.
         one.batch_execute("begin").await.unwrap();
         other.batch_execute("begin").await.unwrap();
-        let mut last = [String::new(), String::new()];
-        for (client, last) in [&one, &other].into_iter().zip(&mut last) {
-            for message in client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")) {
-                if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
-                    *last = row.get(0).unwrap_or_default().to_owned();
-                }
-            }
-        }
+        let found = [last(&one, sql).await, last(&other, sql).await];
         one.batch_execute("commit").await.unwrap();
         other.batch_execute("commit").await.unwrap();
-        last
+        found
     }
 }
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.child.try_wait().ok().flatten();
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("PgBouncer (ended: {ended:?}):\n{log}");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs that, and returns the first column of its last row.
+async fn last(client: &Client, sql: &str) -> String {
+    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let text = messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    text.unwrap_or_default().to_owned()
 }
 
 fn id(what: &str, user: Option<&str>) -> u32 {

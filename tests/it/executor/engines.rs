@@ -116,7 +116,7 @@ async fn a_failed_question_of_ours_is_not_the_statements_error() {
 
     let world = on(&["txid_current_if_assigned"], AccessMode::ReadWrite).await;
     let reading = Reading { limits: Limits { rows_max: 1, ..world.reading.limits }, ..world.reading };
-    let statement = statement("with x as (insert into t values (9) returning n) select n from t, x", json!([]));
+    let statement = statement("with x as (insert into t values (9) returning n) select t.n from t, x", json!([]));
     let query = Query { call: CallContext::new("a test", Caller::stdio()), statement, reading };
     let refused = world.executor.send(query).await.unwrap().map(|answered| answered.answer).unwrap_err().for_model();
     assert!(refused.contains("cannot be cut and read on"), "{refused}");
