@@ -37,6 +37,8 @@ pub struct ConfigWatcher {
     /// Where they come from.
     origins: Vec<Effective>,
     files: Vec<WatchedFile>,
+    /// What was warned of in them: a pipe in the place of a file changes this and no text.
+    warnings: Vec<String>,
     /// Files that a load named which did not succeed: a password file, say, that is yet to come.
     awaited: Vec<PathBuf>,
     changed: Subscribers<SettingsChanged>,
@@ -69,6 +71,7 @@ impl ConfigWatcher {
             settings: Arc::new(loaded.settings.clone()),
             origins: loaded.origins.clone(),
             files: loaded.files.clone(),
+            warnings: loaded.warnings.clone(),
             awaited: Vec::new(),
             changed,
             finished,
@@ -154,7 +157,7 @@ impl ConfigWatcher {
     }
 
     fn take_over(&mut self, loaded: Loaded) {
-        if loaded.files == self.files {
+        if loaded.files == self.files && loaded.warnings == self.warnings {
             return;
         }
         if let Some(why) = vanished(&self.files, &loaded.files) {
@@ -162,7 +165,8 @@ impl ConfigWatcher {
             return;
         }
         self.files = loaded.files;
-        for warning in &loaded.warnings {
+        self.warnings = loaded.warnings;
+        for warning in &self.warnings {
             warn!(self.log, "settings"; "warning" => warning.as_str());
         }
         if loaded.settings == *self.settings {
@@ -246,9 +250,10 @@ fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 /// Which file was there and is no longer, or had something in it and has nothing now: for a moment, that is how a file
-/// looks that is being written anew. Reading on without it would quietly fall back to other settings.
+/// looks that is being written anew. Reading on without it would quietly fall back to other settings. A file that nobody has
+/// named is another matter: what it has set goes with it.
 fn vanished(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
-    before.iter().find_map(|file| {
+    before.iter().filter(|file| file.is_named).find_map(|file| {
         let text = file.text.as_deref()?;
         let now = now.iter().find(|now| now.path == file.path)?;
         let path = file.path.display();

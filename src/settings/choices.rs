@@ -1,6 +1,7 @@
 //! The settings whose value is one of several words, with the meaning of each word.
 
-use super::{AccessMode, Pooler, RoleCheck, SslMode, TargetSessionAttrs};
+use super::kind;
+use super::{AccessMode, LogFileMode, Pooler, RoleCheck, SslMode, TargetSessionAttrs};
 
 /// A setting whose value is one of several words.
 pub(super) struct Choice<T, const N: usize> {
@@ -60,6 +61,9 @@ pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
     ],
 };
 
+pub(super) const LOG_FILE_MODE: Choice<LogFileMode, 2> =
+    Choice { name: "MCP_LOG_FILE_MODE", words: [("private", LogFileMode::Private), ("group", LogFileMode::Group)] };
+
 impl<T: Copy, const N: usize> Choice<T, N> {
     /// The words without their meanings.
     pub(super) const fn names(&self) -> [&'static str; N] {
@@ -72,8 +76,9 @@ impl<T: Copy, const N: usize> Choice<T, N> {
         names
     }
 
-    /// The meaning of a word, in upper or lower case.
+    /// The meaning of a word, in any spelling of it.
     pub(super) fn of(&self, text: &str) -> Option<T> {
-        self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, meaning)| *meaning)
+        let word = kind::word(&self.names(), text)?;
+        self.words.iter().find(|(one, _)| *one == word).map(|(_, meaning)| *meaning)
     }
 }

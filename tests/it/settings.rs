@@ -4,6 +4,7 @@
 
 mod databases;
 mod env_file;
+mod found;
 mod layers;
 mod problems;
 mod program;
@@ -24,15 +25,17 @@ use tempfile::TempDir;
 struct Given<'a> {
     /// The text of `--config`'s file; no file without one.
     toml: &'a str,
-    /// The text of `.env`; no file without one.
+    /// The text of `.env`, named by `--env-file`; no file without one.
     env: &'a str,
+    /// The text of `.env`, which nobody names; no file without one.
+    found: &'a str,
     environment: &'a [(&'a str, &'a str)],
     flags: &'a [(&'a str, &'a str)],
     /// Other files, by their names.
     files: &'a [(&'a str, &'a str)],
 }
 
-const NOTHING: Given = Given { toml: "", env: "", environment: &[], flags: &[], files: &[] };
+const NOTHING: Given = Given { toml: "", env: "", found: "", environment: &[], flags: &[], files: &[] };
 
 /// The files of one case, in a folder of its own.
 struct Place {
@@ -42,7 +45,7 @@ struct Place {
 impl Place {
     fn of(given: &Given) -> Self {
         let this = Self { folder: tempfile::tempdir().unwrap() };
-        for (name, text) in [("config.toml", given.toml), (".env", given.env)] {
+        for (name, text) in [("config.toml", given.toml), (".env", given.env), (".env", given.found)] {
             if !text.is_empty() {
                 this.write(name, text);
             }
@@ -65,10 +68,11 @@ impl Place {
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (String::from(*a), String::from(*b))).collect();
         Inputs {
             config_file: (!given.toml.is_empty()).then(|| PathBuf::from("config.toml")),
-            env_file: None,
+            env_file: (!given.env.is_empty()).then(|| PathBuf::from(".env")),
             environment: owned(given.environment),
             flags: owned(given.flags),
             folder: self.path().to_owned(),
+            ..Inputs::default()
         }
     }
 
@@ -119,6 +123,8 @@ fn sample(key: &Key, nth: usize) -> String {
         Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
         Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
+        Kind::Hosts => format!("host{nth}.example"),
+        Kind::Origins => format!("https://app{nth}.example"),
         Kind::Ports => (6000 + nth).to_string(),
         // No more than the pool's default size.
         Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),
