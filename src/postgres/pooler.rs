@@ -36,6 +36,8 @@ pub async fn startup_pid(token: CancelToken) -> Option<i32> {
     let (mut ours, theirs) = duplex(4 * CANCEL_REQUEST_BYTES);
     // Where the driver asks for TLS first, this is the answer that it waits for.
     ours.write_all(b"S").await.ok()?;
+    // Nothing more comes: whoever cancels waits for that.
+    ours.shutdown().await.ok()?;
     token.cancel_query_raw(theirs, InMemory).await.ok()?;
     let mut written = Vec::new();
     ours.read_to_end(&mut written).await.ok()?;

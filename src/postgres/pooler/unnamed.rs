@@ -61,7 +61,7 @@ impl<S: AsyncWrite + Unpin> Unnamed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.requests.out().len() >= UNWRITTEN_MAX {
@@ -82,7 +82,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_out(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let this = &mut *self;
+        // A pooler has to pass a cancel request on, and gives it up if the client does not wait for the end.
+        while this.requests.is_cancel() {
+            ready!(Pin::new(&mut this.stream).poll_flush(context))?;
+            let mut read = ReadBuf::new(&mut this.read);
+            let came = ready!(Pin::new(&mut this.stream).poll_read(context, &mut read));
+            if came.is_err() || read.filled().is_empty() {
+                break;
+            }
+        }
+        Pin::new(&mut this.stream).poll_shutdown(context)
     }
 }
 

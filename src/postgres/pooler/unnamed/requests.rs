@@ -9,6 +9,9 @@ use super::expected::Expected;
 /// A message begins with its kind and its length, which counts itself.
 const HEADER_BYTES: usize = 5;
 
+/// What is in the place of a version in the first message, if it is a cancel request.
+const CANCEL_REQUEST: [u8; 4] = 80_877_102_u32.to_be_bytes();
+
 /// Rewrites messages as they come, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -18,6 +21,8 @@ pub struct Requests {
     out: BytesMut,
     /// Whether the first message has passed. It alone has no kind.
     has_started: bool,
+    /// Whether that was a cancel request, which is all that is sent then.
+    is_cancel: bool,
     /// What follows the name in the Parse of each statement: its text and its types.
     statements: HashMap<Bytes, Bytes>,
     /// The statement that is the unnamed one, if that is known.
@@ -28,6 +33,11 @@ impl Requests {
     /// The bytes that are to be written.
     pub fn out(&mut self) -> &mut BytesMut {
         &mut self.out
+    }
+
+    /// Whether this is no connection, but a cancel request.
+    pub fn is_cancel(&self) -> bool {
+        self.is_cancel
     }
 
     /// The server knows no such statement: its Parse has failed.
@@ -44,6 +54,7 @@ impl Requests {
                 self.rewrite(message, expected);
             } else {
                 self.has_started = true;
+                self.is_cancel = message.get(4..8) == Some(&CANCEL_REQUEST);
                 self.out.extend_from_slice(&message);
             }
         }
