@@ -3,6 +3,7 @@
 # make test-versions runs those that need PostgreSQL on its versions 14 to 18, which npm installs (VERSIONS names others)
 # make check         what every commit must pass: format, lints, tests, dependencies
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
+# make clients       runs MCP clients of PyPI and npm against this server, by stdio and HTTP (about 3 minutes, the first time 10)
 # make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
 # make pooler        ten thousand statements of three processes through PgBouncer and two backends (about two minutes)
 # make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)
@@ -12,7 +13,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test test-versions check conformance fuzz pooler page test-package soak bench build deps
+.PHONY: demo test test-versions check conformance clients fuzz pooler page test-package soak bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
@@ -32,6 +33,9 @@ check: deps
 
 conformance: deps
 	@scripts/conformance.sh
+
+clients: build
+	@scripts/clients.sh $(CLIENTS)
 
 fuzz: deps
 	FUZZ_INPUTS=1000000 cargo test --locked --test it guard::fuzz -- --nocapture --test-threads=1
