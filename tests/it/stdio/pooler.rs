@@ -12,7 +12,7 @@ use crate::common::pgbouncer::{HOSTILE, PgBouncer};
 /// Statements of a reader, with their rows.
 fn reads() -> Vec<(&'static str, Value)> {
     vec![
-        (r"select '\\x00ff'::bytea", json!([["\\x00ff"]])),
+        (r"select '\x00ff'::bytea", json!([["\\x00ff"]])),
         ("select date '2024-02-01', interval '1 day 2 hours'", json!([["2024-02-01", "1 day 02:00:00"]])),
         ("select '01/02/2024'::date", json!([["2024-01-02"]])),
         (r"select 'a\b'", json!([[r"a\b"]])),
