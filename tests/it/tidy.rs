@@ -283,3 +283,17 @@ fn the_map_in_lib_rs_names_every_module() {
         assert!(named, "{module}");
     }
 }
+
+/// The files of hosts that the documents show are files that these can read.
+#[test]
+fn every_file_of_a_host_that_is_shown_has_the_syntax_of_its_kind() {
+    let page = read("docs/hosts.md");
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("json\n"));
+    let mut count = 0;
+    for text in blocks {
+        let file: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|why| panic!("{why}: {text}"));
+        assert!(file.to_string().contains("\"postgres\":{"), "{text}");
+        count += 1;
+    }
+    assert_eq!(count, 10);
+}

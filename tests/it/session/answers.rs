@@ -311,7 +311,7 @@ fn moment() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_760_184_794_500)
 }
 
-fn summary() -> PerformanceSummary {
+pub fn summary() -> PerformanceSummary {
     PerformanceSummary {
         since: moment(),
         uptime: Duration::from_secs(60),

@@ -1,11 +1,15 @@
 //! What a change of the settings does to a session that is under way.
 
+use std::time::Duration;
+
 use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::messages::in_flight::Busy;
+use mcp_server_postgres::messages::metrics::SlowList;
 use mcp_server_postgres::postgres::statement::{FinishedPage, Limits, Outcome};
 
 use crate::common::settings_with;
-use crate::session::world::{BATCH, World, answer_of, answered, done, page};
+use crate::session::answers::summary;
+use crate::session::world::{BATCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done, page};
 
 #[actix_rt::test]
 async fn new_limits_of_an_answer_hold_from_the_next_call_on() {
@@ -81,4 +85,38 @@ async fn within_a_boundary_stands_all_of_an_answers_text_and_no_row_can_know_its
     let call = world.query("select 1");
     world.queries.next().await.answer(done());
     assert_eq!(answer_of(call).await.whole_text(), "Done.\n");
+}
+
+#[actix_rt::test]
+async fn an_answer_has_structured_content_where_the_database_says_so_and_never_beside_a_boundary() {
+    for (structured, data_boundary, expected) in
+        [(true, false, true), (false, false, false), (true, true, false), (false, true, false)]
+    {
+        let mut world = World::new(settings_with(|settings| {
+            settings.structured = structured;
+            settings.data_boundary = data_boundary;
+        }));
+        for tool in [QUERY, BATCH, SUMMARY, SLOW] {
+            let arguments = match tool {
+                QUERY => r#"{"query":"select 1"}"#,
+                BATCH => r#"{"queries":[{"query":"select 1"}]}"#,
+                _ => "{}",
+            };
+            let call = world.call(tool, arguments);
+            match tool {
+                QUERY => world.queries.next().await.answer(done()),
+                BATCH => world.batches.next().await.answer(Ok(answered(vec![Outcome::default()]))),
+                SUMMARY => world.summaries.next().await.answer(summary()),
+                _ => world.slow_lists.next().await.answer(SlowList {
+                    threshold: Duration::ZERO,
+                    looked_at: 0,
+                    over: 0,
+                    queries: Vec::new(),
+                }),
+            }
+            let answer = answer_of(call).await;
+            assert_eq!(answer.structured.is_some(), expected, "{tool}: {structured}, {data_boundary}");
+            assert!(!answer.is_error && !answer.whole_text().is_empty());
+        }
+    }
 }

@@ -36,6 +36,7 @@ fn a_text_becomes_its_value() {
         }),
         ("POSTGRES_POOL_MIN_SIZE", "0", |all| all.postgres.pool.min_size == 0),
         ("MCP_ACCESS_MODE", "READ-WRITE", |all| all.access == AccessMode::ReadWrite),
+        ("MCP_STRUCTURED", "ON", |all| all.structured && all.answers_are_structured()),
         ("MCP_MAX_ROWS", "1000000", |all| all.limits.rows_max == 1_000_000),
         ("MCP_SLOW_QUERY_THRESHOLD_MS", "0", |all| all.metrics.slow_query_threshold == Duration::ZERO),
         ("MCP_LOG_LEVEL", "warning", |all| all.log.level == slog::Level::Warning),
@@ -218,4 +219,12 @@ fn of_a_password_and_a_password_file_the_stronger_layer_wins_and_neither_within_
         ["POSTGRES_PASSWORD (in the environment) and POSTGRES_PASSWORD_FILE (in the environment) are both set: \
           keep one of them"]
     );
+}
+
+#[test]
+fn structured_content_beside_a_boundary_is_warned_of_and_off() {
+    let both = loaded("both", &Given { env: "MCP_STRUCTURED=on\nMCP_DATA_BOUNDARY=true\n", ..NOTHING });
+    assert!(!both.settings.answers_are_structured());
+    let expected = "MCP_STRUCTURED has no effect: MCP_DATA_BOUNDARY is on, and structured content has no boundary";
+    assert_eq!(both.warnings, [expected]);
 }
