@@ -2,7 +2,7 @@
 # Installs what `make test` and `make demo` need and this machine does not have. It prints a line for each step, and nothing
 # if nothing is missing. It starts no service.
 # Needed: a C compiler (for ring, and to link), Rust, and PostgreSQL's server programs, with which the tests and
-# the demo run servers of their own (crates/pg-private/src/programs.rs looks for them in the same places).
+# the demo run servers of their own (crates/pg-private/src/programs.rs looks for them in the same places). Wanted: PgBouncer.
 # Written for bash 3.2, which macOS has.
 set -euo pipefail
 
@@ -95,6 +95,21 @@ apt_install_postgres() {
     trap - EXIT
 }
 
+# Debian starts a service when its package is installed, unless this program forbids it (see invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+apt_install_unstarted() {
+    if [ -e "$policy" ]; then
+        apt_install "$@"
+        return
+    fi
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    apt_install "$@"
+    as_root rm -f "$policy"
+    trap - EXIT
+}
+
 brew_install() {
     has brew || die "$1 is missing: install Homebrew (brew.sh), then try again"
     say "brew install $1"
@@ -120,6 +135,15 @@ if ! has_postgres; then
         die "PostgreSQL's server is missing: install version $postgres_min or newer, or set PG_BIN_DIR to its bin folder"
     fi
     has_postgres || die "PostgreSQL is installed, but no initdb and postgres of version $postgres_min or newer are found: set PG_BIN_DIR"
+fi
+
+# A pooler, for tests that are skipped without it.
+if ! has pgbouncer && [ ! -x /usr/sbin/pgbouncer ]; then
+    if [ "$(uname -s)" = Darwin ]; then
+        ! has brew || brew_install pgbouncer
+    elif has apt-get; then
+        apt_install_unstarted pgbouncer
+    fi
 fi
 
 if ! has_rust; then

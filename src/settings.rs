@@ -143,6 +143,8 @@ pub struct TargetSettings {
     pub options: Option<String>,
     /// Which one of several hosts is acceptable.
     pub target_session_attrs: TargetSessionAttrs,
+    /// Whether a pooler is between this server and PostgreSQL.
+    pub pooler: Pooler,
 }
 
 impl TargetSettings {
@@ -186,6 +188,17 @@ pub enum RoleCheck {
     Enforce,
     /// The role is not checked.
     Off,
+}
+
+/// Whether a pooler such as PgBouncer lends a backend for one transaction at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooler {
+    /// Each new connection is asked. What may be a pooler is taken for one.
+    Auto,
+    /// A connection is one backend: there is no pooler, or one in session mode.
+    None,
+    /// A backend is lent for one transaction at a time.
+    Transaction,
 }
 
 /// libpq's `channel_binding`: whether a login by SCRAM is bound to the TLS connection, so that nobody can stand between.

@@ -5,7 +5,9 @@
 //! server sends itself. So BEGIN is sent together with the statement after it, and a portal lives as long as its
 //! transaction, in whatever place it is stored.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,17 +16,24 @@ use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
-use futures_util::future::join3;
+use futures_util::future::join;
 use pg_guard::{Cleared, Questions};
 use self_cell::{MutBorrow, self_cell};
-use tokio::io::AsyncReadExt as _;
 use tokio_postgres::types::BorrowToSql;
-use tokio_postgres::{Client, Error, NoTls, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
+use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cleanup::Cleanup;
 use super::history::{PastSize, SizeHistory};
 use super::inbox::Inbox;
+use super::login::LoginError;
+use super::needs::Need;
+use super::pooler::{self, PooledDial};
 use super::prepared::Prepared;
 use crate::settings::AccessMode;
+use session::Session;
+
+mod session;
 
 /// How many statements stay prepared on a connection (the most recently used ones): PostgreSQL needs about 10 KiB for
 /// each.
@@ -33,32 +42,15 @@ const PREPARED_MAX: usize = 32;
 /// Statements longer than this, in bytes, are not kept prepared: they are unlikely to come again.
 const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
 
-/// Releases the advisory locks that a ROLLBACK keeps, and returns whether SQL has prepared a statement, which cannot be
-/// undone.
-const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
-                     EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)";
-
-/// Lets a backend check, while a statement runs, whether its client is still connected: a backend that cannot be
-/// cancelled then ends when its connection is closed.
-pub(super) const CHECK_CLIENT: &str = "; SET client_connection_check_interval = '1s'";
-
-/// The same for a server that may not know this setting: versions before 14, and some systems.
-const TRY_TO_CHECK_CLIENT: &str = "\
-SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 140000 \
-THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END IS NOT NULL";
-
 /// One connection to PostgreSQL.
 pub struct Connection {
     /// How long opening it took in all. The code that opens it sets this.
     pub opened_in: Duration,
-    /// Whether its backend checks that the client is still connected.
-    pub(super) checks_client: bool,
+    /// What the server refuses of what it was asked for when the connection was opened: sentences for the operator.
+    pub warnings: Vec<String>,
     parts: Parts,
+    session: Session,
     inbox: Arc<Inbox>,
-    /// The prepared statement of [`CHECK`].
-    check: Statement,
-    /// The SET statements by which its session got PostgreSQL's own timeouts.
-    server_timeouts: Mutex<Arc<str>>,
     /// The guard's prepared catalog queries.
     questions: Questions,
     history: Arc<SizeHistory>,
@@ -72,8 +64,6 @@ pub struct ExecTarget<'a> {
     /// The connection; nothing else runs on it.
     pub connection: &'a Connection,
     pub access: AccessMode,
-    /// Whether a transaction is READ ONLY by default on this connection.
-    pub default_read_only: bool,
     /// The name of the server, for the log.
     pub name: &'a str,
 }
@@ -117,45 +107,127 @@ impl<'a, F: Future<Output = Result<Transaction<'a>, Error>>> OpensPortals for Ha
     }
 }
 
+/// Opens the driver's handle: it begins a transaction, which the first statement after it must end.
+async fn open_parts(client: ClientWrapper) -> Result<Parts, Error> {
+    let mut parts = Parts::new(MutBorrow::new(client), |client| {
+        let client: &mut Client = client.borrow_mut();
+        Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
+    });
+    poll_fn(|context| parts.with_dependent_mut(|_, opener| opener.poll_open(context))).await?;
+    Ok(parts)
+}
+
 fn transaction_of(parts: &Parts) -> &Transaction<'_> {
     parts.borrow_dependent().transaction().expect("`open` has waited until it is there")
 }
 
+/// Why a connection cannot be used.
+#[derive(Debug)]
+pub enum OpenError {
+    /// It could not be opened, or was lost.
+    Login(LoginError),
+    /// A pooler is in between, so it must be opened otherwise.
+    IsPooled,
+    /// Nothing can be run on it safely: a sentence for the operator.
+    Unusable(String),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Login(error) => error.fmt(f),
+            Self::IsPooled => f.write_str("a pooler is in between"),
+            Self::Unusable(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Login(error) => error.source(),
+            Self::IsPooled | Self::Unusable(_) => None,
+        }
+    }
+}
+
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        Self::Login(error.into())
+    }
+}
+
+impl From<LoginError> for OpenError {
+    fn from(error: LoginError) -> Self {
+        Self::Login(error)
+    }
+}
+
+/// A client of the driver, and where the messages of its backend come to.
+pub type Dialled = (ClientWrapper, Arc<Inbox>);
+
+/// What a new connection is to have.
+pub struct Wanted<'a> {
+    pub access: AccessMode,
+    /// The settings of its session; or, through a pooler, of each transaction.
+    pub needs: &'a [Need],
+    /// PostgreSQL's own timeouts, as SET statements.
+    pub server_timeouts: Arc<str>,
+    /// What is known of statements.
+    pub history: Arc<SizeHistory>,
+}
+
 impl Connection {
-    /// Sets up a new connection, whose messages come into `inbox`. `session_setup` and `server_timeouts` are SQL that is sent first, `history` is what is
-    /// known of statements.
+    /// Sets up a new connection to a session of its own. With `finds_pooler` it is not set up if a pooler is in between.
     ///
     /// # Errors
-    /// The error of the driver.
-    pub async fn open(
-        (client, inbox): (ClientWrapper, Arc<Inbox>),
-        session_setup: &str,
-        server_timeouts: Arc<str>,
-        history: Arc<SizeHistory>,
-    ) -> Result<Self, Error> {
-        let mut parts = Parts::new(MutBorrow::new(client), |client| {
-            let client: &mut Client = client.borrow_mut();
-            Box::new(Handle::Opening(Box::pin(client.build_transaction().start())))
-        });
-        poll_fn(|context| parts.with_dependent_mut(|_, opener| opener.poll_open(context))).await?;
-        let client = transaction_of(&parts).client();
-        let setup = format!("ROLLBACK; {session_setup}; {server_timeouts}");
-        let watch = client.simple_query(TRY_TO_CHECK_CLIENT);
-        let (set_up, checks_client, check) = join3(client.batch_execute(&setup), watch, client.prepare(CHECK)).await;
-        set_up?;
-        let is_true =
-            |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));
-        Ok(Self {
-            opened_in: Duration::ZERO,
-            checks_client: checks_client.is_ok_and(|messages| messages.iter().any(is_true)),
-            check: check?,
-            server_timeouts: Mutex::new(server_timeouts),
-            questions: Questions::default(),
-            parts,
-            inbox,
-            history,
-            prepared: Mutex::default(),
+    /// See [`OpenError`].
+    pub async fn open((client, inbox): Dialled, wanted: Wanted<'_>, finds_pooler: bool) -> Result<Self, OpenError> {
+        let pids = match finds_pooler {
+            true => Some((pooler::startup_pid(client.cancel_token()).await, pooler::ask_backend_pid(&client).await?)),
+            false => None,
+        };
+        // Joined, the question costs no round trip of its own: it was sent first.
+        let (parts, is_pooled) = join(open_parts(client), async {
+            let Some((startup_pid, asked)) = pids else { return false };
+            pooler::backend_pid(asked).await.is_some_and(|pid| startup_pid != Some(pid))
         })
+        .await;
+        let parts = parts?;
+        if is_pooled {
+            return Err(OpenError::IsPooled);
+        }
+        let (session, warnings) = Session::own(transaction_of(&parts).client(), &wanted).await?;
+        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
+    }
+
+    /// Takes a new connection through a pooler, which `dial` has opened.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_pooled(
+        (client, inbox): Dialled,
+        wanted: Wanted<'_>,
+        dial: PooledDial,
+    ) -> Result<Self, OpenError> {
+        let parts = open_parts(client).await?;
+        let (session, warnings) = Session::lent(transaction_of(&parts).client(), &wanted, dial).await?;
+        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
+    }
+
+    fn of(parts: Parts, session: Session, inbox: Arc<Inbox>, warnings: Vec<String>, history: Arc<SizeHistory>) -> Self {
+        let (opened_in, questions, prepared) = Default::default();
+        Self { opened_in, warnings, parts, session, inbox, questions, history, prepared }
+    }
+
+    /// Whether a pooler lends its backend for one transaction at a time.
+    pub fn is_pooled(&self) -> bool {
+        matches!(self.session, Session::Lent(_))
+    }
+
+    /// Whether a transaction on it is READ ONLY by default.
+    pub fn is_read_only(&self) -> bool {
+        matches!(&self.session, Session::Own(own) if own.is_read_only)
     }
 
     /// The guard's prepared catalog queries.
@@ -168,14 +240,12 @@ impl Connection {
         &self.inbox
     }
 
-    /// The process of its backend, as the server has named it at the start. The driver knows it, and tells it in a
-    /// CancelRequest only (manual, section 55.7: the length, a code, the process, a key).
+    /// The process of its backend. None through a pooler, which gives its clients process ids of its own.
     pub async fn pid(&self) -> Option<i32> {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        self.client().cancel_token().cancel_query_raw(ours, NoTls).await.ok()?;
-        let mut request = [0; 16];
-        theirs.read_exact(&mut request).await.ok()?;
-        Some(i32::from_be_bytes([request[8], request[9], request[10], request[11]]))
+        if self.is_pooled() {
+            return None;
+        }
+        pooler::startup_pid(self.client().cancel_token()).await
     }
 
     fn handle(&self) -> &Transaction<'_> {
@@ -192,46 +262,54 @@ impl Connection {
         let _ = self.client().batch_execute(text).now_or_never();
     }
 
-    /// Set PostgreSQL's own timeouts of this session, unless they are set already. The connection must be idle; nothing
-    /// waits for the result.
+    /// Set PostgreSQL's own timeouts, unless they are set already. The connection must be idle; nothing waits for the
+    /// result.
     pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) {
-        let mut known = self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner);
-        if **known != **server_timeouts {
-            self.post(server_timeouts);
-            *known = server_timeouts.clone();
+        if let Some(sql) = self.session.set_server_timeouts(server_timeouts) {
+            self.post(&sql);
         }
     }
 
-    /// The SET statements of the timeouts that its session has.
-    pub fn server_timeouts(&self) -> Arc<str> {
-        self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The SQL that begins a transaction.
+    pub fn begin_sql(&self, access: AccessMode) -> Cow<'static, str> {
+        self.session.begin(access)
     }
 
-    /// Begin a transaction. `default_read_only` is whether transactions of this session are READ ONLY by default.
+    /// Begin a transaction.
     ///
     /// # Errors
     /// The error of the driver.
-    pub async fn begin(&self, access: AccessMode, default_read_only: bool) -> Result<(), Error> {
-        self.client()
-            .batch_execute(match (access, default_read_only) {
-                (AccessMode::ReadOnly, _) => "BEGIN READ ONLY",
-                // The default of the role or the server stays in force, and a standby can only read.
-                (AccessMode::ReadWrite, false) => "BEGIN",
-                // The access mode has changed, but the pool is still the old one.
-                (AccessMode::ReadWrite, true) => "BEGIN READ WRITE",
-            })
-            .await
+    pub async fn begin(&self, access: AccessMode) -> Result<(), Error> {
+        self.client().batch_execute(&self.begin_sql(access)).await
     }
 
-    /// Release session-level advisory locks, the one thing that a ROLLBACK leaves in read-only mode. Returns whether
-    /// the session is clean then. It is not if a function has prepared a statement by SQL: that could only be removed
-    /// together with all statements of the driver.
+    /// End the transaction, and undo what a call may have left in the session. Returns whether the session is clean
+    /// then.
     ///
     /// # Errors
     /// The error of the driver.
-    pub async fn check(&self) -> Result<bool, Error> {
-        let row = self.client().query_one(&self.check, &[]).await?;
-        Ok(!row.try_get::<_, bool>(1)?)
+    pub async fn clean(&self, cleanup: Cleanup) -> Result<bool, Error> {
+        self.session.clean(self.client(), cleanup).await
+    }
+
+    /// Ask the backend whether it is there.
+    ///
+    /// # Errors
+    /// The error of the driver.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client().batch_execute(self.session.ping()).await
+    }
+
+    /// Ask the server to cancel what runs on it.
+    ///
+    /// # Errors
+    /// The error of the driver.
+    pub async fn cancel(&self, tls: &MakeRustlsConnect) -> Result<(), Error> {
+        let token = self.client().cancel_token();
+        match &self.session {
+            Session::Own(_) => token.cancel_query(tls.clone()).await,
+            Session::Lent(lent) => lent.dial.cancel(token).await,
+        }
     }
 
     /// Open a portal in the transaction, for a statement that the guard has cleared.
@@ -286,7 +364,8 @@ impl Connection {
 
     /// Keep a prepared statement in case its text comes again.
     pub fn keep(&self, prepared: Arc<Prepared>) {
-        if prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
+        // In a session that a pooler lends, its tables may change without an error that says so.
+        if self.is_pooled() || prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
             return;
         }
         let mut all = self.all_prepared();

@@ -3,6 +3,8 @@
 //! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and no
 //! user. `Display` is for the log and has the rest, with the chain of causes. Neither ever contains a password.
 
+use tokio_postgres::error::SqlState;
+
 mod blocker;
 mod dialect;
 mod phase;
@@ -28,6 +30,12 @@ pub fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     line
+}
+
+/// Whether a server that gives this answer to a question of this server's own can never answer it: it does not have what
+/// is asked for, or does not let the role see it.
+pub fn is_about_the_question(sqlstate: &SqlState) -> bool {
+    ["42", "0A"].iter().any(|class| sqlstate.code().starts_with(class))
 }
 
 #[cfg(test)]

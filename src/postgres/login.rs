@@ -1,17 +1,20 @@
 //! The login to PostgreSQL: host after host, with TLS as the settings ask for it, and with the password as it is now.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use slog::Logger;
 use tokio_postgres::config::{SslMode as DriverSslMode, SslNegotiation as DriverSslNegotiation};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::pooler;
 use crate::log::info;
 use crate::settings::libpq::passfile;
 use crate::settings::{ChannelBinding, SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings};
+use handshake::Tls;
 use password::{Found, Passwords};
 
 mod command;
@@ -21,13 +24,60 @@ mod handshake;
 mod password;
 
 pub use encryption::Plain;
-pub(super) use error::LoginError;
+pub use error::LoginError;
 
 /// A connection on which nothing has come for this long is checked by TCP keepalive.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// The driver's client, and the connection that has to be polled for it.
-pub(super) type Opened = (Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>);
+/// The way to PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// To a backend of its own.
+    Direct,
+    /// Through a pooler in transaction mode: without start-up options, and with statements that have no name.
+    Pooled,
+}
+
+/// The connection that has to be polled for its client.
+pub(super) enum Wire {
+    Direct(Box<Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>>),
+    Pooled(pooler::Stream),
+}
+
+impl Wire {
+    /// A value that the server has reported.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Direct(connection) => connection.parameter(name),
+            Self::Pooled(stream) => stream.parameter(name),
+        }
+    }
+
+    /// The next message of the server that is no answer.
+    pub(super) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
+        match self {
+            Self::Direct(connection) => connection.poll_message(context),
+            Self::Pooled(stream) => stream.poll_message(context),
+        }
+    }
+}
+
+/// The driver's client, its connection, and the settings of the driver by which it was opened.
+pub(super) type Opened = (Client, Wire, Config);
+
+async fn open(config: &Config, tls: Tls, route: Route) -> Result<Opened, Error> {
+    let (client, wire) = match route {
+        Route::Direct => {
+            let (client, connection) = config.connect(tls).await?;
+            (client, Wire::Direct(Box::new(connection)))
+        }
+        Route::Pooled => {
+            let (client, stream) = pooler::connect(config, tls).await?;
+            (client, Wire::Pooled(stream))
+        }
+    };
+    Ok((client, wire, config.clone()))
+}
 
 /// Logs in to one target.
 pub(super) struct Login {
@@ -45,24 +95,29 @@ impl Login {
         Self { target, tls, passwords, plain: Mutex::default(), log: log.clone() }
     }
 
+    /// The TLS of cancel requests.
+    pub(super) fn tls(&self) -> MakeRustlsConnect {
+        self.tls.clone()
+    }
+
     /// Logs in at the first host that takes it. Each host, and the command for the password, may take `limit`.
     ///
     /// # Errors
     /// Why the last host did not.
-    pub(super) async fn open(&self, limit: Duration) -> Result<Opened, LoginError> {
+    pub(super) async fn open(&self, limit: Duration, route: Route) -> Result<Opened, LoginError> {
         let hosts = &self.target.hosts;
         let mut last = None;
         for (at, host) in hosts.iter().enumerate() {
             let ports = &self.target.ports;
             let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-            let mut config = config(&self.target, host, port);
+            let mut config = config(&self.target, host, port, route);
             // Data that is not acknowledged within this time will not arrive any more.
             config.tcp_user_timeout(limit);
             if hosts.len() > 1 {
                 // With one host, the pool has the timeout, and its error says which one it was.
                 config.connect_timeout(limit);
             }
-            match self.log_in(config, host, port, limit).await {
+            match self.log_in(config, (host, port), limit, route).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) => last = Some(error),
             }
@@ -71,18 +126,24 @@ impl Login {
     }
 
     /// Logs in at one host. If its password is refused and is another one by now, it is tried once more with that.
-    async fn log_in(&self, config: Config, host: &str, port: u16, limit: Duration) -> Result<Opened, LoginError> {
+    async fn log_in(
+        &self,
+        config: Config,
+        (host, port): (&str, u16),
+        limit: Duration,
+        route: Route,
+    ) -> Result<Opened, LoginError> {
         let TargetSettings { database, user, .. } = &*self.target;
         let login = passfile::Login { host, port, database, user };
         let found = self.passwords.now(login, limit).await?;
-        match self.connect(with_password(&config, &found), host).await {
+        match self.connect(with_password(&config, &found), host, route).await {
             Err(error) if error.is_refused_login() => {
                 let newer = self.passwords.now(login, limit).await?;
                 if newer.password.is_none() || newer.password == found.password {
                     return Err(error);
                 }
                 info!(self.log, "login refused, and tried once more with the password that there is now");
-                self.connect(with_password(&config, &newer), host).await
+                self.connect(with_password(&config, &newer), host, route).await
             }
             Err(error) if found.password.is_none() => {
                 Err(error.without_password(found.missing.as_deref(), self.target.password_source.key()))
@@ -92,7 +153,7 @@ impl Login {
     }
 }
 
-fn config(settings: &TargetSettings, host: &str, port: u16) -> Config {
+fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Config {
     let mut config = Config::new();
     config
         .host(host)
@@ -122,7 +183,7 @@ fn config(settings: &TargetSettings, host: &str, port: u16) -> Config {
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
-    if let Some(options) = &settings.options {
+    if let (Some(options), Route::Direct) = (&settings.options, route) {
         config.options(options);
     }
     config

@@ -106,6 +106,7 @@ pub async fn query(
     let inbox = target.connection.inbox();
     inbox.begin();
     let result = async {
+        run.check_session(statement)?;
         let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
         let (mut reader, clearance) = run.begin(statement, small_within).await?;
         let (outcome, has_more) = run.page(&mut reader, clearance, reading).await?;
@@ -124,6 +125,9 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.undo().await?;
+            if target.connection.is_pooled() {
+                return Err(needs_no_transaction(&rejection.message));
+            }
             inbox.begin();
             // It may commit at any time.
             progress.call.commit_started();
@@ -182,6 +186,7 @@ pub async fn batch(
         progress.call.statement_of(statements.len());
         started();
         let result = async {
+            run.check_session(statement)?;
             let (prepared, cleared) = Box::pin(run.prepare_and_clear(statement, None)).await?;
             let mut reader = run.open(prepared, cleared).await?;
             let mut outcome = reader.page(target.connection, reading, target.name, progress).await?;
@@ -209,6 +214,15 @@ pub async fn batch(
     Ok(outcomes)
 }
 
+/// The refusal for a statement that PostgreSQL refuses in a transaction, with these words, through a pooler.
+fn needs_no_transaction(why: &str) -> QueryError {
+    QueryError::refused(format!(
+        "PostgreSQL says: {why}. This database is reached through a pooler that lends a session for a single transaction, \
+         and nothing runs outside of one there. The operator can connect this server to the pooler's session port or to \
+         PostgreSQL directly."
+    ))
+}
+
 /// The run of a statement or a batch on a target.
 struct Run<'a> {
     target: ExecTarget<'a>,
@@ -230,13 +244,21 @@ impl Run<'_> {
             // While rows arrive on a connection, nothing else can be asked on it.
             has_more = has_more && reader.rest_of_fetch(self.target.name).await? && !self.has_written().await?;
             if !has_more {
-                reader.abandon();
+                reader.release();
                 self.commit().await?;
             }
         }
         self.progress.cleanup.set(self.progress.cleanup.get().answered(clearance.access));
         outcome.notices = self.target.connection.inbox().take();
         Ok((outcome, has_more))
+    }
+
+    /// Refuses what needs a session for longer than a transaction, where a session is lent for one transaction.
+    fn check_session(&self, statement: &Reviewed) -> Result<(), QueryError> {
+        if self.target.connection.is_pooled() {
+            statement.statement().review_without_session()?;
+        }
+        Ok(())
     }
 
     fn error(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {

@@ -1,7 +1,7 @@
 //! The settings whose value is one of several words, with the meaning of each word.
 
 use super::kind;
-use super::{AccessMode, ChannelBinding, LogFileMode, RoleCheck, SslMode, SslNegotiation, TargetSessionAttrs};
+use super::{AccessMode, ChannelBinding, LogFileMode, Pooler, RoleCheck, SslMode, SslNegotiation, TargetSessionAttrs};
 
 /// A setting whose value is one of several words.
 pub(super) struct Choice<T, const N: usize> {
@@ -44,6 +44,11 @@ pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 3> = Choice {
         ("read-write", TargetSessionAttrs::ReadWrite),
         ("read-only", TargetSessionAttrs::ReadOnly),
     ],
+};
+
+pub(super) const POOLER: Choice<Pooler, 3> = Choice {
+    name: "POSTGRES_POOLER",
+    words: [("auto", Pooler::Auto), ("none", Pooler::None), ("transaction", Pooler::Transaction)],
 };
 
 pub(super) const ACCESS_MODE: Choice<AccessMode, 2> = Choice {

@@ -3,8 +3,8 @@
 use clap::Arg;
 
 use super::choices::{
-    ACCESS_MODE, CHANNEL_BINDING, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, SSL_NEGOTIATION,
-    STRUCTURED, TARGET_SESSION_ATTRS,
+    ACCESS_MODE, CHANNEL_BINDING, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE,
+    SSL_NEGOTIATION, STRUCTURED, TARGET_SESSION_ATTRS,
 };
 use super::kind::Kind;
 
@@ -148,6 +148,13 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&TARGET_SESSION_ATTRS.names()),
         "any",
         "Which of several hosts will do",
+    )
+    .connects(),
+    key(
+        POOLER.name,
+        Kind::Choice(&POOLER.names()),
+        "auto",
+        "Whether a pooler lends connections for a transaction each; auto finds it out, none is also for session pooling",
     )
     .connects(),
     key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most").limits(),

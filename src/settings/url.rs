@@ -20,6 +20,8 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("options", "POSTGRES_OPTIONS"),
     ("passfile", "POSTGRES_PASSFILE"),
     ("password", "POSTGRES_PASSWORD"),
+    // Prisma's, and others': there is a pooler in transaction mode.
+    ("pgbouncer", "POSTGRES_POOLER"),
     ("port", "POSTGRES_PORT"),
     ("service", SERVICE),
     ("sslcert", "POSTGRES_SSL_CERT"),
@@ -61,11 +63,21 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
         };
         let value = percent_decode_str(value).decode_utf8();
         let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
+        let value = if name == "pgbouncer" { pooler(&value)?.into() } else { value };
         parts.retain(|(set, _)| *set != key);
         parts.push((key, value.into_owned()));
     }
     parts.retain(|(_, text)| !text.is_empty());
     Ok(parts)
+}
+
+/// The value of POSTGRES_POOLER for `pgbouncer=…`.
+fn pooler(value: &str) -> Result<&'static str, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok("transaction"),
+        "false" | "0" => Ok("auto"),
+        _ => Err("its parameter pgbouncer must be true or false".to_owned()),
+    }
 }
 
 /// Splits into `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password does not begin the

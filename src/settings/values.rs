@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, STRUCTURED,
+    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, STRUCTURED,
     TARGET_SESSION_ATTRS,
 };
 use super::http;
@@ -228,6 +228,7 @@ impl Values<'_> {
             application_name: self.text("POSTGRES_APPLICATION_NAME"),
             options: self.optional("POSTGRES_OPTIONS"),
             target_session_attrs: self.choice(&TARGET_SESSION_ATTRS),
+            pooler: self.choice(&POOLER),
         };
         let pool =
             PoolSettings { size: self.whole("POSTGRES_POOL_SIZE"), min_size: self.whole("POSTGRES_POOL_MIN_SIZE") };

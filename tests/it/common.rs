@@ -4,6 +4,7 @@ pub mod databases;
 pub mod heard;
 pub mod openssl;
 pub mod own_process;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod scripted;
 pub mod versions;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
     AccessMode, Address, ChannelBinding, ClockSettings, HttpSettings, Limits, LogFileMode, LogSettings,
-    MetricsSettings, PasswordSource, PoolSettings, PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode,
-    SslNegotiation, TargetSessionAttrs, TargetSettings,
+    MetricsSettings, PasswordSource, PoolSettings, Pooler, PostgresSettings, ReloadSettings, RoleCheck, Settings,
+    SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
 
@@ -36,6 +37,7 @@ pub fn settings() -> Settings {
                 application_name: "test".to_owned(),
                 options: None,
                 target_session_attrs: TargetSessionAttrs::Any,
+                pooler: Pooler::Auto,
             },
             pool: PoolSettings { size: 2, min_size: 1 },
             clocks: ClockSettings {

@@ -26,7 +26,7 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
     let (status, said) = doctor(&[("DATABASE_URL", &cluster.url())]);
     assert_eq!(status, 0, "{said}");
     let whats: Vec<_> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    assert_eq!(whats[..6], ["settings", "address", "login", "TLS", "version", "role"], "{said}");
+    assert_eq!(whats[..7], ["settings", "address", "login", "pooler", "TLS", "version", "role"], "{said}");
     for part in [
         "warning  role       The role postgres is a superuser",
         "CREATE ROLE agent LOGIN",

@@ -21,8 +21,9 @@ use std::collections::BTreeSet;
 use deadpool_postgres::ClientWrapper;
 use std::sync::Arc;
 
-use mcp_server_postgres::postgres::connection::{Connection, ExecTarget};
+use mcp_server_postgres::postgres::connection::{Connection, ExecTarget, Wanted};
 use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::needs;
 use mcp_server_postgres::postgres::run::{self, FetchMode, RunProgress, RunResult};
 use mcp_server_postgres::postgres::statement::{Format, Limits, Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
@@ -97,11 +98,13 @@ impl Server {
         let cluster = PrivateCluster::start().unwrap();
         let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
         let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
-        Server {
-            version: version(&client).await,
-            connection: Connection::open((client, Arc::default()), PROMISED, "".into(), Arc::default()).await.unwrap(),
-            _cluster: cluster,
-        }
+        let access = AccessMode::ReadWrite;
+        let needs = needs::of_session(access);
+        let wanted = Wanted { access, needs: &needs, server_timeouts: "".into(), history: Arc::default() };
+        let version = version(&client).await;
+        let connection = Connection::open((client, Arc::default()), wanted, true).await.unwrap();
+        connection.client().batch_execute(PROMISED).await.unwrap();
+        Server { version, connection, _cluster: cluster }
     }
 
     pub fn client(&self) -> &Client {
@@ -156,7 +159,7 @@ impl Server {
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
         let statement = guard.unjudged(statement);
         let access = AccessMode::ReadOnly;
-        let place = ExecTarget { connection: &self.connection, access, default_read_only: false, name: "test" };
+        let place = ExecTarget { connection: &self.connection, access, name: "test" };
         let read =
             run::query(place, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();

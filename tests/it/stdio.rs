@@ -5,6 +5,7 @@ mod databases;
 mod faults;
 mod life;
 mod log;
+mod pooler;
 mod protocol;
 mod readme;
 mod reload;

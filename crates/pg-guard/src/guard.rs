@@ -338,6 +338,11 @@ impl Clearance {
         Self { access, only_reads: access == AccessMode::ReadOnly, leaves_nothing: false }
     }
 
+    /// What a question of the caller's own is in that mode: it only reads.
+    pub fn to_ask(access: AccessMode) -> Self {
+        Self { access, only_reads: true, leaves_nothing: true }
+    }
+
     /// What its transaction is.
     pub fn transaction(self) -> AccessMode {
         if self.only_reads { AccessMode::ReadOnly } else { AccessMode::ReadWrite }

@@ -5,7 +5,8 @@
 //! becomes a [`Cleared`]. Whoever binds nothing else runs nothing that was not cleared. What may not run is a [`Refusal`],
 //! with the [`Rule`] that refuses it and a sentence for whoever wrote the statement.
 //!
-//! - [`statement`](Statement): a text, its first keyword, its parameters. `unsupported` knows what no call can run.
+//! - [`statement`](Statement): a text, its first keyword, its parameters. `unsupported` knows what no call can run,
+//!   `session` what cannot run through a pooler.
 //! - [`sql`]: what can be said of a text without a parser: its keyword, its names, its form without literals.
 //! - [`parser`], [`syntax`]: PostgreSQL's parser, and what is taken from its tree, which `walk` goes through.
 //! - `catalog`: what the names are in a database. `secrets`: what is not to be read there.
@@ -23,6 +24,7 @@ pub mod parser;
 mod policy;
 mod refusal;
 mod secrets;
+mod session;
 pub mod sql;
 mod statement;
 pub mod syntax;

@@ -40,6 +40,8 @@ rules! {
     ConnectionState => "connection-state",
     /// What the statement does ends with its call: SET, LOCK, DECLARE.
     EndsWithTheCall => "ends-with-the-call",
+    /// The statement needs a session, and the connection goes through a pooler that lends one for a transaction only.
+    NeedsSession => "needs-session",
     /// The text holds several statements.
     SeveralStatements => "several-statements",
     /// The statement, or one inside it, is of a kind that does not only read.

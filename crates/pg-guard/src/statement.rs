@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::refusal::{Refusal, Rule};
+use crate::session::needs_session;
 use crate::sql::Operation;
 use crate::unsupported::{Transaction, unsupported};
 
@@ -55,6 +56,14 @@ impl Statement {
         // In read-only mode a batch takes no more than a query, so there is nothing to be referred to.
         let transaction = if access == AccessMode::ReadOnly { Transaction::Shared } else { transaction };
         unsupported(&self.sql, self.operation, transaction)
+    }
+
+    /// Whether it can run in a session that is lent for one transaction, as poolers do.
+    ///
+    /// # Errors
+    /// What in it needs a session, and what to do instead.
+    pub fn review_without_session(&self) -> Result<(), Refusal> {
+        needs_session(&self.sql, self.operation)
     }
 
     /// Its text.

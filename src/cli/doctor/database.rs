@@ -9,10 +9,10 @@ use crate::postgres::catalog;
 use crate::postgres::catalog::extensions::Extensions;
 use crate::postgres::catalog::role::{self, RoleRights};
 use crate::postgres::catalog::server::{ConnectionTls, ConnectionTlsRow, Server, ServerRow};
-use crate::postgres::error::QueryError;
+use crate::postgres::error::{QueryError, causes};
 use crate::postgres::login::Plain;
 use crate::postgres::pool::{Admission, Generation};
-use crate::settings::{AccessMode, Settings, SslMode, TargetSettings, is_this_machine};
+use crate::settings::{AccessMode, Pooler, Settings, SslMode, TargetSettings, is_this_machine};
 
 /// Extensions and languages of which the doctor speaks if they are installed: the name, whether it is good to have, and what
 /// it means for this server.
@@ -63,9 +63,15 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
         }
     };
     report.ok("login", format!("as {}", generation.target_name()));
-    let plain = generation.plain();
-    if let Err(error) = connected(report, lease.connection().client(), settings, plain).await {
-        report.failed("database", error.to_string());
+    let connection = lease.connection();
+    check_pooler(report, connection.is_pooled(), settings.postgres.target.pooler);
+    let asked = async {
+        // A pooler lends the backend no longer than that.
+        connection.begin(AccessMode::ReadOnly).await?;
+        connected(report, connection.client(), settings, generation.plain()).await
+    };
+    if let Err(error) = asked.await {
+        report.failed("database", causes(&error));
     }
 }
 
@@ -99,6 +105,21 @@ async fn connected(
         }
     }
     Ok(())
+}
+
+fn check_pooler(report: &mut Report, is_pooled: bool, setting: Pooler) {
+    let said = match (is_pooled, setting) {
+        (false, Pooler::None) => return,
+        (false, _) => "none: each connection is a backend of PostgreSQL",
+        (true, Pooler::Transaction) => {
+            "each call runs in a transaction that sets up its session for itself (POSTGRES_POOLER=transaction)"
+        }
+        (true, _) => {
+            "there is one (such as PgBouncer): each call runs in a transaction that sets up its session for itself. That is \
+             right in transaction and in session mode; in session mode POSTGRES_POOLER=none is faster"
+        }
+    };
+    report.ok("pooler", said);
 }
 
 fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &TargetSettings, plain: Option<Plain>) {

@@ -174,6 +174,11 @@ impl QueryError {
         self.sqlstate() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
     }
 
+    /// Whether something before it in its transaction has failed, which is why this was not even looked at.
+    pub fn is_in_failed_transaction(&self) -> bool {
+        self.sqlstate() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code())
+    }
+
     /// The error for a value that cannot be shown.
     pub fn undecodable(error: &DecodeError) -> Self {
         Self::Undecodable {

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::error::LoginError;
 use super::handshake::{HandshakeFailed, Tls};
-use super::{Login, Opened};
+use super::{Login, Opened, Route, open};
 use crate::log::{info, warn};
 use crate::postgres::error::causes;
 use crate::settings::{ChannelBinding, SslMode, is_this_machine};
@@ -31,23 +31,28 @@ pub struct Plain {
 
 impl Login {
     /// Connects to `host`, which is that of `config`, as the mode of TLS says.
-    pub(super) async fn connect(&self, config: Config, host: &str) -> Result<Opened, LoginError> {
+    pub(super) async fn connect(&self, config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
         match (config.get_ssl_mode(), self.target.ssl_mode) {
-            (DriverSslMode::Prefer, SslMode::Allow) => self.connect_plain_first(config, host).await,
-            (DriverSslMode::Prefer, _) => self.connect_encrypted_first(config, host).await,
+            (DriverSslMode::Prefer, SslMode::Allow) => self.connect_plain_first(config, host, route).await,
+            (DriverSslMode::Prefer, _) => self.connect_encrypted_first(config, host, route).await,
             _ => {
                 let tls = Tls::new(&self.tls);
                 let is_encrypted = tls.is_done.clone();
-                config.connect(tls).await.map_err(|error| self.error(error, is_encrypted.get()))
+                open(&config, tls, route).await.map_err(|error| self.error(error, is_encrypted.get()))
             }
         }
     }
 
     /// `prefer`: without TLS where the server has none, where the handshake fails, and where it takes this user only so.
-    async fn connect_encrypted_first(&self, mut config: Config, host: &str) -> Result<Opened, LoginError> {
+    async fn connect_encrypted_first(
+        &self,
+        mut config: Config,
+        host: &str,
+        route: Route,
+    ) -> Result<Opened, LoginError> {
         let tls = Tls::new(&self.tls);
         let is_encrypted = tls.is_done.clone();
-        let error = match config.connect(tls).await {
+        let error = match open(&config, tls, route).await {
             Ok(opened) => {
                 self.is_open(host, (!is_encrypted.get()).then_some(NO_TLS));
                 return Ok(opened);
@@ -59,7 +64,7 @@ impl Login {
             return Err(self.error(error, is_encrypted.get()));
         }
         let cause = causes(&error);
-        match config.ssl_mode(DriverSslMode::Disable).connect(Tls::new(&self.tls)).await {
+        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(&cause));
                 Ok(opened)
@@ -69,14 +74,14 @@ impl Login {
     }
 
     /// `allow`: with TLS where the server takes this user only so.
-    async fn connect_plain_first(&self, mut config: Config, host: &str) -> Result<Opened, LoginError> {
-        match config.ssl_mode(DriverSslMode::Disable).connect(Tls::new(&self.tls)).await {
+    async fn connect_plain_first(&self, mut config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
+        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(ALLOWED));
                 Ok(opened)
             }
             Err(error) if is_refused(&error) => {
-                let opened = config.ssl_mode(DriverSslMode::Require).connect(Tls::new(&self.tls)).await;
+                let opened = open(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
                 opened.map_err(|encrypted| {
                     let cause = causes(&encrypted);
                     self.error(error, false).after_tls(cause)

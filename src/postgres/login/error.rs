@@ -9,7 +9,7 @@ use crate::postgres::error::{Phase, QueryError, causes};
 
 /// Why a connection could not be opened.
 #[derive(Debug)]
-pub(in crate::postgres) enum LoginError {
+pub enum LoginError {
     /// The driver or PostgreSQL says why.
     Driver {
         error: tokio_postgres::Error,
@@ -45,10 +45,17 @@ impl LoginError {
         Self::NoLogin { why: "there is no host to connect to".to_owned(), detail: None, is_retryable: false }
     }
 
+    /// The SQLSTATE of PostgreSQL's error, if it is one.
+    pub(in crate::postgres) fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Driver { error, .. } => error.code(),
+            Self::NoLogin { .. } => None,
+        }
+    }
+
     /// Whether PostgreSQL has refused the user with that password.
     pub(super) fn is_refused_login(&self) -> bool {
-        let Self::Driver { error, .. } = self else { return false };
-        matches!(error.code(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
+        matches!(self.sqlstate(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
     }
 
     /// The same error of a login without a password, or a better one where the driver only says that it has none.

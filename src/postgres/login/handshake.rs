@@ -12,7 +12,10 @@ use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::postgres::pooler::NegotiationError;
+
 /// Makes the handshake of one connection.
+#[derive(Clone)]
 pub(super) struct Tls {
     make: MakeRustlsConnect,
     pub(super) is_done: IsDone,
@@ -47,7 +50,11 @@ impl IsDone {
 impl HandshakeFailed {
     /// Whether that is what `error` says.
     pub(super) fn is_in(error: &tokio_postgres::Error) -> bool {
-        error.source().is_some_and(<dyn Error>::is::<Self>)
+        let Some(cause) = error.source() else { return false };
+        match cause.downcast_ref::<NegotiationError>() {
+            Some(NegotiationError::Handshake(inner)) => inner.is::<Self>(),
+            _ => cause.is::<Self>(),
+        }
     }
 
     /// What is behind an error of rustls that does not say so itself.

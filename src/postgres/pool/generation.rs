@@ -51,26 +51,14 @@ impl Generation {
         let identity = target.client_certificate.as_ref().map(ClientCertificate::identity).transpose()?;
         let tls = tls::client::for_postgres(target.ssl_mode, target.ssl_root_cert.as_deref(), identity)?;
         let tls = MakeRustlsConnect::new(tls);
-        let session_setup: Arc<str> = format!(
-            "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
-             SET standard_conforming_strings = on",
-            match access {
-                AccessMode::ReadOnly => "SET default_transaction_read_only = on; ",
-                AccessMode::ReadWrite => "",
-            },
-            // The first four make PostgreSQL's texts equal to those of this server's own encoder. The fifth is for the
-            // guard, which reads only standard strings: it and PostgreSQL must agree where a string ends.
-        )
-        .into();
         let log = log.new(slog::o!("generation" => number));
         let live = Arc::new(LiveSettings::new(*sizes, *clocks));
         let target = Arc::new(target.clone());
-        let pool =
-            Pool::builder(Connector::new(target.clone(), live.clone(), tls.clone(), session_setup.clone(), &log))
-                .max_size(sizes.size)
-                .runtime(Runtime::Tokio1)
-                .build()
-                .map_err(|error| format!("the pool cannot be made: {error}"))?;
+        let pool = Pool::builder(Connector::new(target.clone(), access, live.clone(), tls.clone(), &log)?)
+            .max_size(sizes.size)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| format!("the pool cannot be made: {error}"))?;
         let target_name: Arc<str> = target_name(&target).into();
         let health = Arc::new(HealthMonitor::new(target_name.to_string(), &log));
         let shared = Arc::new(SharedPool {
@@ -84,7 +72,6 @@ impl Generation {
             health,
             probing: tokio::sync::Mutex::default(),
             tls,
-            session_setup,
             is_retired: AtomicBool::new(false),
             endings,
             log,

@@ -9,22 +9,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fair_queue::{Admission, Full, Permit};
 use super::shared::{Object, SharedPool};
 use crate::log::{info, warn};
 use crate::postgres::catalog::{self, blockers::Blockers};
-use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
-use crate::postgres::connection::{CHECK_CLIENT, Connection, ExecTarget};
+use crate::postgres::cleanup::Cleanup;
+use crate::postgres::connection::{Connection, ExecTarget};
 use crate::postgres::error::{Blocker, Clock, QueryError, causes};
 use crate::settings::{AccessMode, ClockSettings, TargetSettings};
-
-/// Undoes what a call may leave on a connection. `DISCARD ALL` would also drop the driver's own prepared statements,
-/// and cannot be sent together with other commands.
-const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
-                     SELECT pg_catalog.setseed(pg_catalog.date_part('microseconds', pg_catalog.clock_timestamp()) / 6e7)";
 
 /// How long cleaning may take. After that, the statement that it waits for is cancelled.
 const CLEAN_GRACE: Duration = Duration::from_secs(1);
@@ -192,8 +186,7 @@ impl Lease {
 
     /// The connection as a target for statements.
     pub fn exec_target<'a>(&'a self, access: AccessMode, name: &'a str) -> ExecTarget<'a> {
-        let default_read_only = self.shared.access == AccessMode::ReadOnly;
-        ExecTarget { connection: self.connection(), access, default_read_only, name }
+        ExecTarget { connection: self.connection(), access, name }
     }
 
     /// The number of its generation.
@@ -234,7 +227,7 @@ impl Lease {
                 // The runtime continues here when nothing else is ready: when the answer has been written.
                 tokio::task::yield_now().await;
             }
-            let cleaning = clean(connection.object(), cleanup, &shared);
+            let cleaning = connection.object().clean(cleanup);
             let why = match tokio::time::timeout(CLEAN_GRACE, cleaning).await {
                 Ok(Ok(true)) => {
                     shared.health.answered();
@@ -288,28 +281,6 @@ impl Lease {
     }
 }
 
-/// Undo what the call may have left. Returns whether the connection is clean.
-async fn clean(connection: &Connection, cleanup: Cleanup, shared: &SharedPool) -> Result<bool, tokio_postgres::Error> {
-    let end = match cleanup.transaction {
-        // A ROLLBACK without a transaction would write a warning to PostgreSQL's log for each call.
-        TransactionEnd::None => "",
-        TransactionEnd::Rollback => "ROLLBACK; ",
-        TransactionEnd::Commit => "COMMIT; ",
-    };
-    let reset = match cleanup.session {
-        SessionCleanup::Nothing => return connection.client().batch_execute(end).await.map(|()| true),
-        SessionCleanup::WhatRollbackLeaves => end.to_owned(),
-        SessionCleanup::Everything => {
-            let check_client = if connection.checks_client { CHECK_CLIENT } else { "" };
-            let server_timeouts = connection.server_timeouts();
-            format!("{end}{CLEAN}; {}; {server_timeouts}{check_client}", shared.session_setup)
-        }
-    };
-    // Joined, both are sent without waiting for each other.
-    let (ended, is_clean) = join(connection.client().batch_execute(&reset), connection.check()).await;
-    ended.and(is_clean)
-}
-
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
@@ -332,13 +303,12 @@ async fn cancel(mut connection: PooledConnection, shared: &SharedPool) -> bool {
     connection.discard();
     let began = Instant::now();
     let client = connection.object().client();
-    let token = client.cancel_token();
     // This is answered when everything sent before it has ended, with or without an error: then the backend is idle.
     let mut idle = pin!(client.batch_execute("ROLLBACK"));
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         let mut pause = CANCEL_AGAIN;
         loop {
-            if let Err(error) = token.cancel_query(shared.tls.clone()).await {
+            if let Err(error) = connection.object().cancel(&shared.tls).await {
                 warn!(shared.log, "cancel request failed"; "why" => causes(&error));
             }
             if tokio::time::timeout(pause, &mut idle).await.is_ok() {

@@ -9,7 +9,7 @@ use slog::Logger;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
-use super::connect::Connector;
+use super::connect::{self, Connector};
 use super::fair_queue::FairQueue;
 use super::health_monitor::HealthMonitor;
 use super::live::LiveSettings;
@@ -38,8 +38,6 @@ pub(super) struct SharedPool {
     /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
     pub(super) probing: tokio::sync::Mutex<()>,
     pub(super) tls: MakeRustlsConnect,
-    /// SQL that every connection gets first, and again after each cleaning, together with PostgreSQL's own timeouts.
-    pub(super) session_setup: Arc<str>,
     /// Another generation serves now: unused connections are closed.
     pub(super) is_retired: AtomicBool,
     /// Counts the leases, and the connections that are being cleaned or cancelled after their call.
@@ -91,7 +89,7 @@ impl SharedPool {
                     PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                         QueryError::TimedOut { clock: Clock::Connect, after: connect_timeout }
                     }
-                    PoolError::Backend(error) => error.query_error(&self.target_name),
+                    PoolError::Backend(error) => connect::query_error(&error, &self.target_name),
                     other => QueryError::Unavailable {
                         why: format!("could not connect to PostgreSQL: {}", causes(&other)),
                         phase: Phase::Connect,

@@ -80,13 +80,14 @@ impl Run<'_> {
         self.progress.begun.set(true);
         self.progress.only_reads.set(true);
         let mut rows = pin!(self.stream(prepared, cleared));
-        if self.target.default_read_only {
+        let connection = self.target.connection;
+        if connection.is_read_only() {
             return rows.await;
         }
         // All three are sent at once; nothing waits for the first and the last.
-        self.target.connection.post("BEGIN READ ONLY");
+        connection.post(&connection.begin_sql(AccessMode::ReadOnly));
         let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
-        self.target.connection.post(match self.target.access {
+        connection.post(match self.target.access {
             AccessMode::ReadOnly => "ROLLBACK",
             AccessMode::ReadWrite => "COMMIT",
         });

@@ -1,10 +1,12 @@
 //! What is added to an error of a statement: its true cause, and a hint that only the database can give.
 
-use pg_guard::sql;
+use futures_util::future::join;
+use pg_guard::{Clearance, sql};
 use tokio_postgres::error::SqlState;
 
 use super::Run;
 use crate::postgres::catalog::{nearest, read_only};
+use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{QueryError, Rejection};
 use crate::settings::AccessMode;
 
@@ -40,9 +42,9 @@ impl Run<'_> {
         if rejection.sqlstate == SqlState::READ_ONLY_SQL_TRANSACTION.code() {
             // What is only taken for a read runs once more.
             let is_known = self.target.access == AccessMode::ReadOnly || self.progress.only_reads.get();
-            return match !is_known && self.undo().await.is_ok() {
-                true => read_only::hint(client).await.ok().flatten(),
-                false => None,
+            return match is_known {
+                true => None,
+                false => self.ask(read_only::hint(client)).await.flatten(),
             };
         }
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
@@ -52,11 +54,20 @@ impl Run<'_> {
         if !is_name || rejection.hint.is_some() || !is_of_this_statement || sql::destroys(sql) {
             return None;
         }
-        self.undo().await.ok()?;
-        let hint = match is_column {
-            true => nearest::column_hint(client, sql, rejection).await,
-            false => nearest::table_hint(client, sql, rejection).await,
-        };
-        hint.ok().flatten()
+        match is_column {
+            true => self.ask(nearest::column_hint(client, sql, rejection)).await.flatten(),
+            false => self.ask(nearest::table_hint(client, sql, rejection)).await.flatten(),
+        }
+    }
+
+    /// The answer to a catalog query after the statement has failed. Its transaction is rolled back, and the query runs
+    /// in another: through a pooler nothing may run outside of one.
+    async fn ask<T>(&self, query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Option<T> {
+        let before = (self.progress.only_reads.get(), self.progress.cleanup.get().session);
+        // Joined, all are sent without waiting for each other.
+        let (begun, answer) = join(self.transaction(Clearance::to_ask(self.target.access)), query).await;
+        self.progress.only_reads.set(before.0);
+        self.progress.cleanup.set(Cleanup { session: before.1, ..self.progress.cleanup.get() });
+        begun.ok().and(answer.ok())
     }
 }

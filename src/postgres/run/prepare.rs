@@ -8,7 +8,7 @@ use pg_render::Codec;
 use tokio_postgres::Column;
 
 use super::Run;
-use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::error::{Phase, QueryError, is_about_the_question};
 use crate::postgres::params;
 use crate::postgres::prepared::Prepared;
 use crate::postgres::rows::server_text;
@@ -32,8 +32,15 @@ impl Run<'_> {
             let cleared = clear.await?;
             return Ok((prepare.await?, cleared));
         }
-        let (prepared, cleared) = join(prepare, clear).await;
-        Ok((prepared?, cleared?))
+        match join(prepare, clear).await {
+            // A question of the guard's has failed, and the rest of the transaction with it.
+            (Err(error), Err(cause)) if error.is_in_failed_transaction() => Err(cause),
+            (Err(error), Ok(cleared)) if error.is_in_failed_transaction() => {
+                self.transaction(cleared.clearance()).await?;
+                Ok((self.prepare(statement.statement()).await?, cleared))
+            }
+            (prepared, cleared) => Ok((prepared?, cleared?)),
+        }
     }
 
     /// Let the guard clear a statement for this connection.
@@ -41,7 +48,17 @@ impl Run<'_> {
         let connection = self.target.connection;
         statement.clear(connection.client(), connection.questions()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
-            NotCleared::Unasked(error) => self.error(&error, "", Phase::Begin),
+            NotCleared::Unasked(error) => match error.as_db_error() {
+                Some(db) if is_about_the_question(db.code()) => QueryError::refused(format!(
+                    "The guard cannot ask this server's catalogs what the names in the statement stand for, so the \
+                     statement does not run in read-only mode ({} {}). The operator can give this server a role that can \
+                     ask them and, on a server that is no PostgreSQL, a role that can only read and \
+                     MCP_ACCESS_MODE=read-write.",
+                    db.code().code(),
+                    db.message()
+                )),
+                _ => self.error(&error, "", Phase::Begin),
+            },
         })
     }
 

@@ -38,11 +38,17 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 /// The row count that requests all rows.
 const ALL_ROWS: usize = 0;
 
+/// What is said if a reader that was released is read from: nothing does that.
+const RELEASED: &str = "This statement was read to its end.";
+
 /// A running statement in an open transaction.
 pub struct Reader {
-    prepared: Arc<Prepared>,
-    /// None for a statement that runs to its end at once.
-    portal: Option<Portal>,
+    sql: Arc<str>,
+    operation: Operation,
+    /// Whether the statement runs to its end at once, and not from a portal.
+    runs_to_end: bool,
+    /// The statement and its portal, until nothing more is read.
+    source: Option<Source>,
     /// Rows that have arrived and are not on a page yet.
     ahead: VecDeque<Row>,
     /// The current fetch, if one is running.
@@ -52,6 +58,12 @@ pub struct Reader {
     row_bytes_max: usize,
     /// The row count of the command tag, after the statement has ended.
     ended: Option<u64>,
+}
+
+struct Source {
+    prepared: Arc<Prepared>,
+    /// None for a statement that runs to its end at once.
+    portal: Option<Portal>,
 }
 
 impl Reader {
@@ -66,15 +78,18 @@ impl Reader {
     }
 
     fn with(prepared: Arc<Prepared>, portal: Option<Portal>, fetch: Option<Pin<Box<RowStream>>>) -> Self {
-        Self { prepared, portal, ahead: VecDeque::new(), fetch, rows_read: 0, row_bytes_max: 0, ended: None }
+        let (sql, operation, runs_to_end) = (prepared.sql.clone(), prepared.operation, portal.is_none());
+        let source = Some(Source { prepared, portal });
+        let (ahead, rows_read, row_bytes_max, ended) = Default::default();
+        Self { sql, operation, runs_to_end, source, ahead, fetch, rows_read, row_bytes_max, ended }
     }
 
     pub fn sql(&self) -> &Arc<str> {
-        &self.prepared.sql
+        &self.sql
     }
 
     pub fn operation(&self) -> Operation {
-        self.prepared.operation
+        self.operation
     }
 
     /// Whether a page may follow. A statement that changes rows has changed all of them before the first is returned:
@@ -86,7 +101,7 @@ impl Reader {
     /// Whether there are more rows that cannot be read: the statement runs to its end at once, because its earlier
     /// results were small.
     pub(super) fn has_outgrown(&self) -> bool {
-        self.portal.is_none() && self.has_more()
+        self.runs_to_end && self.has_more()
     }
 
     /// Reads the next page.
@@ -100,15 +115,17 @@ impl Reader {
         target: &str,
         progress: &RunProgress,
     ) -> Result<Outcome, QueryError> {
-        let sql = self.prepared.sql.clone();
+        let sql = self.sql.clone();
+        let Some(Source { prepared, .. }) = &self.source else { return Err(QueryError::refused(RELEASED)) };
+        let prepared = prepared.clone();
         progress.rows_came.set(self.rows_read > 0);
         let to_error = |error: Error| {
             let phase = if progress.rows_came.get() { Phase::Fetch } else { Phase::Execute };
             QueryError::of(&error, &sql, phase, target)
         };
         let mut page = Page::new(
-            self.prepared.columns.clone(),
-            self.prepared.codecs.clone(),
+            prepared.columns.clone(),
+            prepared.codecs.clone(),
             reading.format,
             reading.limits,
             reading.cell_offset,
@@ -131,7 +148,7 @@ impl Reader {
                 let group = self.server_text_group();
                 let rows = &self.ahead.make_contiguous()[..group];
                 let rendered =
-                    Box::pin(server_text::texts(connection.client(), rows, &self.prepared, &server_columns)).await;
+                    Box::pin(server_text::texts(connection.client(), rows, &prepared, &server_columns)).await;
                 for rendered in rendered.map_err(to_error)? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     progress.call.rows(1, row.raw_size_bytes());
@@ -151,11 +168,11 @@ impl Reader {
         let page = page.finish();
         let is_whole = page.cut.is_none() && self.rows_read == page.rows as u64 && server_columns.is_empty();
         let size = Size { rows: page.rows, bytes: page.json.len() };
-        self.prepared.past_size.remember(is_whole.then_some(size));
+        prepared.past_size.remember(is_whole.then_some(size));
         let counts =
-            self.operation().changes_rows() || (self.operation().as_str() == "WITH" && self.prepared.types.is_empty());
+            self.operation().changes_rows() || (self.operation().as_str() == "WITH" && prepared.types.is_empty());
         // With RETURNING, the tag counts only the rows of the last fetch.
-        let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
+        let count = self.ended.map(|tag| if prepared.types.is_empty() { tag } else { self.rows_read });
         Ok(Outcome { page, rows_affected: count.filter(|_| counts), ..Outcome::default() })
     }
 
@@ -179,9 +196,10 @@ impl Reader {
         came.map_err(|error| QueryError::of(&error, self.sql(), Phase::Fetch, target))
     }
 
-    /// Stop reading: the driver discards the rows that still arrive.
-    pub(super) fn abandon(&mut self) {
+    /// Stop reading, and close portal and statement: the driver discards the rows that still arrive.
+    pub(super) fn release(&mut self) {
         self.fetch = None;
+        self.source = None;
     }
 
     async fn next(&mut self, connection: &Connection, page: &Page) -> Result<Option<Row>, Error> {
@@ -206,7 +224,7 @@ impl Reader {
     async fn begin_fetch(&mut self, connection: &Connection, page: &Page) -> Result<bool, Error> {
         if self.fetch.is_none()
             && self.ended.is_none()
-            && let Some(portal) = &self.portal
+            && let Some(Source { portal: Some(portal), .. }) = &self.source
         {
             let rows = if self.operation().changes_rows() && page.is_cut() {
                 ALL_ROWS

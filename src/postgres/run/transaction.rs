@@ -5,8 +5,8 @@ use std::pin::Pin;
 use futures_util::future::join;
 
 use super::Run;
-use crate::postgres::cleanup::TransactionEnd;
-use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::cleanup::{Cleanup, TransactionEnd};
+use crate::postgres::error::{Phase, QueryError, is_about_the_question};
 use pg_guard::Clearance;
 
 impl Run<'_> {
@@ -21,10 +21,16 @@ impl Run<'_> {
     }
 
     async fn begin_transaction(&self, clearance: Clearance) -> Result<(), QueryError> {
-        let begin = self.target.connection.begin(clearance.transaction(), self.target.default_read_only);
+        let begin = self.target.connection.begin(clearance.transaction());
         let (undone, begun) = join(self.undo(), begin).await;
         undone?;
-        begun.map_err(|error| self.error(&error, "", Phase::Begin))?;
+        if let Err(error) = begun {
+            // Through a pooler more is sent than BEGIN, and of that something may have failed.
+            if self.target.connection.is_pooled() {
+                self.progress.cleanup.set(Cleanup::begun(clearance));
+            }
+            return Err(self.error(&error, "", Phase::Begin));
+        }
         self.progress.begun.set(true);
         self.progress.runs_as(clearance);
         Ok(())
@@ -54,6 +60,14 @@ impl Run<'_> {
         let sql = "SELECT pg_catalog.txid_current_if_assigned() IS NOT NULL";
         let row = self.target.connection.client().query_typed(sql, &[]).await;
         let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
-        row.map_err(|error| self.error(&error, "", Phase::End))
+        row.map_err(|error| match error.as_db_error() {
+            // The transaction is lost with the question.
+            Some(db) if is_about_the_question(db.code()) => QueryError::refused(format!(
+                "This answer cannot be cut and read on, for the server cannot say whether the statement has written \
+                 ({}). Nothing was changed by this call. Ask for less (WHERE, LIMIT), or raise max_rows.",
+                db.message()
+            )),
+            _ => self.error(&error, "", Phase::End),
+        })
     }
 }

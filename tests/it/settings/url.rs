@@ -79,7 +79,7 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
         "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database";
     const ENCODED: &str = "with %XX for special characters in the user and the password";
     const KNOWN: &str = "is not known here; there are application_name, channel_binding, connect_timeout, dbname, host, options, \
-                         passfile, password, port, service, sslcert, sslkey, sslmode, sslnegotiation, sslrootcert, \
+                         passfile, password, pgbouncer, port, service, sslcert, sslkey, sslmode, sslnegotiation, sslrootcert, \
                          target_session_attrs, user";
     for (url, why) in [
         ("mysql://u:s3cret@h/d", FORM.to_owned()),

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use deadpool::managed::Manager as _;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::connect;
 use super::super::health::{ANSWER_MAX, Condition, HealthState, RETRY, STALE};
 use super::super::shared::SharedPool;
 use super::Generation;
@@ -69,7 +70,7 @@ async fn probe(shared: &Arc<SharedPool>, known_for: Duration, opening: bool) {
     for _ in 0..=shared.live.pool().size {
         // If every connection is in use, a check finds nothing out.
         let Ok(lease) = shared.internal_lease().await else { return };
-        let answer = lease.connection().client().batch_execute("");
+        let answer = lease.connection().ping();
         match tokio::time::timeout(ANSWER_MAX, answer).await {
             Ok(Ok(())) => {
                 shared.health.answered();
@@ -101,7 +102,7 @@ async fn open_one_more(shared: &Arc<SharedPool>) {
     let opening = tokio::time::timeout(connect_timeout, shared.pool.manager().create());
     let error = match opening.await {
         Ok(Ok(_)) => return shared.health.opened(),
-        Ok(Err(error)) => error.query_error(&shared.target_name),
+        Ok(Err(error)) => connect::query_error(&error, &shared.target_name),
         Err(_) => QueryError::TimedOut { clock: Clock::Connect, after: connect_timeout },
     };
     shared.health.failed_to_open(&error, &shared.target, status.size);

@@ -1,0 +1,255 @@
+//! The session of a connection: how it is set up, how a transaction begins in it, and how it is clean again.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{join, join3};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
+
+use super::{OpenError, Wanted};
+use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
+use crate::postgres::error::causes;
+use crate::postgres::needs::{Need, Purpose};
+use crate::postgres::pooler::PooledDial;
+use crate::settings::AccessMode;
+use accepted::{Accepted, refusal};
+
+mod accepted;
+
+/// Releases the advisory locks that a ROLLBACK keeps, and returns whether SQL has prepared a statement, which cannot be
+/// undone.
+const CHECK: &str = "SELECT pg_catalog.pg_advisory_unlock_all(), \
+                     EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)";
+
+/// Lets a backend check, while a statement runs, whether its client is still connected: a backend that cannot be
+/// cancelled then ends when its connection is closed.
+const CHECK_CLIENT: &str = "; SET client_connection_check_interval = '1s'";
+
+/// The same for a server that may not know this setting: versions before 14, and some systems.
+const TRY_TO_CHECK_CLIENT: &str = "\
+SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 140000 \
+THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END IS NOT NULL";
+
+/// Undoes what a call may leave on a connection. `DISCARD ALL` would also drop the driver's own prepared statements,
+/// and cannot be sent together with other commands.
+const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
+                     SELECT pg_catalog.setseed(pg_catalog.date_part('microseconds', pg_catalog.clock_timestamp()) / 6e7)";
+
+/// What a transaction that may write gets in a session that a pooler lends: it is READ ONLY if the role's transactions
+/// are, whatever others have set. It can become so at any time, and the reverse only before anything else runs.
+const AS_THE_ROLE: &str = "SELECT pg_catalog.set_config('transaction_read_only', \
+                           pg_catalog.current_setting('default_transaction_read_only'), true)";
+
+fn is_true(message: &SimpleQueryMessage) -> bool {
+    matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
+}
+
+/// The session of a connection.
+pub enum Session {
+    /// One for the connection alone, which is set up once.
+    Own(Own),
+    /// One that a pooler lends for each transaction. It is not ours: nothing is set for longer than that, and nothing
+    /// is cleaned.
+    Lent(Box<Lent>),
+}
+
+pub struct Own {
+    /// Whether its transactions are READ ONLY by default.
+    pub is_read_only: bool,
+    /// The SQL of its settings, without the timeouts.
+    setup: String,
+    /// The SET statements of PostgreSQL's own timeouts that it has.
+    server_timeouts: Mutex<Arc<str>>,
+    takes_timeouts: bool,
+    /// Whether its backend checks that the client is still connected.
+    checks_client: bool,
+    /// The prepared statement of [`CHECK`], if the server has what it asks.
+    check: Option<Statement>,
+}
+
+pub struct Lent {
+    /// What has opened it.
+    pub dial: PooledDial,
+    /// The SQL of the settings of a transaction, without the timeouts.
+    setup: String,
+    takes_timeouts: bool,
+    begin: Mutex<Begin>,
+}
+
+/// How transactions begin with certain timeouts.
+struct Begin {
+    server_timeouts: Arc<str>,
+    read_only: String,
+    read_write: String,
+}
+
+impl Session {
+    /// Sets up a session of its own, in which a transaction is open. Returns also what the server refuses.
+    pub async fn own(client: &Client, wanted: &Wanted<'_>) -> Result<(Self, Vec<String>), OpenError> {
+        let needs: Vec<_> = wanted.needs.iter().map(Need::in_session).collect();
+        let setup = format!("ROLLBACK; {}; {}", needs.join("; "), wanted.server_timeouts);
+        let watch = client.simple_query(TRY_TO_CHECK_CLIENT);
+        let (set_up, checks_client, check) = join3(client.batch_execute(&setup), watch, client.prepare(CHECK)).await;
+        let mut own = Own {
+            is_read_only: wanted.needs.iter().any(|need| need.purpose == Purpose::ReadOnly),
+            setup: needs.join("; "),
+            server_timeouts: Mutex::new(wanted.server_timeouts.clone()),
+            takes_timeouts: true,
+            checks_client: checks_client.is_ok_and(|messages| messages.iter().any(is_true)),
+            check: None,
+        };
+        let mut warnings = Vec::new();
+        if let Err(error) = set_up {
+            refusal(error)?;
+            // One of them is refused: what about the others?
+            let found = Accepted::in_session(client, wanted).await?;
+            own.setup = found.sql.join("; ");
+            own.takes_timeouts = found.takes_timeouts;
+            own.is_read_only &= found.takes_read_only;
+            warnings = found.warnings;
+        }
+        match check {
+            Ok(check) => own.check = Some(check),
+            Err(error) => warnings.push(format!(
+                "the server refuses the question whether a connection is clean ({}): a connection is closed after each \
+                 statement that may have left something on it",
+                causes(&refusal(error)?)
+            )),
+        }
+        Ok((Self::Own(own), warnings))
+    }
+
+    /// Finds out what may be set in a transaction of a session that a pooler lends, in which a transaction is open.
+    pub async fn lent(
+        client: &Client,
+        wanted: &Wanted<'_>,
+        dial: PooledDial,
+    ) -> Result<(Self, Vec<String>), OpenError> {
+        let needs: Vec<_> = wanted.needs.iter().map(Need::in_transaction).collect();
+        let begin = Begin::with(&needs.join("; "), &wanted.server_timeouts, true);
+        let once = format!("ROLLBACK; {}; ROLLBACK", begin.read_only);
+        let mut lent = Box::new(Lent { dial, setup: needs.join("; "), takes_timeouts: true, begin: Mutex::new(begin) });
+        let Err(error) = client.batch_execute(&once).await else { return Ok((Self::Lent(lent), Vec::new())) };
+        refusal(error)?;
+        client.batch_execute("ROLLBACK").await?;
+        let found = Accepted::in_transaction(client, wanted).await?;
+        lent.setup = found.sql.join("; ");
+        lent.takes_timeouts = found.takes_timeouts;
+        lent.begin = Mutex::new(Begin::with(&lent.setup, &wanted.server_timeouts, lent.takes_timeouts));
+        Ok((Self::Lent(lent), found.warnings))
+    }
+
+    /// The SQL that sets PostgreSQL's own timeouts now, if something is to be sent for that.
+    pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) -> Option<Arc<str>> {
+        match self {
+            Self::Own(own) => {
+                let mut known = own.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+                if **known == **server_timeouts || !own.takes_timeouts {
+                    return None;
+                }
+                known.clone_from(server_timeouts);
+                Some(server_timeouts.clone())
+            }
+            Self::Lent(lent) => {
+                lent.set_server_timeouts(server_timeouts);
+                None
+            }
+        }
+    }
+
+    /// The SQL that begins a transaction.
+    pub fn begin(&self, access: AccessMode) -> Cow<'static, str> {
+        let own = match self {
+            Self::Own(own) => own,
+            Self::Lent(lent) => return lent.begin(access).into(),
+        };
+        Cow::Borrowed(match (access, own.is_read_only) {
+            (AccessMode::ReadOnly, _) => "BEGIN READ ONLY",
+            // The default of the role or the server stays in force, and a standby can only read.
+            (AccessMode::ReadWrite, false) => "BEGIN",
+            // The access mode has changed, but the pool is still the old one.
+            (AccessMode::ReadWrite, true) => "BEGIN READ WRITE",
+        })
+    }
+
+    /// SQL that does nothing.
+    pub fn ping(&self) -> &'static str {
+        match self {
+            Self::Own(_) => "",
+            Self::Lent(_) => "BEGIN READ ONLY; ROLLBACK",
+        }
+    }
+
+    /// End the transaction, and undo what a call may have left. Returns whether the session is clean then.
+    pub async fn clean(&self, client: &Client, cleanup: Cleanup) -> Result<bool, Error> {
+        let end = match cleanup.transaction {
+            // A ROLLBACK without a transaction would write a warning to PostgreSQL's log for each call.
+            TransactionEnd::None => "",
+            TransactionEnd::Rollback => "ROLLBACK; ",
+            TransactionEnd::Commit => "COMMIT; ",
+        };
+        let own = match (self, cleanup.session) {
+            (Self::Own(own), SessionCleanup::WhatRollbackLeaves | SessionCleanup::Everything) => own,
+            _ if end.is_empty() => return Ok(true),
+            _ => return client.batch_execute(end).await.map(|()| true),
+        };
+        let reset = match cleanup.session {
+            SessionCleanup::Everything => own.cleaning(end),
+            SessionCleanup::Nothing | SessionCleanup::WhatRollbackLeaves => end.to_owned(),
+        };
+        // Joined, both are sent without waiting for each other.
+        let (ended, is_clean) = join(client.batch_execute(&reset), own.is_clean(client)).await;
+        ended.and(is_clean)
+    }
+}
+
+impl Own {
+    fn cleaning(&self, end: &str) -> String {
+        let check_client = if self.checks_client { CHECK_CLIENT } else { "" };
+        let timeouts = self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let timeouts = if self.takes_timeouts { &*timeouts } else { "" };
+        format!("{end}{CLEAN}; {}; {timeouts}{check_client}", self.setup)
+    }
+
+    /// Release session-level advisory locks, the one thing that a ROLLBACK leaves in read-only mode. Returns whether
+    /// the session is clean then. It is not if a function has prepared a statement by SQL: that could only be removed
+    /// together with all statements of the driver.
+    async fn is_clean(&self, client: &Client) -> Result<bool, Error> {
+        let Some(check) = &self.check else { return Ok(false) };
+        let row = client.query_one(check, &[]).await?;
+        Ok(!row.try_get::<_, bool>(1)?)
+    }
+}
+
+impl Lent {
+    fn begin(&self, access: AccessMode) -> String {
+        let begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
+        match access {
+            AccessMode::ReadOnly => begin.read_only.clone(),
+            AccessMode::ReadWrite => begin.read_write.clone(),
+        }
+    }
+
+    fn set_server_timeouts(&self, server_timeouts: &Arc<str>) {
+        let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
+        if begin.server_timeouts != *server_timeouts {
+            *begin = Begin::with(&self.setup, server_timeouts, self.takes_timeouts);
+        }
+    }
+}
+
+impl Begin {
+    fn with(setup: &str, server_timeouts: &Arc<str>, takes_timeouts: bool) -> Self {
+        let timeouts = if takes_timeouts { format!("; {}", for_transaction(server_timeouts)) } else { String::new() };
+        Self {
+            server_timeouts: server_timeouts.clone(),
+            read_only: format!("BEGIN READ ONLY; {setup}{timeouts}"),
+            read_write: format!("BEGIN READ WRITE; {setup}{timeouts}; {AS_THE_ROLE}"),
+        }
+    }
+}
+
+/// SET statements that hold for the transaction.
+fn for_transaction(sets: &str) -> String {
+    sets.replace("SET ", "SET LOCAL ")
+}

@@ -1,0 +1,133 @@
+//! Opens connections on which prepared statements have no name, and cancels what runs on them.
+
+use std::path::PathBuf;
+use std::task::{Context, Poll};
+
+use tokio::net::UnixStream;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::either::Either;
+
+use super::negotiation::{Negotiation, NegotiationError};
+use super::unnamed::Unnamed;
+
+/// How a connection through a pooler was opened, for cancel requests.
+#[derive(Clone)]
+pub struct PooledDial {
+    config: Config,
+    negotiation: Negotiation<MakeRustlsConnect>,
+}
+
+type Tls<S> = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+
+type Wire<S> = Connection<S, Unnamed<Either<S, Tls<S>>>>;
+
+/// A connection that must be polled for its messages.
+pub enum Stream {
+    Tcp(Box<Wire<Socket>>),
+    Unix(Box<Wire<UnixStream>>),
+}
+
+impl Stream {
+    /// A value that the server has reported.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Tcp(connection) => connection.parameter(name),
+            Self::Unix(connection) => connection.parameter(name),
+        }
+    }
+
+    /// The next message of the server that is no answer.
+    pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
+        match self {
+            Self::Tcp(connection) => connection.poll_message(context),
+            Self::Unix(connection) => connection.poll_message(context),
+        }
+    }
+}
+
+impl PooledDial {
+    /// `config` is the one that [`connect`] was given, and `tls` makes the TLS of cancel requests.
+    pub fn new(config: &Config, tls: MakeRustlsConnect) -> Self {
+        let (config, negotiation) = split(config, tls);
+        Self { config, negotiation }
+    }
+
+    /// Asks the pooler to cancel what the connection of that token runs.
+    ///
+    /// # Errors
+    /// The error of the driver.
+    pub async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
+        let Some(sockets) = sockets(&self.config) else {
+            return token.cancel_query(self.negotiation.clone()).await;
+        };
+        // Only the pooler that has given it knows the token.
+        let mut asked = Ok(());
+        for socket in sockets {
+            if let Ok(stream) = UnixStream::connect(socket).await {
+                asked = token.clone().cancel_query_raw(stream, negotiating(&self.negotiation)).await;
+            }
+        }
+        asked
+    }
+}
+
+/// Opens a connection on which prepared statements have no name. `config` says in the driver's way whether there is TLS,
+/// and has no start-up options.
+///
+/// # Errors
+/// The error of the driver. That of a failed handshake is the error of `tls`, in a [`NegotiationError`].
+pub async fn connect<T>(config: &Config, tls: T) -> Result<(Client, Stream), Error>
+where
+    T: MakeTlsConnect<Socket, Stream = Tls<Socket>> + MakeTlsConnect<UnixStream, Stream = Tls<UnixStream>> + Clone,
+    <T as MakeTlsConnect<Socket>>::TlsConnect: Send + 'static,
+    <<T as MakeTlsConnect<Socket>>::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    <T as MakeTlsConnect<UnixStream>>::TlsConnect: Send + 'static,
+    <<T as MakeTlsConnect<UnixStream>>::TlsConnect as TlsConnect<UnixStream>>::Future: Send,
+{
+    let (config, negotiation) = split(config, tls);
+    // On a socket the driver refuses what it takes for TLS, so the stream is opened here.
+    for socket in sockets(&config).into_iter().flatten() {
+        if let Ok(stream) = UnixStream::connect(socket).await {
+            let (client, connection) = config.connect_raw(stream, negotiating(&negotiation)).await?;
+            return Ok((client, Stream::Unix(Box::new(connection))));
+        }
+    }
+    // If there was a socket and it could not be opened, the driver says why.
+    let (client, connection) = config.connect(negotiation).await?;
+    Ok((client, Stream::Tcp(Box::new(connection))))
+}
+
+/// The driver's settings, by which it leaves the beginning of the connection to the negotiation; and that.
+fn split<T>(config: &Config, tls: T) -> (Config, Negotiation<T>) {
+    let is_direct = matches!(config.get_ssl_negotiation(), SslNegotiation::Direct);
+    let negotiation = Negotiation { tls, mode: config.get_ssl_mode(), is_direct };
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    (config, negotiation)
+}
+
+/// The beginning of a connection on a socket.
+fn negotiating<T>(negotiation: &Negotiation<T>) -> <Negotiation<T> as MakeTlsConnect<UnixStream>>::TlsConnect
+where
+    Negotiation<T>: MakeTlsConnect<UnixStream, Error = NegotiationError> + Clone,
+{
+    // A name is for certificates alone, and a socket has no TLS.
+    let made = negotiation.clone().make_tls_connect("");
+    made.unwrap_or_else(|error| unreachable!("{error}: nothing is asked of TLS here"))
+}
+
+/// The sockets, if all hosts are folders of sockets.
+fn sockets(config: &Config) -> Option<Vec<PathBuf>> {
+    let (hosts, ports) = (config.get_hosts(), config.get_ports());
+    let socket = |(at, host): (usize, &Host)| match host {
+        Host::Unix(folder) => {
+            let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
+            Some(folder.join(format!(".s.PGSQL.{port}")))
+        }
+        Host::Tcp(_) => None,
+    };
+    hosts.iter().enumerate().map(socket).collect()
+}

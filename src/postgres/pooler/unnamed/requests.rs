@@ -1,0 +1,155 @@
+//! The driver's messages to the server, without the names of statements.
+
+use std::collections::HashMap;
+
+use tokio_util::bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+
+use super::expected::Expected;
+
+/// A message begins with its kind and its length, which counts itself.
+const HEADER_BYTES: usize = 5;
+
+/// What is in the place of a version in the first message, if it is a cancel request.
+const CANCEL_REQUEST: [u8; 4] = 80_877_102_u32.to_be_bytes();
+
+/// Rewrites messages as they come, in pieces of any size.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// The beginning of a message whose end has not come.
+    partial: BytesMut,
+    /// The rewritten messages that are to be written.
+    out: BytesMut,
+    /// Whether the first message has passed. It alone has no kind.
+    has_started: bool,
+    /// Whether that was a cancel request, which is all that is sent then.
+    is_cancel: bool,
+    /// What follows the name in the Parse of each statement: its text and its types.
+    statements: HashMap<Bytes, Bytes>,
+    /// The statement that is the unnamed one, if that is known.
+    current: Option<Bytes>,
+}
+
+impl Requests {
+    /// The bytes that are to be written.
+    pub fn out(&mut self) -> &mut BytesMut {
+        &mut self.out
+    }
+
+    /// Whether this is no connection, but a cancel request.
+    pub fn is_cancel(&self) -> bool {
+        self.is_cancel
+    }
+
+    /// The server knows no such statement: its Parse has failed.
+    pub fn forget(&mut self, name: &Bytes) {
+        self.statements.remove(name);
+        self.current = None;
+    }
+
+    /// Takes bytes from the driver.
+    pub fn push(&mut self, bytes: &[u8], expected: &mut Expected) {
+        self.partial.extend_from_slice(bytes);
+        while let Some(message) = self.next_message() {
+            if self.has_started {
+                self.rewrite(message, expected);
+            } else {
+                self.has_started = true;
+                self.is_cancel = message.get(4..8) == Some(&CANCEL_REQUEST);
+                self.out.extend_from_slice(&message);
+            }
+        }
+    }
+
+    fn next_message(&mut self) -> Option<Bytes> {
+        let kind_bytes = usize::from(self.has_started);
+        let length = self.partial.get(kind_bytes..)?.first_chunk::<4>()?;
+        let bytes = kind_bytes + usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        (self.partial.len() >= bytes).then(|| self.partial.split_to(bytes).freeze())
+    }
+
+    fn rewrite(&mut self, message: Bytes, expected: &mut Expected) {
+        let kind = message[0];
+        let mut body = message.slice(HEADER_BYTES..);
+        match kind {
+            b'P' => {
+                let name = text(&mut body);
+                if name.is_empty() {
+                    expected.parse_complete(name, false);
+                    self.current = None;
+                    self.out.extend_from_slice(&message);
+                } else {
+                    self.statements.insert(name.clone(), body);
+                    self.parse(name, false, expected);
+                }
+            }
+            b'B' => {
+                let (portal, name) = (text(&mut body), text(&mut body));
+                if self.is_current(&name, expected) {
+                    self.put(b'B', &[&portal, b"\0\0", &body]);
+                } else {
+                    self.out.extend_from_slice(&message);
+                }
+            }
+            b'D' if body.first() == Some(&b'S') => {
+                body.advance(1);
+                let name = text(&mut body);
+                if self.is_current(&name, expected) {
+                    self.put(b'D', &[b"S\0"]);
+                } else {
+                    self.out.extend_from_slice(&message);
+                }
+            }
+            b'C' if body.first() == Some(&b'S') => {
+                body.advance(1);
+                self.statements.remove(&text(&mut body));
+                self.current = None;
+                self.put(b'C', &[b"S\0"]);
+            }
+            kind => {
+                // A simple query destroys the unnamed statement; a transaction ends by one.
+                if kind == b'Q' {
+                    self.current = None;
+                }
+                if matches!(kind, b'Q' | b'S') {
+                    expected.ready();
+                }
+                self.out.extend_from_slice(&message);
+            }
+        }
+    }
+
+    /// Makes that statement the unnamed one. Returns false for the driver's own unnamed statement, and for a name that
+    /// was never given: PostgreSQL has to answer that.
+    fn is_current(&mut self, name: &Bytes, expected: &mut Expected) -> bool {
+        if name.is_empty() || !self.statements.contains_key(name) {
+            return false;
+        }
+        if self.current.as_ref() != Some(name) {
+            self.parse(name.clone(), true, expected);
+        }
+        true
+    }
+
+    fn parse(&mut self, name: Bytes, is_put_in: bool, expected: &mut Expected) {
+        let Some(text_and_types) = self.statements.get(&name).cloned() else { return };
+        self.put(b'P', &[b"\0", &text_and_types]);
+        expected.parse_complete(name.clone(), is_put_in);
+        self.current = Some(name);
+    }
+
+    fn put(&mut self, kind: u8, parts: &[&[u8]]) {
+        let bytes = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
+        self.out.put_u8(kind);
+        // It is not longer than the driver's message, but for its own header, and that has a length of 32 bits.
+        self.out.put_u32(u32::try_from(bytes).unwrap_or(u32::MAX));
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+    }
+}
+
+/// Takes a text off the beginning of `body`, with the zero that ends it.
+fn text(body: &mut Bytes) -> Bytes {
+    let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
+    let text = body.split_to(end);
+    body.advance(body.len().min(1));
+    text
+}
