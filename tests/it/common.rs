@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
     AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings,
-    PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
+    PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings, TcpSettings,
 };
 use pg_guard::Policy;
 
@@ -20,6 +20,16 @@ pub fn settings() -> Settings {
     Settings {
         postgres: PostgresSettings {
             target: TargetSettings {
+                addresses: Vec::new(),
+                has_random_order: false,
+                tcp: TcpSettings {
+                    keepalives: true,
+                    idle: Duration::from_secs(30),
+                    interval: None,
+                    count: None,
+                    user_timeout: None,
+                },
+                advice: None,
                 hosts: vec!["127.0.0.1".to_owned()],
                 ports: vec![5432],
                 database: "shop".to_owned(),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
@@ -22,10 +22,8 @@ use crate::postgres::connection::Connection;
 use crate::postgres::error::causes;
 use crate::postgres::history::SizeHistory;
 use crate::postgres::inbox::Inbox;
-use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings};
-
-/// A connection on which nothing has come for this long is checked by TCP keepalive.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+use crate::postgres::tcp;
+use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings, TcpSettings};
 
 /// Opens the pool's connections.
 pub(super) struct Connector {
@@ -45,7 +43,7 @@ impl Connector {
         session_setup: Arc<str>,
         log: &Logger,
     ) -> Self {
-        let dial = Dial { live: live.clone(), tls, log: log.clone() };
+        let dial = Dial { live: live.clone(), tls, tcp: target.tcp, log: log.clone() };
         Self { config: config(target), dial, session_setup, live, history: Arc::default() }
     }
 }
@@ -88,13 +86,18 @@ fn config(settings: &TargetSettings) -> Config {
         .dbname(&settings.database)
         .user(&settings.user)
         .application_name(&settings.application_name)
-        .keepalives_idle(KEEPALIVE)
         .ssl_mode(ssl_mode(settings))
         .target_session_attrs(match settings.target_session_attrs {
             TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
+    for &address in &settings.addresses {
+        config.hostaddr(address);
+    }
+    if settings.has_random_order {
+        config.load_balance_hosts(tokio_postgres::config::LoadBalanceHosts::Random);
+    }
     if let Some(password) = &settings.password {
         config.password(password.expose());
     }
@@ -121,6 +124,7 @@ fn ssl_mode(settings: &TargetSettings) -> tokio_postgres::config::SslMode {
 struct Dial {
     live: Arc<LiveSettings>,
     tls: MakeRustlsConnect,
+    tcp: TcpSettings,
     log: Logger,
 }
 
@@ -129,8 +133,7 @@ impl Dial {
     async fn connect(&self, config: &Config) -> Result<(ClientWrapper, Arc<Inbox>), tokio_postgres::Error> {
         let mut config = config.clone();
         let connect_timeout = self.live.clocks().connect_timeout;
-        // Data that is not acknowledged within this time will not arrive any more.
-        config.tcp_user_timeout(connect_timeout);
+        tcp::apply(&mut config, &self.tcp, connect_timeout);
         if config.get_hosts().len() > 1 {
             // With one host, the pool has the timeout, and its error says which one it was.
             config.connect_timeout(connect_timeout);
