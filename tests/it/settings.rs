@@ -120,11 +120,13 @@ fn sample(key: &Key, nth: usize) -> String {
     match key.kind {
         Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
         Kind::Text if key.name == "POSTGRES_HOSTADDR" => format!("127.0.0.{nth}"),
-        Kind::Text | Kind::Secret | Kind::Hosts => format!("text{nth}"),
+        Kind::Text | Kind::Secret | Kind::Servers => format!("text{nth}"),
         Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
         Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
         Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
+        Kind::Hosts => format!("host{nth}.example"),
+        Kind::Origins => format!("https://app{nth}.example"),
         Kind::Ports => (6000 + nth).to_string(),
         // No more than the pool's default size.
         Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),

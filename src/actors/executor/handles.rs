@@ -1,18 +1,18 @@
 //! What clients keep open from one call to the next, and call by a handle.
 //!
 //! Whatever a handle holds occupies a connection, so there are few handles, and each only for a while: the longest unused
-//! gives way to a new one, and none lives past its lifetime. Only its owner can use it, by one call at a time. What it
-//! holds is none of this file's business: see [`Held`].
+//! gives way to a new one, and none lives past its lifetime. Only its owner can use it, by one call at a time; what belongs to
+//! anonymous clients can be used by whoever of them has the handle. What it holds is none of this file's business: see [`Held`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use slog::Logger;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::caller::Principal;
 use crate::log::debug;
 use crate::random;
 
@@ -51,7 +51,7 @@ struct Table<H: Held> {
 
 struct Unused<H> {
     handle: String,
-    owner: Arc<str>,
+    owner: Principal,
     held: H,
     _expiry: AbortOnDropHandle<()>,
 }
@@ -104,7 +104,7 @@ impl<H: Held> Handles<H> {
     }
 
     /// A handle on that, for that owner; `None` if there may be none, and it is closed then.
-    pub(super) fn put(&self, owner: Arc<str>, held: H) -> Option<Kept> {
+    pub(super) fn put(&self, owner: Principal, held: H) -> Option<Kept> {
         let Some(word) = random::word() else {
             held.close();
             return None;
@@ -113,7 +113,7 @@ impl<H: Held> Handles<H> {
         self.keep(handle, owner, held)
     }
 
-    fn keep(&self, handle: String, owner: Arc<str>, held: H) -> Option<Kept> {
+    fn keep(&self, handle: String, owner: Principal, held: H) -> Option<Kept> {
         let mut table = self.0.borrow_mut();
         let most = table.handles_max.min(held.handles_max());
         while table.unused.len() + table.in_use.len() >= most {
@@ -138,7 +138,7 @@ impl<H: Held> Handles<H> {
     }
 
     /// What that handle of that owner holds, for one call.
-    pub(super) fn take(&self, handle: &str, owner: &Arc<str>) -> Result<Taken<H>, Unusable> {
+    pub(super) fn take(&self, handle: &str, owner: &Principal) -> Result<Taken<H>, Unusable> {
         let mut table = self.0.borrow_mut();
         let is_it = |unused: &Unused<H>| unused.handle == handle && unused.owner == *owner;
         let at = table.unused.iter().position(is_it);
@@ -153,7 +153,7 @@ impl<H: Held> Handles<H> {
     /// End those of that owner that no call uses: it has gone.
     pub(super) fn close_those_of(&self, owner: &str) {
         let mut table = self.0.borrow_mut();
-        let (theirs, others) = table.unused.drain(..).partition(|unused| *unused.owner == *owner);
+        let (theirs, others) = table.unused.drain(..).partition(|unused| unused.owner.as_deref() == Some(owner));
         table.unused = others;
         let theirs: VecDeque<Unused<H>> = theirs;
         for unused in theirs {
@@ -205,7 +205,7 @@ impl<H: Held> Table<H> {
 /// What a handle holds, while a call uses it. Dropped, the handle has ended; what it held is dropped before.
 pub(super) struct Taken<H: Held> {
     pub(super) held: H,
-    owner: Arc<str>,
+    owner: Principal,
     guard: HandleGuard<H>,
 }
 
