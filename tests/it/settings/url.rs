@@ -169,8 +169,10 @@ fn a_url_is_shown_as_its_parts_and_its_password_as_stars() {
     assert!(!format!("{loaded:?}").contains("s3cret"), "nor by Debug");
 }
 
-/// Strings as they are handed out, and the parameters that have no effect.
-const HANDED_OUT: &[(&str, &[(&str, &str)], &str)] = &[
+/// A string as it is handed out, the keys that it sets, and its parameters without effect.
+type HandedOut = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const HANDED_OUT: &[HandedOut] = &[
     // Heroku, Render, Railway.
     (
         "postgres://ub:p4@ec2-3-2.compute-1.amazonaws.com:5432/d8r",
