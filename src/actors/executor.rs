@@ -50,7 +50,7 @@ use crate::messages::database::{Database, DatabaseSummary};
 use crate::messages::events::{Events, StatementEnded, StatementOutcome};
 use crate::messages::statements::{CloseCursors, CloseCursorsOf};
 use crate::postgres::cleanup::Cleanup;
-use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::error::QueryError;
 use crate::postgres::pool::{DiscardReason, Draining, Generation, Lease};
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
@@ -110,7 +110,7 @@ impl Executor {
             trouble: None,
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
-            summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
+            summary: watch::Sender::new(DatabaseSummary { access, is_structured: settings.answers_are_structured() }),
             access,
             is_awaited: false,
             log_parameters: settings.log.parameters,
@@ -230,29 +230,28 @@ impl Handler<CloseCursorsOf> for Executor {
     }
 }
 
-/// `work`, or the error of the clock that ran out.
+/// `work` on a connection, or the error of the clock that ran out: that of the command, or that of its call.
 ///
 /// No `async fn`, nor are those that stand around it: each would hold the work twice, as its argument and as what it
 /// awaits, and four around each other made 90 KB to be copied for each call.
 fn within<T>(
-    clock: Clock,
-    after: Duration,
+    call: &RunningCall,
+    command_timeout: Duration,
     work: impl Future<Output = Result<T, QueryError>>,
 ) -> impl Future<Output = Result<T, QueryError>> {
-    tokio::time::timeout(after, work).map(move |done| done.unwrap_or(Err(QueryError::TimedOut { clock, after })))
+    let (clock, after, at) = call.limit(command_timeout);
+    tokio::time::timeout_at(at, work).map(move |done| done.unwrap_or(Err(QueryError::TimedOut { clock, after })))
 }
 
-/// `work` within the time that its call may take, if that says so.
-fn within_the_call<T>(
-    call: &RunningCall,
-    timeout: Option<Duration>,
-    work: impl Future<Output = Result<T, QueryError>>,
-) -> impl Future<Output = Result<T, QueryError>> {
-    match timeout {
-        Some(after) => tokio::time::timeout(after, work)
-            .map(move |done| done.unwrap_or_else(|_| Err(call.out_of_time(after))))
-            .left_future(),
-        None => work.right_future(),
+/// End the lease of work that has failed. Returns the error with what is known then: whether a statement whose time was
+/// over was cancelled, and what it waited for.
+async fn fail(lease: Lease, left: Cleanup, error: QueryError) -> QueryError {
+    match error {
+        QueryError::TimedOut { clock, after } => lease.stop(clock, after).await,
+        error => {
+            settle(lease, left, Some(&error));
+            error
+        }
     }
 }
 

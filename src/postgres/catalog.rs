@@ -11,10 +11,13 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::{Phase, QueryError};
 
+pub mod blockers;
 pub mod extensions;
 pub mod nearest;
+pub mod read_only;
 pub mod role;
 pub mod server;
+pub mod settings;
 
 /// A query of the catalogs. The fields of the type are the parameters of the query.
 pub trait CatalogQuery {

@@ -17,8 +17,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::join3;
 use pg_guard::{Cleared, Questions};
 use self_cell::{MutBorrow, self_cell};
+use tokio::io::AsyncReadExt as _;
 use tokio_postgres::types::BorrowToSql;
-use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
+use tokio_postgres::{Client, Error, NoTls, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
 use super::history::{PastSize, SizeHistory};
 use super::inbox::Inbox;
@@ -165,6 +166,16 @@ impl Connection {
     /// What its backend says besides results.
     pub fn inbox(&self) -> &Inbox {
         &self.inbox
+    }
+
+    /// The process of its backend, as the server has named it at the start. The driver knows it, and tells it in a
+    /// CancelRequest only (manual, section 55.7: the length, a code, the process, a key).
+    pub async fn pid(&self) -> Option<i32> {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        self.client().cancel_token().cancel_query_raw(ours, NoTls).await.ok()?;
+        let mut request = [0; 16];
+        theirs.read_exact(&mut request).await.ok()?;
+        Some(i32::from_be_bytes([request[8], request[9], request[10], request[11]]))
     }
 
     fn handle(&self) -> &Transaction<'_> {

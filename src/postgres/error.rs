@@ -3,11 +3,14 @@
 //! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no
 //! user. `Display` is for the log and has the rest, with the chain of causes. Neither ever contains a password.
 
+mod blocker;
+mod dialect;
 mod phase;
 mod query_error;
 mod rejection;
 mod wording;
 
+pub use blocker::Blocker;
 pub use phase::{BUSY_RETRY, Clock, Phase};
 pub use query_error::QueryError;
 pub use rejection::{Position, Rejection};

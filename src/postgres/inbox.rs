@@ -50,12 +50,24 @@ struct Contents {
     /// How many messages, and how many bytes of them, the call has got so far.
     count: usize,
     bytes: usize,
+    last_words: Option<DbError>,
 }
 
 impl Inbox {
-    /// A call begins: what has come before is not for it.
+    /// A call begins: what was said before is not for it.
     pub fn begin(&self) {
-        *self.lock() = Contents::default();
+        let mut contents = self.lock();
+        *contents = Contents { last_words: contents.last_words.take(), ..Contents::default() };
+    }
+
+    /// The message with which the backend has ended the connection while nothing ran on it.
+    pub fn last_words(&self) -> Option<DbError> {
+        self.lock().last_words.clone()
+    }
+
+    /// The connection has ended with this error.
+    pub(super) fn ended(&self, error: &tokio_postgres::Error) {
+        self.lock().last_words = error.as_db_error().cloned();
     }
 
     /// What has come since the call began, or since this was asked last. The limits hold for the whole call.

@@ -23,6 +23,8 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use pg_guard::Statement;
+use pg_guard::sql::{Token, Tokens};
 use pg_render::delimiter;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
@@ -89,6 +91,29 @@ fn parts(value: &Value) -> Option<Value> {
     }
 }
 
+/// The most parameters of a statement: the protocol counts them in two bytes (manual, section 55.7, Bind).
+const PARAMETERS_MAX: usize = 65_535;
+
+/// Whether the protocol can carry that many parameters, as values and in the text.
+///
+/// # Errors
+/// There are too many of them, and what to do instead.
+pub fn check_number(statement: &Statement) -> Result<(), QueryError> {
+    let number = |token| match token {
+        Token::Word(word) => word.strip_prefix('$').and_then(|digits| digits.parse().ok()),
+        _ => None,
+    };
+    let sql = statement.sql();
+    let in_text = if sql.contains('$') { Tokens::new(sql).filter_map(number).max().unwrap_or(0) } else { 0 };
+    match statement.parameters().len().max(in_text) {
+        0..=PARAMETERS_MAX => Ok(()),
+        many => Err(QueryError::refused(format!(
+            "The statement has {many} parameters, and PostgreSQL takes at most {PARAMETERS_MAX}: give arrays, as in \
+             WHERE id = ANY($1) or FROM unnest($1::int[], $2::text[])."
+        ))),
+    }
+}
+
 /// The parameters for a statement whose `$1 … $n` have `types`.
 ///
 /// # Errors
@@ -99,8 +124,13 @@ pub fn convert(values: &[Value], types: &[Type]) -> Result<Vec<Parameter>, Query
         let wanted: Vec<String> =
             types.iter().enumerate().map(|(at, ty)| format!("${} {}", at + 1, name(ty))).collect();
         let wanted = if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") };
+        let advice = if values.len() > types.len() {
+            " Write $1, $2 … where the values belong, outside of quotes: for '%abc%', '%' || $1 || '%'."
+        } else {
+            ""
+        };
         return Err(QueryError::refused(format!(
-            "The statement takes {} parameter{} ({wanted}), but `parameters` has {}.",
+            "The statement takes {} parameter{} ({wanted}), but `parameters` has {}.{advice}",
             types.len(),
             if types.len() == 1 { "" } else { "s" },
             values.len(),

@@ -7,11 +7,11 @@
 //! guard knows that the statement only reads.
 
 use std::cell::Cell;
+use std::time::Instant;
 
 use pg_guard::{Clearance, Reviewed};
 use tokio_postgres::error::SqlState;
 
-use super::catalog::nearest;
 use super::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
 use super::connection::ExecTarget;
 use super::error::{Phase, QueryError};
@@ -21,6 +21,7 @@ use crate::settings::AccessMode;
 
 mod alone;
 mod begin;
+mod explain;
 mod inspect;
 mod prepare;
 mod reader;
@@ -40,15 +41,19 @@ pub struct RunProgress {
     pub only_reads: Cell<bool>,
     /// The cleanup of its connection if it ends now.
     pub cleanup: Cell<Cleanup>,
+    /// Whether PostgreSQL has bound it, so that it runs.
+    pub bound: Cell<bool>,
     /// Whether its first row has come.
     pub rows_came: Cell<bool>,
+    /// When it got its connection.
+    pub since: Instant,
 }
 
 impl RunProgress {
     /// The progress of a statement that has not begun.
     pub fn new(call: Progress) -> Self {
-        let (begun, only_reads, rows_came) = Default::default();
-        Self { call, begun, only_reads, cleanup: Cell::new(Cleanup::NOTHING), rows_came }
+        let (begun, only_reads, bound, rows_came) = Default::default();
+        Self { call, begun, only_reads, cleanup: Cell::new(Cleanup::NOTHING), bound, rows_came, since: Instant::now() }
     }
 }
 
@@ -124,13 +129,13 @@ pub async fn query(
             progress.call.commit_started();
             progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
-            let outcome = Box::pin(alone).await.map_err(|error| error.after(inbox.take()))?;
+            let outcome = match Box::pin(alone).await {
+                Ok(outcome) => outcome,
+                Err(error) => return Err(Box::pin(run.explained(error, statement.statement().sql())).await),
+            };
             Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: None })))
         }
-        Err(error) => {
-            let notices = inbox.take();
-            Err(Box::pin(run.with_hint(error, statement.statement().sql())).await.after(notices))
-        }
+        Err(error) => Err(Box::pin(run.explained(error, statement.statement().sql())).await),
         read => read,
     }
 }
@@ -146,10 +151,12 @@ pub async fn more(
     progress: &RunProgress,
 ) -> Result<(Outcome, bool), QueryError> {
     progress.cleanup.set(Cleanup::begun(clearance));
-    let inbox = target.connection.inbox();
-    inbox.begin();
-    let page = Run { target, progress }.page(reader, clearance, reading).await;
-    page.map_err(|error| error.after(inbox.take()))
+    target.connection.inbox().begin();
+    let (run, sql) = (Run { target, progress }, reader.sql().clone());
+    match run.page(reader, clearance, reading).await {
+        Err(error) => Err(Box::pin(run.explained(error, &sql)).await),
+        page => page,
+    }
 }
 
 /// Run `statements` in one transaction, all or nothing; the results share the limits of `reading`. `started` and
@@ -169,7 +176,7 @@ pub async fn batch(
     let inbox = target.connection.inbox();
     inbox.begin();
     progress.cleanup.set(Cleanup::NOTHING);
-    run.transaction(Clearance::of(target.access)).await.map_err(|error| (None, error))?;
+    run.transaction(Clearance::of(target.access)).await.map_err(|error| (None, run.with_cause(error)))?;
     let mut outcomes = Vec::with_capacity(statements.len());
     for (at, statement) in statements.iter().enumerate() {
         progress.call.statement_of(statements.len());
@@ -185,10 +192,7 @@ pub async fn batch(
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => {
-                let notices = inbox.take();
-                return Err((Some(at), run.with_hint(error, statement.statement().sql()).await.after(notices)));
-            }
+            Err(error) => return Err((Some(at), Box::pin(run.explained(error, statement.statement().sql())).await)),
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
@@ -233,27 +237,6 @@ impl Run<'_> {
         self.progress.cleanup.set(self.progress.cleanup.get().answered(clearance.access));
         outcome.notices = self.target.connection.inbox().take();
         Ok((outcome, has_more))
-    }
-
-    /// Adds a hint to the error if a table or a column does not exist.
-    async fn with_hint(&self, error: QueryError, sql: &str) -> QueryError {
-        let QueryError::Rejected(mut rejection) = error else { return error };
-        let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
-        if (is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code())
-            && rejection.hint.is_none()
-            // In a function, another statement has the name.
-            && (rejection.position.is_some() || rejection.context.is_none())
-            && self.undo().await.is_ok()
-        {
-            // If the hint cannot be found, that is not an error.
-            let client = self.target.connection.client();
-            let hint = match is_column {
-                true => nearest::column_hint(client, sql, &rejection).await,
-                false => nearest::table_hint(client, sql, &rejection).await,
-            };
-            rejection.hint = hint.ok().flatten();
-        }
-        QueryError::Rejected(rejection)
     }
 
     fn error(&self, error: &tokio_postgres::Error, sql: &str, phase: Phase) -> QueryError {

@@ -53,8 +53,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("ro", "read-only"),
     ("readwrite", "read-write"),
     ("rw", "read-write"),
-    // libpq's, which tries without TLS first; and node-postgres's.
-    ("allow", "prefer"),
+    // node-postgres's.
     ("no-verify", "require"),
     // JDBC's.
     ("master", "primary"),

@@ -56,6 +56,14 @@ pub(super) fn parts(text: &str) -> Result<Parts, String> {
     obey(keys, &parameters)
 }
 
+/// The key that a parameter of libpq sets; `None` if it sets none.
+pub(super) fn key_of(parameter: &str) -> Option<&'static str> {
+    match effect(parameter)? {
+        Effect::Sets(key) | Effect::Word(key, _) => Some(key),
+        _ => None,
+    }
+}
+
 fn effect(name: &str) -> Option<&'static Effect> {
     PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, effect)| effect)
 }

@@ -11,6 +11,11 @@ use crate::tools::render;
 
 /// What of an error the README's table of failures lists. What is unknown is absent.
 fn facts(error: &QueryError) -> Value {
+    if let QueryError::CursorEnded(cause) = error {
+        let mut facts = facts(cause);
+        facts["retryable"] = json!(error.is_retryable());
+        return facts;
+    }
     let mut facts = Map::new();
     facts.insert("kind".to_owned(), json!(kind(error)));
     facts.insert("phase".to_owned(), json!(error.phase().as_str()));
@@ -21,13 +26,19 @@ fn facts(error: &QueryError) -> Value {
     };
     match error {
         QueryError::Refused { rule, .. } => put("rule", json!(rule.map(Rule::as_str))),
-        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } => {}
+        QueryError::Undecodable { .. } | QueryError::Cancelled { .. } | QueryError::CursorEnded(_) => {}
+        QueryError::NoLogin { .. } => put("outcome_unknown", json!(false)),
         QueryError::Busy { waiting_max } => {
             busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }
-        QueryError::TimedOut { clock, after } => {
+        QueryError::TimedOut { clock, after }
+        | QueryError::Blocked { clock, after, .. }
+        | QueryError::NoAnswer { clock, after } => {
             put("clock", json!(clock.setting()));
             put("after_ms", json!(after.as_millis() as u64));
+            if let QueryError::Blocked { by, .. } = error {
+                put("blocked_by", by.iter().map(|blocker| json!(blocker.pid)).collect());
+            }
             if clock.phase() == Phase::Wait {
                 put(RETRY_AFTER, retry_after());
             }
@@ -68,9 +79,10 @@ fn kind(error: &QueryError) -> &'static str {
         QueryError::Undecodable { .. } => "undecodable",
         QueryError::Rejected(_) => "rejected",
         QueryError::Busy { .. } => "busy",
-        QueryError::TimedOut { .. } => "timed_out",
+        QueryError::TimedOut { .. } | QueryError::Blocked { .. } | QueryError::NoAnswer { .. } => "timed_out",
+        QueryError::CursorEnded(cause) => kind(cause),
         QueryError::Cancelled { .. } => "cancelled",
-        QueryError::Unavailable { .. } => "unavailable",
+        QueryError::Unavailable { .. } | QueryError::NoLogin { .. } => "unavailable",
     }
 }
 

@@ -158,6 +158,18 @@ pub fn names(sql: &str) -> Vec<String> {
     Tokens::new(sql).filter_map(name).collect()
 }
 
+/// Whether it may be that `sql` removes something or makes it other than it was: DROP, TRUNCATE, DELETE, ALTER, or a WITH in
+/// which one of these words stands.
+pub fn destroys(sql: &str) -> bool {
+    const DESTROYING: [&str; 4] = ["DROP", "TRUNCATE", "DELETE", "ALTER"];
+    let is_one =
+        |token| matches!(token, Token::Word(word) if DESTROYING.iter().any(|one| one.eq_ignore_ascii_case(word)));
+    match Operation::of(sql).as_str() {
+        "WITH" => Tokens::new(sql).any(is_one),
+        operation => DESTROYING.contains(&operation),
+    }
+}
+
 /// A quoted identifier without its quotes.
 fn unquoted(text: &str) -> String {
     text.trim_matches('"').replace("\"\"", "\"")
@@ -189,8 +201,9 @@ pub fn normalised(sql: &str, chars_max: usize) -> String {
     text
 }
 
-#[derive(Debug, PartialEq)]
-pub(crate) enum Token<'a> {
+/// One token of an SQL text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token<'a> {
     /// A keyword, an unquoted identifier or a `$1`.
     Word(&'a str),
     /// A quoted identifier with its quotes.
@@ -202,12 +215,14 @@ pub(crate) enum Token<'a> {
 }
 
 /// The tokens of an SQL text, comments and white space left out.
-pub(crate) struct Tokens<'a> {
+#[derive(Debug)]
+pub struct Tokens<'a> {
     rest: &'a str,
 }
 
 impl<'a> Tokens<'a> {
-    pub(crate) fn new(sql: &'a str) -> Self {
+    /// The tokens of `sql`, from its beginning.
+    pub fn new(sql: &'a str) -> Self {
         Self { rest: sql }
     }
 

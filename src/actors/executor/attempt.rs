@@ -3,9 +3,11 @@
 //! [`Attempt`] is told what each run came to and says what comes next. It does no input or output and knows no clock:
 //! what runs a statement is in `query` and `batch`.
 
+use std::time::Duration;
+
 use crate::postgres::error::QueryError;
 use crate::postgres::pool::Admission;
-use crate::postgres::run::{FetchMode, RunProgress, RunResult};
+use crate::postgres::run::{FetchMode, RunProgress};
 use crate::settings::AccessMode;
 
 /// The runs of one statement, of one batch, or of one question of our own.
@@ -20,6 +22,9 @@ pub(super) struct Attempt {
     retries: u32,
 }
 
+/// A backend that has ended while it was idle has said so within this time after a statement was sent to it.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
     Statement(AccessMode),
@@ -27,11 +32,9 @@ enum Of {
     Inspection,
 }
 
-/// What a run came to.
+/// What a run came to that gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
-    /// It gave an answer.
-    Answered,
     /// It was to give little, and gave more than the page takes: it has to be read from a portal.
     Outgrown,
     /// It gave an error.
@@ -47,6 +50,8 @@ pub(super) struct Failure {
     pub(super) needs_to_write: bool,
     /// The connection was lost while the transaction was being committed.
     pub(super) outcome_unknown: bool,
+    /// An administrator has ended its connection (57P01) while it ran.
+    pub(super) terminated: bool,
     /// Its transaction has begun.
     pub(super) begun: bool,
     /// It is known to read only.
@@ -58,8 +63,6 @@ pub(super) struct Failure {
 /// What comes after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Its answer is the answer.
-    Done,
     /// Its error is the answer.
     Fail,
     /// It runs once more, as [`Attempt::fetch_mode`] and [`Attempt::admission`] say.
@@ -116,7 +119,6 @@ impl Attempt {
     /// What comes after a run that came to this.
     pub(super) fn after(&mut self, run: Run) -> Next {
         let reason = match run {
-            Run::Answered => return Next::Done,
             Run::Outgrown => Reason::Outgrown,
             Run::Failed(failure) => match self.reason(failure) {
                 Some(reason) => reason,
@@ -149,23 +151,14 @@ impl Attempt {
         if failure.begun {
             // Of a read nothing is lost but its time. But once only: it may be what the server dies of.
             let may_repeat = self.of != Of::Batch && failure.only_reads && !failure.rows_came && !self.was_lost;
+            // Whoever has ended it does not want it to run.
+            let may_repeat = may_repeat && !failure.terminated;
             if !may_repeat {
                 return None;
             }
             self.was_lost = true;
         }
         Some(Reason::ConnectionLost)
-    }
-}
-
-impl Run {
-    /// What that result is, of a run that came so far.
-    pub(super) fn of(result: &Result<RunResult, QueryError>, progress: &RunProgress) -> Self {
-        match result {
-            Ok(RunResult::FirstPage(_)) => Self::Answered,
-            Ok(RunResult::Outgrown) => Self::Outgrown,
-            Err(error) => Self::Failed(Failure::of(error, progress)),
-        }
     }
 }
 
@@ -176,6 +169,7 @@ impl Failure {
             connection_lost: error.is_lost_connection(),
             needs_to_write: error.needs_to_write(),
             outcome_unknown: matches!(error, QueryError::Unavailable { outcome_unknown: true, .. }),
+            terminated: error.is_termination() && (progress.bound.get() || progress.since.elapsed() > LAST_WORDS_MAX),
             begun: progress.begun.get(),
             only_reads: progress.only_reads.get(),
             rows_came: progress.rows_came.get(),

@@ -1,20 +1,19 @@
 //! Statements in one transaction, all or nothing.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::prelude::*;
-use futures_util::FutureExt as _;
 use pg_guard::Statement;
 use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
 use super::record::{Queue, StatementRecord, size_of_answer};
-use super::{Executor, settle};
+use super::{Executor, fail, settle};
 use crate::actors::wanted::WhileWanted;
 use crate::log::warn;
 use crate::messages::statements::{Answered, Batch, BatchError};
-use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::error::QueryError;
 use crate::postgres::run::{self, RunProgress};
 use crate::postgres::statement::Outcome;
 use crate::settings::AccessMode;
@@ -42,7 +41,7 @@ impl Handler<Batch> for Executor {
             let progress = RunProgress::new(call.progress());
             let work = async {
                 if let Some(permission) = permission {
-                    permission.await.map_err(|error| (None, error))?;
+                    call.in_time(permission).await.map_err(|error| (None, error))?;
                 }
                 let mut statements = Vec::with_capacity(batch.statements.len());
                 for (at, statement) in batch.statements.into_iter().enumerate() {
@@ -82,24 +81,23 @@ impl Handler<Batch> for Executor {
                             }
                         },
                     );
-                    let result = batch_within(Clock::Command, lease.clocks().command_timeout, work).await;
-                    let error = result.as_ref().err().map(|(_, error)| error);
-                    settle(lease, progress.cleanup.get(), error);
-                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
+                    let (clock, after, until) = call.limit(lease.clocks().command_timeout);
+                    let out_of_time = |_| Err((None, QueryError::TimedOut { clock, after }));
+                    let result = tokio::time::timeout_at(until, work).await.unwrap_or_else(out_of_time);
+                    let (at, error) = match result {
+                        Ok(outcomes) => {
+                            settle(lease, progress.cleanup.get(), None);
+                            return Ok(outcomes);
+                        }
+                        Err((at, error)) => (at, Box::pin(fail(lease, progress.cleanup.get(), error)).await),
+                    };
+                    let run = Run::Failed(Failure::of(&error, &progress));
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
-                        return result;
+                        return Err((at, error));
                     }
                     queue.again(attempt.retries());
                     warn!(log, "connection had died in the pool, another is taken");
                 }
-            };
-            let work = match batch.call.timeout {
-                Some(after) => {
-                    let call = &call;
-                    let out_of_time = move |_| Err((None, call.out_of_time(after)));
-                    tokio::time::timeout(after, work).map(move |done| done.unwrap_or_else(out_of_time)).left_future()
-                }
-                None => work.right_future(),
             };
             let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err((None, call.cancelled())));
             let result = result.map_err(|(at, error)| (at, call.error_for_client(error, &generation.target_name())));
@@ -119,14 +117,4 @@ impl Handler<Batch> for Executor {
             }
         })
     }
-}
-
-/// `work`, or the error of the clock that ran out, which names no statement.
-fn batch_within<T>(
-    clock: Clock,
-    after: Duration,
-    work: impl Future<Output = Result<T, (Option<usize>, QueryError)>>,
-) -> impl Future<Output = Result<T, (Option<usize>, QueryError)>> {
-    tokio::time::timeout(after, work)
-        .map(move |done| done.unwrap_or(Err((None, QueryError::TimedOut { clock, after }))))
 }

@@ -17,6 +17,7 @@ use crate::postgres::error::{Clock, Phase, QueryError};
 use crate::postgres::pool::{Admission, Generation, Lease};
 use crate::progress::Progress;
 use actix::prelude::*;
+use futures_util::FutureExt as _;
 use pg_guard::sql::{Operation, normalised};
 
 /// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
@@ -77,6 +78,8 @@ struct CallEntry {
     /// Its text, and what kind it is.
     statement: RefCell<(Arc<str>, Operation)>,
     began: Instant,
+    /// When its own time limit is over, and how long that limit is.
+    deadline: Option<(tokio::time::Instant, Duration)>,
     phase: Cell<Phase>,
     progress: Progress,
     cancelled: Cell<bool>,
@@ -90,11 +93,13 @@ impl Calls {
         // Of the process and not of the executor: whoever cancels a call need not know whose it is.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let deadline = |after| tokio::time::Instant::now().checked_add(after).map(|at| (at, after));
         let entry = Rc::new(CallEntry {
             client: call.caller.name.clone(),
             tool: call.tool,
             statement: RefCell::new((sql.clone(), operation)),
             began: Instant::now(),
+            deadline: call.timeout.and_then(deadline),
             phase: Cell::new(Phase::Wait),
             progress: call.progress.clone().or_counted(),
             cancelled: Cell::default(),
@@ -126,7 +131,8 @@ impl RunningCall {
     ) -> Result<Lease, QueryError> {
         self.entry.phase.set(Phase::Wait);
         let connecting = || self.entry.phase.set(Phase::Connect);
-        let lease = generation.lease_with_notice(&self.entry.client, waiting_max, admission, connecting).await?;
+        let lease = generation.lease_with_notice(&self.entry.client, waiting_max, admission, connecting);
+        let lease = self.in_time(lease).await?;
         self.entry.phase.set(Phase::Execute);
         Ok(lease)
     }
@@ -136,9 +142,33 @@ impl RunningCall {
         self.entry.phase.set(Phase::Fetch);
     }
 
-    /// Its own time has run out.
-    pub(super) fn out_of_time(&self, after: Duration) -> QueryError {
-        QueryError::TimedOut { clock: Clock::Call { during: self.entry.phase.get() }, after }
+    /// `work` before its statement runs, within the time limit of the call.
+    pub(super) fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> impl Future<Output = Result<T, QueryError>> {
+        let Some((at, after)) = self.entry.deadline else { return work.left_future() };
+        let out_of_time = move |_| Err(QueryError::TimedOut { clock: self.clock(), after });
+        tokio::time::timeout_at(at, work).map(move |done| done.unwrap_or_else(out_of_time)).right_future()
+    }
+
+    /// Which clock ends its statement if it begins now: that of the command, or that of the call. Its length, and when it
+    /// runs out.
+    pub(super) fn limit(&self, command_timeout: Duration) -> (Clock, Duration, tokio::time::Instant) {
+        let of_command = tokio::time::Instant::now() + command_timeout;
+        match self.entry.deadline {
+            Some((at, after)) if at < of_command => (self.clock(), after, at),
+            _ => (Clock::Command, command_timeout, of_command),
+        }
+    }
+
+    /// Whether it has a time limit of its own, and time left.
+    pub(super) fn has_time(&self) -> bool {
+        self.entry.deadline.is_some_and(|(at, _)| tokio::time::Instant::now() < at)
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Call { during: self.entry.phase.get() }
     }
 
     /// That error, as its client is to read it.

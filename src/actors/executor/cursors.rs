@@ -6,7 +6,7 @@ use std::time::Duration;
 use pg_guard::Clearance;
 
 use super::handles::{Ended, Handles, Held, Kept, Taken, Unusable};
-use super::settle;
+use super::{fail, settle};
 use crate::messages::database::OF_DATABASE;
 use crate::messages::statements::Cursor;
 use crate::postgres::cleanup::Cleanup;
@@ -42,15 +42,15 @@ impl Held for Open {
 
     fn close(self) {
         let left = Cleanup::begun(self.clearance).answered(self.clearance.access);
-        self.settle(left, None);
+        self.settle(left);
     }
 }
 
 impl Open {
     /// Nothing of it runs any more, and this is what is left of it on its connection.
-    fn settle(self, left: Cleanup, error: Option<&QueryError>) {
+    fn settle(self, left: Cleanup) {
         drop(self.reader);
-        settle(self.lease, left, error);
+        settle(self.lease, left, None);
     }
 }
 
@@ -68,12 +68,14 @@ impl Taken<Open> {
 
     /// It is read to its end.
     pub(super) fn finish(self, left: Cleanup) {
-        self.end(Ended::Finished).settle(left, None);
+        self.end(Ended::Finished).settle(left);
     }
 
-    /// Its statement has failed.
-    pub(super) fn fail(self, left: Cleanup, error: &QueryError) {
-        self.end(Ended::Failed).settle(left, Some(error));
+    /// Its statement has failed. Returns the error with what is known then.
+    pub(super) async fn fail(self, left: Cleanup, error: QueryError) -> QueryError {
+        let Open { reader, lease, .. } = self.end(Ended::Failed);
+        drop(reader);
+        fail(lease, left, error).await
     }
 }
 

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use pg_guard::sql::Operation;
 
 use super::attempt::{Attempt, Failure, Next, Run};
-use super::{Executor, settle, within, within_the_call};
+use super::{Executor, fail, settle, within};
 use crate::actors::wanted::WhileWanted;
 use crate::caller::Caller;
 use crate::log::warn;
@@ -16,7 +16,7 @@ use crate::messages::inspect::Inspect;
 use crate::messages::statements::Answered;
 use crate::postgres::catalog::role::{self, Finding, RoleRights};
 use crate::postgres::catalog::{CatalogQuery as _, CatalogRows};
-use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::error::QueryError;
 use crate::postgres::pool::{Admission, INTERNAL_CLIENT};
 use crate::postgres::run::{self, RunProgress};
 use crate::postgres::statement::Limits;
@@ -65,23 +65,27 @@ impl Executor {
                     record.executing(lease.opened_in());
                     let progress = RunProgress::new(call.progress());
                     let work = run::inspect(lease.exec_target(access, &target), &asked, limits, &progress);
-                    let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
-                    let error = result.as_ref().err();
-                    let run = error.map_or(Run::Answered, |error| Run::Failed(Failure::of(error, &progress)));
-                    match &result {
-                        // Its drop cancels what gives the others.
-                        Ok(CatalogRows { is_cut: true, .. }) => drop(lease),
-                        _ => settle(lease, progress.cleanup.get(), error),
-                    }
-                    if !matches!(attempt.after(run), Next::RunAgain(_)) {
-                        return result;
+                    let error = match within(&call, lease.clocks().command_timeout, work).await {
+                        Ok(rows) => {
+                            match rows.is_cut {
+                                // Its drop cancels what gives the others.
+                                true => drop(lease),
+                                false => settle(lease, progress.cleanup.get(), None),
+                            }
+                            return Ok(rows);
+                        }
+                        Err(error) => Box::pin(fail(lease, progress.cleanup.get(), error)).await,
+                    };
+                    let run = Run::Failed(Failure::of(&error, &progress));
+                    let is_silent = matches!(error, QueryError::NoAnswer { .. });
+                    if !matches!(attempt.after(run), Next::RunAgain(_)) || is_silent && !call.has_time() {
+                        return Err(error);
                     }
                     record.again(attempt.retries());
                     warn!(record.log, "connection lost, the question is sent on another"; "asked" => asked.name);
                 }
             };
-            let work = call.unless_cancelled(within_the_call(&call, context.timeout, work));
-            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
+            let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err(call.cancelled()));
             record.end(result.as_ref().map(|inspected| (inspected.rows.len() as u64, inspected.bytes as u64)));
             Ok(record.answered(result?, &reports))
         }
@@ -110,13 +114,12 @@ impl Executor {
     /// Look what the role may do too much of, and say it; once for a generation, unless it is to be done `anew`.
     pub(super) fn check_role(&self, anew: bool) {
         if self.role_check == RoleCheck::Off {
-            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
             return;
         }
         if self.generation.role_was_checked(true) && !anew {
             return;
         }
-        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
+        let (generation, log) = (self.generation.clone(), self.log.clone());
         let findings = self.findings(true);
         actix_rt::spawn(async move {
             match findings.await {
@@ -124,7 +127,6 @@ impl Executor {
                     for Finding { is_severe, what, mend } in findings.iter() {
                         warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
                     }
-                    summary.send_modify(|summary| summary.findings = findings);
                 }
                 Err(error) => {
                     warn!(log, "the role could not be checked"; "why" => error.to_string());

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use actix::prelude::*;
 use pg_guard::Reviewed;
 
-use super::attempt::{Attempt, Next, Reason, Run};
+use super::attempt::{Attempt, Failure, Next, Reason, Run};
 use super::calls::RunningCall;
 use super::cursors::{Open, refusal};
 use super::record::{StatementRecord, size_of_answer};
-use super::{Executor, settle, within, within_the_call};
+use super::{Executor, fail, settle, within};
 use crate::actors::wanted::WhileWanted;
 use crate::log::{info, warn};
 use crate::messages::statements::{Answered, Cursor, Fetch, Query};
 use crate::postgres::cleanup::Cleanup;
-use crate::postgres::error::{Clock, QueryError};
+use crate::postgres::error::QueryError;
 use crate::postgres::pool::{Generation, Lease};
 use crate::postgres::run::{self, FirstPage, RunProgress, RunResult};
 use crate::postgres::statement::{Outcome, Reading};
@@ -34,15 +34,17 @@ impl Handler<Query> for Executor {
         let call = self.calls.begin(&query.call, shown);
         WhileWanted::new(async move {
             let work = async {
-                if let Some(permission) = permission {
-                    permission.await?;
-                }
-                let mut statement = guard.review(query.statement, access).await?;
+                let review = async {
+                    if let Some(permission) = permission {
+                        permission.await?;
+                    }
+                    Ok(guard.review(query.statement, access).await?)
+                };
+                let mut statement = call.in_time(review).await?;
                 let runs = Runs { call: &call, generation: &generation, access, waiting_max, reading: query.reading };
                 runs.until_answered(&mut statement, &mut record).await
             };
-            let work = call.unless_cancelled(within_the_call(&call, query.call.timeout, work));
-            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
+            let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err(call.cancelled()));
             let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
             result.as_ref().err().into_iter().for_each(|error| record.refused(error));
             record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
@@ -84,26 +86,35 @@ impl Runs<'_> {
             let progress = RunProgress::new(self.call.progress());
             let place = lease.exec_target(self.access, &target);
             let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &progress);
-            let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
-            let (next, left) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
-            match (result, next) {
-                (Ok(RunResult::FirstPage(answer)), _) => return Ok((*answer, lease, left)),
-                // Its drop cancels the statement.
-                (Ok(RunResult::Outgrown), _) => drop(lease),
-                (Err(error), Next::RunAgain(Reason::Writes)) => {
-                    // A function that promises not to, or something that was made anew meanwhile.
-                    lease.settle(left);
+            let result = within(self.call, lease.clocks().command_timeout, work).await;
+            let left = progress.cleanup.get();
+            let error = match result {
+                Ok(RunResult::FirstPage(answer)) => return Ok((*answer, lease, left)),
+                Ok(RunResult::Outgrown) => {
+                    attempt.after(Run::Outgrown);
+                    // Its drop cancels the statement.
+                    drop(lease);
+                    record.again(attempt.retries());
+                    continue;
+                }
+                // Boxed: rare path; keeps the future of every call small.
+                Err(error) => Box::pin(fail(lease, left, error)).await,
+            };
+            let next = attempt.after(Run::Failed(Failure::of(&error, &progress)));
+            match next {
+                // A function that promises not to, or something that was made anew meanwhile.
+                Next::RunAgain(Reason::Writes) => {
                     statement.writes();
                     info!(record.log, "run again as what may write"; "why" => error.to_string());
                 }
-                (Err(error), Next::RunAgain(_)) => {
-                    settle(lease, left, Some(&error));
-                    warn!(record.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
-                }
-                (Err(error), _) => {
-                    settle(lease, left, Some(&error));
+                // The clock of the command has run out: only a call that gives its own has more time.
+                Next::RunAgain(_) if matches!(error, QueryError::NoAnswer { .. }) && !self.call.has_time() => {
                     return Err(error);
                 }
+                Next::RunAgain(_) => {
+                    warn!(record.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
+                }
+                Next::Fail => return Err(error),
             }
             record.again(attempt.retries());
         }
@@ -132,10 +143,8 @@ impl Handler<Fetch> for Executor {
             let progress = RunProgress::new(call.progress());
             let place = open.lease.exec_target(open.clearance.access, &target);
             let work = run::more(place, (&mut open.reader, open.clearance), reading, &progress);
-            let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
-            let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
-            let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
-            let result = result.map_err(|error| call.error_for_client(error, &target));
+            let work = within(&call, open.lease.clocks().command_timeout, work);
+            let result = call.unless_cancelled(work).await.unwrap_or_else(|| Err(call.cancelled()));
             record.end(result.as_ref().map(|(outcome, _)| size_of_answer(outcome)));
             match result {
                 Ok((outcome, has_more)) => {
@@ -150,8 +159,8 @@ impl Handler<Fetch> for Executor {
                 // Its drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
-                    taken.fail(progress.cleanup.get(), &error);
-                    Err(error)
+                    let error = taken.fail(progress.cleanup.get(), error).await;
+                    Err(QueryError::CursorEnded(Box::new(call.error_for_client(error, &target))))
                 }
             }
         })

@@ -79,6 +79,8 @@ const TABLES_LISTED_MAX: usize = 10;
 /// A hint for `sql`, which PostgreSQL rejected because a column does not exist.
 pub async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> Result<Option<String>, Error> {
     let Some(MissingName { name: wanted, .. }) = MissingName::of(sql, rejection) else { return Ok(None) };
+    let at = rejection.position.as_ref().and_then(|position| sql.chars().nth(position.character.saturating_sub(1)));
+    let is_quoted = at == Some('"');
     let columns = ask(client, &Columns { names: sql::names(sql) }).await?;
     let (mut near, mut all) = (Vec::new(), Vec::<(u32, String, Vec<String>)>::new());
     for Column { relation_oid: oid, relation, name } in columns {
@@ -98,7 +100,9 @@ pub async fn column_hint(client: &Client, sql: &str, rejection: &Rejection) -> R
         format!("{relation} has {}{more}.", columns.join(", "))
     };
     let list_all = || all.into_iter().take(SUGGESTIONS_MAX).map(has).collect::<Vec<_>>().join(" ");
-    Ok(nearest(near).or_else(|| Some(list_all()).filter(|list| !list.is_empty())))
+    let quoted =
+        || is_quoted.then(|| format!("A text is written in single quotes: '{wanted}'. Double quotes are for names."));
+    Ok(nearest(near).or_else(quoted).or_else(|| Some(list_all()).filter(|list| !list.is_empty())))
 }
 
 /// A hint for `sql`, which PostgreSQL rejected because a table does not exist.

@@ -7,6 +7,7 @@ use pg_guard::{Refusal, Rule};
 use pg_render::DecodeError;
 use tokio_postgres::error::SqlState;
 
+use super::blocker::Blocker;
 use super::causes;
 use super::phase::{Clock, Phase};
 use super::rejection::Rejection;
@@ -40,8 +41,30 @@ pub enum QueryError {
         /// The length of the timeout.
         after: Duration,
     },
+    /// The same, while the statement waited for a lock; it was cancelled.
+    Blocked {
+        clock: Clock,
+        after: Duration,
+        /// Who held the lock. Never empty.
+        by: Vec<Blocker>,
+    },
+    /// The same, and PostgreSQL has not confirmed that the statement was cancelled.
+    NoAnswer { clock: Clock, after: Duration },
+    /// A cursor has ended with this error.
+    CursorEnded(Box<QueryError>),
     /// An operator of this server cancelled it.
     Cancelled { phase: Phase },
+    /// There is nothing to log in with: no password, say.
+    NoLogin {
+        /// What is missing, and by which settings it is mended.
+        why: String,
+        /// More of it for the log, with paths and hosts.
+        detail: Option<String>,
+        /// The server and user, for the log.
+        target: String,
+        /// Whether it may pass by itself.
+        is_retryable: bool,
+    },
     /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
     Unavailable {
         /// What failed, where and why, without the user.
@@ -100,7 +123,9 @@ impl QueryError {
     /// have come too late.
     pub fn may_be_committed(self, target: &str) -> Self {
         let why = match self {
-            Self::TimedOut { clock, after } => format!("the {after:?} of {} ran out", clock.setting()),
+            Self::TimedOut { clock, after } | Self::Blocked { clock, after, .. } | Self::NoAnswer { clock, after } => {
+                format!("the {after:?} of {} ran out", clock.setting())
+            }
             Self::Cancelled { .. } => "an operator of this server cancelled the call".to_owned(),
             other => return other,
         };
@@ -120,6 +145,7 @@ impl QueryError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Rejected(rejection) => Some(&rejection.sqlstate),
+            Self::CursorEnded(cause) => cause.sqlstate(),
             _ => None,
         }
     }
@@ -129,12 +155,18 @@ impl QueryError {
     /// database and an idle session's timeout).
     pub fn is_lost_connection(&self) -> bool {
         match self {
-            Self::Unavailable { .. } => true,
+            Self::Unavailable { .. } | Self::NoAnswer { .. } => true,
+            Self::CursorEnded(cause) => cause.is_lost_connection(),
             Self::Rejected(rejection) => {
                 matches!(&*rejection.severity, "FATAL" | "PANIC") || rejection.sqlstate.starts_with("57P0")
             }
             _ => false,
         }
+    }
+
+    /// Whether an administrator has ended the backend, by pg_terminate_backend or by shutting the server down.
+    pub fn is_termination(&self) -> bool {
+        self.sqlstate() == Some(SqlState::ADMIN_SHUTDOWN.code())
     }
 
     /// Whether PostgreSQL has rejected a write because the transaction is READ ONLY or the server is a standby.
@@ -152,13 +184,17 @@ impl QueryError {
     /// Whether the same call, unchanged, may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } => false,
-            Self::Busy { .. } => true,
+            Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } | Self::CursorEnded(_) => false,
+            Self::Busy { .. } | Self::Blocked { .. } | Self::NoAnswer { .. } => true,
+            // Whoever has ended it may not want it to run.
+            Self::Rejected(_) if self.is_termination() => !matches!(self.phase(), Phase::Execute | Phase::Fetch),
             Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
+            Self::NoLogin { is_retryable, .. } => *is_retryable,
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
-            // Classes: connection exceptions, insufficient resources, serialization and deadlock, "cannot connect now".
+            // Classes: connection exceptions, insufficient resources, serialization and deadlock, "cannot connect now";
+            // and a lock that is not available.
             Self::Rejected(rejection) => {
-                ["08", "53", "40", "57P0"].iter().any(|class| rejection.sqlstate.starts_with(class))
+                ["08", "53", "40", "55P03", "57P0"].iter().any(|class| rejection.sqlstate.starts_with(class))
             }
         }
     }
@@ -170,7 +206,9 @@ impl QueryError {
             Self::Undecodable { .. } => Phase::Encode,
             Self::Rejected(rejection) => rejection.phase,
             Self::Busy { .. } => Phase::Wait,
-            Self::TimedOut { clock, .. } => clock.phase(),
+            Self::NoLogin { .. } => Phase::Connect,
+            Self::TimedOut { clock, .. } | Self::Blocked { clock, .. } | Self::NoAnswer { clock, .. } => clock.phase(),
+            Self::CursorEnded(cause) => cause.phase(),
             Self::Cancelled { phase } | Self::Unavailable { phase, .. } => *phase,
         }
     }
@@ -179,7 +217,9 @@ impl QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable { why, target, .. } => write!(f, "{target}: {why}"),
+            Self::NoLogin { why, detail: Some(detail), target, .. } => write!(f, "{target}: {why}. {detail}"),
+            Self::Unavailable { why, target, .. } | Self::NoLogin { why, target, .. } => write!(f, "{target}: {why}"),
+            Self::CursorEnded(cause) => cause.fmt(f),
             // The log has the notices already.
             Self::Rejected(rejection) => rejection.fmt(f),
             other => f.write_str(&other.for_model()),

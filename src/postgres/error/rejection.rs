@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
+use super::dialect;
 use super::phase::Phase;
 use crate::postgres::inbox::Notices;
 
@@ -11,6 +12,11 @@ use crate::postgres::inbox::Notices;
 /// but it is in the language of the server.
 const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
 const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
+
+/// Functions of PostgreSQL that end a statement whose rows recovery removes.
+fn is_of_recovery(routine: &str) -> bool {
+    routine.starts_with("ProcessInterrupts") || routine.starts_with("ProcessRecoveryConflict")
+}
 
 /// An error that PostgreSQL sent: the fields of an ErrorResponse (manual, section 55.8) that a model can use.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +29,7 @@ pub struct Rejection {
     pub message: String,
     /// The details, if PostgreSQL sent any.
     pub detail: Option<String>,
-    /// What to do: PostgreSQL's hint, or this server's own where PostgreSQL sent none.
+    /// What to do: PostgreSQL's hint, or this server's own where PostgreSQL sent none or knows less.
     pub hint: Option<String>,
     /// The position in the statement.
     pub position: Option<Position>,
@@ -95,7 +101,10 @@ impl Rejection {
             severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
             message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),
-            hint: error.hint().map(str::to_owned).or_else(|| our_hint(error)),
+            hint: dialect::hint(sql, error.code(), position.as_ref().map(|position| position.character))
+                .or_else(|| cause_in_words(error))
+                .or_else(|| error.hint().map(str::to_owned))
+                .or_else(|| our_hint(error)),
             position,
             internal_position,
             context: error.where_().map(str::to_owned),
@@ -109,12 +118,31 @@ impl Rejection {
     }
 }
 
+/// A hint for a conflict with recovery: PostgreSQL's own speaks of a connection that can be opened again.
+fn cause_in_words(error: &DbError) -> Option<String> {
+    let is_one = *error.code() == SqlState::T_R_SERIALIZATION_FAILURE && error.routine().is_some_and(is_of_recovery);
+    let hint = "The server is a standby, and what the primary has changed took away what this statement was reading. Run it \
+                again; if it is long, run it on the primary, or ask the operator for a longer max_standby_streaming_delay.";
+    is_one.then(|| hint.to_owned())
+}
+
 /// Hints for errors for which PostgreSQL has none, because the cause lies in how this server sends statements.
 fn our_hint(error: &DbError) -> Option<String> {
     let hint = match *error.code() {
         SqlState::READ_ONLY_SQL_TRANSACTION => {
             "This server is in read-only mode: only reading statements run. \
              Its operator can allow writes with MCP_ACCESS_MODE=read-write."
+        }
+        SqlState::T_R_SERIALIZATION_FAILURE => {
+            "Another transaction has changed the same rows at the same time. Run it again."
+        }
+        SqlState::LOCK_NOT_AVAILABLE => "Another transaction holds a lock that it needs. Try again later.",
+        SqlState::ADMIN_SHUTDOWN => {
+            "An administrator has ended this connection (pg_terminate_backend), or the server is shutting down. It was not \
+             run again: do so only if it was not ended on purpose."
+        }
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | SqlState::IDLE_SESSION_TIMEOUT => {
+            "It was not read on within a time limit of the server: fetch its pages sooner, or ask for less at once."
         }
         SqlState::SYNTAX_ERROR if error.routine() == Some(PARSES_ONE_STATEMENT) => {
             "Give one statement a call, or several to batch_query_execute, which runs them in one transaction."
@@ -126,6 +154,12 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
             "If the database's encoding is SQL_ASCII, a row holds bytes that are no UTF-8: \
              convert_to(column, 'SQL_ASCII') shows them as bytea."
+        }
+        SqlState::ACTIVE_SQL_TRANSACTION => {
+            "It can only run alone: give it to async_query_execute as it is, outside of a batch, a function and DO."
+        }
+        SqlState::INVALID_TRANSACTION_TERMINATION => {
+            "A procedure that commits can only be called alone, by async_query_execute, and by no function or batch."
         }
         SqlState::INDETERMINATE_DATATYPE => "Say the parameter's type with a cast, for example $1::int.",
         SqlState::QUERY_CANCELED => {

@@ -141,6 +141,10 @@ async fn a_hint_is_postgresqls_own_or_ours_where_it_has_none() {
         ("42883", "ParseFuncOrColumn", "function f() does not exist", None),
         ("42P18", "", "could not determine data type of parameter $1", Some("$1::int")),
         ("57014", "", "canceling statement due to statement timeout", Some("POSTGRES_COMMAND_TIMEOUT")),
+        ("40001", "", "could not serialize access", Some("Run it again")),
+        ("55P03", "", "could not obtain lock", Some("Try again later")),
+        ("57P01", "", "terminating connection", Some("pg_terminate_backend")),
+        ("25001", "", "VACUUM cannot run inside a transaction block", Some("alone")),
         ("22012", "", "division by zero", None),
     ] {
         let ours = rejection("", &[('C', code), ('M', message), ('R', routine)]).await.hint;
@@ -148,6 +152,41 @@ async fn a_hint_is_postgresqls_own_or_ours_where_it_has_none() {
         assert!(ours.unwrap_or_default().contains(words.unwrap_or_default()), "{message}");
         let theirs = rejection("", &[('C', code), ('M', message), ('H', "theirs")]).await.hint;
         assert_eq!(theirs.as_deref(), Some("theirs"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_with_recovery_is_told_as_one_whatever_postgresql_says_of_connections() {
+    for (severity, routine) in [("ERROR", "ProcessInterrupts"), ("FATAL", "ProcessRecoveryConflictInterrupt")] {
+        let hint = "In a moment you should be able to reconnect to the database and repeat your command.";
+        let fields = [('V', severity), ('C', "40001"), ('M', "conflict"), ('R', routine), ('H', hint)];
+        let ours = rejection("", &fields).await.hint.unwrap();
+        assert!(ours.contains("standby") && ours.contains("max_standby_streaming_delay"), "{ours}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_has_ended_tells_its_cause_and_is_not_to_be_fetched_again() {
+    let rejected = QueryError::Rejected(Box::new(rejection("", &[('C', "40001"), ('M', "conflict")]).await));
+    let (clock, after) = (Clock::Command, Duration::from_secs(1));
+    let lost = QueryError::Unavailable {
+        why: "connection closed".to_owned(),
+        phase: Phase::Fetch,
+        target: String::new(),
+        outcome_unknown: false,
+    };
+    for (cause, begins) in [
+        (rejected, "ERROR 40001: conflict\nHINT: Another transaction has changed the same rows at the same time."),
+        (lost, "The connection of this cursor was lost: connection closed."),
+        (QueryError::NoAnswer { clock, after }, "No answer from the server within 1s (POSTGRES_COMMAND_TIMEOUT)."),
+    ] {
+        assert!(cause.is_retryable());
+        let (sqlstate, phase) = (cause.sqlstate().map(str::to_owned), cause.phase());
+        let error = QueryError::CursorEnded(Box::new(cause));
+        let text = error.for_model();
+        assert!(text.starts_with(begins) && text.contains("run the query again"), "{text}");
+        assert_eq!((error.sqlstate().map(str::to_owned), error.phase()), (sqlstate, phase));
+        assert!(!error.is_retryable());
     }
 }
 
@@ -215,6 +254,28 @@ fn every_other_error_says_what_to_do() {
              Give it more time, or narrow it (WHERE, LIMIT, an index).",
         ),
         (
+            QueryError::Blocked {
+                clock: Clock::Command,
+                after: Duration::from_millis(1500),
+                by: vec![
+                    Blocker { pid: 7, state: Some("active".to_owned()), seconds: Some(90) },
+                    Blocker { pid: 8, state: None, seconds: None },
+                    Blocker { pid: 0, state: None, seconds: None },
+                ],
+            },
+            true,
+            "The statement did not finish within 1.5s (POSTGRES_COMMAND_TIMEOUT): it was waiting for a lock that \
+             pid 7 (active for 90s), pid 8, a prepared transaction holds. It was cancelled in PostgreSQL, and changed \
+             nothing. Try again when that transaction has ended.",
+        ),
+        (
+            QueryError::NoAnswer { clock: Clock::Command, after: Duration::from_millis(1500) },
+            true,
+            "No answer from the server within 1.5s (POSTGRES_COMMAND_TIMEOUT), nor to the request to cancel the statement: \
+             whether it was cancelled is not known. Its connection was given up; nothing of it was committed. It can be \
+             tried again.",
+        ),
+        (
             QueryError::Busy { waiting_max: 9 },
             true,
             "Busy: 9 calls are waiting for a connection already (MCP_MAX_WAITING). \
@@ -261,6 +322,7 @@ async fn a_rejection_is_retryable_if_the_same_statement_may_succeed_later() {
         ("08006", true),
         ("40001", true),
         ("40P01", true),
+        ("55P03", true),
         ("53300", true),
         ("57P01", true),
         ("57P03", true),

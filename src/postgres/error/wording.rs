@@ -14,6 +14,32 @@ impl QueryError {
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \
                  Try again in {BUSY_RETRY:?}, with fewer calls at once."
             ),
+            Self::Blocked { clock, after, by } => {
+                let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+                format!(
+                    "The statement did not finish within {after:?} ({}): it was waiting for a lock that {} holds. It was \
+                     cancelled in PostgreSQL, and changed nothing. Try again when that transaction has ended.",
+                    clock.setting(),
+                    by.join(", ")
+                )
+            }
+            Self::NoAnswer { clock, after } => format!(
+                "No answer from the server within {after:?} ({}), nor to the request to cancel the statement: whether it was \
+                 cancelled is not known. Its connection was given up; nothing of it was committed. It can be tried again.",
+                clock.setting()
+            ),
+            Self::CursorEnded(cause) => {
+                let cause = match &**cause {
+                    Self::Unavailable { why, .. } => format!("The connection of this cursor was lost: {why}."),
+                    Self::NoAnswer { clock, after } => {
+                        format!("No answer from the server within {after:?} ({}).", clock.setting())
+                    }
+                    other => other.for_model(),
+                };
+                format!(
+                    "{cause}\nThe cursor has ended with that: run the query again, with ORDER BY … OFFSET if need be."
+                )
+            }
             Self::Cancelled { phase: Phase::Wait | Phase::Connect } => {
                 "The call was cancelled by an operator of this server before it had a connection. \
                  Do not repeat it as it was: ask the operator."
@@ -50,6 +76,10 @@ impl QueryError {
                          Give it more time, or narrow it (WHERE, LIMIT, an index)."
                     ),
                 }
+            }
+            Self::NoLogin { why, is_retryable, .. } => {
+                let mend = if *is_retryable { "Try again later; if it lasts, the" } else { "The" };
+                format!("This server cannot log in to the database: {why}. {mend} operator has to mend that.")
             }
             Self::Unavailable { why, outcome_unknown: false, .. } => {
                 format!(

@@ -249,9 +249,15 @@ fn a_refusal_names_the_parameter_and_the_type_as_the_manual_writes_it() {
         (
             vec![Value::Null; 2],
             vec![Type::BPCHAR],
-            "The statement takes 1 parameter ($1 character), but `parameters` has 2.",
+            "The statement takes 1 parameter ($1 character), but `parameters` has 2. Write $1, $2 … where the values belong, \
+             outside of quotes: for '%abc%', '%' || $1 || '%'.",
         ),
-        (vec![Value::Null], vec![], "The statement takes 0 parameters (none), but `parameters` has 1."),
+        (
+            vec![Value::Null],
+            vec![],
+            "The statement takes 0 parameters (none), but `parameters` has 1. Write $1, $2 … where the values belong, \
+             outside of quotes: for '%abc%', '%' || $1 || '%'.",
+        ),
     ] {
         assert_eq!(convert(&values, &types).unwrap_err().for_model(), expected);
     }

@@ -15,9 +15,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::fair_queue::{Admission, Full, Permit};
 use super::shared::{Object, SharedPool};
 use crate::log::{info, warn};
+use crate::postgres::catalog::{self, blockers::Blockers};
 use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
 use crate::postgres::connection::{CHECK_CLIENT, Connection, ExecTarget};
-use crate::postgres::error::{Clock, QueryError, causes};
+use crate::postgres::error::{Blocker, Clock, QueryError, causes};
 use crate::settings::{AccessMode, ClockSettings, TargetSettings};
 
 /// Undoes what a call may leave on a connection. `DISCARD ALL` would also drop the driver's own prepared statements,
@@ -35,6 +36,9 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// How long a cancelled backend may take to become idle. After that its connection is closed, which the backend notices
 /// by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
+/// How long may be spent on finding out who holds the lock that a statement waits for.
+const BLOCKERS_WAIT: Duration = Duration::from_millis(500);
 
 /// The use of one connection by one call.
 pub struct Lease {
@@ -108,6 +112,19 @@ impl SharedPool {
     /// No connection became free in time, or none could be opened in time.
     pub(super) async fn internal_lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
         self.lease(&INTERNAL_CLIENT.into(), usize::MAX, Admission::Internal, || {}).await
+    }
+
+    /// Who holds the locks that the statement on that connection waits for. Another connection is asked, if one is free.
+    async fn blockers(self: &Arc<Self>, waiting: &Connection) -> Vec<Blocker> {
+        let ask = async {
+            let pid = waiting.pid().await?;
+            let permit = self.queue.try_acquire()?;
+            let lease = Lease::new(self.connect().await.ok()?, permit, self.clone());
+            let blockers = catalog::ask(lease.connection().client(), &Blockers { pid }).await.ok()?;
+            lease.put_back();
+            Some(blockers)
+        };
+        tokio::time::timeout(BLOCKERS_WAIT, ask).await.ok().flatten().unwrap_or_default()
     }
 
     async fn permit(&self, client: &Arc<str>, waiting_max: usize, admission: Admission) -> Result<Permit, QueryError> {
@@ -238,6 +255,23 @@ impl Lease {
         });
     }
 
+    /// The time of its statement is over: cancel it. The error says what is known of it then, and whom it waited for.
+    pub async fn stop(mut self, clock: Clock, after: Duration) -> QueryError {
+        let Some(mut connection) = self.connection.take() else { return QueryError::TimedOut { clock, after } };
+        connection.discard();
+        let shared = self.shared.clone();
+        // A task of its own, so that it goes on if nobody waits for it.
+        let stopping = self.ending.task_tracker().spawn(async move {
+            let blockers = shared.blockers(connection.object()).await;
+            (blockers, cancel(connection, &shared).await)
+        });
+        match stopping.await {
+            Ok((by, true)) if !by.is_empty() => QueryError::Blocked { clock, after, by },
+            Ok((_, false)) => QueryError::NoAnswer { clock, after },
+            Ok(_) | Err(_) => QueryError::TimedOut { clock, after },
+        }
+    }
+
     /// Put the connection back as it is: nothing was sent on it.
     pub(super) fn put_back(mut self) {
         drop(self.connection.take());
@@ -286,12 +320,15 @@ impl Drop for Lease {
             return;
         }
         let shared = self.shared.clone();
-        self.ending.task_tracker().spawn(async move { cancel(connection, &shared).await });
+        self.ending.task_tracker().spawn(async move {
+            cancel(connection, &shared).await;
+        });
     }
 }
 
-/// Cancel the statement on a connection and wait until its backend is idle. The connection is not used again.
-async fn cancel(mut connection: PooledConnection, shared: &SharedPool) {
+/// Cancel the statement on a connection and wait until its backend is idle. The connection is not used again. Returns
+/// whether the backend has become idle in time.
+async fn cancel(mut connection: PooledConnection, shared: &SharedPool) -> bool {
     connection.discard();
     let began = Instant::now();
     let client = connection.object().client();
@@ -314,6 +351,8 @@ async fn cancel(mut connection: PooledConnection, shared: &SharedPool) {
     if !in_time {
         // The network may be interrupted, and then the idle connections do not work either.
         shared.invalidate_idle("a backend cannot be cancelled");
+        shared.health.mark_stale();
     }
     info!(shared.log, "statement cancelled"; "idle" => in_time, "ms" => began.elapsed().as_millis() as u64);
+    in_time
 }

@@ -102,6 +102,7 @@ impl Run<'_> {
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let portal = self.target.connection.bind(cleared, &prepared.statement, &parameters).await;
         let portal = portal.map_err(|error| self.error(&error, statement.sql(), Phase::Execute))?;
+        self.progress.bound.set(true);
         Ok(Reader::new(prepared, portal))
     }
 
@@ -111,6 +112,7 @@ impl Run<'_> {
         let parameters = params::convert(statement.parameters(), prepared.statement.params())?;
         let rows = self.target.connection.stream(cleared, &prepared.statement, &parameters).await;
         let rows = rows.map_err(|error| self.error(&error, statement.sql(), Phase::Execute))?;
+        self.progress.bound.set(true);
         Ok(Reader::whole(prepared, rows))
     }
 }

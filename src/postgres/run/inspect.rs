@@ -37,6 +37,7 @@ pub async fn inspect(
     let (begun, rows) = join(run.transaction(clearance), rows).await;
     begun?;
     let mut rows = pin!(rows.map_err(|error| to_error(&error))?);
+    progress.bound.set(true);
     let mut found = CatalogRows::default();
     while let Some(row) = rows.try_next().await.map_err(|error| to_error(&error))? {
         progress.rows_came.set(true);

@@ -9,6 +9,7 @@ use tokio_postgres::Column;
 
 use super::Run;
 use crate::postgres::error::{Phase, QueryError};
+use crate::postgres::params;
 use crate::postgres::prepared::Prepared;
 use crate::postgres::rows::server_text;
 use crate::postgres::statement::ColumnInfo;
@@ -46,6 +47,8 @@ impl Run<'_> {
 
     /// Let PostgreSQL parse a statement: this returns its parameters and columns before anything runs.
     pub(super) async fn prepare(&self, statement: &Statement) -> Result<Arc<Prepared>, QueryError> {
+        // The driver would send it, and lose count of the response.
+        params::check_number(statement)?;
         let client = self.target.connection.client();
         let sql = statement.sql();
         let to_error = |error| self.error(&error, sql, Phase::Parse);

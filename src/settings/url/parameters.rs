@@ -2,6 +2,8 @@
 //! What can be obeyed sets a key, what has no meaning here is left out and told, and what would protect the connection and
 //! cannot be had is refused.
 
+use super::super::keys::SERVICE;
+
 /// What a parameter does.
 pub(super) enum Effect {
     /// Its value is that of this key.
@@ -37,7 +39,7 @@ pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("fallback_application_name", Sets(APPLICATION_NAME)),
     ("applicationName", Sets(APPLICATION_NAME)),
     ("application_name", Sets(APPLICATION_NAME)),
-    ("channel_binding", Only(&["disable", "prefer"], "the login is bound to TLS where the server can")),
+    ("channel_binding", Sets("POSTGRES_CHANNEL_BINDING")),
     ("loginTimeout", Word(CONNECT_TIMEOUT, NO_TIME)),
     ("connectTimeout", Word(CONNECT_TIMEOUT, NO_TIME)),
     ("connect_timeout", Word(CONNECT_TIMEOUT, NO_TIME)),
@@ -56,14 +58,16 @@ pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("options", Sets("POSTGRES_OPTIONS")),
     ("password", Sets("POSTGRES_PASSWORD")),
     ("port", Sets("POSTGRES_PORT")),
-    ("sslcert", Only(&[], "no certificate of a client is shown")),
-    ("sslkey", Only(&[], "no certificate of a client is shown")),
+    ("passfile", Sets("POSTGRES_PASSFILE")),
+    ("service", Sets(SERVICE)),
+    ("sslcert", Sets("POSTGRES_SSL_CERT")),
+    ("sslkey", Sets("POSTGRES_SSL_KEY")),
     // libpq takes `ssl=true` as JDBC writes it, and means `require`.
     ("ssl", Word(SSL_MODE, SSL_WORDS)),
     ("requiressl", Word(SSL_MODE, &[("1", "require"), ("0", "")])),
     ("sslmode", Sets(SSL_MODE)),
     ("sslaccept", Word(SSL_MODE, &[("strict", "verify-full"), ("accept_invalid_certs", "")])),
-    ("sslnegotiation", Only(&["postgres"], "TLS is asked for by a message")),
+    ("sslnegotiation", Sets("POSTGRES_SSL_NEGOTIATION")),
     ("sslrootcert", Sets("POSTGRES_SSL_ROOT_CERT")),
     ("targetServerType", Sets(TARGET)),
     ("target_session_attrs", Sets(TARGET)),

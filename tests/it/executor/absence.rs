@@ -84,80 +84,96 @@ async fn a_killed_backend_costs_the_write_that_ran_on_it_and_no_other_call() {
 
 #[actix_rt::test]
 async fn a_read_whose_connection_is_lost_before_its_first_row_is_sent_once_more() {
-    let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
+    let mut world = World::new().await;
+    let wire = Wire::to(world.cluster.port()).await;
+    let settings = settings_of(&world.cluster, |settings| {
+        settings.postgres.target.ports = vec![wire.port];
+        settings.postgres.pool.size = 1;
+    });
+    world.executor = start(&settings).0;
     let gate = connect(&world.cluster.url()).await;
     let locked = "select pg_advisory_xact_lock_shared(7), 'through'";
-    let waits = "wait_event = 'advisory' and application_name = 'test'";
+    let waiting = "select count(distinct pid) from pg_stat_activity \
+                   where wait_event = 'advisory' and application_name = 'test' and pid <> all ($1)";
     for (deaths, survives) in [(1, true), (2, false)] {
         gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
         let reading = actix_rt::spawn(world.ask(locked, json!([])));
+        // The backends of connections that are gone may wait for a while.
+        let mut gone: Vec<i32> = Vec::new();
         for _ in 0..deaths {
-            let kill = format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where {waits}");
-            until("the read waits", async || world.observer.query_opt(&kill, &[]).await.unwrap().is_some()).await;
+            until("the read waits", async || {
+                world.observer.query_one(waiting, &[&gone]).await.unwrap().get::<_, i64>(0) == 1
+            })
+            .await;
+            let all = "select array_agg(pid) from pg_stat_activity where application_name = 'test'";
+            gone = world.observer.query_one(all, &[]).await.unwrap().get(0);
+            wire.broken.send(()).unwrap();
         }
         if survives {
-            let waiting = format!("select 1 from pg_stat_activity where {waits}");
-            until("it waits again", async || world.observer.query_opt(&waiting, &[]).await.unwrap().is_some()).await;
+            until("it waits again", async || {
+                world.observer.query_one(waiting, &[&gone]).await.unwrap().get::<_, i64>(0) == 1
+            })
+            .await;
         }
         gate.batch_execute("select pg_advisory_unlock(7)").await.unwrap();
         match reading.await.unwrap().unwrap() {
             Ok(answered) => assert_eq!((survives, &*answered.answer.page.json), (true, r#"["","through"]"#)),
-            Err(error) => assert!(!survives && error.for_model().contains("57P01"), "{error}"),
+            Err(error) => assert!(!survives && error.for_model().contains("connection closed"), "{error}"),
         }
         assert_eq!(world.rows("select 1").await, "[[1]]");
     }
 }
 
 #[actix_rt::test]
-async fn a_read_that_was_quick_before_is_sent_once_more_and_no_oftener() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 3).await;
-    world.prepare("create table t as select 1 as n").await;
-    // Each of the connections knows it, so that it is run to its end at once on whichever it comes to.
-    let gate = connect(&world.cluster.url()).await;
-    gate.batch_execute("begin; lock table t").await.unwrap();
-    let warm: Vec<_> = (0..3).map(|_| actix_rt::spawn(world.ask("select n from t", json!([])))).collect();
-    world.until_backends("active", 3).await;
-    gate.batch_execute("commit").await.unwrap();
-    for call in warm {
-        call.await.unwrap().unwrap().unwrap();
+async fn a_read_that_an_administrator_ends_is_not_sent_again() {
+    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
+    let locked = "select pg_advisory_xact_lock_shared(7)";
+    // The second time it is known, and run to its end at once.
+    for _ in 0..2 {
+        world.query(locked).await.unwrap();
         world.finished.next().await;
     }
-    gate.batch_execute("begin; lock table t").await.unwrap();
-    let reading = actix_rt::spawn(world.ask("select n from t", json!([])));
+    let gate = connect(&world.cluster.url()).await;
+    gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
     let kill = "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
-                where wait_event_type = 'Lock' and application_name = 'test'";
-    for _ in 0..2 {
-        until("the read waits", async || world.observer.query_opt(kill, &[]).await.unwrap().is_some()).await;
-    }
+                where wait_event = 'advisory' and application_name = 'test'";
+    let reading = actix_rt::spawn(world.ask(locked, json!([])));
+    until("the read waits", async || world.observer.query_opt(kill, &[]).await.unwrap().is_some()).await;
     let error = reading.await.unwrap().unwrap().unwrap_err();
-    assert!(error.for_model().contains("57P01"), "{error}");
-    assert_eq!(world.finished.next().await.message.retries, 1);
+    let text = error.for_model();
+    assert!(text.contains("57P01") && text.contains("pg_terminate_backend"), "{text}");
+    assert!(!error.is_retryable(), "{error:?}");
+    assert_eq!(world.finished.next().await.message.retries, 0);
 }
 
 /// Leads to a port, and can be cut: what is sent on the connections that there are goes nowhere then, and nobody says so.
 struct Wire {
     port: u16,
     cut: tokio::sync::watch::Sender<()>,
+    /// Or closed: both sides notice that.
+    broken: tokio::sync::watch::Sender<()>,
 }
 
 impl Wire {
     async fn to(port: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (wire, cut) = (listener.local_addr().unwrap().port(), tokio::sync::watch::Sender::new(()));
-        let cuts = cut.clone();
+        let broken = tokio::sync::watch::Sender::new(());
+        let (cuts, breaks) = (cut.clone(), broken.clone());
         actix_rt::spawn(async move {
             while let Ok((mut here, _)) = listener.accept().await {
-                let mut cut = cuts.subscribe();
+                let (mut cut, mut broken) = (cuts.subscribe(), breaks.subscribe());
                 actix_rt::spawn(async move {
                     let mut there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}
                         _ = cut.changed() => std::future::pending().await,
+                        _ = broken.changed() => {}
                     }
                 });
             }
         });
-        Self { port: wire, cut }
+        Self { port: wire, cut, broken }
     }
 }
 
@@ -177,12 +193,32 @@ async fn connections_that_are_cut_without_a_word_cost_one_call() {
         until("all are in the pool", async || world.status().await.idle == 3).await;
         wire.cut.send(()).unwrap();
         let error = world.query("select 1").await.unwrap_err();
-        assert!(matches!(error, QueryError::TimedOut { clock: Clock::Command, .. }), "{error}");
+        assert!(matches!(error, QueryError::NoAnswer { clock: Clock::Command, .. }), "{error}");
+        let text = error.for_model();
+        assert!(text.contains("No answer from the server") && text.contains("is not known"), "{text}");
         until("its connection is given up", async || world.status().await.size < 3).await;
         for _ in 0..3 {
             assert_eq!(world.rows("select 1").await, "[[1]]");
         }
     }
+}
+
+#[actix_rt::test]
+async fn a_read_without_an_answer_goes_to_another_connection_if_its_call_has_time() {
+    let mut world = World::new().await;
+    let wire = Wire::to(world.cluster.port()).await;
+    let settings = settings_of(&world.cluster, |settings| {
+        settings.postgres.target.ports = vec![wire.port];
+        settings.postgres.pool.size = 3;
+        settings.postgres.pool.min_size = 3;
+        settings.postgres.clocks.command_timeout = seconds(1);
+    });
+    world.executor = start(&settings).0;
+    until("all are in the pool", async || world.status().await.idle == 3).await;
+    wire.cut.send(()).unwrap();
+    let call = CallContext { timeout: Some(PATIENCE), ..CallContext::new("a test", Caller::stdio()) };
+    let query = Query { call, statement: statement("select 42", json!([])), reading: world.reading };
+    assert_eq!(world.executor.send(query).await.unwrap().unwrap().answer.page.json, "[42]");
 }
 
 #[actix_rt::test]

@@ -128,7 +128,7 @@ fn a_value_in_a_url_has_the_bounds_of_its_key() {
         (
             "postgres://u:s3cret@h?sslmode=perhaps",
             "POSTGRES_SSL_MODE is \"perhaps\" (by DATABASE_URL in the environment): \
-             it must be one of disable, prefer, require, verify-ca, verify-full",
+             it must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
         (
             "postgres://u:s3cret@h?connect_timeout=0.01",

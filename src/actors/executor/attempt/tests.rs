@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Next::{Done, Fail, RunAgain};
+use super::Next::{Fail, RunAgain};
 use super::Reason::{ConnectionLost, Outgrown, Writes};
 use super::*;
 use crate::postgres::error::{Clock, Phase, Rejection};
@@ -56,17 +56,20 @@ fn failed(error: &QueryError, [begun, only_reads, rows_came]: [bool; 3]) -> Run 
 fn each_way_a_run_can_end_has_its_next_step() {
     let lost = |progress| failed(&unavailable(false), progress);
     let shut_down = |progress| failed(&rejected("57P01", "FATAL"), progress);
+    let terminated = |[begun, only_reads, rows_came]: [bool; 3]| {
+        let progress = RunProgress::new(Progress::default());
+        progress.begun.set(begun);
+        progress.only_reads.set(only_reads);
+        progress.bound.set(true);
+        progress.rows_came.set(rows_came);
+        Run::Failed(Failure::of(&rejected("57P01", "FATAL"), &progress))
+    };
+    let silent = failed(&QueryError::NoAnswer { clock: Clock::Command, after: Duration::from_secs(1) }, READS);
     let read_only = |progress| failed(&rejected("25006", "ERROR"), progress);
     let wrong = failed(&rejected("42P01", "ERROR"), READS);
     let timed_out = |clock| failed(&QueryError::TimedOut { clock, after: Duration::from_secs(1) }, READS);
     let cases: &[Case] = &[
-        ("the first answer is the answer", READ_ONLY, &[(Run::Answered, Done)]),
-        ("the first answer of a batch too", Of::Batch, &[(Run::Answered, Done)]),
-        (
-            "what is outgrown is read from a portal",
-            READ_ONLY,
-            &[(Run::Outgrown, RunAgain(Outgrown)), (Run::Answered, Done)],
-        ),
+        ("what is outgrown is read from a portal", READ_ONLY, &[(Run::Outgrown, RunAgain(Outgrown))]),
         (
             "what is outgrown may still be lost once",
             READ_ONLY,
@@ -76,13 +79,9 @@ fn each_way_a_run_can_end_has_its_next_step() {
         (
             "a read that is lost before its first row is sent once more",
             READ_ONLY,
-            &[(lost(READS), RunAgain(ConnectionLost)), (Run::Answered, Done)],
+            &[(lost(READS), RunAgain(ConnectionLost))],
         ),
-        (
-            "so it is when its backend has said why",
-            READ_WRITE,
-            &[(shut_down(READS), RunAgain(ConnectionLost)), (Run::Answered, Done)],
-        ),
+        ("so it is when its backend has said why", READ_WRITE, &[(shut_down(READS), RunAgain(ConnectionLost))]),
         ("a read that is lost twice fails", READ_ONLY, &[(lost(READS), RunAgain(ConnectionLost)), (lost(READS), Fail)]),
         ("a read that is lost after its first row fails", READ_ONLY, &[(lost(READS_WITH_ROWS), Fail)]),
         ("a write that is lost fails", READ_WRITE, &[(lost(WRITES), Fail)]),
@@ -117,18 +116,21 @@ fn each_way_a_run_can_end_has_its_next_step() {
         (
             "a write that is found out late after a loss is run as one",
             READ_WRITE,
-            &[(lost(READS), RunAgain(ConnectionLost)), (read_only(READS), RunAgain(Writes)), (Run::Answered, Done)],
+            &[(lost(READS), RunAgain(ConnectionLost)), (read_only(READS), RunAgain(Writes))],
         ),
         ("a standby refuses what is known to write", READ_WRITE, &[(read_only(WRITES), Fail)]),
         ("in read-only mode a write fails", READ_ONLY, &[(read_only(READS), Fail)]),
         (
             "a batch whose connection had died in the pool is sent again, however often",
             Of::Batch,
-            &[
-                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
-                (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
-                (Run::Answered, Done),
-            ],
+            &[(lost(NOT_BEGUN), RunAgain(ConnectionLost)), (lost(NOT_BEGUN), RunAgain(ConnectionLost))],
+        ),
+        ("what an administrator has ended while it ran is not sent again", READ_ONLY, &[(terminated(READS), Fail)]),
+        ("nor is a question of our own", Of::Inspection, &[(terminated(READS), Fail)]),
+        (
+            "of a server that does not answer another connection is tried once",
+            READ_ONLY,
+            &[(silent, RunAgain(ConnectionLost)), (silent, Fail)],
         ),
         ("a batch that has begun is not sent again, though it reads", Of::Batch, &[(lost(READS), Fail)]),
         ("nor when it writes", Of::Batch, &[(lost(WRITES), Fail)]),
@@ -189,6 +191,5 @@ fn each_lost_connection_is_counted() {
     for _ in 0..3 {
         attempt.after(failed(&unavailable(false), NOT_BEGUN));
     }
-    attempt.after(Run::Answered);
     assert_eq!(attempt.retries(), 3);
 }
