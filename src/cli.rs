@@ -24,6 +24,9 @@ const EXIT_CONFIG: u8 = 78;
 /// The exit status of a subcommand that has found or met a failure.
 const EXIT_FAILURE: u8 = 1;
 
+/// The exit status for a command line that cannot be read.
+const EXIT_USAGE: u8 = 2;
+
 /// A subcommand. `run` gives the exit status, or says what in the settings cannot be used.
 struct Subcommand {
     command: fn() -> Command,
@@ -44,7 +47,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
 
 /// Do what the arguments of this process say.
 pub fn run() -> ExitCode {
-    let matches = command().get_matches();
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let matches = match command().try_get_matches_from(std::env::args_os()) {
+        Ok(matches) => matches,
+        // Help and version are not errors.
+        Err(asked) if !asked.use_stderr() => asked.exit(),
+        Err(wrong) => {
+            let _ = write!(std::io::stderr(), "{}", unrevealing(&wrong.render().to_string(), &arguments));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let (subcommand, own) = match matches.subcommand() {
         Some((name, own)) => (SUBCOMMANDS.iter().find(|known| (known.command)().get_name() == name), own),
         None => (None, &matches),
@@ -79,4 +91,18 @@ fn print(text: &str) {
 /// Say on stderr why something was not done.
 fn complain(why: &str) {
     let _ = writeln!(std::io::stderr(), "mcp-server-postgres: {why}");
+}
+
+/// `text` without the values of arguments: any of them may be a URL, or a password in the wrong place.
+fn unrevealing(text: &str, arguments: &[String]) -> String {
+    const HIDDEN: &str = "(not shown)";
+    let is_subcommand = |word: &str| SUBCOMMANDS.iter().any(|known| (known.command)().get_name() == word);
+    let values = arguments.iter().skip(1).filter_map(|argument| match argument.strip_prefix('-') {
+        Some(flag) => flag.split_once('=').map(|(_, value)| value),
+        None => Some(argument.as_str()).filter(|word| !is_subcommand(word)),
+    });
+    values.filter(|value| !value.is_empty()).fold(text.to_owned(), |text, value| {
+        let text = text.replace(&format!("'{value}'"), HIDDEN);
+        if value.len() < HIDDEN.len() / 2 { text } else { text.replace(value, HIDDEN) }
+    })
 }

@@ -3,9 +3,9 @@
 //! From the lowest layer up: [`statement`] and [`error`] are the types that all other modules use, [`params`] converts
 //! JSON values to parameters, [`history`] and [`prepared`] remember what is known of a statement's text, [`inbox`] keeps
 //! what PostgreSQL says besides, [`needs`] are the settings that this server needs in PostgreSQL, [`pooler`] is the way
-//! through a pooler, [`login`] opens a connection, [`connection`] is one connection, [`cleanup`] is what must be undone on
-//! it after a call, [`catalog`] has this server's own catalog queries, and [`rows`] turns rows into an answer. Above them,
-//! [`run`] runs a statement on a connection, and [`pool`] owns the connections.
+//! through a pooler, `tcp` is about lost connections, [`login`] opens a connection, [`connection`] is one connection,
+//! [`cleanup`] is what must be undone on it after a call, [`catalog`] has this server's own catalog queries, and [`rows`]
+//! turns rows into an answer. Above them, [`run`] runs a statement on a connection, and [`pool`] owns the connections.
 
 pub mod catalog;
 pub mod cleanup;
@@ -22,3 +22,4 @@ pub mod prepared;
 pub mod rows;
 pub mod run;
 pub mod statement;
+mod tcp;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub mod libpq;
 mod names;
 mod near_miss;
 mod password;
+mod placeholder;
 mod read;
 mod report;
 mod secret;
@@ -36,7 +38,7 @@ pub use names::canonical_host;
 pub use password::{PasswordCommand, PasswordSource, without_line_end};
 pub use read::Pipes;
 pub use report::{changed, report};
-pub use secret::Secret;
+pub use secret::{Secret, without_passwords};
 
 pub use crate::tls::client::SslMode;
 pub use pg_guard::{AccessMode, Policy};
@@ -119,6 +121,8 @@ pub struct PostgresSettings {
 pub struct TargetSettings {
     /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
     pub hosts: Vec<String>,
+    /// The address of each host; empty if their names are looked up.
+    pub addresses: Vec<IpAddr>,
     /// One port for all hosts, or one for each host.
     pub ports: Vec<u16>,
     pub database: String,
@@ -145,6 +149,27 @@ pub struct TargetSettings {
     pub target_session_attrs: TargetSessionAttrs,
     /// Whether a pooler is between this server and PostgreSQL.
     pub pooler: Pooler,
+    /// Whether the hosts, and the addresses of each, are tried in a random order.
+    pub has_random_order: bool,
+    /// How TCP notices a lost connection.
+    pub tcp: TcpSettings,
+    /// What of it is nobody's choice but a default, and how to choose: for whoever reads that it cannot be reached.
+    pub advice: Option<String>,
+}
+
+/// How TCP notices a lost connection; what is not set is the system's (tcp(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpSettings {
+    /// Whether it asks the other side when nothing comes.
+    pub keepalives: bool,
+    /// How long nothing has to come before it asks.
+    pub idle: Duration,
+    /// How long it waits before it asks again.
+    pub interval: Option<Duration>,
+    /// How often it asks.
+    pub count: Option<u32>,
+    /// How long sent data may stay unacknowledged; if not set, the timeout of opening a connection.
+    pub user_timeout: Option<Duration>,
 }
 
 impl TargetSettings {
@@ -321,6 +346,16 @@ pub struct Inputs {
     pub folder: PathBuf,
     /// What the pipes said that flags name; empty at first.
     pub pipes: Pipes,
+    /// Folders in which a PostgreSQL on this machine may have its socket, for a URL without a host.
+    pub socket_folders: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// The user of this process, by the environment.
+    fn system_user(&self) -> Option<String> {
+        let variable = |name| self.environment.iter().find(|(known, text)| known == name && !text.is_empty());
+        variable("USER").or_else(|| variable("LOGNAME")).map(|(_, text)| text.clone())
+    }
 }
 
 /// The settings, and where they come from.

@@ -9,6 +9,8 @@ use crate::settings::{self, Inputs, Pipes};
 
 const CONFIG: &str = "config";
 const ENV_FILE: &str = "env-file";
+/// The argument that has no name.
+const URL: &str = "url";
 
 pub(super) fn arguments() -> impl Iterator<Item = Arg> {
     let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
@@ -16,7 +18,10 @@ pub(super) fn arguments() -> impl Iterator<Item = Arg> {
         file(CONFIG).help("A TOML file"),
         file(ENV_FILE).help("A file of NAME=value lines; without it, ./.env may set a connection and limits"),
     ];
-    files.into_iter().chain(settings::flags())
+    let url = Arg::new(URL)
+        .value_name("URL")
+        .help("The database, as DATABASE_URL has it; every user of this machine can read it");
+    files.into_iter().chain(settings::flags()).chain([url])
 }
 
 /// The arguments of a subcommand, and those before its name. Flags of settings may stand in both places.
@@ -33,11 +38,22 @@ impl<'a> Given<'a> {
         if before.args_present() && !takes_settings {
             return Err(format!("`{}` uses no settings, so no flags stand before it", command.get_name()));
         }
-        Ok(Self { before, own })
+        let given = Self { before, own };
+        let is_a_string =
+            |text: &String| text.contains("://") || text.contains('=') || text.starts_with(['$', '%', '<', '{']);
+        match given.one::<String>(URL).filter(|_| takes_settings) {
+            Some(text) if !is_a_string(&text) => {
+                Err("an argument is neither a subcommand (see --help) nor the URL of a \
+                                                      database; it is not shown, for it may be a password"
+                    .to_owned())
+            }
+            _ => Ok(given),
+        }
     }
 
     fn one<T: Clone + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
-        self.own.get_one(name).or_else(|| self.before.get_one(name)).cloned()
+        let in_one = |matches: &ArgMatches| matches.try_get_one::<T>(name).ok().flatten().cloned();
+        in_one(self.own).or_else(|| in_one(self.before))
     }
 }
 
@@ -48,11 +64,16 @@ pub(super) fn inputs(given: &Given) -> Inputs {
         config_file: given.one(CONFIG),
         env_file: given.one(ENV_FILE),
         environment: std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect(),
-        flags: settings::flags()
-            .iter()
-            .filter_map(|flag| Some((flag.get_id().to_string(), given.one(flag.get_id().as_str())?)))
-            .collect(),
+        flags: {
+            let flags = settings::flags();
+            let named =
+                flags.iter().filter_map(|flag| Some((flag.get_id().to_string(), given.one(flag.get_id().as_str())?)));
+            let url = given.one(URL).map(|url| ("DATABASE_URL".to_owned(), url));
+            url.into_iter().chain(named).collect()
+        },
         folder: std::env::current_dir().unwrap_or_default(),
         pipes: Pipes::default(),
+        // Debian's folder, its other name, and PostgreSQL's own.
+        socket_folders: ["/var/run/postgresql", "/run/postgresql", "/tmp"].map(PathBuf::from).to_vec(),
     }
 }

@@ -43,7 +43,7 @@ fn run(given: &Given) -> Result<u8, String> {
     let text = |name| given.get_one::<String>(name).map_or("", String::as_str);
     let name = text("name");
     if !settings::is_token_name(name) {
-        return Err(format!("{name:?} is no name for a token: it has letters, digits, -, _ and ."));
+        return Err("that is no name for a token: it has letters, digits, -, _ and .".to_owned());
     }
     let databases: Vec<&str> = given.get_many::<String>("databases").unwrap_or_default().map(String::as_str).collect();
     let made = token::make(name, text("mode"), &databases, given.get_flag("operator"))?;

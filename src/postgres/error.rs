@@ -1,6 +1,6 @@
 //! What can go wrong with a statement, sorted by what the reader can do about it.
 //!
-//! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no host and no
+//! An error has two texts. [`QueryError::for_model`] is what the model needs to correct itself; it names no
 //! user. `Display` is for the log and has the rest, with the chain of causes. Neither ever contains a password.
 
 use tokio_postgres::error::SqlState;

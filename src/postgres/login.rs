@@ -12,6 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pooler;
 use crate::log::info;
+use crate::postgres::tcp;
 use crate::settings::libpq::passfile;
 use crate::settings::{ChannelBinding, SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings};
 use handshake::Tls;
@@ -25,9 +26,6 @@ mod password;
 
 pub use encryption::Plain;
 pub use error::LoginError;
-
-/// A connection on which nothing has come for this long is checked by TCP keepalive.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// The way to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +105,14 @@ impl Login {
     pub(super) async fn open(&self, limit: Duration, route: Route) -> Result<Opened, LoginError> {
         let hosts = &self.target.hosts;
         let mut last = None;
-        for (at, host) in hosts.iter().enumerate() {
+        for (at, host) in in_order(hosts, self.target.has_random_order) {
             let ports = &self.target.ports;
             let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
             let mut config = config(&self.target, host, port, route);
-            // Data that is not acknowledged within this time will not arrive any more.
-            config.tcp_user_timeout(limit);
+            tcp::apply(&mut config, &self.target.tcp, limit);
+            if let Some(address) = self.target.addresses.get(at) {
+                config.hostaddr(*address);
+            }
             if hosts.len() > 1 {
                 // With one host, the pool has the timeout, and its error says which one it was.
                 config.connect_timeout(limit);
@@ -153,6 +153,16 @@ impl Login {
     }
 }
 
+/// The hosts with their places in the settings, in the order in which they are tried.
+fn in_order(hosts: &[String], is_random: bool) -> Vec<(usize, &String)> {
+    let mut order: Vec<_> = hosts.iter().enumerate().collect();
+    if is_random {
+        // A system without random numbers tries them as they are written.
+        order.sort_by_cached_key(|_| getrandom::u64().unwrap_or_default());
+    }
+    order
+}
+
 fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Config {
     let mut config = Config::new();
     config
@@ -161,7 +171,6 @@ fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Con
         .dbname(&settings.database)
         .user(&settings.user)
         .application_name(&settings.application_name)
-        .keepalives_idle(KEEPALIVE)
         .ssl_mode(match settings.ssl_mode {
             // As in libpq, a Unix socket has no TLS in any mode.
             _ if host.starts_with('/') => DriverSslMode::Disable,
@@ -183,6 +192,10 @@ fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Con
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
+    if settings.has_random_order {
+        // Of the addresses of one host.
+        config.load_balance_hosts(tokio_postgres::config::LoadBalanceHosts::Random);
+    }
     if let (Some(options), Route::Direct) = (&settings.options, route) {
         config.options(options);
     }

@@ -11,6 +11,7 @@ pub mod health;
 mod health_monitor;
 mod lease;
 mod live;
+mod place;
 mod shared;
 
 pub use fair_queue::Admission;

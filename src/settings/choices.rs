@@ -37,6 +37,10 @@ pub(super) const SSL_NEGOTIATION: Choice<SslNegotiation, 2> = Choice {
     words: [("postgres", SslNegotiation::Postgres), ("direct", SslNegotiation::Direct)],
 };
 
+/// Whether the order is random.
+pub(super) const LOAD_BALANCE_HOSTS: Choice<bool, 2> =
+    Choice { name: "POSTGRES_LOAD_BALANCE_HOSTS", words: [("disable", false), ("random", true)] };
+
 pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 3> = Choice {
     name: "POSTGRES_TARGET_SESSION_ATTRS",
     words: [

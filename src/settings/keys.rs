@@ -3,8 +3,8 @@
 use clap::Arg;
 
 use super::choices::{
-    ACCESS_MODE, CHANNEL_BINDING, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE,
-    SSL_NEGOTIATION, STRUCTURED, TARGET_SESSION_ATTRS,
+    ACCESS_MODE, CHANNEL_BINDING, LOAD_BALANCE_HOSTS, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS,
+    SSL_MODE, SSL_NEGOTIATION, STRUCTURED, TARGET_SESSION_ATTRS,
 };
 use super::kind::Kind;
 
@@ -46,6 +46,9 @@ pub(super) const SERVICE: &str = "POSTGRES_SERVICE";
 /// A day: longer than any sensible timeout.
 const WAIT_MAX_S: f64 = 86_400.0;
 
+/// The most seconds that Linux takes for keepalives (tcp(7)).
+const KEEPALIVES_MAX: u64 = 32_767;
+
 const fn key(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Key {
     Key { name, kind, class: Class::Protects, default, what }
 }
@@ -76,9 +79,16 @@ pub const KEYS: &[Key] = &[
     .connects(),
     key(
         "POSTGRES_HOST",
-        Kind::Text,
+        Kind::Servers,
         "localhost",
         "Host, or several separated by commas; a leading / is the folder of a Unix socket",
+    )
+    .connects(),
+    key(
+        "POSTGRES_HOSTADDR",
+        Kind::Text,
+        "",
+        "IP address of each host, so that its name is not looked up; the certificate still has to be for the name",
     )
     .connects(),
     key("POSTGRES_PORT", Kind::Ports, "5432", "Port: one for all hosts, or one for each").connects(),
@@ -155,6 +165,43 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&POOLER.names()),
         "auto",
         "Whether a pooler lends connections for a transaction each; auto finds it out, none is also for session pooling",
+    )
+    .connects(),
+    key(
+        LOAD_BALANCE_HOSTS.name,
+        Kind::Choice(&LOAD_BALANCE_HOSTS.names()),
+        "disable",
+        "Order in which several hosts, or the addresses of one, are tried",
+    )
+    .connects(),
+    key("POSTGRES_KEEPALIVES", Kind::Switch, "true", "Whether TCP notices a lost connection on which nothing comes")
+        .connects(),
+    key(
+        "POSTGRES_KEEPALIVES_IDLE",
+        Kind::Whole(1, KEEPALIVES_MAX),
+        "30",
+        "Seconds in which nothing comes before TCP asks",
+    )
+    .connects(),
+    key(
+        "POSTGRES_KEEPALIVES_INTERVAL",
+        Kind::Whole(1, KEEPALIVES_MAX),
+        "",
+        "Seconds before TCP asks again; without it, the system's",
+    )
+    .connects(),
+    key(
+        "POSTGRES_KEEPALIVES_COUNT",
+        Kind::Whole(1, 127),
+        "",
+        "How often TCP asks before the connection counts as lost; without it, the system's",
+    )
+    .connects(),
+    key(
+        "POSTGRES_TCP_USER_TIMEOUT",
+        Kind::Milliseconds(1, 86_400_000),
+        "",
+        "Milliseconds for which sent data may stay unacknowledged; without it, POSTGRES_CONNECT_TIMEOUT",
     )
     .connects(),
     key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most").limits(),
@@ -350,11 +397,11 @@ pub(super) fn in_toml(name: &str) -> (String, String) {
     }
 }
 
-/// A flag for each key except secrets, since every user of the machine can read command lines: `--postgres-host`,
-/// `--access-mode`. The id of a flag is the name of its key.
+/// A flag for each key except passwords, since every user of the machine can read command lines: `--postgres-host`,
+/// `--access-mode`. A URL need not have a password. The id of a flag is the name of its key.
 pub fn flags() -> Vec<Arg> {
     KEYS.iter()
-        .filter(|key| key.kind != Kind::Secret)
+        .filter(|key| key.kind != Kind::Secret || key.name == DATABASE_URL)
         .map(|key| {
             let long = key.name.strip_prefix("MCP_").unwrap_or(key.name).to_ascii_lowercase().replace('_', "-");
             let heading = if key.name.starts_with("MCP_") { "Server" } else { "PostgreSQL" };
@@ -378,9 +425,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_has_a_flag_but_the_secrets_and_a_name_in_toml() {
+    fn every_key_has_a_flag_but_passwords_and_a_name_in_toml() {
         let flags = flags();
-        assert_eq!(flags.len(), KEYS.len() - 2);
+        assert_eq!(flags.len(), KEYS.len() - 1);
         for key in KEYS {
             let (table, name) = in_toml(key.name);
             assert_eq!(of_toml(&table, &name), key.name);

@@ -1,5 +1,7 @@
 //! The types of values: what a text must be to be one.
 
+use std::net::Ipv6Addr;
+
 use super::names;
 
 /// The type of a value.
@@ -9,6 +11,8 @@ pub enum Kind {
     /// A text that is never printed.
     Secret,
     Path,
+    /// Hosts of a PostgreSQL: names, addresses and folders of sockets, separated by commas.
+    Servers,
     /// Port numbers, separated by commas.
     Ports,
     /// A whole number within these bounds.
@@ -29,8 +33,14 @@ pub enum Kind {
     Origins,
 }
 
-/// Other spellings of words of choices, and what they mean there.
+/// Other spellings of words of choices and switches, and what they mean there.
 const SPELLINGS: &[(&str, &str)] = &[
+    ("1", "true"),
+    ("on", "true"),
+    ("yes", "true"),
+    ("0", "false"),
+    ("off", "false"),
+    ("no", "false"),
     ("warn", "warning"),
     ("err", "error"),
     ("crit", "critical"),
@@ -43,9 +53,13 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("ro", "read-only"),
     ("readwrite", "read-write"),
     ("rw", "read-write"),
-    // libpq's, which tries without TLS first; and node-postgres's.
-    ("allow", "prefer"),
+    // node-postgres's.
     ("no-verify", "require"),
+    // JDBC's.
+    ("master", "primary"),
+    ("secondary", "standby"),
+    ("slave", "standby"),
+    ("prefersecondary", "prefer-standby"),
 ];
 
 impl Kind {
@@ -53,6 +67,7 @@ impl Kind {
     pub(super) fn accepts(self, text: &str) -> bool {
         match self {
             Self::Text | Self::Secret | Self::Path | Self::Addresses => true,
+            Self::Servers => hosts(text).is_some(),
             Self::Hosts | Self::Origins => self.names(text).is_some(),
             Self::Ports => ports(text).is_some(),
             Self::Whole(..) | Self::Milliseconds(..) => self.whole(text).is_some(),
@@ -86,6 +101,7 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "TEXT",
             Self::Path => "FILE",
+            Self::Servers => "HOST",
             Self::Ports => "PORT",
             Self::Whole(..) => "N",
             Self::Seconds(..) => "SECONDS",
@@ -103,6 +119,11 @@ impl Kind {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
             Self::Path => "a file".to_owned(),
+            Self::Servers => {
+                "a host such as db.example, 10.0.0.1, ::1 or /run/postgresql, or several separated by commas; \
+                            the port is POSTGRES_PORT, and a URL is DATABASE_URL"
+                    .to_owned()
+            }
             Self::Ports => "a port from 1 to 65535, or several separated by commas".to_owned(),
             Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
             Self::Seconds(min, max) => format!("seconds from {min} to {max}"),
@@ -124,6 +145,20 @@ impl Kind {
             }
         }
     }
+}
+
+/// Hosts, separated by commas: names, addresses (of IPv6 also in brackets), and folders of sockets.
+pub(super) fn hosts(text: &str) -> Option<Vec<String>> {
+    let host = |text: &str| {
+        let text = text.trim();
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let address = bare.split_once('%').map_or(bare, |(address, _)| address);
+        let is_name =
+            |text: &str| !text.contains(|c: char| c.is_whitespace() || matches!(c, ':' | '/' | '@' | '[' | ']'));
+        let is_host = bare.starts_with('/') || address.parse::<Ipv6Addr>().is_ok() || (bare == text && is_name(bare));
+        (is_host && !bare.is_empty()).then(|| bare.to_owned())
+    };
+    text.split(',').map(host).collect()
 }
 
 /// Port numbers, separated by commas.

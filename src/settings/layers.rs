@@ -1,7 +1,7 @@
 //! The layers that settings come from: each is read, and then they are merged.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Source, Value};
 
@@ -9,7 +9,8 @@ use super::keys::{self, DATABASE_URL, KEYS, PASSWORD_KEYS, SERVICE};
 use super::libpq::{Places, service, variables};
 use super::near_miss::{self, UnknownName};
 use super::read::{Files, NamedBy};
-use super::{Inputs, NotTaken, url};
+use super::url::{self, Parts};
+use super::{Inputs, NotTaken, placeholder, without_passwords};
 
 mod env_file;
 mod found;
@@ -58,6 +59,8 @@ pub(super) struct Merged {
     /// The values in the table of each further database, by its name.
     pub databases: BTreeMap<String, HashMap<&'static str, Chosen>>,
     pub warnings: Vec<String>,
+    /// What others call settings that are not set: how to begin where no connection is configured.
+    pub others: Vec<String>,
     /// The problems of all sources so far.
     pub problems: Vec<String>,
 }
@@ -72,6 +75,10 @@ pub(super) struct Layers {
     places: Places,
     /// What is not used of a `.env` that nobody has named.
     pub(super) not_taken: Vec<NotTaken>,
+    /// Names that others use for settings of this server, where they were found, and those settings.
+    others: Vec<(String, String, &'static str)>,
+    /// Where a server on this machine may have its socket, and the user of this process.
+    local: (Vec<PathBuf>, Option<String>),
 }
 
 /// libpq's variables (manual, section 34.15), and the keys that they set.
@@ -100,6 +107,9 @@ const IN_ENVIRONMENT: &str = "in the environment";
 /// The origin of a flag's value.
 pub(super) const BY_FLAG: &str = "by its flag";
 
+/// How the origin of a URL's part begins.
+const BY_URL: &str = "by DATABASE_URL";
+
 /// Read every source. The problems are collected, to be reported together.
 pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
     let variable =
@@ -111,6 +121,8 @@ pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
         warnings: Vec::new(),
         places: Places::new(&inputs.folder, variable),
         not_taken: Vec::new(),
+        others: Vec::new(),
+        local: (inputs.socket_folders.clone(), inputs.system_user()),
     };
     let defaults = KEYS.iter().filter(|key| !key.default.is_empty()).map(|key| (key.name, key.default.to_owned()));
     layers.layers.push(Layer {
@@ -212,6 +224,18 @@ impl Layers {
             let text = value.into_string().unwrap_or_default();
             chosen.insert(key.name, Chosen { text, origin, rank });
         }
+        self.local_server(&mut chosen);
+        let others = self
+            .others
+            .iter()
+            .filter(|(_, _, right)| chosen.get(right).is_none_or(|chosen: &Chosen| chosen.rank == Rank::Default));
+        let is_ours = |(name, origin, _): &&(String, String, &str)| {
+            name.starts_with("POSTGRES_") && origin == IN_ENVIRONMENT && self.named_connection().is_some()
+        };
+        warnings.extend(others.clone().filter(|(_, _, right)| *right != DATABASE_URL).filter(is_ours).map(
+            |(name, origin, right)| format!("{name} ({origin}) is no setting of this server, which calls it {right}"),
+        ));
+        let others = others.map(|(name, origin, right)| format!("{name} ({origin}) is called {right} here")).collect();
         let databases = self.databases.iter().map(|(name, entries)| {
             let chosen = |entry: &Entry| Chosen {
                 text: entry.text.clone(),
@@ -221,7 +245,33 @@ impl Layers {
             };
             (name.clone(), entries.iter().map(|entry| (entry.key, chosen(entry))).collect())
         });
-        Merged { chosen, databases: databases.collect(), warnings, problems }
+        Merged { chosen, databases: databases.collect(), warnings, others, problems }
+    }
+
+    /// As libpq does, a URL without a host means the server on this machine, by its socket where there is one, and as the user
+    /// of this process.
+    fn local_server(&self, chosen: &mut HashMap<&'static str, Chosen>) {
+        const ORIGIN: &str = "default, since a server's socket is there";
+        let is_default = |chosen: &HashMap<&str, Chosen>, key| {
+            chosen.get(key).is_none_or(|chosen: &Chosen| chosen.rank == Rank::Default)
+        };
+        let mut entries = self.layers.iter().flat_map(|layer| &layer.entries);
+        if !entries.any(|entry| entry.origin.starts_with(BY_URL))
+            || !is_default(chosen, "POSTGRES_HOST")
+            || chosen.contains_key("POSTGRES_HOSTADDR")
+        {
+            return;
+        }
+        let (folders, user) = &self.local;
+        let port = chosen.get("POSTGRES_PORT").map_or("", |port| &port.text);
+        let Some(folder) = folders.iter().find(|folder| folder.join(format!(".s.PGSQL.{port}")).exists()) else {
+            return;
+        };
+        let default = |text: String| Chosen { text, origin: ORIGIN.to_owned(), rank: Rank::Default };
+        chosen.insert("POSTGRES_HOST", default(folder.display().to_string()));
+        if let Some(user) = user.as_ref().filter(|_| is_default(chosen, "POSTGRES_USER")) {
+            chosen.insert("POSTGRES_USER", default(user.clone()));
+        }
     }
 
     fn add(&mut self, rank: Rank, entries: Vec<Entry>, files: &mut Files) {
@@ -230,17 +280,56 @@ impl Layers {
         self.layers.push(Layer { rank, entries });
     }
 
+    /// Without a line end at its end, which a file or a program has left there; and hosts and ports without quotes.
+    /// A placeholder is a problem.
+    fn tidied(&mut self, entry: Entry) -> Option<Entry> {
+        let (key, origin) = (entry.key, &entry.origin);
+        if let Some(found) = placeholder::find(key, &entry.text) {
+            let also = if key == "POSTGRES_PASSWORD" {
+                "; if it is the password, put it into POSTGRES_PASSWORD_FILE"
+            } else {
+                ""
+            };
+            self.problems.push(format!(
+                "{key} ({origin}): {found} looks like a placeholder that the host has not filled in{also}"
+            ));
+            return None;
+        }
+        let text = entry.text.trim_end_matches(['\r', '\n']);
+        if entry.key == "POSTGRES_PASSWORD" && text.len() < entry.text.len() {
+            self.warnings.push(format!("POSTGRES_PASSWORD ({}) ends with a line end, which is left out", entry.origin));
+        }
+        let unquoted = |quote| text.trim().strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        let text = match entry.key {
+            "POSTGRES_HOST" | "POSTGRES_PORT" => ['"', '\''].into_iter().find_map(unquoted).unwrap_or(text),
+            _ => text,
+        };
+        Some(Entry { text: text.to_owned(), ..entry })
+    }
+
     /// The entries with a value: an empty text counts as not set, because hosts and compose files pass variables
     /// without a value that way. A URL is replaced by the keys that it sets.
     fn expand_urls(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        let (urls, mut entries): (Vec<Entry>, Vec<Entry>) =
-            entries.into_iter().filter(|entry| !entry.text.is_empty()).partition(|entry| entry.key == DATABASE_URL);
+        let entries = entries.into_iter().filter(|entry| !entry.text.is_empty()).filter_map(|entry| self.tidied(entry));
+        let (urls, mut entries): (Vec<Entry>, Vec<Entry>) = entries.partition(|entry| entry.key == DATABASE_URL);
         for url_entry in urls {
-            let origin = format!("by DATABASE_URL {}", url_entry.origin);
+            let origin = format!("{BY_URL} {}", url_entry.origin);
             match url::parts(&url_entry.text) {
                 Err(why) => self.problems.push(format!("DATABASE_URL ({}) cannot be used: {why}", url_entry.origin)),
-                Ok(parts) => {
-                    for (key, text) in parts {
+                Ok(Parts { keys, ignored }) => {
+                    if !ignored.is_empty() {
+                        let names = ignored.join(", ");
+                        self.warnings
+                            .push(format!("DATABASE_URL ({}): {names} after the ? without effect", url_entry.origin));
+                    }
+                    if url_entry.origin == BY_FLAG && keys.iter().any(|(key, _)| *key == "POSTGRES_PASSWORD") {
+                        self.warnings.push(
+                            "DATABASE_URL (by its flag) has a password, which every user of this machine can read: give it in \
+                             the environment or by --env-file"
+                                .to_owned(),
+                        );
+                    }
+                    for (key, text) in keys {
                         if let Some(other) = entries.iter().find(|entry| entry.key == key) {
                             self.warnings.push(format!("{key} {} has no effect: it is set {origin}", other.origin));
                             entries.retain(|entry| entry.key != key);
@@ -287,7 +376,7 @@ impl Layers {
     /// The text of a file that the operator has named by a flag, which is followed from now on.
     fn read_file(&mut self, path: &Path, files: &mut Files) -> Option<String> {
         let text = files.text(path, NamedBy::Flag);
-        text.map_err(|why| self.problems.push(format!("{} cannot be read: {why}", path.display()))).ok()
+        text.map_err(|why| self.problems.push(format!("{} cannot be read: {why}", shown(path)))).ok()
     }
 
     /// The entry, if the name is a key. A misspelt key is a problem, another name with our prefix a warning.
@@ -298,6 +387,7 @@ impl Layers {
         }
         match near_miss::classify(&name) {
             UnknownName::NotOurs => {}
+            UnknownName::Others(right) => self.others.push((name, origin, right)),
             UnknownName::Unknown => self.warnings.push(format!("{name} ({origin}) is no setting of this server")),
             UnknownName::NearMiss(right) => {
                 self.problems.push(format!("{name} ({origin}) is no setting of this server: did you mean {right}?"));
@@ -305,6 +395,11 @@ impl Layers {
         }
         None
     }
+}
+
+/// A path for an operator: it may be a URL that was meant for another setting.
+pub(super) fn shown(path: &Path) -> String {
+    without_passwords(&path.display().to_string())
 }
 
 impl Source for Layer {

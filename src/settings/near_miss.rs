@@ -7,7 +7,6 @@ const PREFIXES: [&str; 2] = ["POSTGRES_", "MCP_"];
 
 /// Usual mistakes for a key that have too many wrong letters to be found by their number.
 const ALIASES: &[(&str, &str)] = &[
-    ("POSTGRES_DATABASE", "POSTGRES_DB"),
     ("POSTGRES_DBNAME", "POSTGRES_DB"),
     ("POSTGRES_NAME", "POSTGRES_DB"),
     ("POSTGRES_HOSTNAME", "POSTGRES_HOST"),
@@ -24,11 +23,51 @@ const ALIASES: &[(&str, &str)] = &[
     ("POSTGRES_POOL_MAX_SIZE", "POSTGRES_POOL_SIZE"),
     ("POSTGRES_MIN_POOL_SIZE", "POSTGRES_POOL_MIN_SIZE"),
     ("POSTGRES_STATEMENT_TIMEOUT", "POSTGRES_COMMAND_TIMEOUT"),
-    ("POSTGRES_URL", DATABASE_URL),
-    ("POSTGRES_DATABASE_URL", DATABASE_URL),
     ("MCP_ACCESS", "MCP_ACCESS_MODE"),
     ("MCP_MODE", "MCP_ACCESS_MODE"),
     ("MCP_LOGFILE", "MCP_LOG_FILE"),
+];
+
+/// Names of the same things in other servers, in libraries and at providers, which may be there for these.
+const OTHERS: &[(&str, &str)] = &[
+    ("DATABASE_URI", DATABASE_URL),
+    ("DATABASE_DSN", DATABASE_URL),
+    ("DATABASE_CONNECTION_STRING", DATABASE_URL),
+    ("DATABASE_URL_UNPOOLED", DATABASE_URL),
+    ("DB_URL", DATABASE_URL),
+    ("DB_URI", DATABASE_URL),
+    ("DB_DSN", DATABASE_URL),
+    ("DB_CONNECTION_STRING", DATABASE_URL),
+    ("CONNECTION_STRING", DATABASE_URL),
+    ("DSN", DATABASE_URL),
+    ("POSTGRES_URL", DATABASE_URL),
+    ("POSTGRES_URI", DATABASE_URL),
+    ("POSTGRES_DSN", DATABASE_URL),
+    ("POSTGRES_CONNECTION", DATABASE_URL),
+    ("POSTGRES_CONNECTION_STRING", DATABASE_URL),
+    ("POSTGRES_CONNECTION_URL", DATABASE_URL),
+    ("POSTGRES_DATABASE_URL", DATABASE_URL),
+    ("POSTGRES_PRISMA_URL", DATABASE_URL),
+    ("POSTGRES_URL_NON_POOLING", DATABASE_URL),
+    ("POSTGRES_URL_NO_SSL", DATABASE_URL),
+    ("POSTGRESQL_URL", DATABASE_URL),
+    ("POSTGRESQL_CONNECTION_STRING", DATABASE_URL),
+    ("PG_URL", DATABASE_URL),
+    ("PG_CONNECTION_STRING", DATABASE_URL),
+    ("PGURL", DATABASE_URL),
+    ("SUPABASE_DB_URL", DATABASE_URL),
+    ("NEON_DATABASE_URL", DATABASE_URL),
+    ("DB_HOST", "POSTGRES_HOST"),
+    ("PG_HOST", "POSTGRES_HOST"),
+    ("POSTGRESQL_HOST", "POSTGRES_HOST"),
+    ("DB_NAME", "POSTGRES_DB"),
+    ("DB_DATABASE", "POSTGRES_DB"),
+    ("PG_DATABASE", "POSTGRES_DB"),
+    ("POSTGRES_DATABASE", "POSTGRES_DB"),
+    ("DB_USER", "POSTGRES_USER"),
+    ("PG_USER", "POSTGRES_USER"),
+    ("DB_PASSWORD", "POSTGRES_PASSWORD"),
+    ("PG_PASSWORD", "POSTGRES_PASSWORD"),
 ];
 
 /// How many letters of a misspelt key may be wrong.
@@ -39,6 +78,8 @@ const WRONG_LETTERS_MAX: usize = 2;
 pub(super) enum UnknownName {
     /// It has nothing to do with this server.
     NotOurs,
+    /// It is what others call this key.
+    Others(&'static str),
     /// It has a prefix of this server and may belong to another program: `POSTGRES_INITDB_ARGS`.
     Unknown,
     /// It is probably this key, misspelt.
@@ -49,6 +90,9 @@ pub(super) enum UnknownName {
 pub(super) fn classify(name: &str) -> UnknownName {
     let upper = name.to_ascii_uppercase();
     let stem = |name: &str| PREFIXES.iter().find_map(|prefix| Some(name.strip_prefix(prefix)?.len()));
+    if let Some((_, right)) = OTHERS.iter().find(|(other, _)| *other == name) {
+        return UnknownName::Others(right);
+    }
     if let Some((_, right)) = ALIASES.iter().find(|(alias, _)| *alias == upper) {
         return UnknownName::NearMiss(right);
     }
@@ -76,10 +120,12 @@ mod tests {
             ("POSTGRES_POOLSIZE", UnknownName::NearMiss("POSTGRES_POOL_SIZE")),
             ("POSTGRES_HSOT", UnknownName::NearMiss("POSTGRES_HOST")),
             ("POSTGRES_HOSTNAME", UnknownName::NearMiss("POSTGRES_HOST")),
-            ("POSTGRES_DATABASE", UnknownName::NearMiss("POSTGRES_DB")),
+            ("POSTGRES_DATABASE", UnknownName::Others("POSTGRES_DB")),
+            ("POSTGRES_URL", UnknownName::Others("DATABASE_URL")),
             ("postgres_password", UnknownName::NearMiss("POSTGRES_PASSWORD")),
             ("MCP_LOG_LEVL", UnknownName::NearMiss("MCP_LOG_LEVEL")),
-            ("DATABASE_URI", UnknownName::NearMiss("DATABASE_URL")),
+            ("DATABASE_URI", UnknownName::Others("DATABASE_URL")),
+            ("DATABSE_URL", UnknownName::NearMiss("DATABASE_URL")),
             ("POSTGRES_INITDB_ARGS", UnknownName::Unknown),
             ("POSTGRES_HOST_AUTH_METHOD", UnknownName::Unknown),
             ("MCP_TRANSPORT", UnknownName::Unknown),

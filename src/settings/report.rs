@@ -25,6 +25,9 @@ pub fn report(loaded: &Loaded) -> String {
     for NotTaken { name, line, why } in &loaded.not_taken {
         let _ = writeln!(text, "  {name} in line {line}: {why}");
     }
+    if let Some(advice) = &loaded.settings.postgres.target.advice {
+        let _ = writeln!(text, "note: {advice}");
+    }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }

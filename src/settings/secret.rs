@@ -24,3 +24,20 @@ impl fmt::Debug for Secret {
         f.write_str(Self::MASK)
     }
 }
+
+/// `text` with stars in the place of what stands before the `@` of each URL, of its `password=` parameters, and of those of
+/// a list of keywords and values: for a value or an argument that should not have a password in it, and may have one.
+pub fn without_passwords(text: &str) -> String {
+    let mut shown = text.to_owned();
+    if let Some(begin) = text.find("://").map(|at| at + 3)
+        && let Some(end) = text.rfind('@').filter(|end| *end >= begin)
+    {
+        shown.replace_range(begin..end, Secret::MASK);
+    }
+    let lower = shown.to_ascii_lowercase();
+    if let Some(begin) = lower.find("password=").or_else(|| lower.find("pwd=")) {
+        shown.truncate(begin + shown[begin..].find('=').map_or(0, |at| at + 1));
+        shown.push_str(Secret::MASK);
+    }
+    shown
+}

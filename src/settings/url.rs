@@ -1,4 +1,5 @@
-//! `DATABASE_URL`: one text that sets several keys (PostgreSQL's manual, "Connection URIs" in the chapter about libpq).
+//! `DATABASE_URL`: one text that sets several keys. It is a URL or a list of keywords and values (PostgreSQL's manual, "Connection
+//! Strings" in the chapter about libpq), in the spellings in which providers and other programs hand it out.
 
 use std::str::FromStr;
 
@@ -6,77 +7,130 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::keys::SERVICE;
+use parameters::{Effect, PARAMETERS};
 
-/// The supported parameters after the `?`, and their keys. libpq has more; an unsupported one is refused and not ignored. The
-/// driver does not read the parameters: it knows only three of the six modes of TLS, and would read an `@` in a parameter as
-/// the end of the password.
-const PARAMETERS: &[(&str, &str)] = &[
-    ("application_name", "POSTGRES_APPLICATION_NAME"),
-    ("channel_binding", "POSTGRES_CHANNEL_BINDING"),
-    ("connect_timeout", "POSTGRES_CONNECT_TIMEOUT"),
-    ("dbname", "POSTGRES_DB"),
-    ("host", "POSTGRES_HOST"),
-    ("options", "POSTGRES_OPTIONS"),
-    ("passfile", "POSTGRES_PASSFILE"),
-    ("password", "POSTGRES_PASSWORD"),
-    // Prisma's, and others': there is a pooler in transaction mode.
-    ("pgbouncer", "POSTGRES_POOLER"),
-    ("port", "POSTGRES_PORT"),
-    ("service", SERVICE),
-    ("sslcert", "POSTGRES_SSL_CERT"),
-    ("sslkey", "POSTGRES_SSL_KEY"),
-    ("sslmode", "POSTGRES_SSL_MODE"),
-    ("sslnegotiation", "POSTGRES_SSL_NEGOTIATION"),
-    ("sslrootcert", "POSTGRES_SSL_ROOT_CERT"),
-    ("target_session_attrs", "POSTGRES_TARGET_SESSION_ATTRS"),
-    ("user", "POSTGRES_USER"),
-];
-
-/// The key of a parameter of libpq.
-pub(super) fn key_of(parameter: &str) -> Option<&'static str> {
-    PARAMETERS.iter().find(|(known, _)| *known == parameter).map(|(_, key)| *key)
-}
+mod parameters;
+mod spelling;
 
 const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The keys that `url` sets, each once, and their values. As in libpq, a parameter replaces the same value before the `?`.
-///
-/// # Errors
-/// What is wrong. It contains no part of the URL that could be a password.
-pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
-    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-    let rest = rest.ok_or_else(|| format!("it must be like {FORM}"))?;
-    let (base, query) = split_query(rest);
-    let mut parts = before_the_query(base)?;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
-        let Some(key) = key_of(name) else {
-            let all = PARAMETERS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
-            // If an @ follows, the ? may be in a password, and the name a part of it.
-            let quoted = if query.contains('@') {
-                String::new()
-            } else {
-                format!(" `{}`", name.chars().take(40).collect::<String>())
-            };
-            return Err(format!("its parameter{quoted} is not known here; there are {all}"));
-        };
-        let value = percent_decode_str(value).decode_utf8();
-        let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
-        let value = if name == "pgbouncer" { pooler(&value)?.into() } else { value };
-        parts.retain(|(set, _)| *set != key);
-        parts.push((key, value.into_owned()));
-    }
-    parts.retain(|(_, text)| !text.is_empty());
-    Ok(parts)
+/// The longest name of a parameter that is shown.
+const NAME_BYTES_MAX: usize = 40;
+
+/// What a connection string says.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// The keys that it sets, each once, and their values.
+    pub(super) keys: Vec<(&'static str, String)>,
+    /// The parameters without an effect.
+    pub(super) ignored: Vec<String>,
 }
 
-/// The value of POSTGRES_POOLER for `pgbouncer=…`.
-fn pooler(value: &str) -> Result<&'static str, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok("transaction"),
-        "false" | "0" => Ok("auto"),
-        _ => Err("its parameter pgbouncer must be true or false".to_owned()),
+/// What `text` says. As in libpq, a parameter replaces the same value before the `?`. The driver does not read the parameters: it
+/// knows only three of the six modes of TLS, and would read an `@` in a parameter as the end of the password.
+///
+/// # Errors
+/// What is wrong. It contains no part of the text that could be a password.
+pub(super) fn parts(text: &str) -> Result<Parts, String> {
+    let text = spelling::bare(text);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let pairs = spelling::keywords(text).filter(|pairs| pairs.iter().all(|(name, _)| effect(name).is_some()));
+        return obey(Vec::new(), &pairs.ok_or_else(|| format!("it must be like {FORM}"))?);
+    };
+    spelling::check_scheme(scheme).map_err(|why| format!("{why}; it must be like {FORM}"))?;
+    let (base, query) = split_query(rest);
+    let keys = before_the_query(base)?;
+    let mut parameters = Vec::new();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
+        // If an @ follows, the ? may be in a password, and the name a part of it.
+        if effect(name).is_none() && (query.contains('@') || !is_showable(name)) {
+            return Err(
+                "after the ? there is a parameter that is not known; a ? in the password is written %3F".to_owned()
+            );
+        }
+        let value = percent_decode_str(value).decode_utf8();
+        let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
+        parameters.push((name.to_owned(), value.into_owned()));
+    }
+    obey(keys, &parameters)
+}
+
+/// The key that a parameter of libpq sets; `None` if it sets none.
+pub(super) fn key_of(parameter: &str) -> Option<&'static str> {
+    match effect(parameter)? {
+        Effect::Sets(key) | Effect::Word(key, _) => Some(key),
+        _ => None,
+    }
+}
+
+fn effect(name: &str) -> Option<&'static Effect> {
+    PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, effect)| effect)
+}
+
+fn is_showable(name: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_inside)
+}
+
+/// `keys`, and what the parameters add to them.
+fn obey(mut keys: Vec<(&'static str, String)>, parameters: &[(String, String)]) -> Result<Parts, String> {
+    let mut ignored = Vec::new();
+    for (name, _) in parameters.iter().filter(|(name, _)| effect(name).is_none()) {
+        if parameters::may_protect(name) {
+            return Err(format!(
+                "its parameter {name} is not known here, and may ask for a protection that is not there"
+            ));
+        }
+        ignored.push(name.clone());
+    }
+    let mut session = String::new();
+    for (known, effect) in PARAMETERS {
+        let given = parameters.iter().rfind(|(name, _)| known.eq_ignore_ascii_case(name));
+        let Some((name, value)) = given else { continue };
+        let mut set = |key: &'static str, text: &str| {
+            keys.retain(|(set, _)| *set != key);
+            keys.push((key, text.to_owned()));
+        };
+        match effect {
+            Effect::Sets(key) => set(key, value),
+            Effect::Word(key, words) => match words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
+                Some((_, "")) => {}
+                Some((_, meaning)) => set(key, meaning),
+                None => set(key, value),
+            },
+            Effect::Session(setting) => session.push_str(&format!(" -c {setting}={}", for_options(value))),
+            Effect::Schema => session.push_str(&format!(" -c search_path={}", for_options(&identifier(value)))),
+            Effect::Nothing => ignored.push(name.clone()),
+            Effect::Only(harmless, why) => {
+                if !value.is_empty() && !harmless.iter().any(|one| one.eq_ignore_ascii_case(value)) {
+                    return Err(format!("its parameter {name} asks for what cannot be had: {why}"));
+                }
+            }
+        }
+    }
+    if !session.is_empty() {
+        let options = keys.iter().position(|(key, _)| *key == OPTIONS).map(|at| keys.remove(at).1).unwrap_or_default();
+        keys.push((OPTIONS, format!("{options}{session}").trim_start().to_owned()));
+    }
+    keys.retain(|(_, text)| !text.is_empty());
+    Ok(Parts { keys, ignored })
+}
+
+const OPTIONS: &str = "POSTGRES_OPTIONS";
+
+/// A value in the options for a backend, which end at blanks (manual, `options` of libpq).
+fn for_options(value: &str) -> String {
+    let is_special = |c: char| c.is_whitespace() || c == '\\';
+    value.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// A name as SQL writes it.
+fn identifier(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
     }
 }
 

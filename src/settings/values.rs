@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, STRUCTURED,
-    TARGET_SESSION_ATTRS,
+    ACCESS_MODE, Choice, LOAD_BALANCE_HOSTS, LOG_FILE_MODE, LOG_LEVEL, POOLER, ROLE_CHECK, SENSITIVE_CATALOGS,
+    SSL_MODE, STRUCTURED, TARGET_SESSION_ATTRS,
 };
 use super::http;
 use super::keys::{self, KEYS, Key, PASSWORD_KEYS};
 use super::kind::{self, Kind};
-use super::layers::{BY_FLAG, Chosen, Merged, Rank};
+use super::layers::{BY_FLAG, Chosen, Merged, Rank, shown};
 use super::read::{Files, NamedBy};
 use super::{
     Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
     MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
-    TlsSettings,
+    TcpSettings, TlsSettings, secret,
 };
+
+mod place;
 
 /// The settings, each key with its printable value, and the warnings. The files that they name are read by `files`.
 ///
@@ -28,7 +30,7 @@ pub(super) fn check(
     folder: &Path,
     files: &mut Files,
 ) -> Result<(Settings, Vec<Effective>, Vec<String>), Vec<String>> {
-    let Merged { chosen, databases, mut warnings, problems } = merged;
+    let Merged { chosen, databases, mut warnings, others, problems } = merged;
     if chosen.is_empty() {
         return Err(problems);
     }
@@ -43,7 +45,8 @@ pub(super) fn check(
         more_databases.insert(name, database);
     }
     let mut values = Values { chosen, folder, problems };
-    let postgres = values.postgres(files, &mut warnings);
+    let mut postgres = values.postgres(files, &mut warnings);
+    postgres.target.advice = values.advice(&others);
     let names: Vec<&str> = std::iter::once(MAIN_DATABASE).chain(more_databases.keys().map(String::as_str)).collect();
     let http = values.http(&names, files);
     let settings = Settings {
@@ -101,8 +104,9 @@ pub(super) fn check(
 /// The values of a further database: its own, and otherwise those of the main database. If it has its own host, it does
 /// not inherit user, password and certificate: they are for another server.
 fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
-    const NOT_FOR_ANOTHER_HOST: [&str; 10] = [
+    const NOT_FOR_ANOTHER_HOST: [&str; 11] = [
         "POSTGRES_HOST",
+        "POSTGRES_HOSTADDR",
         "POSTGRES_PORT",
         "POSTGRES_DB",
         "POSTGRES_USER",
@@ -144,7 +148,7 @@ fn effective_of(name: &str, own: &HashMap<&'static str, Chosen>) -> Vec<Effectiv
 
 /// The printable value of a key.
 fn printable(key: &Key, chosen: &Chosen) -> String {
-    if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { chosen.text.clone() }
+    if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { secret::without_passwords(&chosen.text) }
 }
 
 pub(super) struct Values<'a> {
@@ -168,6 +172,7 @@ impl Values<'_> {
         let value = read(chosen.text.trim(), kind);
         if value.is_none() {
             let Chosen { text, origin, .. } = chosen;
+            let text = secret::without_passwords(text);
             self.problems.push(format!("{key} is \"{text}\" ({origin}): it must be {}", kind.requirement()));
         }
         value
@@ -212,6 +217,7 @@ impl Values<'_> {
         let ssl_mode = self.choice(&SSL_MODE);
         let target = TargetSettings {
             hosts: self.hosts(),
+            addresses: self.addresses(),
             ports: self.ports(),
             database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
             user,
@@ -229,6 +235,17 @@ impl Values<'_> {
             options: self.optional("POSTGRES_OPTIONS"),
             target_session_attrs: self.choice(&TARGET_SESSION_ATTRS),
             pooler: self.choice(&POOLER),
+            has_random_order: self.choice(&LOAD_BALANCE_HOSTS),
+            tcp: TcpSettings {
+                keepalives: self.switch("POSTGRES_KEEPALIVES"),
+                idle: Duration::from_secs(self.whole("POSTGRES_KEEPALIVES_IDLE") as u64),
+                interval: self.if_set("POSTGRES_KEEPALIVES_INTERVAL", |values, key| {
+                    Duration::from_secs(values.whole(key) as u64)
+                }),
+                count: self.if_set("POSTGRES_KEEPALIVES_COUNT", |values, key| values.whole(key) as u32),
+                user_timeout: self.if_set("POSTGRES_TCP_USER_TIMEOUT", Self::milliseconds),
+            },
+            advice: None,
         };
         let pool =
             PoolSettings { size: self.whole("POSTGRES_POOL_SIZE"), min_size: self.whole("POSTGRES_POOL_MIN_SIZE") };
@@ -307,22 +324,15 @@ impl Values<'_> {
         match files.text(&path, if origin == BY_FLAG { NamedBy::Flag } else { NamedBy::Setting }) {
             Ok(text) => Some((text, path)),
             Err(why) => {
-                self.problems.push(format!("{key} is {} ({origin}): it cannot be read: {why}", path.display()));
+                self.problems.push(format!("{key} is {} ({origin}): it cannot be read: {why}", shown(&path)));
                 None
             }
         }
     }
 
-    fn hosts(&mut self) -> Vec<String> {
-        let hosts = self.read("POSTGRES_HOST", |text, _| {
-            let hosts: Vec<String> = text.split(',').map(|host| host.trim().to_owned()).collect();
-            hosts.iter().all(|host| !host.is_empty()).then_some(hosts)
-        });
-        hosts.unwrap_or_default()
-    }
-
-    fn ports(&mut self) -> Vec<u16> {
-        self.read("POSTGRES_PORT", |text, _| kind::ports(text)).unwrap_or_default()
+    /// The value of a key that need not be set.
+    fn if_set<T>(&mut self, key: &'static str, value: impl Fn(&mut Self, &'static str) -> T) -> Option<T> {
+        self.chosen.contains_key(key).then(|| value(self, key))
     }
 
     fn pool_fits(&mut self, postgres: &PostgresSettings) {
@@ -334,6 +344,12 @@ impl Values<'_> {
             self.problems.push(format!(
                 "POSTGRES_PORT ({}) has {ports} ports for {hosts} hosts: it must be one for all, or one for each",
                 origin("POSTGRES_PORT"),
+            ));
+        } else if !postgres.target.addresses.is_empty() && postgres.target.addresses.len() != hosts {
+            self.problems.push(format!(
+                "POSTGRES_HOSTADDR ({}) has {} addresses for {hosts} hosts: it must be one for each",
+                origin("POSTGRES_HOSTADDR"),
+                postgres.target.addresses.len(),
             ));
         } else if postgres.pool.min_size > postgres.pool.size {
             self.problems.push(format!(

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mcp_server_postgres::settings::{
     AccessMode, Address, ChannelBinding, ClockSettings, HttpSettings, Limits, LogFileMode, LogSettings,
     MetricsSettings, PasswordSource, PoolSettings, Pooler, PostgresSettings, ReloadSettings, RoleCheck, Settings,
-    SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings,
+    SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings, TcpSettings,
 };
 use pg_guard::Policy;
 
@@ -23,6 +23,16 @@ pub fn settings() -> Settings {
     Settings {
         postgres: PostgresSettings {
             target: TargetSettings {
+                addresses: Vec::new(),
+                has_random_order: false,
+                tcp: TcpSettings {
+                    keepalives: true,
+                    idle: Duration::from_secs(30),
+                    interval: None,
+                    count: None,
+                    user_timeout: None,
+                },
+                advice: None,
                 hosts: vec!["127.0.0.1".to_owned()],
                 ports: vec![5432],
                 database: "shop".to_owned(),

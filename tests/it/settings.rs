@@ -2,6 +2,7 @@
 //!
 //! Most cases are rows of a table of what is [`Given`]; where exit statuses and output matter the real binary runs.
 
+mod configured;
 mod databases;
 mod encryption;
 mod env_file;
@@ -127,7 +128,8 @@ fn sample(key: &Key, nth: usize) -> String {
     use mcp_server_postgres::settings::Kind;
     match key.kind {
         Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
-        Kind::Text | Kind::Secret => format!("text{nth}"),
+        Kind::Text if key.name == "POSTGRES_HOSTADDR" => format!("127.0.0.{nth}"),
+        Kind::Text | Kind::Secret | Kind::Servers => format!("text{nth}"),
         Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
         Kind::Path if key.name.starts_with("MCP_TLS_") || key.name == "POSTGRES_SSL_CERT" => format!("pem{nth}"),
         Kind::Path if key.name == "POSTGRES_SSL_KEY" => format!("pem{nth}"),
@@ -144,7 +146,7 @@ fn sample(key: &Key, nth: usize) -> String {
             let other: Vec<_> = words.iter().filter(|word| **word != key.default).collect();
             other[nth % other.len()].to_string()
         }
-        Kind::Switch => "true".to_owned(),
+        Kind::Switch => (key.default != "true").to_string(),
     }
 }
 

@@ -60,7 +60,11 @@ fn the_example_env_file_has_every_setting_once_and_loads_as_the_defaults() {
     let folder = path("");
     let loaded = settings::load(&Inputs { env_file: Some(path(".env.example")), ..Inputs::default() }).unwrap();
     assert_eq!(loaded.warnings, Vec::<String>::new());
-    let defaults = settings::load(&Inputs { folder: folder.join("src"), ..Inputs::default() }).unwrap();
+    let mut defaults = settings::load(&Inputs { folder: folder.join("src"), ..Inputs::default() }).unwrap();
+    // What is written there is somebody's choice, though it is the default.
+    assert!(
+        defaults.settings.postgres.target.advice.take().is_some() && loaded.settings.postgres.target.advice.is_none()
+    );
     assert_eq!(loaded.settings, defaults.settings);
 }
 

@@ -67,7 +67,7 @@ pub enum QueryError {
     },
     /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
     Unavailable {
-        /// What failed and why, without host and user.
+        /// What failed, where and why, without the user.
         why: String,
         phase: Phase,
         /// The server and user, for the log.

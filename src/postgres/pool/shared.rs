@@ -13,6 +13,7 @@ use super::connect::{self, Connector};
 use super::fair_queue::FairQueue;
 use super::health_monitor::HealthMonitor;
 use super::live::LiveSettings;
+use super::place::with_place;
 use crate::log::{info, warn};
 use crate::postgres::error::{Clock, Phase, QueryError, causes};
 use crate::settings::{AccessMode, ClockSettings, PoolSettings, TargetSettings};
@@ -98,7 +99,7 @@ impl SharedPool {
                     },
                 };
                 self.health.failed_to_open(&error, &self.target, self.pool.status().size);
-                Err(error)
+                Err(with_place(error, &self.target).await)
             }
         }
     }

@@ -8,10 +8,11 @@ use std::path::Path;
 use super::super::NotTaken;
 use super::super::choices::{CHANNEL_BINDING, SSL_MODE, SSL_NEGOTIATION};
 use super::super::keys::{self, Class, DATABASE_URL, Key};
-use super::super::kind;
+use super::super::near_miss::{self, UnknownName};
 use super::super::read::{Files, NamedBy, Unreadable};
+use super::super::{kind, placeholder};
 use super::env_file::{self, Line, QUOTE_IT};
-use super::{Entry, Layer, Layers, Rank, key_of_pg_variable, url};
+use super::{BY_URL, Entry, Layer, Layers, Parts, Rank, key_of_pg_variable, url};
 
 /// How an operator makes such a file an own one.
 const NAME_IT: &str = "if it is for this server, name it by --env-file";
@@ -42,12 +43,20 @@ impl Layers {
         let mut not_taken = Vec::new();
         let mut candidates = Vec::new();
         for Line { name, number, value } in env_file::lines(&text) {
-            let Some(key) = key_of(name) else { continue };
+            let Some(key) = key_of(name) else {
+                if let UnknownName::Others(right) = near_miss::classify(name) {
+                    self.others.push((name.to_owned(), format!("in {}, line {number}", path.display()), right));
+                }
+                continue;
+            };
             let mut refuse = |why: String| not_taken.push(NotTaken { name: name.to_owned(), line: number, why });
             match value {
                 None => refuse(format!("it cannot be read: {QUOTE_IT}")),
                 Some(text) if text.contains('\u{fffd}') => refuse("it is not UTF-8".to_owned()),
                 Some(text) if text.is_empty() => {}
+                Some(text) if key.class != Class::Protects && placeholder::find(key.name, &text).is_some() => {
+                    refuse("it looks like a placeholder that nobody has filled in".to_owned());
+                }
                 Some(_) if key.class == Class::Protects && !may_be_stricter(key) => refuse(PROTECTS.to_owned()),
                 Some(text) => candidates.push(Candidate { key, text, name: name.to_owned(), line: number }),
             }
@@ -57,7 +66,7 @@ impl Layers {
             key: candidate.key.name,
             origin: match &candidate.name {
                 name if name == candidate.key.name => format!("in {}, line {}", path.display(), candidate.line),
-                name if name == DATABASE_URL => format!("by {name} in {}, line {}", path.display(), candidate.line),
+                name if name == DATABASE_URL => format!("{BY_URL} in {}, line {}", path.display(), candidate.line),
                 name => format!("as {name} in {}, line {}", path.display(), candidate.line),
             },
             text: candidate.text,
@@ -93,7 +102,7 @@ impl Layers {
     }
 
     /// A setting of a connection that a flag, the environment or a named file sets, and where.
-    fn named_connection(&self) -> Option<String> {
+    pub(super) fn named_connection(&self) -> Option<String> {
         let named = self.layers.iter().filter(|layer| layer.rank > Rank::Default).flat_map(|layer| &layer.entries);
         let mut named = named.chain(self.databases.values().flatten());
         let first = named.find(|entry| keys::find(entry.key).is_some_and(Key::is_of_a_connection))?;
@@ -138,8 +147,8 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
     for Candidate { name, line, text, .. } in urls {
         match url::parts(&text) {
             Err(why) => not_taken.push(NotTaken { name, line, why: format!("it cannot be used: {why}") }),
-            Ok(parts) => {
-                let parts = parts.into_iter().filter_map(|(key, text)| Some((keys::find(key)?, text)));
+            Ok(Parts { keys, .. }) => {
+                let parts = keys.into_iter().filter_map(|(key, text)| Some((keys::find(key)?, text)));
                 for (key, text) in parts {
                     all.retain(|other| other.key.name != key.name);
                     all.push(Candidate { key, text, name: name.clone(), line });

@@ -86,7 +86,10 @@ impl Layers {
         let full = keys::of_toml(table, name);
         let Some(key) = keys::find(&full) else {
             let advice = match near_miss::classify(&full) {
-                UnknownName::NearMiss(right) => {
+                _ if matches!(name, "database_url" | "url" | "uri" | "dsn") => {
+                    "database_url stands at the top of the file, before the first table".to_owned()
+                }
+                UnknownName::NearMiss(right) | UnknownName::Others(right) => {
                     let (table, name) = keys::in_toml(right);
                     let table = if table.is_empty() { table } else { format!("[{table}] ") };
                     format!("did you mean {table}{name}?")

@@ -20,6 +20,13 @@ const CONNECTS: &[&str] = &[
     "POSTGRES_OPTIONS",
     "POSTGRES_TARGET_SESSION_ATTRS",
     "POSTGRES_POOLER",
+    "POSTGRES_HOSTADDR",
+    "POSTGRES_LOAD_BALANCE_HOSTS",
+    "POSTGRES_KEEPALIVES",
+    "POSTGRES_KEEPALIVES_IDLE",
+    "POSTGRES_KEEPALIVES_INTERVAL",
+    "POSTGRES_KEEPALIVES_COUNT",
+    "POSTGRES_TCP_USER_TIMEOUT",
 ];
 const LIMITS: &[&str] = &[
     "POSTGRES_POOL_SIZE",
@@ -169,7 +176,7 @@ fn a_connection_of_which_a_part_cannot_be_used_is_not_used() {
             "it cannot be read: a value with spaces",
         ),
         ("POSTGRES_HOST=h\nPOSTGRES_SSL_MODE=perhaps\n", "POSTGRES_SSL_MODE", "it must be one of disable"),
-        ("POSTGRES_DB=d\nDATABASE_URL=mysql://u:s3cret@h/d\n", "DATABASE_URL", "it cannot be used: it must be like"),
+        ("POSTGRES_DB=d\nDATABASE_URL=mysql://u:s3cret@h/d\n", "DATABASE_URL", "it cannot be used: mysql:// is MySQL"),
         ("DATABASE_URL='postgres://h/d?sslmode=require&sslrootcert=ca.pem'\n", "DATABASE_URL", PROTECTS),
     ] {
         let given = Given { found, ..NOTHING };

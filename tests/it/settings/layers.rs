@@ -16,9 +16,9 @@ enum Layer {
 const LAYERS: [Layer; 4] = [Layer::Toml, Layer::EnvFile, Layer::Environment, Layer::Flag];
 
 impl Layer {
-    /// A password on a command line could be read by every user of the machine.
+    /// A password on a command line could be read by every user of the machine; a URL need not have one.
     fn is_open_to(self, key: &Key) -> bool {
-        self != Self::Flag || key.kind != Kind::Secret
+        self != Self::Flag || key.kind != Kind::Secret || key.name == "DATABASE_URL"
     }
 
     fn source(self, key: &Key) -> String {

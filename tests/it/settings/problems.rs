@@ -8,7 +8,7 @@ fn a_name_that_is_nearly_a_key_is_refused_with_the_right_one() {
         ("POSTGRES_POOOL_SIZE", "POSTGRES_POOL_SIZE"),
         ("POSTGRES_PASWORD", "POSTGRES_PASSWORD"),
         ("POSTGRES_HOSTS", "POSTGRES_HOST"),
-        ("POSTGRES_DATABASE", "POSTGRES_DB"),
+        ("POSTGRES_DBNAME", "POSTGRES_DB"),
         ("postgres_host", "POSTGRES_HOST"),
         ("MCP_ACESS_MODE", "MCP_ACCESS_MODE"),
         ("MCP_MAX_ROW", "MCP_MAX_ROWS"),
@@ -48,6 +48,16 @@ fn a_toml_file_holds_nothing_but_settings() {
     for (toml, name, advice) in [
         ("[postgres]\npoool_size = 3\n", "[postgres] poool_size", "did you mean [postgres] pool_size?"),
         ("[postgres]\ndatabase = \"d\"\n", "[postgres] database", "did you mean [postgres] db?"),
+        (
+            "[postgres]\ndatabase_url = \"postgres://u:s3cret@h\"\n",
+            "[postgres] database_url",
+            "database_url stands at the top of the file, before the first table",
+        ),
+        (
+            "[mcp]\nurl = \"postgres://u:s3cret@h\"\n",
+            "[mcp] url",
+            "database_url stands at the top of the file, before the first table",
+        ),
         ("databse_url = \"s3cret\"\n", "databse_url", "did you mean database_url?"),
         ("[mcp]\ntransport = \"s3cret\"\n", "[mcp] transport", TABLES),
         ("[server]\nhost = \"s3cret\"\n", "[server] host", TABLES),
@@ -64,7 +74,7 @@ fn a_setting_in_toml_is_one_value() {
     for (toml, key, name, right) in [
         ("[postgres]\nport = [1, 2]\n", "POSTGRES_PORT", "port", PORT),
         ("[postgres]\npassword = [\"s3cret\"]\n", "POSTGRES_PASSWORD", "password", "a text"),
-        ("[postgres.host]\na = \"s3cret\"\n", "POSTGRES_HOST", "host", "a text"),
+        ("[postgres.db]\na = \"s3cret\"\n", "POSTGRES_DB", "db", "a text"),
     ] {
         let expected = format!("{key} (in config.toml as [postgres] {name}) must be {right}");
         assert_eq!(problems(toml, &Given { toml, ..NOTHING }), [expected], "{toml}");

@@ -54,11 +54,13 @@ fn every_flag_sets_its_key() {
 #[test]
 fn no_flag_takes_a_secret() {
     let place = Place::of(&NOTHING);
-    for flag in ["--postgres-password", "--database-url"] {
-        let output = run(&place, &NOTHING, &["check-config", flag, "s3cret"]);
+    for arguments in
+        [&["--postgres-password", "s3cret"][..], &["--postgres-password=s3cret"], &["--password", "s3cret"]]
+    {
+        let output = run(&place, &NOTHING, &[&["check-config"], arguments].concat());
         // Two is the command line's own status: these flags are not there.
-        assert_eq!(output.status.code(), Some(2), "{flag}");
-        assert_eq!(output.stdout, b"", "{flag}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
     }
 }
 
@@ -140,6 +142,79 @@ fn settings_that_cannot_be_used_are_all_told_on_stderr_and_the_status_is_78() {
              in the user, the password and the database; it must be like postgres://user:password@host:port/database\n  \
              - MCP_MAX_ROWS is \"0\" (in .env, line 2): it must be a whole number from 1 to 1000000\n",
             "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_url_is_taken_as_an_argument_or_by_its_flag_before_and_after_the_subcommand() {
+    let given = Given { files: &[("named", "MCP_MAX_ROWS=7\n")], ..NOTHING };
+    let place = Place::of(&given);
+    for arguments in [
+        &["check-config", "postgres://u@h:1/d"][..],
+        &["postgres://u@h:1/d", "check-config"],
+        &["check-config", "--database-url", "postgres://u@h:1/d"],
+        &["--database-url=postgres://u@h:1/d", "check-config"],
+        &["--env-file", "named", "check-config", "postgres://u@h:1/d"],
+        &["check-config", "host=h port=1 user=u dbname=d"],
+    ] {
+        let report = stdout(&run(&place, &given, arguments));
+        assert_eq!(reported(&report, "POSTGRES_HOST"), ("h", "by DATABASE_URL by its flag"), "{arguments:?}");
+        let rows = if arguments.contains(&"named") { "7" } else { "1000" };
+        assert_eq!(reported(&report, "MCP_MAX_ROWS").0, rows, "{arguments:?}");
+        assert!(!report.contains("warning"), "{report}");
+    }
+    let with_password = run(&place, &given, &["check-config", "postgres://u:s3cret@h/d"]);
+    let report = stdout(&with_password);
+    assert!(report.contains("warning: DATABASE_URL (by its flag) has a password, which every user"), "{report}");
+    assert!(!report.contains("s3cret"), "{report}");
+}
+
+#[test]
+fn no_subcommand_shows_an_argument_that_may_be_a_password() {
+    let place = Place::of(&NOTHING);
+    let refused: &[&[&str]] = &[
+        &["s3cret-word"],
+        &["postgres://u:s3cret@h:port/d"],
+        &["mysql://u:s3cret@h/d"],
+        &["postgres://u:s3cret@h/d?sslcrl=x"],
+        &["postgres://u:s3cret@h/d", "postgres://u:s3cret@h2/d"],
+        &["--database-url=mysql://u:s3cret@h/d"],
+        &["--databse-url=postgres://u:s3cret@h/d"],
+        &["--databse-url", "postgres://u:s3cret@h/d"],
+        &["--postgres-host", "postgres://u:s3cret@h/d"],
+        &["--postgres-port", "postgres://u:s3cret@h/d"],
+        &["--postgres-password", "s3cret"],
+        &["--postgres-password=s3cret"],
+        &["--env-file", "postgres://u:s3cret@h/d"],
+        &["--config=postgres://u:s3cret@h/d"],
+        &["--access-mode", "postgres://u:s3cret@h/d"],
+        &["-p", "s3cret"],
+        &["-ps3cret"],
+    ];
+    for subcommand in [None, Some("check-config"), Some("stdio"), Some("serve"), Some("doctor"), Some("healthcheck")] {
+        for arguments in refused {
+            let all: Vec<&str> = subcommand.into_iter().chain(arguments.iter().copied()).collect();
+            let output = run(&place, &NOTHING, &all);
+            let told = [output.stdout, output.stderr].concat();
+            let told = String::from_utf8_lossy(&told);
+            assert!(output.status.code().is_some_and(|status| status > 0) && !told.is_empty(), "{all:?}: {told}");
+            assert!(!told.contains("s3cret"), "{all:?}: {told}");
+        }
+    }
+    for arguments in [
+        &["token", "postgres://u:s3cret@h/d"][..],
+        &["token", "alice", "--mode", "s3cret-mode"],
+        &["token", "alice", "postgres://u:s3cret@h/d"],
+        &["demo", "postgres://u:s3cret@h/d"],
+        &["postgres://u:s3cret@h/d", "token", "alice"],
+        &["--postgres-host", "h", "demo"],
+    ] {
+        let output = run(&place, &NOTHING, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code().is_some_and(|status| status > 0) && !told.contains("s3cret"),
+            "{arguments:?}: {told}"
         );
     }
 }

@@ -78,12 +78,16 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
     const AMBIGUOUS: &str =
         "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database";
     const ENCODED: &str = "with %XX for special characters in the user and the password";
-    const KNOWN: &str = "is not known here; there are application_name, channel_binding, connect_timeout, dbname, host, options, \
-                         passfile, password, pgbouncer, port, service, sslcert, sslkey, sslmode, sslnegotiation, sslrootcert, \
-                         target_session_attrs, user";
+    const SPLIT: &str = "after the ? there is a parameter that is not known; a ? in the password is written %3F";
     for (url, why) in [
-        ("mysql://u:s3cret@h/d", FORM.to_owned()),
-        ("host=h password=s3cret", FORM.to_owned()),
+        ("mysql://u:s3cret@h/d", format!("mysql:// is MySQL; {FORM}")),
+        ("mongodb+srv://u:s3cret@h/d", format!("mongodb+srv:// is MongoDB; {FORM}")),
+        ("prisma://accelerate.prisma-data.net/?api_key=s3cret", format!("prisma:// is Prisma's proxy; {FORM}")),
+        ("https://u:s3cret@h/d", format!("https:// is a web page; {FORM}")),
+        ("s3cret://u@h/d", format!("its scheme is not PostgreSQL's; {FORM}")),
+        ("mysql:host=h password=s3cret", FORM.to_owned()),
+        ("host=h secret=s3cret", FORM.to_owned()),
+        ("host=h password='s3cret", FORM.to_owned()),
         ("s3cret", FORM.to_owned()),
         ("postgres:s3cret", FORM.to_owned()),
         ("postgres://u:a@s3cret@h/d", format!("{AMBIGUOUS}; {FORM}")),
@@ -93,12 +97,25 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
         ("postgres://u:p@[s3cret/d", format!("invalid value for option `host`; {FORM}, {ENCODED}")),
         ("postgres://u:s3cret%FF@h/d", "its password is not UTF-8".to_owned()),
         ("postgres:///?password=s3cret%FF", "its parameter password is not UTF-8".to_owned()),
-        ("postgres://u:1/a?s3cret=b@h/d", format!("its parameter {KNOWN}")),
+        ("postgres://u:1/a?s3cret=b@h/d", SPLIT.to_owned()),
+        ("postgres://u:1/a?s3%20cret=b", SPLIT.to_owned()),
         ("postgres://u:p@h/d?s3cret", "a parameter after the ? has no =".to_owned()),
-        ("postgres://u:s3cret@h/d?ssl=true", format!("its parameter `ssl` {KNOWN}")),
-        ("postgres://u:s3cret@h/d?requiressl=1", format!("its parameter `requiressl` {KNOWN}")),
+        (
+            "postgres://u:s3cret@h/d?sslfoo=1",
+            "its parameter sslfoo is not known here, and may ask for a protection that is not there".to_owned(),
+        ),
+        (
+            "postgres://u:s3cret@h/d?gssencmode=require",
+            "its parameter gssencmode asks for what cannot be had: the connection can be encrypted by TLS, and not by GSSAPI"
+                .to_owned(),
+        ),
+        (
+            "postgres://u:s3cret@h/d?sslcrl=/x",
+            "its parameter sslcrl asks for what cannot be had: certificates are not looked up in lists of those called back"
+                .to_owned(),
+        ),
     ] {
-        let env = format!("DATABASE_URL='{url}'\n");
+        let env = format!("DATABASE_URL=\"{url}\"\n");
         let told = problems(url, &Given { env: &env, ..NOTHING });
         assert_eq!(told, [format!("DATABASE_URL (in .env, line 1) cannot be used: {why}")], "{url}");
         assert!(!told[0].contains("s3cret"), "{url}");
@@ -114,8 +131,8 @@ fn a_value_in_a_url_has_the_bounds_of_its_key() {
              it must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
         (
-            "postgres://u:s3cret@h?connect_timeout=0",
-            "POSTGRES_CONNECT_TIMEOUT is \"0\" (by DATABASE_URL in the environment): it must be seconds from 0.1 to 86400",
+            "postgres://u:s3cret@h?connect_timeout=0.01",
+            "POSTGRES_CONNECT_TIMEOUT is \"0.01\" (by DATABASE_URL in the environment): it must be seconds from 0.1 to 86400",
         ),
         (
             "postgres://u:s3cret@h:0",
@@ -129,11 +146,12 @@ fn a_value_in_a_url_has_the_bounds_of_its_key() {
         ),
         (
             "postgres://u:s3cret@a,,b",
-            "POSTGRES_HOST is \"a,,b\" (by DATABASE_URL in the environment): it must be a text",
+            "POSTGRES_HOST is \"a,,b\" (by DATABASE_URL in the environment): it must be a host such as db.example, 10.0.0.1, \
+             ::1 or /run/postgresql, or several separated by commas; the port is POSTGRES_PORT, and a URL is DATABASE_URL",
         ),
         (
-            "postgres:///?target_session_attrs=primary",
-            "POSTGRES_TARGET_SESSION_ATTRS is \"primary\" (by DATABASE_URL in the environment): \
+            "postgres:///?target_session_attrs=some",
+            "POSTGRES_TARGET_SESSION_ATTRS is \"some\" (by DATABASE_URL in the environment): \
              it must be one of any, read-write, read-only",
         ),
     ] {
@@ -149,4 +167,238 @@ fn a_url_is_shown_as_its_parts_and_its_password_as_stars() {
     assert_eq!(origin.source, "by DATABASE_URL in config.toml as database_url");
     assert!(loaded.origins.iter().all(|origin| origin.key != "DATABASE_URL"));
     assert!(!format!("{loaded:?}").contains("s3cret"), "nor by Debug");
+}
+
+/// A string as it is handed out, the keys that it sets, and its parameters without effect.
+type HandedOut = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const HANDED_OUT: &[HandedOut] = &[
+    // Heroku, Render, Railway.
+    (
+        "postgres://ub:p4@ec2-3-2.compute-1.amazonaws.com:5432/d8r",
+        &[
+            ("HOST", "ec2-3-2.compute-1.amazonaws.com"),
+            ("PORT", "5432"),
+            ("DB", "d8r"),
+            ("USER", "ub"),
+            ("PASSWORD", "p4"),
+        ],
+        "",
+    ),
+    // Supabase, by its pooler, as Vercel's integration writes it.
+    (
+        "postgres://postgres.ref:p@aws-0-eu-central-1.pooler.supabase.com:6543/postgres?sslmode=require&supa=base-pooler.x",
+        &[
+            ("HOST", "aws-0-eu-central-1.pooler.supabase.com"),
+            ("PORT", "6543"),
+            ("DB", "postgres"),
+            ("USER", "postgres.ref"),
+            ("PASSWORD", "p"),
+            ("SSL_MODE", "require"),
+        ],
+        "supa",
+    ),
+    // Prisma.
+    (
+        "postgresql://u:p@h:5432/d?schema=public&connection_limit=5&pool_timeout=2&connect_timeout=300&socket_timeout=4",
+        &[
+            ("HOST", "h"),
+            ("PORT", "5432"),
+            ("DB", "d"),
+            ("USER", "u"),
+            ("PASSWORD", "p"),
+            ("OPTIONS", "-c search_path=public"),
+            ("CONNECT_TIMEOUT", "300"),
+        ],
+        "connection_limit, pool_timeout, socket_timeout",
+    ),
+    (
+        "postgres://h/d?schema=My%20App",
+        &[("HOST", "h"), ("PORT", "5432"), ("DB", "d"), ("OPTIONS", "-c search_path=\"My\\ App\"")],
+        "",
+    ),
+    (
+        "postgres://h?sslmode=require&sslaccept=strict",
+        &[("HOST", "h"), ("PORT", "5432"), ("SSL_MODE", "verify-full")],
+        "",
+    ),
+    // RDS.
+    (
+        "postgresql://u:p@x.eu-west-1.rds.amazonaws.com:5432/d?sslmode=verify-full&sslrootcert=/etc/rds.pem",
+        &[
+            ("HOST", "x.eu-west-1.rds.amazonaws.com"),
+            ("PORT", "5432"),
+            ("DB", "d"),
+            ("USER", "u"),
+            ("PASSWORD", "p"),
+            ("SSL_MODE", "verify-full"),
+            ("SSL_ROOT_CERT", "/etc/rds.pem"),
+        ],
+        "",
+    ),
+    // Azure, with its server's name in the user's.
+    (
+        "postgres://me%40srv:p@srv.postgres.database.azure.com/postgres?sslmode=require",
+        &[
+            ("HOST", "srv.postgres.database.azure.com"),
+            ("PORT", "5432"),
+            ("DB", "postgres"),
+            ("USER", "me@srv"),
+            ("PASSWORD", "p"),
+            ("SSL_MODE", "require"),
+        ],
+        "",
+    ),
+    (
+        "host=srv.postgres.database.azure.com port=5432 dbname={d} user=me password='p w\\'s' sslmode=require",
+        &[
+            ("HOST", "srv.postgres.database.azure.com"),
+            ("PORT", "5432"),
+            ("DB", "{d}"),
+            ("USER", "me"),
+            ("PASSWORD", "p w's"),
+            ("SSL_MODE", "require"),
+        ],
+        "",
+    ),
+    // Cloud SQL, by the socket of its proxy.
+    (
+        "postgresql://u:p@/d?host=/cloudsql/project:region:instance",
+        &[("HOST", "/cloudsql/project:region:instance"), ("DB", "d"), ("USER", "u"), ("PASSWORD", "p")],
+        "",
+    ),
+    // SQLAlchemy, django-environ.
+    (
+        "postgresql+psycopg://u:p@h/d",
+        &[("HOST", "h"), ("PORT", "5432"), ("DB", "d"), ("USER", "u"), ("PASSWORD", "p")],
+        "",
+    ),
+    (
+        "postgresql+asyncpg://u@h/d?ssl=require&prepared_statement_cache_size=0",
+        &[("HOST", "h"), ("PORT", "5432"), ("DB", "d"), ("USER", "u"), ("SSL_MODE", "require")],
+        "prepared_statement_cache_size",
+    ),
+    ("psql://u@h/d", &[("HOST", "h"), ("PORT", "5432"), ("DB", "d"), ("USER", "u")], ""),
+    ("postgis://u@h/d", &[("HOST", "h"), ("PORT", "5432"), ("DB", "d"), ("USER", "u")], ""),
+    // JDBC.
+    (
+        "jdbc:postgresql://h:5433/d?user=u&password=p%26q&ssl=true&currentSchema=a,b&ApplicationName=x&prepareThreshold=0&loginTimeout=0",
+        &[
+            ("HOST", "h"),
+            ("PORT", "5433"),
+            ("DB", "d"),
+            ("USER", "u"),
+            ("PASSWORD", "p&q"),
+            ("SSL_MODE", "require"),
+            ("APPLICATION_NAME", "x"),
+            ("OPTIONS", "-c search_path=a,b"),
+        ],
+        "prepareThreshold",
+    ),
+    (
+        "jdbc:postgresql://a,b/d?targetServerType=any&loadBalanceHosts=true&tcpKeepAlive=true",
+        &[
+            ("HOST", "a,b"),
+            ("PORT", "5432,5432"),
+            ("DB", "d"),
+            ("TARGET_SESSION_ATTRS", "any"),
+            ("LOAD_BALANCE_HOSTS", "random"),
+            ("KEEPALIVES", "true"),
+        ],
+        "",
+    ),
+    // node-postgres, pgx, Rails, postgres.js.
+    (
+        "postgres://u:p@h/d?sslmode=no-verify&uselibpqcompat=true&statement_timeout=5000&max=10",
+        &[
+            ("HOST", "h"),
+            ("PORT", "5432"),
+            ("DB", "d"),
+            ("USER", "u"),
+            ("PASSWORD", "p"),
+            ("SSL_MODE", "no-verify"),
+            ("OPTIONS", "-c statement_timeout=5000"),
+        ],
+        "uselibpqcompat, max",
+    ),
+    (
+        "postgres://h/d?pool_max_conns=4&default_query_exec_mode=simple_protocol&pool=5&prepared_statements=false&encoding=utf8",
+        &[("HOST", "h"), ("PORT", "5432"), ("DB", "d")],
+        "pool_max_conns, default_query_exec_mode, pool, prepared_statements, encoding",
+    ),
+    // CockroachDB.
+    (
+        "postgresql://u@free.cockroachlabs.cloud:26257/d?sslmode=verify-full&options=--cluster%3Dc-1",
+        &[
+            ("HOST", "free.cockroachlabs.cloud"),
+            ("PORT", "26257"),
+            ("DB", "d"),
+            ("USER", "u"),
+            ("SSL_MODE", "verify-full"),
+            ("OPTIONS", "--cluster=c-1"),
+        ],
+        "",
+    ),
+    // libpq's own.
+    (
+        "postgresql:///?hostaddr=127.0.0.1&keepalives=0&keepalives_idle=7&keepalives_interval=8&keepalives_count=9&tcp_user_timeout=10",
+        &[
+            ("HOSTADDR", "127.0.0.1"),
+            ("KEEPALIVES", "0"),
+            ("KEEPALIVES_IDLE", "7"),
+            ("KEEPALIVES_INTERVAL", "8"),
+            ("KEEPALIVES_COUNT", "9"),
+            ("TCP_USER_TIMEOUT", "10"),
+        ],
+        "",
+    ),
+    (
+        "postgresql://h?sslmode=allow&connect_timeout=0&keepalives_idle=0&gssencmode=prefer&sslsni=1&fallback_application_name=f&client_encoding=UTF8&load_balance_hosts=random",
+        &[
+            ("HOST", "h"),
+            ("PORT", "5432"),
+            ("SSL_MODE", "allow"),
+            ("APPLICATION_NAME", "f"),
+            ("LOAD_BALANCE_HOSTS", "random"),
+        ],
+        "client_encoding, sslsni",
+    ),
+    (
+        "postgres://h?application_name=a&fallback_application_name=f",
+        &[("HOST", "h"), ("PORT", "5432"), ("APPLICATION_NAME", "a")],
+        "",
+    ),
+    (
+        "postgres://h?options=-c%20geqo%3Doff&search_path=a,%20b",
+        &[("HOST", "h"), ("PORT", "5432"), ("OPTIONS", "-c geqo=off -c search_path=a,\\ b")],
+        "",
+    ),
+];
+
+#[test]
+fn a_string_is_taken_as_providers_and_drivers_hand_it_out() {
+    for (url, expected, ignored) in HANDED_OUT {
+        // As it is, and as it is copied.
+        for written in [
+            (*url).to_owned(),
+            format!("{url}\n"),
+            format!(" \"{url}\" \r\n"),
+            format!("'{url}'"),
+            format!("psql '{url}'"),
+        ] {
+            if written.starts_with("psql") && url.contains('\'') {
+                continue;
+            }
+            let mut set = set_by(&written);
+            let mut expected: Vec<(String, String)> =
+                expected.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+            set.sort();
+            expected.sort();
+            assert_eq!(set, expected, "{written:?}");
+            let warnings = loaded(url, &Given { environment: &[("DATABASE_URL", &written)], ..NOTHING }).warnings;
+            let told = format!("DATABASE_URL (in the environment): {ignored} after the ? without effect");
+            let told = if ignored.is_empty() { Vec::new() } else { vec![told] };
+            assert_eq!(warnings, told, "{written:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a text becomes, and what each kind of value refuses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use mcp_server_postgres::settings::{AccessMode, KEYS, Kind, LogFileMode, Settings, SslMode, TargetSessionAttrs};
@@ -11,6 +12,32 @@ fn a_text_becomes_its_value() {
     type Holds = fn(&Settings) -> bool;
     let rows: &[(&str, &str, Holds)] = &[
         ("POSTGRES_HOST", "a, b ,/run/postgresql", |all| all.postgres.target.hosts == ["a", "b", "/run/postgresql"]),
+        ("POSTGRES_HOST", "[::1]", |all| all.postgres.target.hosts == ["::1"]),
+        ("POSTGRES_HOST", "fe80::2%eth0, [2001:db8::1]", |all| {
+            all.postgres.target.hosts == ["fe80::2%eth0", "2001:db8::1"]
+        }),
+        ("POSTGRES_HOST", "\"db.example\"\n", |all| all.postgres.target.hosts == ["db.example"]),
+        ("POSTGRES_PORT", "'5433'", |all| all.postgres.target.ports == [5433]),
+        ("POSTGRES_DB", "shop\n", |all| all.postgres.target.database == "shop"),
+        ("POSTGRES_SSL_MODE", "verify_full", |all| all.postgres.target.ssl_mode == SslMode::VerifyFull),
+        ("POSTGRES_SSL_MODE", "no-verify", |all| all.postgres.target.ssl_mode == SslMode::Require),
+        ("POSTGRES_HOSTADDR", "127.0.0.1", |all| {
+            all.postgres.target.addresses == ["127.0.0.1".parse::<IpAddr>().unwrap()]
+        }),
+        ("POSTGRES_LOAD_BALANCE_HOSTS", "random", |all| all.postgres.target.has_random_order),
+        ("POSTGRES_KEEPALIVES", "off", |all| !all.postgres.target.tcp.keepalives),
+        ("POSTGRES_KEEPALIVES_IDLE", "7", |all| all.postgres.target.tcp.idle == Duration::from_secs(7)),
+        ("POSTGRES_KEEPALIVES_COUNT", "7", |all| all.postgres.target.tcp.count == Some(7)),
+        ("POSTGRES_TCP_USER_TIMEOUT", "7", |all| {
+            all.postgres.target.tcp.user_timeout == Some(Duration::from_millis(7))
+        }),
+        ("MCP_ACCESS_MODE", "read_write", |all| all.access == AccessMode::ReadWrite),
+        ("MCP_LOG_LEVEL", "warn", |all| all.log.level == slog::Level::Warning),
+        ("MCP_LOG_LEVEL", "ERR", |all| all.log.level == slog::Level::Error),
+        ("MCP_LOG_LEVEL", "fatal", |all| all.log.level == slog::Level::Critical),
+        ("MCP_LOG_LEVEL", "trace", |all| all.log.level == slog::Level::Debug),
+        ("MCP_LOG_PARAMETERS", "yes", |all| all.log.parameters),
+        ("MCP_LOG_PARAMETERS", "1", |all| all.log.parameters),
         ("POSTGRES_PORT", " 5433 ", |all| all.postgres.target.ports == [5433]),
         ("POSTGRES_PORT", "65535", |all| all.postgres.target.ports == [65535]),
         ("POSTGRES_USER", "alice", |all| {
@@ -84,7 +111,7 @@ fn a_path_that_is_relative_starts_from_the_folder() {
 #[test]
 fn a_password_is_a_text_whatever_it_looks_like() {
     for text in
-        ["007", "1e3", "true", "0x1F", "null", "[a]", "pa$$word", "${HOME}", "$HOME", "a#b", "ü", "a=b", "a\"b'c"]
+        ["007", "1e3", "true", "0x1F", "null", "[a]", "pa$$word", "a${HOME}", "$HOME", "a#b", "ü", "a=b", "a\"b'c"]
     {
         let given = Given { environment: &[("POSTGRES_PASSWORD", text)], ..NOTHING };
         assert_eq!(password(&loaded(text, &given)), Some(text), "in the environment");
@@ -98,6 +125,9 @@ fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     Some(match kind {
         Kind::Text | Kind::Secret | Kind::Path => return None,
+        Kind::Servers => {
+            (texts(&["a,,b", "h:5432", "[::1]:5432", "[h]", "a b", "a/b", "u@h", ":5432"]), kind.requirement())
+        }
         Kind::Ports => (
             texts(&["0", "65536", "-1", "http", "5432,", "5432;5433", "1.5"]),
             "a port from 1 to 65535, or several separated by commas".to_owned(),
@@ -120,7 +150,7 @@ fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
             format!("seconds from {min} to {max}"),
         ),
         Kind::Choice(words) => (texts(&["no-such-word", "1"]), format!("one of {}", words.join(", "))),
-        Kind::Switch => (texts(&["1", "yes", "on"]), "true or false".to_owned()),
+        Kind::Switch => (texts(&["2", "perhaps", "-"]), "true or false".to_owned()),
         Kind::Hosts => {
             (texts(&["*.example", "a.example,*", "https://a.example/mcp", "büro.example"]), kind.requirement())
         }
@@ -159,7 +189,18 @@ fn settings_that_contradict_each_other_are_told() {
         (
             "an empty host among others",
             &[("POSTGRES_HOST", "a,,b")][..],
-            "POSTGRES_HOST is \"a,,b\" (in the environment): it must be a text",
+            "POSTGRES_HOST is \"a,,b\" (in the environment): it must be a host such as db.example, 10.0.0.1, ::1 or \
+             /run/postgresql, or several separated by commas; the port is POSTGRES_PORT, and a URL is DATABASE_URL",
+        ),
+        (
+            "more addresses than hosts",
+            &[("POSTGRES_HOST", "a"), ("POSTGRES_HOSTADDR", "10.0.0.1,10.0.0.2")],
+            "POSTGRES_HOSTADDR (in the environment) has 2 addresses for 1 hosts: it must be one for each",
+        ),
+        (
+            "an address that is a name",
+            &[("POSTGRES_HOST", "a"), ("POSTGRES_HOSTADDR", "b")],
+            "POSTGRES_HOSTADDR is \"b\" (in the environment): it must be an IP address for each host",
         ),
     ] {
         assert_eq!(problems(what, &Given { environment, ..NOTHING }), [expected], "{what}");
