@@ -3,6 +3,7 @@
 # make test-versions runs those that need PostgreSQL on its versions 14 to 18, which npm installs (VERSIONS names others)
 # make check         what every commit must pass: format, lints, tests, dependencies
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
+# make clients       runs MCP clients of PyPI and npm against this server, by stdio and HTTP (about 3 minutes, the first time 10)
 # make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
 # make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)
 # make test-package  packs the crates and installs the program from them, offline (about two minutes)
@@ -11,7 +12,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test test-versions check conformance fuzz page test-package soak bench build deps
+.PHONY: demo test test-versions check conformance clients fuzz page test-package soak bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
@@ -31,6 +32,9 @@ check: deps
 
 conformance: deps
 	@scripts/conformance.sh
+
+clients: build
+	@scripts/clients.sh $(CLIENTS)
 
 fuzz: deps
 	FUZZ_INPUTS=1000000 cargo test --locked --test it guard::fuzz -- --nocapture --test-threads=1

@@ -177,6 +177,22 @@ fn every_link_of_a_document_leads_to_a_file_and_a_heading_that_are_there() {
 }
 
 #[test]
+fn the_lines_of_a_framework_are_those_of_a_program_that_make_clients_runs() {
+    let page = read("docs/frameworks.md");
+    let mut blocks = 0;
+    for part in page.split("<!-- tests/clients/").skip(1) {
+        let (name, rest) = part.split_once(" -->\n```").unwrap();
+        let program = read(&format!("tests/clients/{name}"));
+        let mut lines = program.lines().map(str::trim);
+        for line in rest.split("```").next().unwrap().lines().skip(1).map(str::trim).filter(|line| !line.is_empty()) {
+            assert!(lines.any(|of_program| of_program == line), "{name} has no such line, or not there: {line}");
+        }
+        blocks += 1;
+    }
+    assert_eq!(blocks, page.matches("\n```").count() / 2, "a block says from which program it is");
+}
+
+#[test]
 fn the_readme_leads_to_every_page_and_the_list_of_decisions_to_every_decision() {
     for (from, folder) in [("README.md", "docs"), ("docs/decisions/README.md", "docs/decisions")] {
         let links = links(&read(from));

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::AdminState;
 use crate::http::auth::AuthenticatedClient;
+use crate::http::json_error::json_error;
 use crate::http::process;
 use crate::log::info;
 use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus};
@@ -33,7 +34,7 @@ pub async fn ready(State(state): State<Arc<AdminState>>, database: Option<Path<S
     let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
     let meant: Vec<_> = statuses.iter().filter(|(database, _)| is_meant(database)).collect();
     if meant.is_empty() && database.is_some() {
-        return (StatusCode::NOT_FOUND, "There is no such database.\n").into_response();
+        return json_error(StatusCode::NOT_FOUND, "There is no such database.");
     }
     let is_ready = meant.iter().any(|(_, status)| status.state != HealthState::Down);
     let is_whole = meant.iter().all(|(_, status)| status.state == HealthState::Up);
@@ -114,7 +115,7 @@ pub async fn cancel(
     Path(id): Path<u64>,
 ) -> Response {
     if !state.auth.asks_for_tokens() {
-        return (StatusCode::FORBIDDEN, format!("{NO_OPERATORS}\n")).into_response();
+        return json_error(StatusCode::FORBIDDEN, NO_OPERATORS);
     }
     info!(state.log, "an operator cancels a call"; "operator" => &*client.caller.name, "call" => id);
     for database in state.with_calls() {
@@ -123,7 +124,7 @@ pub async fn cancel(
             return StatusCode::NO_CONTENT.into_response();
         }
     }
-    (StatusCode::NOT_FOUND, "There is no such call: it may have ended.\n").into_response()
+    json_error(StatusCode::NOT_FOUND, "There is no such call: it may have ended.")
 }
 
 fn condition(name: &str, status: &DatabaseStatus) -> Value {

@@ -41,13 +41,10 @@ impl Accepted {
             if parameters.split(';').any(is_excluded) {
                 continue;
             }
-            match range.trim().to_ascii_lowercase().as_str() {
-                JSON | "application/*" => accepted.json = true,
-                EVENTS => (accepted.events, accepted.names_events) = (true, true),
-                "text/*" => accepted.events = true,
-                "*/*" => (accepted.json, accepted.events) = (true, true),
-                _ => {}
-            }
+            let is = |media_type: &str| range.trim().eq_ignore_ascii_case(media_type);
+            accepted.json |= is(JSON) || is("application/*") || is("*/*");
+            accepted.names_events |= is(EVENTS);
+            accepted.events |= is(EVENTS) || is("text/*") || is("*/*");
         }
         if is_said { accepted } else { Self { json: true, events: true, names_events: false } }
     }
