@@ -57,7 +57,7 @@ pub struct Connection {
     inbox: Arc<Inbox>,
     /// The prepared statement of [`CHECK`].
     check: Statement,
-    /// The SET statements by which its session got PostgreSQL's own timeouts.
+    /// The SQL by which its session got PostgreSQL's own timeouts.
     server_timeouts: Mutex<Arc<str>>,
     /// The guard's prepared catalog queries.
     questions: Questions,

@@ -37,6 +37,7 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
+mod limits;
 mod notices;
 mod reads;
 mod reload;

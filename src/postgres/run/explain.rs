@@ -4,7 +4,7 @@ use pg_guard::sql;
 use tokio_postgres::error::SqlState;
 
 use super::Run;
-use crate::postgres::catalog::{nearest, read_only};
+use crate::postgres::catalog::{limit, nearest, read_only};
 use crate::postgres::error::{QueryError, Rejection};
 use crate::settings::AccessMode;
 
@@ -44,6 +44,22 @@ impl Run<'_> {
                 true => read_only::hint(client).await.ok().flatten(),
                 false => None,
             };
+        }
+        if rejection.sqlstate == SqlState::QUERY_CANCELED.code() {
+            self.undo().await.ok()?;
+            let limit = limit::whose(client, "statement_timeout").await.ok().flatten()?;
+            return Some(format!(
+                "It ran longer than {limit}, or somebody cancelled it: narrow it (WHERE, LIMIT, an index), or ask whoever set \
+                 that limit."
+            ));
+        }
+        // Without a wait (NOWAIT) no time limit is involved.
+        if rejection.sqlstate == SqlState::LOCK_NOT_AVAILABLE.code() && rejection.is_interrupt {
+            self.undo().await.ok()?;
+            let limit = limit::whose(client, "lock_timeout").await.ok().flatten()?;
+            return Some(format!(
+                "It waited for a lock longer than {limit}. Another transaction holds it: try again later."
+            ));
         }
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         let is_name = is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code();
