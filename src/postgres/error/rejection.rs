@@ -13,6 +13,25 @@ use crate::postgres::inbox::Notices;
 const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
 const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
 
+/// The message. Before the login a server writes in an encoding that nobody can know, so there our words come first if
+/// bytes of it are no UTF-8 (the driver has put U+FFFD in their place).
+fn readable(error: &DbError, phase: Phase) -> String {
+    let message = error.message();
+    if phase != Phase::Connect || !message.contains(char::REPLACEMENT_CHARACTER) {
+        return message.to_owned();
+    }
+    let words = match error.code().code() {
+        "28P01" => "the password was not accepted",
+        "28000" => "this user may not log in from here (pg_hba.conf)",
+        "3D000" => "there is no such database",
+        "42501" => "this user may not connect to this database",
+        "53300" => "the server takes no more connections",
+        "57P03" => "the server is starting or stopping",
+        _ => "the server has refused the connection",
+    };
+    format!("{words} (the server says, in an encoding that is not known: {message})")
+}
+
 /// Functions of PostgreSQL that end a statement because of something from outside.
 fn is_of_interrupts(routine: &str) -> bool {
     routine.starts_with("ProcessInterrupts") || routine.starts_with("ProcessRecoveryConflict")
@@ -101,7 +120,7 @@ impl Rejection {
             sqlstate: error.code().code().to_owned(),
             // `severity` is in the language of the server's messages.
             severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
-            message: error.message().to_owned(),
+            message: readable(error, phase),
             detail: error.detail().map(str::to_owned),
             hint: dialect::hint(sql, error.code(), position.as_ref().map(|position| position.character))
                 .or_else(|| cause_in_words(error))

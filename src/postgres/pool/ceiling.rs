@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The first and the longest pause before more connections are tried again.
-const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 /// What the server has allowed so far.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ mod tests {
     fn what_the_server_allows_is_kept_to_and_tried_again_ever_later() {
         let (mut ceiling, mut now) = (Ceiling::new(), Instant::now());
         assert!(!ceiling.is_lifted(now, true), "nothing was refused");
-        for pause in [10, 20, 40, 80, 160, 300, 300] {
+        for pause in [5, 10, 20, 40, 80, 160, 300, 300] {
             assert_eq!(ceiling.refused(3, now), 3);
             // Several calls may be refused at once, and fewer connections be left.
             assert_eq!(ceiling.refused(2, now), 2);

@@ -29,6 +29,7 @@ impl Generation {
             let probe = tokio::spawn(async move { probe(&shared, STALE, false).await });
             tokio::time::timeout(PROBE_WAIT_MAX, probe).await.is_err()
         };
+        self.shared.lift_ceiling(false);
         let mut condition = self.shared.health.condition();
         if is_late && condition.state == HealthState::Up {
             condition.state = HealthState::Degraded;
