@@ -13,22 +13,27 @@ use std::time::Duration;
 use read::Files;
 
 mod choices;
+mod encryption;
 mod http;
 mod keys;
 mod kind;
 mod layers;
+pub mod libpq;
 mod names;
 mod near_miss;
+mod password;
 mod read;
 mod report;
 mod secret;
 mod url;
 mod values;
 
+pub use encryption::ClientCertificate;
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{Class, KEYS, Key, flags};
 pub use kind::Kind;
 pub use names::canonical_host;
+pub use password::{PasswordCommand, PasswordSource, without_line_end};
 pub use read::Pipes;
 pub use report::{changed, report};
 pub use secret::Secret;
@@ -51,6 +56,8 @@ pub struct Settings {
     pub role_check: RoleCheck,
     /// Whether the text of an answer is between two boundary lines that no row can forge.
     pub data_boundary: bool,
+    /// Whether answers also have their rows as structured content, for programs. See [`Settings::answers_are_structured`].
+    pub structured: bool,
     /// The limits of calls and answers.
     pub limits: Limits,
     /// The history of finished statements.
@@ -73,6 +80,12 @@ impl Settings {
             MAIN_DATABASE => Some((&self.postgres, self.access)),
             name => self.more_databases.get(name).map(|database| (&database.postgres, database.access)),
         }
+    }
+
+    /// Whether answers have structured content. There is none beside a boundary: a host that shows a model the structured part
+    /// alone would show it no boundary.
+    pub fn answers_are_structured(&self) -> bool {
+        self.structured && !self.data_boundary
     }
 
     /// The names of all databases, the main one first.
@@ -110,18 +123,36 @@ pub struct TargetSettings {
     pub ports: Vec<u16>,
     pub database: String,
     pub user: String,
-    /// From POSTGRES_PASSWORD, the password file, or the URL.
+    /// From POSTGRES_PASSWORD, the URL, the service, or POSTGRES_PASSWORD_FILE as it was when the settings were read.
     pub password: Option<Secret>,
+    /// Where a new connection has its password from.
+    pub password_source: PasswordSource,
     /// The values have libpq's meanings.
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
+    /// The certificate by which this server shows who it is.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether the login must be bound to the TLS connection.
+    pub channel_binding: ChannelBinding,
+    /// How TLS begins.
+    pub ssl_negotiation: SslNegotiation,
     /// The name of this server in `pg_stat_activity`.
     pub application_name: String,
     /// Command-line options for the backend, such as `-c search_path=app`.
     pub options: Option<String>,
     /// Which one of several hosts is acceptable.
     pub target_session_attrs: TargetSessionAttrs,
+}
+
+impl TargetSettings {
+    /// The time that finding out the password may take, beside opening the connection itself.
+    pub fn password_timeout(&self, connect_timeout: Duration) -> Duration {
+        match self.password_source {
+            PasswordSource::Command(_) => connect_timeout,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// The size of a pool.
@@ -149,12 +180,37 @@ pub struct ClockSettings {
 /// What happens if the role has too many rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleCheck {
-    /// A warning is logged, and the instructions for the model mention it.
+    /// A warning is logged, and operators see it on the page.
     Warn,
     /// As `Warn`; and no statement runs while there is a severe finding or the check has not succeeded.
     Enforce,
     /// The role is not checked.
     Off,
+}
+
+/// libpq's `channel_binding`: whether a login by SCRAM is bound to the TLS connection, so that nobody can stand between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelBinding {
+    Disable,
+    /// Where the server can.
+    Prefer,
+    Require,
+}
+
+/// libpq's `sslnegotiation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslNegotiation {
+    /// The server is asked for TLS by a message of PostgreSQL's protocol.
+    Postgres,
+    /// TLS begins at once, which PostgreSQL takes from version 17 on.
+    Direct,
+}
+
+/// Whether what is sent to that host does not leave this machine.
+pub fn is_this_machine(host: &str) -> bool {
+    host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// libpq's `target_session_attrs`.

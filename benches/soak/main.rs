@@ -147,6 +147,7 @@ fn start(folder: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"))
         .args(["serve", "--env-file", ".env", "--log-file", "log"])
         .env_clear()
+        .env("MCP_STRUCTURED", "on")
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

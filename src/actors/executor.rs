@@ -110,7 +110,7 @@ impl Executor {
             trouble: None,
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
-            summary: watch::Sender::new(DatabaseSummary { access, findings: [].into() }),
+            summary: watch::Sender::new(DatabaseSummary { access, is_structured: settings.answers_are_structured() }),
             access,
             is_awaited: false,
             log_parameters: settings.log.parameters,

@@ -155,14 +155,19 @@ impl Handler<Call> for Session {
             client: call.client,
             ..CallContext::new(tool.name, self.caller.clone())
         };
-        let work = (tool.call)(ToolContext { call, database, may_name_database, databases, metrics }, self.defaults);
         let data_boundary = self.data_boundary;
+        // As the list of tools says it.
+        let is_structured = database.summary.borrow().is_structured && !data_boundary;
+        let work = (tool.call)(ToolContext { call, database, may_name_database, databases, metrics }, self.defaults);
         WhileWanted::new(async move {
             let reply = work.await;
             record.event.outcome = reply.outcome();
             drop((permit, record));
             Ok(match reply {
-                Reply::Answer(answer) if data_boundary => boundary::around(answer).into(),
+                Reply::Answer(answer) => {
+                    let answer = if is_structured { answer } else { Answer { structured: None, ..answer } };
+                    if data_boundary { boundary::around(answer) } else { answer }.into()
+                }
                 reply => reply,
             })
         })

@@ -191,7 +191,7 @@ fn load_shop(url: &str) -> Result<(), String> {
 fn write_env_file(folder: &Path, url: &str, work_mem: &str) -> Result<(), String> {
     let text = format!(
         "DATABASE_URL={url}\nPOSTGRES_OPTIONS=\"-c work_mem={work_mem}\"\nMCP_ACCESS_MODE=read-write\n\
-         MCP_RELOAD_DEBOUNCE_MS=200\n"
+         MCP_RELOAD_DEBOUNCE_MS=200\nMCP_STRUCTURED=on\n"
     );
     fs::write(folder.join(".env"), text).map_err(|error| format!("cannot write {}/.env: {error}", folder.display()))
 }

@@ -106,5 +106,6 @@ fn awaited_status(awaited: &AwaitedDatabase) -> DatabaseStatus {
         next_try: awaited.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),
         access: awaited.access,
         draining: 0,
+        role_findings: [].into(),
     }
 }

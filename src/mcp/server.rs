@@ -25,7 +25,6 @@ use crate::messages::answer::{InputRequired, Reply};
 use crate::messages::call::Call;
 use crate::messages::in_flight::InFlightPermit;
 use crate::messages::trace::TraceId;
-use crate::settings::AccessMode;
 use crate::tools::{TOOLS, Tool};
 
 /// The server as one client sees it.
@@ -67,9 +66,8 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let Offered { databases, access } = self.access.now();
-        let databases: Vec<&str> = databases.iter().map(|name| &**name).collect();
-        let tools = TOOLS.iter().map(|tool| listed(tool, access, &databases));
+        let offered = self.access.now();
+        let tools = TOOLS.iter().map(|tool| listed(tool, &offered));
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
@@ -173,11 +171,14 @@ fn permit(extensions: &Extensions) -> Option<InFlightPermit> {
     extensions.get::<Parts>()?.extensions.get().cloned()
 }
 
-fn listed(tool: &Tool, access: AccessMode, databases: &[&str]) -> Listed {
-    let mut listed = Listed::new(tool.name, tool.description, Arc::new(object(tool.input_of(databases))));
+fn listed(tool: &Tool, offered: &Offered) -> Listed {
+    let databases: Vec<&str> = offered.databases.iter().map(|name| &**name).collect();
+    let mut listed = Listed::new(tool.name, tool.description, Arc::new(object(tool.input_of(&databases))));
     listed.title = Some(tool.title.to_owned());
-    listed.output_schema = Some(Arc::new(object((tool.output)())));
-    let read_only = tool.is_read_only(access);
+    // Where there is an output schema, an answer must have structured content (specification, Tools, Output Schema).
+    listed.output_schema = offered.is_structured.then(|| Arc::new(object((tool.output)())));
+    listed.meta = tool.meta().map(|meta| MetaObject(object(meta)));
+    let read_only = tool.is_read_only(offered.access);
     listed.annotations = Some(
         ToolAnnotations::new()
             .read_only(read_only)

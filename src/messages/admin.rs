@@ -7,6 +7,7 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use serde::Serialize;
 
+use crate::postgres::catalog::role::Finding;
 use crate::postgres::pool::PoolStatus;
 use crate::postgres::pool::health::HealthState;
 use crate::settings::AccessMode;
@@ -50,6 +51,8 @@ pub struct DatabaseStatus {
     pub access: AccessMode,
     /// Pools of earlier settings that still have a running statement or an open cursor.
     pub draining: usize,
+    /// The rights that the role should not have, as far as they are known.
+    pub role_findings: Arc<[Finding]>,
 }
 
 /// Asks for the calls in flight, the oldest first. Sent for operators.

@@ -19,7 +19,7 @@ pub enum Reply {
 pub struct Answer {
     /// The text for the model.
     pub text: Pieces,
-    /// A JSON object for programs, encoded already and without a newline. `None` for an error.
+    /// A JSON object for programs, encoded already and without a newline. `None` for an error, and where the operator wants none.
     pub structured: Option<Pieces>,
     /// Whether it is a failure, which the model may be able to correct.
     pub is_error: bool,

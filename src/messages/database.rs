@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use super::admin::DatabaseProbe;
 use super::inspect::Inspect;
 use super::statements::{Batch, CloseCursorsOf, Fetch, Query};
-use crate::postgres::catalog::role::Finding;
 use crate::settings::AccessMode;
 
 /// What is in a cursor's handle between the name of its database and the rest.
@@ -42,12 +41,12 @@ pub struct Database {
 }
 
 /// What clients learn about a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseSummary {
     /// The access mode of the database.
     pub access: AccessMode,
-    /// The rights that the role should not have.
-    pub findings: Arc<[Finding]>,
+    /// Whether answers have structured content.
+    pub is_structured: bool,
 }
 
 impl Database {
@@ -164,7 +163,7 @@ impl ClientDatabases {
             let set = self.set.borrow_and_update().clone();
             for database in set.served.iter().filter(|database| self.may_ask(&database.name)) {
                 let mut summary = database.summary.clone();
-                seen.push((database.name.clone(), summary.borrow_and_update().clone()));
+                seen.push((database.name.clone(), *summary.borrow_and_update()));
                 summaries.push(summary);
             }
             // No database is kept while this waits.
@@ -184,6 +183,6 @@ impl ClientDatabases {
 
     /// The served databases, each with its summary.
     pub fn summaries(&self) -> Vec<(Arc<str>, DatabaseSummary)> {
-        self.now().iter().map(|database| (database.name.clone(), database.summary.borrow().clone())).collect()
+        self.now().iter().map(|database| (database.name.clone(), *database.summary.borrow())).collect()
     }
 }

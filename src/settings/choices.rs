@@ -1,7 +1,7 @@
 //! The settings whose value is one of several words, with the meaning of each word.
 
 use super::kind;
-use super::{AccessMode, LogFileMode, RoleCheck, SslMode, TargetSessionAttrs};
+use super::{AccessMode, ChannelBinding, LogFileMode, RoleCheck, SslMode, SslNegotiation, TargetSessionAttrs};
 
 /// A setting whose value is one of several words.
 pub(super) struct Choice<T, const N: usize> {
@@ -11,15 +11,30 @@ pub(super) struct Choice<T, const N: usize> {
     pub(super) words: [(&'static str, T); N],
 }
 
-pub(super) const SSL_MODE: Choice<SslMode, 5> = Choice {
+pub(super) const SSL_MODE: Choice<SslMode, 6> = Choice {
     name: "POSTGRES_SSL_MODE",
     words: [
         ("disable", SslMode::Disable),
+        ("allow", SslMode::Allow),
         ("prefer", SslMode::Prefer),
         ("require", SslMode::Require),
         ("verify-ca", SslMode::VerifyCa),
         ("verify-full", SslMode::VerifyFull),
     ],
+};
+
+pub(super) const CHANNEL_BINDING: Choice<ChannelBinding, 3> = Choice {
+    name: "POSTGRES_CHANNEL_BINDING",
+    words: [
+        ("disable", ChannelBinding::Disable),
+        ("prefer", ChannelBinding::Prefer),
+        ("require", ChannelBinding::Require),
+    ],
+};
+
+pub(super) const SSL_NEGOTIATION: Choice<SslNegotiation, 2> = Choice {
+    name: "POSTGRES_SSL_NEGOTIATION",
+    words: [("postgres", SslNegotiation::Postgres), ("direct", SslNegotiation::Direct)],
 };
 
 pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 3> = Choice {
@@ -44,6 +59,9 @@ pub(super) const ROLE_CHECK: Choice<RoleCheck, 3> = Choice {
     name: "MCP_ROLE_CHECK",
     words: [("warn", RoleCheck::Warn), ("enforce", RoleCheck::Enforce), ("off", RoleCheck::Off)],
 };
+
+/// Whether answers have structured content.
+pub(super) const STRUCTURED: Choice<bool, 2> = Choice { name: "MCP_STRUCTURED", words: [("on", true), ("off", false)] };
 
 pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
     name: "MCP_LOG_LEVEL",

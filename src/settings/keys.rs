@@ -3,7 +3,8 @@
 use clap::Arg;
 
 use super::choices::{
-    ACCESS_MODE, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+    ACCESS_MODE, CHANNEL_BINDING, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, SSL_NEGOTIATION,
+    STRUCTURED, TARGET_SESSION_ATTRS,
 };
 use super::kind::Kind;
 
@@ -34,6 +35,13 @@ pub enum Class {
 
 /// The connection as one URL, which sets several keys of its layer.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
+
+/// Where a password may come from: one of them alone can be meant.
+pub(super) const PASSWORD_KEYS: [&str; 3] =
+    ["POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE", "POSTGRES_PASSWORD_COMMAND"];
+
+/// A section of libpq's service file, which sets several keys of its layer.
+pub(super) const SERVICE: &str = "POSTGRES_SERVICE";
 
 /// A day: longer than any sensible timeout.
 const WAIT_MAX_S: f64 = 86_400.0;
@@ -83,12 +91,54 @@ pub const KEYS: &[Key] = &[
         "",
         "File that holds the password, instead of POSTGRES_PASSWORD; it is followed",
     ),
+    key(
+        "POSTGRES_PASSWORD_COMMAND",
+        Kind::Text,
+        "",
+        "Program that prints the password, instead of POSTGRES_PASSWORD, with its arguments: words, quoted as for a shell, or a JSON array; run without a shell for each new connection",
+    ),
+    key(
+        "POSTGRES_PASSFILE",
+        Kind::Path,
+        "",
+        "libpq's password file, for a login that has no other password; without one, .pgpass in the home folder",
+    ),
+    key(
+        SERVICE,
+        Kind::Text,
+        "",
+        "Section of libpq's service file (PGSERVICEFILE, .pg_service.conf in the home folder) that sets what is not set beside it",
+    ),
     key(SSL_MODE.name, Kind::Choice(&SSL_MODE.names()), "prefer", "TLS, with libpq's meanings"),
     key(
         "POSTGRES_SSL_ROOT_CERT",
         Kind::Path,
         "",
-        "PEM file of certificates to trust; without one, or as `system`, the system's",
+        "PEM file of certificates to trust; without one, .postgresql/root.crt in the home folder, otherwise or as `system` the system's",
+    ),
+    key(
+        "POSTGRES_SSL_CERT",
+        Kind::Path,
+        "",
+        "PEM file of the certificate that is shown to a PostgreSQL that asks for one; without one, .postgresql/postgresql.crt in the home folder; it is followed",
+    ),
+    key(
+        "POSTGRES_SSL_KEY",
+        Kind::Path,
+        "",
+        "PEM file of that certificate's private key, which nobody else may be able to read; without one, .postgresql/postgresql.key in the home folder; it is followed",
+    ),
+    key(
+        CHANNEL_BINDING.name,
+        Kind::Choice(&CHANNEL_BINDING.names()),
+        "prefer",
+        "Whether the login is bound to the TLS connection, with libpq's meanings",
+    ),
+    key(
+        SSL_NEGOTIATION.name,
+        Kind::Choice(&SSL_NEGOTIATION.names()),
+        "postgres",
+        "How TLS begins; direct, from PostgreSQL 17 on, saves a round trip and needs at least POSTGRES_SSL_MODE=require",
     ),
     key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server")
         .connects(),
@@ -139,8 +189,14 @@ pub const KEYS: &[Key] = &[
         "false",
         "Whether the text of an answer stands between two lines that no row can forge, and that say that it is data",
     ),
+    key(
+        STRUCTURED.name,
+        Kind::Choice(&STRUCTURED.names()),
+        "off",
+        "Whether an answer has its rows a second time, as structuredContent for programs; never beside MCP_DATA_BOUNDARY",
+    ),
     key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most").limits(),
-    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most").limits(),
+    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "40000", "Bytes of an answer's rows at most").limits(),
     key(
         "MCP_MAX_ROWS_CEILING",
         Kind::Whole(1, 1_000_000),

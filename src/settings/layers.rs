@@ -5,7 +5,8 @@ use std::path::Path;
 
 use config::{Config, ConfigError, Source, Value};
 
-use super::keys::{self, DATABASE_URL, KEYS};
+use super::keys::{self, DATABASE_URL, KEYS, PASSWORD_KEYS, SERVICE};
+use super::libpq::{Places, service, variables};
 use super::near_miss::{self, UnknownName};
 use super::read::{Files, NamedBy};
 use super::{Inputs, NotTaken, url};
@@ -67,6 +68,8 @@ pub(super) struct Layers {
     databases: BTreeMap<String, Vec<Entry>>,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// Where libpq's files are.
+    places: Places,
     /// What is not used of a `.env` that nobody has named.
     pub(super) not_taken: Vec<NotTaken>,
 }
@@ -78,6 +81,12 @@ const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGDATABASE", "POSTGRES_DB"),
     ("PGUSER", "POSTGRES_USER"),
     ("PGPASSWORD", "POSTGRES_PASSWORD"),
+    ("PGPASSFILE", "POSTGRES_PASSFILE"),
+    ("PGSERVICE", SERVICE),
+    ("PGCHANNELBINDING", "POSTGRES_CHANNEL_BINDING"),
+    ("PGSSLCERT", "POSTGRES_SSL_CERT"),
+    ("PGSSLKEY", "POSTGRES_SSL_KEY"),
+    ("PGSSLNEGOTIATION", "POSTGRES_SSL_NEGOTIATION"),
     ("PGSSLMODE", "POSTGRES_SSL_MODE"),
     ("PGSSLROOTCERT", "POSTGRES_SSL_ROOT_CERT"),
     ("PGAPPNAME", "POSTGRES_APPLICATION_NAME"),
@@ -93,18 +102,22 @@ pub(super) const BY_FLAG: &str = "by its flag";
 
 /// Read every source. The problems are collected, to be reported together.
 pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
+    let variable =
+        |name: &str| inputs.environment.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
     let mut layers = Layers {
         layers: Vec::new(),
         databases: BTreeMap::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        places: Places::new(&inputs.folder, variable),
         not_taken: Vec::new(),
     };
-    let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
+    let defaults = KEYS.iter().filter(|key| !key.default.is_empty()).map(|key| (key.name, key.default.to_owned()));
     layers.layers.push(Layer {
         rank: Rank::Default,
         entries: defaults
-            .map(|key| Entry { key: key.name, text: key.default.to_owned(), origin: "default".to_owned() })
+            .chain(layers.places.defaults())
+            .map(|(key, text)| Entry { key, text, origin: "default".to_owned() })
             .collect(),
     });
 
@@ -123,21 +136,28 @@ pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
     });
     let in_environment: Vec<Pair> = in_environment.collect();
 
+    for Pair { name, text, origin } in in_env_file.iter().chain(&in_environment) {
+        match variables::not_obeyed(name, text, origin) {
+            Some(Ok(warning)) => layers.warnings.push(warning),
+            Some(Err(problem)) => layers.problems.push(problem),
+            None => {}
+        }
+    }
     let pg_variables = in_env_file.iter().chain(&in_environment).filter_map(pg_variable).collect();
-    layers.add(Rank::PgVariables, pg_variables);
+    layers.add(Rank::PgVariables, pg_variables, files);
     if let (Some(path), Some(text)) = (toml, toml_text) {
-        let entries = layers.toml_entries(&path, &text);
-        layers.add(Rank::Toml, entries);
+        let entries = layers.toml_entries(&path, &text, files);
+        layers.add(Rank::Toml, entries, files);
     }
     for (rank, pairs) in [(Rank::EnvFile, in_env_file), (Rank::Environment, in_environment)] {
         let entries = pairs.into_iter().filter_map(|pair| layers.entry_of(pair)).collect();
-        layers.add(rank, entries);
+        layers.add(rank, entries, files);
     }
     let flags = inputs.flags.iter().filter_map(|(name, text)| {
         let key = keys::find(name)?;
         Some(Entry { key: key.name, text: text.clone(), origin: BY_FLAG.to_owned() })
     });
-    layers.add(Rank::Flags, flags.collect());
+    layers.add(Rank::Flags, flags.collect(), files);
     if inputs.env_file.is_none() {
         layers.add_found(&inputs.folder.join(".env"), files);
     }
@@ -204,8 +224,9 @@ impl Layers {
         Merged { chosen, databases: databases.collect(), warnings, problems }
     }
 
-    fn add(&mut self, rank: Rank, entries: Vec<Entry>) {
+    fn add(&mut self, rank: Rank, entries: Vec<Entry>, files: &mut Files) {
         let entries = self.expand_urls(entries);
+        let entries = self.expand_service(entries, rank == Rank::PgVariables, files);
         self.layers.push(Layer { rank, entries });
     }
 
@@ -227,6 +248,37 @@ impl Layers {
                         entries.push(Entry { key, text, origin: origin.clone() });
                     }
                 }
+            }
+        }
+        entries
+    }
+
+    /// Adds the keys that the named service of libpq sets. As in libpq, it goes before PG* variables; what is written in
+    /// the same layer otherwise goes before it.
+    fn expand_service(&mut self, mut entries: Vec<Entry>, goes_first: bool, files: &mut Files) -> Vec<Entry> {
+        let Some(service) = entries.iter().find(|entry| entry.key == SERVICE).cloned() else { return entries };
+        let name = service.text.trim();
+        let (path, parameters) = match service::find(&self.places, name, files) {
+            Ok(found) => found,
+            Err(why) => {
+                self.problems.push(format!("{SERVICE} is \"{name}\" ({}): {why}", service.origin));
+                return entries;
+            }
+        };
+        for (parameter, text, line) in parameters {
+            let place = format!("in {}, line {line}", path.display());
+            let Some(key) = url::key_of(&parameter).filter(|key| *key != SERVICE) else {
+                self.warnings.push(format!("{parameter} ({place}) has no effect: it is no setting of this server"));
+                continue;
+            };
+            let replaces = |entry: &Entry| {
+                entry.key == key || (PASSWORD_KEYS.contains(&key) && PASSWORD_KEYS.contains(&entry.key))
+            };
+            if goes_first {
+                entries.retain(|entry| !replaces(entry));
+            }
+            if !text.is_empty() && !entries.iter().any(replaces) {
+                entries.push(Entry { key, text, origin: format!("by the service {name} {place}") });
             }
         }
         entries

@@ -56,6 +56,10 @@ impl<'a> Files<'a> {
         if named == NamedBy::Flag && is_pipe() {
             return self.pipes.text(path);
         }
+        if let Some(known) = self.followed.iter().find(|known| known.path == path).and_then(|known| known.text.clone())
+        {
+            return Ok(known);
+        }
         let text = regular(path).and_then(decode);
         let is_named = named != NamedBy::Nobody;
         self.followed.push(WatchedFile { path: path.to_owned(), text: text.as_ref().ok().cloned(), is_named });

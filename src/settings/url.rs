@@ -6,22 +6,35 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::keys::SERVICE;
+
 /// The supported parameters after the `?`, and their keys. libpq has more; an unsupported one is refused and not ignored. The
 /// driver does not read the parameters: it knows only three of the six modes of TLS, and would read an `@` in a parameter as
 /// the end of the password.
 const PARAMETERS: &[(&str, &str)] = &[
     ("application_name", "POSTGRES_APPLICATION_NAME"),
+    ("channel_binding", "POSTGRES_CHANNEL_BINDING"),
     ("connect_timeout", "POSTGRES_CONNECT_TIMEOUT"),
     ("dbname", "POSTGRES_DB"),
     ("host", "POSTGRES_HOST"),
     ("options", "POSTGRES_OPTIONS"),
+    ("passfile", "POSTGRES_PASSFILE"),
     ("password", "POSTGRES_PASSWORD"),
     ("port", "POSTGRES_PORT"),
+    ("service", SERVICE),
+    ("sslcert", "POSTGRES_SSL_CERT"),
+    ("sslkey", "POSTGRES_SSL_KEY"),
     ("sslmode", "POSTGRES_SSL_MODE"),
+    ("sslnegotiation", "POSTGRES_SSL_NEGOTIATION"),
     ("sslrootcert", "POSTGRES_SSL_ROOT_CERT"),
     ("target_session_attrs", "POSTGRES_TARGET_SESSION_ATTRS"),
     ("user", "POSTGRES_USER"),
 ];
+
+/// The key of a parameter of libpq.
+pub(super) fn key_of(parameter: &str) -> Option<&'static str> {
+    PARAMETERS.iter().find(|(known, _)| *known == parameter).map(|(_, key)| *key)
+}
 
 const FORM: &str = "postgres://user:password@host:port/database";
 
@@ -36,7 +49,7 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     let mut parts = before_the_query(base)?;
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
-        let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| *known == name) else {
+        let Some(key) = key_of(name) else {
             let all = PARAMETERS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
             // If an @ follows, the ? may be in a password, and the name a part of it.
             let quoted = if query.contains('@') {
@@ -48,7 +61,7 @@ pub(super) fn parts(url: &str) -> Result<Vec<(&'static str, String)>, String> {
         };
         let value = percent_decode_str(value).decode_utf8();
         let value = value.map_err(|_| format!("its parameter {name} is not UTF-8"))?;
-        parts.retain(|(set, _)| set != key);
+        parts.retain(|(set, _)| *set != key);
         parts.push((key, value.into_owned()));
     }
     parts.retain(|(_, text)| !text.is_empty());

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, STRUCTURED,
+    TARGET_SESSION_ATTRS,
 };
 use super::http;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, KEYS, Key, PASSWORD_KEYS};
 use super::kind::{self, Kind};
 use super::layers::{BY_FLAG, Chosen, Merged, Rank};
 use super::read::{Files, NamedBy};
@@ -56,6 +57,7 @@ pub(super) fn check(
         },
         role_check: values.choice(&ROLE_CHECK),
         data_boundary: values.switch("MCP_DATA_BOUNDARY"),
+        structured: values.choice(&STRUCTURED),
         limits: Limits {
             rows_max: values.whole("MCP_MAX_ROWS"),
             bytes_max: values.whole("MCP_MAX_BYTES"),
@@ -79,6 +81,11 @@ pub(super) fn check(
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
         http,
     };
+    if settings.structured && settings.data_boundary {
+        warnings.push(
+            "MCP_STRUCTURED has no effect: MCP_DATA_BOUNDARY is on, and structured content has no boundary".to_owned(),
+        );
+    }
     // A problem of the main database is reported once, and not again for each database that inherits the value.
     further_problems.retain(|problem| !values.problems.contains(problem));
     values.problems.append(&mut further_problems);
@@ -94,21 +101,24 @@ pub(super) fn check(
 /// The values of a further database: its own, and otherwise those of the main database. If it has its own host, it does
 /// not inherit user, password and certificate: they are for another server.
 fn inherit(main: &HashMap<&'static str, Chosen>, own: HashMap<&'static str, Chosen>) -> HashMap<&'static str, Chosen> {
-    const NOT_FOR_ANOTHER_HOST: [&str; 7] = [
+    const NOT_FOR_ANOTHER_HOST: [&str; 10] = [
         "POSTGRES_HOST",
         "POSTGRES_PORT",
         "POSTGRES_DB",
         "POSTGRES_USER",
-        PASSWORD,
-        PASSWORD_FILE,
+        "POSTGRES_PASSWORD",
+        "POSTGRES_PASSWORD_FILE",
+        "POSTGRES_PASSWORD_COMMAND",
         "POSTGRES_SSL_ROOT_CERT",
+        "POSTGRES_SSL_CERT",
+        "POSTGRES_SSL_KEY",
     ];
     let has_own_host = own.contains_key("POSTGRES_HOST");
-    let has_password = [PASSWORD, PASSWORD_FILE].iter().any(|key| own.contains_key(key));
+    let has_password = PASSWORD_KEYS.iter().any(|key| own.contains_key(key));
     let mut chosen: HashMap<_, _> = main
         .iter()
         .filter(|(key, value)| !has_own_host || value.rank == Rank::Default || !NOT_FOR_ANOTHER_HOST.contains(key))
-        .filter(|(key, _)| !has_password || ![PASSWORD, PASSWORD_FILE].contains(key))
+        .filter(|(key, _)| !has_password || !PASSWORD_KEYS.contains(key))
         .map(|(key, value)| (*key, value.clone()))
         .collect();
     if has_own_host {
@@ -137,17 +147,14 @@ fn printable(key: &Key, chosen: &Chosen) -> String {
     if key.kind == Kind::Secret { Secret::MASK.to_owned() } else { chosen.text.clone() }
 }
 
-const PASSWORD: &str = "POSTGRES_PASSWORD";
-const PASSWORD_FILE: &str = "POSTGRES_PASSWORD_FILE";
-
-struct Values<'a> {
-    chosen: HashMap<&'static str, Chosen>,
-    folder: &'a Path,
-    problems: Vec<String>,
+pub(super) struct Values<'a> {
+    pub(super) chosen: HashMap<&'static str, Chosen>,
+    pub(super) folder: &'a Path,
+    pub(super) problems: Vec<String>,
 }
 
 impl Values<'_> {
-    fn optional(&self, key: &'static str) -> Option<String> {
+    pub(super) fn optional(&self, key: &'static str) -> Option<String> {
         self.chosen.get(key).map(|chosen| chosen.text.clone())
     }
 
@@ -191,7 +198,7 @@ impl Values<'_> {
     }
 
     /// The meaning of the word. Another word is a problem, and then the first meaning is returned.
-    fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
+    pub(super) fn choice<T: Copy, const N: usize>(&mut self, choice: &Choice<T, N>) -> T {
         self.read(choice.name, |text, _| choice.of(text)).unwrap_or(choice.words[0].1)
     }
 
@@ -200,19 +207,24 @@ impl Values<'_> {
     }
 
     fn postgres(&mut self, files: &mut Files, warnings: &mut Vec<String>) -> PostgresSettings {
-        let password = self.password(files, warnings);
+        let (password, password_source) = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
+        let ssl_mode = self.choice(&SSL_MODE);
         let target = TargetSettings {
             hosts: self.hosts(),
             ports: self.ports(),
             database: self.optional("POSTGRES_DB").unwrap_or_else(|| user.clone()),
             user,
             password,
-            ssl_mode: self.choice(&SSL_MODE),
+            password_source,
+            ssl_mode,
             ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
                 "system" => PathBuf::from(path),
                 path => self.folder.join(path),
             }),
+            client_certificate: self.client_certificate(ssl_mode, files, warnings),
+            channel_binding: self.channel_binding(),
+            ssl_negotiation: self.ssl_negotiation(),
             application_name: self.text("POSTGRES_APPLICATION_NAME"),
             options: self.optional("POSTGRES_OPTIONS"),
             target_session_attrs: self.choice(&TARGET_SESSION_ATTRS),
@@ -227,6 +239,7 @@ impl Values<'_> {
         };
         let postgres = PostgresSettings { target, pool, clocks };
         self.pool_fits(&postgres);
+        self.encryption_fits(&postgres.target);
         postgres
     }
 
@@ -287,7 +300,7 @@ impl Values<'_> {
     }
 
     /// The text and the path of the file that a key names; the file is watched from now on.
-    fn file(&mut self, key: &'static str, files: &mut Files) -> Option<(String, PathBuf)> {
+    pub(super) fn file(&mut self, key: &'static str, files: &mut Files) -> Option<(String, PathBuf)> {
         let Chosen { text, origin, .. } = self.chosen.get(key)?;
         let path = self.folder.join(text);
         match files.text(&path, if origin == BY_FLAG { NamedBy::Flag } else { NamedBy::Setting }) {
@@ -330,33 +343,6 @@ impl Values<'_> {
                 origin("POSTGRES_POOL_SIZE"),
             ));
         }
-    }
-
-    /// The password of the highest layer that sets it, directly or by a file.
-    fn password(&mut self, files: &mut Files, warnings: &mut Vec<String>) -> Option<Secret> {
-        const TEXT: &str = PASSWORD;
-        const FILE: &str = PASSWORD_FILE;
-        let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.origin.as_str()));
-        let ((text_rank, text_origin), (file_rank, file_origin)) = (set(TEXT), set(FILE));
-        if text_rank == file_rank && text_rank != Rank::Default {
-            let problem = format!("{TEXT} ({text_origin}) and {FILE} ({file_origin}) are both set: keep one of them");
-            self.problems.push(problem);
-            return None;
-        }
-        let winner = if text_rank > file_rank { TEXT } else { FILE };
-        if text_rank.min(file_rank) != Rank::Default {
-            let [(loser, loser_origin), (_, origin)] = match winner {
-                TEXT => [(FILE, file_origin), (TEXT, text_origin)],
-                _ => [(TEXT, text_origin), (FILE, file_origin)],
-            };
-            warnings.push(format!("{loser} ({loser_origin}) has no effect: {winner} is set {origin}"));
-            self.chosen.remove(loser);
-        }
-        if winner == TEXT {
-            return self.optional(TEXT).map(Secret::new);
-        }
-        let (text, _) = self.file(FILE, files)?;
-        Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
     }
 
     fn effective(&self) -> Vec<Effective> {

@@ -27,6 +27,7 @@ fn facts(error: &QueryError) -> Value {
     match error {
         QueryError::Refused { rule, .. } => put("rule", json!(rule.map(Rule::as_str))),
         QueryError::Undecodable { .. } | QueryError::Cancelled { .. } | QueryError::CursorEnded(_) => {}
+        QueryError::NoLogin { .. } => put("outcome_unknown", json!(false)),
         QueryError::Busy { waiting_max } => {
             busy("MCP_MAX_WAITING", *waiting_max).into_iter().for_each(|(name, value)| put(name, value));
         }
@@ -81,7 +82,7 @@ fn kind(error: &QueryError) -> &'static str {
         QueryError::TimedOut { .. } | QueryError::Blocked { .. } | QueryError::NoAnswer { .. } => "timed_out",
         QueryError::CursorEnded(cause) => kind(cause),
         QueryError::Cancelled { .. } => "cancelled",
-        QueryError::Unavailable { .. } => "unavailable",
+        QueryError::Unavailable { .. } | QueryError::NoLogin { .. } => "unavailable",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Defaults, ToolContext};
 use crate::messages::answer::{Answer, Reply};
@@ -20,6 +20,10 @@ pub struct Tool {
     pub may_write: bool,
     /// Whether a call of it names the database if there are several.
     pub names_database: bool,
+    /// Whether its answer has rows, and so may be long.
+    pub gives_rows: bool,
+    /// Whether it is the tool that a model needs first.
+    pub is_first: bool,
     /// The JSON Schema of its arguments.
     pub input: fn() -> Value,
     /// The JSON Schema of [`Answer::structured`].
@@ -27,6 +31,10 @@ pub struct Tool {
     /// Does the work. It always gives an answer; a failure is an answer with `is_error`.
     pub call: fn(ToolContext, Defaults) -> Work,
 }
+
+/// The most characters of an answer that Claude Code lets a server ask for. Past what it allows by itself, 50,000, it writes an
+/// answer to a file and shows its model 2 KB of it.
+const RESULT_CHARS_MAX: usize = 500_000;
 
 /// A call under way; dropping it cancels the call.
 pub type Work = Pin<Box<dyn Future<Output = Reply>>>;
@@ -44,6 +52,18 @@ impl Tool {
             });
         }
         schema
+    }
+
+    /// The `_meta` of its entry in the list of tools, which Claude Code reads.
+    pub fn meta(&self) -> Option<Value> {
+        let mut meta = Map::new();
+        if self.gives_rows {
+            meta.insert("anthropic/maxResultSizeChars".to_owned(), RESULT_CHARS_MAX.into());
+        }
+        if self.is_first {
+            meta.insert("anthropic/alwaysLoad".to_owned(), true.into());
+        }
+        (!meta.is_empty()).then_some(Value::Object(meta))
     }
 
     /// Whether it changes nothing in this mode.

@@ -2,6 +2,7 @@
 
 pub mod databases;
 pub mod heard;
+pub mod openssl;
 pub mod own_process;
 pub mod postgres;
 pub mod scripted;
@@ -10,8 +11,9 @@ pub mod versions;
 use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
-    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogFileMode, LogSettings, MetricsSettings, PoolSettings,
-    PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
+    AccessMode, Address, ChannelBinding, ClockSettings, HttpSettings, Limits, LogFileMode, LogSettings,
+    MetricsSettings, PasswordSource, PoolSettings, PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode,
+    SslNegotiation, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
 
@@ -25,8 +27,12 @@ pub fn settings() -> Settings {
                 database: "shop".to_owned(),
                 user: "clerk".to_owned(),
                 password: None,
+                password_source: PasswordSource::Settings,
                 ssl_mode: SslMode::Disable,
                 ssl_root_cert: None,
+                client_certificate: None,
+                channel_binding: ChannelBinding::Prefer,
+                ssl_negotiation: SslNegotiation::Postgres,
                 application_name: "test".to_owned(),
                 options: None,
                 target_session_attrs: TargetSessionAttrs::Any,
@@ -44,6 +50,7 @@ pub fn settings() -> Settings {
         policy: Policy::default(),
         role_check: RoleCheck::Off,
         data_boundary: false,
+        structured: true,
         limits: Limits {
             rows_max: 1000,
             bytes_max: 1 << 20,

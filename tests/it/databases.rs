@@ -51,7 +51,7 @@ fn start(tell: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> Star
     let ((status, _), (calls, _), (cancel, _)) = (scripted(), scripted(), scripted());
     let ((open_pool, opens), (settings_changed, changes), (close_cursors, closes)) =
         (scripted(), scripted(), scripted());
-    let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
+    let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, is_structured: true });
     let may_end = CancellationToken::new();
     let probe = DatabaseProbe {
         name: name.into(),

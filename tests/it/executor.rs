@@ -32,12 +32,17 @@ mod causes;
 mod connection;
 mod cursors;
 mod dialect;
+mod encryption;
 mod events;
 mod fair;
 mod guard;
 mod health;
 mod inspect;
+<<<<<<< HEAD
 mod limits;
+=======
+mod login;
+>>>>>>> main
 mod notices;
 mod reads;
 mod reload;

@@ -97,7 +97,10 @@ impl World {
         }
         let (mut set, mut shown, mut neighbours) = (DatabaseSet::default(), Vec::new(), Vec::new());
         for &name in names {
-            let (show, seen) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
+            let (show, seen) = watch::channel(DatabaseSummary {
+                access: settings.access,
+                is_structured: settings.answers_are_structured(),
+            });
             shown.push(show);
             let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
             let database = Database {

@@ -131,8 +131,10 @@ async fn an_actors_line_names_the_actor_and_the_function() {
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
     let (query, batch) = (scripted().0, scripted().0);
-    let (_show, summary) =
-        tokio::sync::watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
+    let (_show, summary) = tokio::sync::watch::channel(DatabaseSummary {
+        access: settings.access,
+        is_structured: settings.answers_are_structured(),
+    });
     let (fetch, close_cursors) = (scripted().0, scripted().0);
     let database =
         Database { name: MAIN_DATABASE.into(), query, fetch, batch, inspect: scripted().0, close_cursors, summary };

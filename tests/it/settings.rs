@@ -3,9 +3,11 @@
 //! Most cases are rows of a table of what is [`Given`]; where exit statuses and output matter the real binary runs.
 
 mod databases;
+mod encryption;
 mod env_file;
 mod found;
 mod layers;
+mod libpq;
 mod problems;
 mod program;
 mod reload;
@@ -14,6 +16,7 @@ mod url;
 mod values;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -51,7 +54,7 @@ impl Place {
             }
         }
         for (name, text) in given.files {
-            this.write(name, text);
+            this.write_private(name, text);
         }
         this
     }
@@ -62,6 +65,12 @@ impl Place {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// Where only its owner can read it.
+    fn write_private(&self, name: &str, text: &str) {
+        self.write(name, text);
+        fs::set_permissions(self.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     fn inputs(&self, given: &Given) -> Inputs {
@@ -120,7 +129,8 @@ fn sample(key: &Key, nth: usize) -> String {
         Kind::Secret if key.name == "DATABASE_URL" => format!("postgres://host{nth}"),
         Kind::Text | Kind::Secret => format!("text{nth}"),
         Kind::Path if key.name == "MCP_TOKENS_FILE" => format!("tokens{nth}"),
-        Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
+        Kind::Path if key.name.starts_with("MCP_TLS_") || key.name == "POSTGRES_SSL_CERT" => format!("pem{nth}"),
+        Kind::Path if key.name == "POSTGRES_SSL_KEY" => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
         Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
         Kind::Hosts => format!("host{nth}.example"),
@@ -149,6 +159,7 @@ fn sample_files() -> &'static [(&'static str, &'static str)] {
         let of_each = |nth: usize| {
             [("file", "p"), ("tokens", token), ("pem", pem)].map(|(name, text)| (&*format!("{name}{nth}").leak(), text))
         };
-        (0..4).flat_map(of_each).collect()
+        let services = (0..4).map(|nth| format!("[text{nth}]\nhost=served{nth}\n")).collect::<String>();
+        (0..4).flat_map(of_each).chain([("services", &*services.leak())]).collect()
     })
 }

@@ -42,13 +42,15 @@ def pool(size_max, in_use, idle, waiting=0):
 def databases():
     return [
         {"name": "shop", "state": "up", "since_at": at(days=3, hours=4, minutes=11), "why": None, "next_try_ms": None,
-         "access": "read-only", "generation": 3, "draining": 1, "pool": pool(10, 4, 2)},
+         "access": "read-only", "generation": 3, "draining": 1, "role_findings": [], "pool": pool(10, 4, 2)},
         {"name": "archive", "state": "degraded", "since_at": at(minutes=6, seconds=40),
          "why": "2 of the last 5 connections were lost: server closed the connection unexpectedly", "next_try_ms": 1500,
-         "access": "read-only", "generation": 1, "draining": 0, "pool": pool(5, 5, 0, 3)},
+         "access": "read-only", "generation": 1, "draining": 0, "pool": pool(5, 5, 0, 3),
+         "role_findings": [{"severe": False, "what": "The role agent can make schemas in the database",
+                            "mend": "REVOKE CREATE ON DATABASE from it, and from the roles that it is in"}]},
         {"name": "reports", "state": "down", "since_at": at(minutes=2, seconds=9),
          "why": "connection to db-reports.internal:5432 refused (os error 111)", "next_try_ms": 8200,
-         "access": "read-write", "generation": 2, "draining": 0, "pool": pool(8, 0, 0)},
+         "access": "read-write", "generation": 2, "draining": 0, "role_findings": [], "pool": pool(8, 0, 0)},
     ]
 
 

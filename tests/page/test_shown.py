@@ -110,6 +110,11 @@ class Shown(StatusPage):
         for words in ("down", "for 2 min 9 s", "refused (os error 111). Next try in 8.2 s."):
             self.assertIn(words, " ".join(row.split()).replace("\u00a0", " "))
 
+    def test_what_a_role_may_do_too_much_of_is_told_with_its_mend(self):
+        page = self.open(self.serve())
+        row = page.run("document.querySelector('#databases tbody tr:nth-child(2)').innerText")
+        self.assertIn("The role agent can make schemas in the database. REVOKE CREATE ON DATABASE from it", row)
+
     def test_no_database_up_is_told_in_words(self):
         status = fixture.status()
         for database in status["databases"]:

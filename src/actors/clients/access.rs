@@ -21,6 +21,8 @@ pub struct Offered {
     pub databases: Vec<Arc<str>>,
     /// Whether this client may write anywhere.
     pub access: AccessMode,
+    /// Whether answers have structured content.
+    pub is_structured: bool,
 }
 
 impl ClientAccess {
@@ -41,15 +43,10 @@ impl ClientAccess {
         Some(())
     }
 
-    /// The databases, each with what clients are told of it and with the mode that it has for this client.
-    pub fn databases(&self) -> Vec<(Arc<str>, DatabaseSummary, AccessMode)> {
+    /// The databases, each with the mode that it has for this client.
+    pub fn databases(&self) -> Vec<(Arc<str>, AccessMode)> {
         let databases = self.databases.summaries().into_iter();
-        databases
-            .map(|(name, summary)| {
-                let access = access_to(self.access, &summary);
-                (name, summary, access)
-            })
-            .collect()
+        databases.map(|(name, summary)| (name, access_to(self.access, &summary))).collect()
     }
 }
 
@@ -62,5 +59,6 @@ fn offered(client: AccessMode, databases: &[(Arc<str>, DatabaseSummary)]) -> Off
     Offered {
         databases: databases.iter().map(|(name, _)| name.clone()).collect(),
         access: if may_write { AccessMode::ReadWrite } else { AccessMode::ReadOnly },
+        is_structured: databases.iter().any(|(_, summary)| summary.is_structured),
     }
 }

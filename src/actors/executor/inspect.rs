@@ -114,13 +114,12 @@ impl Executor {
     /// Look what the role may do too much of, and say it; once for a generation, unless it is to be done `anew`.
     pub(super) fn check_role(&self, anew: bool) {
         if self.role_check == RoleCheck::Off {
-            self.summary.send_if_modified(|summary| !std::mem::replace(&mut summary.findings, [].into()).is_empty());
             return;
         }
         if self.generation.role_was_checked(true) && !anew {
             return;
         }
-        let (generation, summary, log) = (self.generation.clone(), self.summary.clone(), self.log.clone());
+        let (generation, log) = (self.generation.clone(), self.log.clone());
         let findings = self.findings(true);
         actix_rt::spawn(async move {
             match findings.await {
@@ -128,7 +127,6 @@ impl Executor {
                     for Finding { is_severe, what, mend } in findings.iter() {
                         warn!(log, "the role may do more than it should"; "what" => what, "mend" => mend, "severe" => is_severe);
                     }
-                    summary.send_modify(|summary| summary.findings = findings);
                 }
                 Err(error) => {
                     warn!(log, "the role could not be checked"; "why" => error.to_string());

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use super::Executor;
 use super::status::Trouble;
 use crate::log::{error, info};
+use crate::messages::database::DatabaseSummary;
 use crate::messages::events::{PoolRebuilt, SettingsChanged};
 use crate::messages::statements::{OpenFailure, OpenPool};
 use crate::postgres::error::QueryError;
@@ -24,7 +25,8 @@ impl Handler<SettingsChanged> for Executor {
         // One that the settings name no more is removed from the set of databases, and hears of no change.
         let Some((postgres, access)) = change.new.database(&self.name) else { return };
         self.access = access;
-        self.summary.send_if_modified(|summary| std::mem::replace(&mut summary.access, access) != access);
+        let summary = DatabaseSummary { access, is_structured: change.new.answers_are_structured() };
+        self.summary.send_if_modified(|known| std::mem::replace(known, summary) != summary);
         if change.new.policy != *self.guard.policy() {
             self.guard = Arc::new(self.guard.renewed(change.new.policy.clone()));
         }

@@ -8,6 +8,7 @@ use super::Executor;
 use crate::actors::wanted::WhileWanted;
 use crate::messages::admin::{DatabaseStatus, Status};
 use crate::postgres::pool::health::{Condition, HealthState};
+use crate::settings::RoleCheck;
 
 /// Why the pool that the settings ask for is not the one that serves, and since when.
 #[derive(Debug, Clone)]
@@ -36,9 +37,11 @@ impl Handler<Status> for Executor {
         self.older.retain(|draining| !draining.is_over());
         let (generation, trouble) = (self.generation.clone(), self.trouble.clone());
         let (access, draining) = (self.access, self.older.len());
+        let checked = (self.role_check != RoleCheck::Off).then(|| generation.known_findings());
+        let role_findings = checked.flatten().unwrap_or_default();
         WhileWanted::new(async move {
             let Condition { state, since, why, next_try } = all_told(generation.condition().await, trouble);
-            DatabaseStatus { pool: generation.status(), state, since, why, next_try, access, draining }
+            DatabaseStatus { pool: generation.status(), state, since, why, next_try, access, draining, role_findings }
         })
     }
 }

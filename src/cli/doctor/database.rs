@@ -1,7 +1,5 @@
 //! What a connection to the database shows: TLS, the version, the role, the extensions.
 
-use std::net::IpAddr;
-
 use tokio_postgres::{Client, Error};
 use tokio_util::task::TaskTracker;
 
@@ -11,8 +9,10 @@ use crate::postgres::catalog;
 use crate::postgres::catalog::extensions::Extensions;
 use crate::postgres::catalog::role::{self, RoleRights};
 use crate::postgres::catalog::server::{ConnectionTls, ConnectionTlsRow, Server, ServerRow};
+use crate::postgres::error::QueryError;
+use crate::postgres::login::Plain;
 use crate::postgres::pool::{Admission, Generation};
-use crate::settings::{AccessMode, Settings, SslMode, TargetSettings};
+use crate::settings::{AccessMode, Settings, SslMode, TargetSettings, is_this_machine};
 
 /// Extensions and languages of which the doctor speaks if they are installed: the name, whether it is good to have, and what
 /// it means for this server.
@@ -51,24 +51,32 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
     let lease = match generation.lease(&"doctor".into(), 0, Admission::Normal).await {
         Ok(lease) => lease,
         Err(error) => {
+            let source = settings.postgres.target.password_source.key();
             let mend = match error.sqlstate() {
-                Some("28P01") => " Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE.",
-                Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.",
-                Some("3D000") => " Check POSTGRES_DB.",
-                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.",
+                Some("28P01") => format!(" Check the password, which is that of {source}."),
+                Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.".to_owned(),
+                Some("3D000") => " Check POSTGRES_DB.".to_owned(),
+                _ if matches!(error, QueryError::NoLogin { .. }) => String::new(),
+                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.".to_owned(),
             };
             return report.failed("login", format!("{}.{mend}", error.to_string().replace('\n', " ")));
         }
     };
     report.ok("login", format!("as {}", generation.target_name()));
-    if let Err(error) = connected(report, lease.connection().client(), settings).await {
+    let plain = generation.plain();
+    if let Err(error) = connected(report, lease.connection().client(), settings, plain).await {
         report.failed("database", error.to_string());
     }
 }
 
-async fn connected(report: &mut Report, client: &Client, settings: &Settings) -> Result<(), Error> {
+async fn connected(
+    report: &mut Report,
+    client: &Client,
+    settings: &Settings,
+    plain: Option<Plain>,
+) -> Result<(), Error> {
     let tls = catalog::ask(client, &ConnectionTls).await?;
-    check_tls(report, tls.first(), &settings.postgres.target);
+    check_tls(report, tls.first(), &settings.postgres.target, plain);
     let Some(server) = catalog::ask(client, &Server).await?.into_iter().next() else { return Ok(()) };
     check_server(report, &server, settings.access);
     check_connections(report, &server, settings.postgres.pool.size);
@@ -94,9 +102,8 @@ async fn connected(report: &mut Report, client: &Client, settings: &Settings) ->
     Ok(())
 }
 
-fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &TargetSettings) {
-    let is_loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_here = target.hosts.iter().all(|host| host.starts_with('/') || host == "localhost" || is_loopback(host));
+fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &TargetSettings, plain: Option<Plain>) {
+    let is_here = target.hosts.iter().all(|host| is_this_machine(host));
     match tls.filter(|tls| tls.is_encrypted) {
         Some(ConnectionTlsRow { version, cipher, .. }) => {
             let text = |part: &Option<String>| part.clone().unwrap_or_default();
@@ -110,9 +117,19 @@ fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &Targe
                 ),
             }
         }
-        None if is_here => report.ok("TLS", "none, and none is needed on one machine"),
-        None => report
-            .warning("TLS", "the connection is not encrypted: POSTGRES_SSL_MODE=verify-full, where the server can"),
+        None => {
+            let cause = plain.as_ref().map(|plain| format!(": {}", plain.why)).unwrap_or_default();
+            match is_here && plain.is_none_or(|plain| plain.is_expected) {
+                true => report.ok("TLS", format!("none, and none is needed on one machine{cause}")),
+                false => report.warning(
+                    "TLS",
+                    format!(
+                        "the connection is not encrypted{cause}. POSTGRES_SSL_MODE=verify-full takes no other, where the \
+                         server can"
+                    ),
+                ),
+            }
+        }
     }
 }
 

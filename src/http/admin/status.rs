@@ -20,6 +20,7 @@ use crate::http::process;
 use crate::log::info;
 use crate::messages::admin::{CallsInFlight, CancelCall, DatabaseStatus};
 use crate::messages::metrics::Snapshot;
+use crate::postgres::catalog::role::Finding;
 use crate::postgres::pool::health::HealthState;
 use crate::units::{milliseconds, rfc3339};
 
@@ -63,6 +64,10 @@ pub async fn status(
         shown["access"] = status.access.to_string().into();
         shown["generation"] = pool.generation.into();
         shown["draining"] = status.draining.into();
+        let found = status.role_findings.iter();
+        let found =
+            found.map(|Finding { is_severe, what, mend }| json!({"severe": is_severe, "what": what, "mend": mend}));
+        shown["role_findings"] = found.collect();
         shown["pool"] = json!({
             "size_max": pool.size_max,
             "size": pool.size,

@@ -54,6 +54,17 @@ pub enum QueryError {
     CursorEnded(Box<QueryError>),
     /// An operator of this server cancelled it.
     Cancelled { phase: Phase },
+    /// There is nothing to log in with: no password, say.
+    NoLogin {
+        /// What is missing, and by which settings it is mended.
+        why: String,
+        /// More of it for the log, with paths and hosts.
+        detail: Option<String>,
+        /// The server and user, for the log.
+        target: String,
+        /// Whether it may pass by itself.
+        is_retryable: bool,
+    },
     /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
     Unavailable {
         /// What failed and why, without host and user.
@@ -183,6 +194,7 @@ impl QueryError {
             // Whoever has ended it may not want it to run.
             Self::Rejected(_) if self.is_termination() => !matches!(self.phase(), Phase::Execute | Phase::Fetch),
             Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
+            Self::NoLogin { is_retryable, .. } => *is_retryable,
             Self::Unavailable { outcome_unknown, .. } => !outcome_unknown,
             // Classes: connection exceptions, insufficient resources, serialization and deadlock, "cannot connect now";
             // and a lock that is not available.
@@ -199,6 +211,7 @@ impl QueryError {
             Self::Undecodable { .. } => Phase::Encode,
             Self::Rejected(rejection) => rejection.phase,
             Self::Busy { .. } => Phase::Wait,
+            Self::NoLogin { .. } => Phase::Connect,
             Self::TimedOut { clock, .. } | Self::Blocked { clock, .. } | Self::NoAnswer { clock, .. } => clock.phase(),
             Self::CursorEnded(cause) => cause.phase(),
             Self::Cancelled { phase } | Self::Unavailable { phase, .. } => *phase,
@@ -209,7 +222,8 @@ impl QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable { why, target, .. } => write!(f, "{target}: {why}"),
+            Self::NoLogin { why, detail: Some(detail), target, .. } => write!(f, "{target}: {why}. {detail}"),
+            Self::Unavailable { why, target, .. } | Self::NoLogin { why, target, .. } => write!(f, "{target}: {why}"),
             Self::CursorEnded(cause) => cause.fmt(f),
             // The log has the notices already.
             Self::Rejected(rejection) => rejection.fmt(f),

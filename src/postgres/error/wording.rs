@@ -77,6 +77,10 @@ impl QueryError {
                     ),
                 }
             }
+            Self::NoLogin { why, is_retryable, .. } => {
+                let mend = if *is_retryable { "Try again later; if it lasts, the" } else { "The" };
+                format!("This server cannot log in to the database: {why}. {mend} operator has to mend that.")
+            }
             Self::Unavailable { why, outcome_unknown: false, .. } => {
                 format!(
                     "The database is not available: {why}. Nothing was changed by this call; it can be tried again."

@@ -21,7 +21,8 @@ use super::live::LiveSettings;
 use super::shared::{Draining, Pool, PoolStatus, SharedPool};
 use crate::postgres::catalog::role::Finding;
 use crate::postgres::error::QueryError;
-use crate::settings::{AccessMode, PostgresSettings, TargetSettings};
+use crate::postgres::login::Plain;
+use crate::settings::{AccessMode, ClientCertificate, PostgresSettings, TargetSettings};
 use crate::tls;
 
 mod watch;
@@ -48,7 +49,8 @@ impl Generation {
         log: &Logger,
     ) -> Result<Self, String> {
         let PostgresSettings { target, pool: sizes, clocks } = settings;
-        let tls = tls::client::for_postgres(target.ssl_mode, target.ssl_root_cert.as_deref())?;
+        let identity = target.client_certificate.as_ref().map(ClientCertificate::identity).transpose()?;
+        let tls = tls::client::for_postgres(target.ssl_mode, target.ssl_root_cert.as_deref(), identity)?;
         let tls = MakeRustlsConnect::new(tls);
         let session_setup: Arc<str> = format!(
             "{}SET DateStyle = ISO; SET IntervalStyle = postgres; SET bytea_output = hex; SET extra_float_digits = 1; \
@@ -63,16 +65,18 @@ impl Generation {
         .into();
         let log = log.new(slog::o!("generation" => number));
         let live = Arc::new(LiveSettings::new(*sizes, *clocks));
-        let pool = Pool::builder(Connector::new(target, live.clone(), tls.clone(), session_setup.clone(), &log))
-            .max_size(sizes.size)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| format!("the pool cannot be made: {error}"))?;
-        let target_name: Arc<str> = target_name(target).into();
+        let target = Arc::new(target.clone());
+        let pool =
+            Pool::builder(Connector::new(target.clone(), live.clone(), tls.clone(), session_setup.clone(), &log))
+                .max_size(sizes.size)
+                .runtime(Runtime::Tokio1)
+                .build()
+                .map_err(|error| format!("the pool cannot be made: {error}"))?;
+        let target_name: Arc<str> = target_name(&target).into();
         let health = Arc::new(HealthMonitor::new(target_name.to_string(), &log));
         let shared = Arc::new(SharedPool {
             number,
-            target: Arc::new(target.clone()),
+            target,
             target_name,
             access,
             live,
@@ -108,6 +112,11 @@ impl Generation {
     /// The server and user that it connects to, for the log and never for a model.
     pub fn target_name(&self) -> Arc<str> {
         self.shared.target_name.clone()
+    }
+
+    /// Why its newest connection is not encrypted, where POSTGRES_SSL_MODE leaves that open.
+    pub fn plain(&self) -> Option<Plain> {
+        self.shared.pool.manager().plain()
     }
 
     /// The settings of the server and user that it connects to.

@@ -190,6 +190,7 @@ pub fn why(error: &QueryError, target: &TargetSettings) -> String {
         QueryError::Unavailable { why, .. } => {
             target.hosts.iter().fold(why.clone(), |why, host| why.replace(host.as_str(), "the host"))
         }
+        QueryError::NoLogin { why, .. } => why.clone(),
         QueryError::TimedOut { clock, after } => format!("no connection within {after:?} ({})", clock.setting()),
         QueryError::Rejected(rejection) => {
             let words = match &*rejection.sqlstate {

@@ -80,7 +80,9 @@ impl SharedPool {
     pub(super) async fn connect(&self) -> Result<Object, QueryError> {
         let connect_timeout = self.live.clocks().connect_timeout;
         // With several hosts, each has this time, which the driver measures.
-        let create = Some(connect_timeout * self.target.hosts.len().max(1) as u32);
+        let create = Some(
+            connect_timeout * self.target.hosts.len().max(1) as u32 + self.target.password_timeout(connect_timeout),
+        );
         match self.pool.timeout_get(&Timeouts { create, ..Timeouts::default() }).await {
             Ok(connection) => {
                 if Object::metrics(&connection).recycle_count == 0 {
@@ -93,7 +95,7 @@ impl SharedPool {
                     PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                         QueryError::TimedOut { clock: Clock::Connect, after: connect_timeout }
                     }
-                    PoolError::Backend(error) => QueryError::of(&error, "", Phase::Connect, &self.target_name),
+                    PoolError::Backend(error) => error.query_error(&self.target_name),
                     other => QueryError::Unavailable {
                         why: format!("could not connect to PostgreSQL: {}", causes(&other)),
                         phase: Phase::Connect,

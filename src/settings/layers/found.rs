@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::super::NotTaken;
-use super::super::choices::SSL_MODE;
+use super::super::choices::{CHANNEL_BINDING, SSL_MODE, SSL_NEGOTIATION};
 use super::super::keys::{self, Class, DATABASE_URL, Key};
 use super::super::kind;
 use super::super::read::{Files, NamedBy, Unreadable};
@@ -48,7 +48,7 @@ impl Layers {
                 None => refuse(format!("it cannot be read: {QUOTE_IT}")),
                 Some(text) if text.contains('\u{fffd}') => refuse("it is not UTF-8".to_owned()),
                 Some(text) if text.is_empty() => {}
-                Some(_) if key.class == Class::Protects && key.name != SSL_MODE.name => refuse(PROTECTS.to_owned()),
+                Some(_) if key.class == Class::Protects && !may_be_stricter(key) => refuse(PROTECTS.to_owned()),
                 Some(text) => candidates.push(Candidate { key, text, name: name.to_owned(), line: number }),
             }
         }
@@ -149,10 +149,9 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
     }
     all.retain_mut(|candidate| {
         let why = match candidate.key {
-            key if key.name == SSL_MODE.name => match kind::word(&SSL_MODE.names(), candidate.text.trim()) {
+            key if may_be_stricter(key) => match stricter(key, candidate.text.trim()) {
                 // It may ask for more than the default, and for no less.
-                Some("require" | "verify-ca" | "verify-full") => return true,
-                Some(_) => return false,
+                Some(is_stricter) => return is_stricter,
                 None => format!("it must be {}", key.kind.requirement()),
             },
             key if key.class == Class::Protects && candidate.text == "system" => return true,
@@ -164,6 +163,23 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
         false
     });
     all
+}
+
+/// The keys that protect of which such a file may nevertheless ask for more than the default, and the words that do.
+const STRICTER: [(&str, &[&str], &[&str]); 3] = [
+    (SSL_MODE.name, &SSL_MODE.names(), &["require", "verify-ca", "verify-full"]),
+    (CHANNEL_BINDING.name, &CHANNEL_BINDING.names(), &["require"]),
+    (SSL_NEGOTIATION.name, &SSL_NEGOTIATION.names(), &["direct"]),
+];
+
+fn may_be_stricter(key: &Key) -> bool {
+    STRICTER.iter().any(|(name, ..)| *name == key.name)
+}
+
+/// Whether that word of such a key asks for more than the default; none if it is no word of the key.
+fn stricter(key: &Key, text: &str) -> Option<bool> {
+    let (_, words, stricter) = STRICTER.iter().find(|(name, ..)| *name == key.name)?;
+    kind::word(words, text).map(|word| stricter.contains(&word))
 }
 
 /// All of them in one line, those with the same reason together.

@@ -8,13 +8,14 @@ use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 use super::super::MAIN_DATABASE;
 use super::super::keys::{self, DATABASE_URL, Key};
 use super::super::near_miss::{self, UnknownName};
+use super::super::read::Files;
 use super::{Entry, Layers};
 
 /// The table of the TOML file that contains a table for each further database.
 const DATABASES: &str = "databases";
 
 impl Layers {
-    pub(super) fn toml_entries(&mut self, path: &Path, text: &str) -> Vec<Entry> {
+    pub(super) fn toml_entries(&mut self, path: &Path, text: &str, files: &mut Files) -> Vec<Entry> {
         let file = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
         let root = match file.and_then(|file| file.collect()) {
             Ok(root) => root,
@@ -26,7 +27,7 @@ impl Layers {
         let mut found: Vec<(String, String, Value)> = Vec::new();
         for (name, value) in root {
             match value.kind {
-                ValueKind::Table(databases) if name == DATABASES => self.databases_of(path, databases),
+                ValueKind::Table(databases) if name == DATABASES => self.databases_of(path, databases, files),
                 ValueKind::Table(table) => {
                     found.extend(table.into_iter().map(|(inner, value)| (name.clone(), inner, value)));
                 }
@@ -39,7 +40,7 @@ impl Layers {
     }
 
     /// The tables `[databases.NAME]`: each has the names of `[postgres]`, `url` and `access_mode`.
-    fn databases_of(&mut self, path: &Path, databases: config::Map<String, Value>) {
+    fn databases_of(&mut self, path: &Path, databases: config::Map<String, Value>, files: &mut Files) {
         for (database, value) in databases.into_iter().collect::<BTreeMap<_, _>>() {
             let origin = format!("[{DATABASES}.{database}] in {}", path.display());
             let ValueKind::Table(table) = value.kind else {
@@ -74,6 +75,7 @@ impl Layers {
                 }
             }
             let entries = self.expand_urls(entries);
+            let entries = self.expand_service(entries, false, files);
             self.databases.insert(database, entries);
         }
     }

@@ -1,7 +1,9 @@
 use std::fs;
 
-use rustls::pki_types::UnixTime;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{ServerName, UnixTime};
 
+use super::verifier::trust;
 use super::*;
 
 // Made by openssl to last a hundred years; no private key of theirs is kept.
@@ -106,12 +108,12 @@ fn a_root_certificate_that_cannot_be_used_is_told_with_its_file_where_one_is_nee
             fs::write(&path, text).unwrap();
         }
         for mode in [SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull] {
-            let told = for_postgres(mode, Some(&path)).err().unwrap_or_else(|| panic!("{name} is used"));
+            let told = for_postgres(mode, Some(&path), None).err().unwrap_or_else(|| panic!("{name} is used"));
             assert!(told.starts_with(&format!("POSTGRES_SSL_ROOT_CERT {}: ", path.display())), "{told}");
             assert!(told.contains(why), "{name}: {told}");
         }
         for mode in [SslMode::Disable, SslMode::Prefer] {
-            assert!(for_postgres(mode, Some(&path)).is_ok(), "{mode:?} trusts anyone and reads no {name}");
+            assert!(for_postgres(mode, Some(&path), None).is_ok(), "{mode:?} trusts anyone and reads no {name}");
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) const TOOL: Tool = Tool {
     description: "The slowest recent statements run through this server, slowest first, literals taken out.",
     may_write: false,
     names_database: false,
+    gives_rows: false,
+    is_first: false,
     input,
     output,
     call: |context, _: Defaults| work(call(context)),

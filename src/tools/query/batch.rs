@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
-use super::{notes, page, statement};
+use super::notes::{self, News};
+use super::{page, statement};
 use crate::messages::answer::{Answer, Pieces};
 use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Batch, BatchError};
@@ -27,6 +28,8 @@ pub(crate) const TOOL: Tool = Tool {
                   the statement that failed and nothing is changed. Do not write BEGIN or COMMIT.",
     may_write: true,
     names_database: true,
+    gives_rows: true,
+    is_first: false,
     input,
     output,
     call: |context, defaults| work(call(context, defaults)),
@@ -137,21 +140,20 @@ async fn call(context: ToolContext, defaults: Defaults) -> Answer {
 
 fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
     let outcomes = answered.answer;
-    let mut text = Pieces::from(format!("{} in one transaction\n", counted(outcomes.len() as u64, "statement")));
+    let is_cut = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.page.is_truncated());
+    let cut: Vec<String> = is_cut.map(|(at, _)| (at + 1).to_string()).collect();
+    let cut = if cut.is_empty() { String::new() } else { format!("; cut: {}", cut.join(", ")) };
+    let mut text = Pieces::from(format!("{} in one transaction{cut}\n", counted(outcomes.len() as u64, "statement")));
     let mut structured = Pieces::from(r#"{"results":["#.to_owned());
     for (at, outcome) in outcomes.into_iter().enumerate() {
-        text.push(format!("\n{}: {}\n", at + 1, notes::headline(&outcome)));
+        let headline = format!("{}: {}", at + 1, notes::headline(&outcome));
         let Outcome { mut page, rows_affected, notices } = outcome;
-        text.push(notices.to_string());
+        let news = News::new(&page, page.cut.map(notes::cut_in_batch), notes::READ_ON_ELSEWHERE);
         let rows = Bytes::from(std::mem::take(&mut page.json));
+        text.push(format!("\n{}{notices}", news.lines(&headline)));
         text.append(page::text(&mut page, &rows));
-        text.push(notes::cut_cells(&page, notes::READ_ON_ELSEWHERE));
-        if let Some(cut) = page.cut {
-            text.push(format!("{}\n", notes::cut_in_batch(cut)));
-        }
         structured.push(if at == 0 { "" } else { "," });
-        structured.append(page::members(&page, rows, rows_affected));
-        structured.push(page::notices(&notices));
+        structured.append(page::members(&page, rows, rows_affected, None, &news, &notices));
         structured.push("}");
     }
     structured.push(format!(

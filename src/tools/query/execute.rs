@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
-use super::{notes, page, statement};
+use super::notes::{self, News};
+use super::{page, statement};
 use crate::messages::answer::{Answer, Pieces};
 use crate::messages::call::CallContext;
 use crate::messages::statements::{Answered, Query};
@@ -25,6 +26,8 @@ pub(crate) const TOOL: Tool = Tool {
                   information_schema or pg_catalog to learn tables and columns.",
     may_write: true,
     names_database: true,
+    gives_rows: true,
+    is_first: true,
     input,
     output,
     call: |context, defaults| work(call(context, defaults)),
@@ -107,20 +110,16 @@ async fn call(context: ToolContext, defaults: Defaults) -> Answer {
 
 /// The answer of one page. `read_on` says how to ask for the next piece of a cut cell; its offset is put after it.
 pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
-    let mut text = Pieces::from(format!("{}\n", notes::headline(&answered.answer)));
+    let headline = notes::headline(&answered.answer);
     let Outcome { mut page, rows_affected, notices } = answered.answer;
-    text.push(notices.to_string());
+    let cursor = answered.cursor.as_ref();
+    let news = News::new(&page, page.cut.map(|cut| notes::cut(cut, cursor)), read_on);
     let rows = Bytes::from(std::mem::take(&mut page.json));
+    let mut text = Pieces::from(format!("{}{notices}", news.lines(&headline)));
     text.append(page::text(&mut page, &rows));
-    text.push(notes::cut_cells(&page, read_on));
-    if let Some(cut) = page.cut {
-        text.push(format!("{}\n", notes::cut(cut, answered.cursor.as_ref())));
-    }
-    let mut structured = page::members(&page, rows, rows_affected);
-    structured.push(page::notices(&notices));
+    let mut structured = page::members(&page, rows, rows_affected, Some(cursor), &news, &notices);
     structured.push(format!(
-        r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
-        json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),
+        r#","duration_ms":{},"generation":{}}}"#,
         milliseconds(answered.took),
         answered.generation,
     ));

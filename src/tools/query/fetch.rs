@@ -20,6 +20,8 @@ pub(crate) const TOOL: Tool = Tool {
                   `cursor` of the last answer.",
     may_write: true,
     names_database: false,
+    gives_rows: true,
+    is_first: false,
     input,
     output: execute::output,
     call: |context, defaults| work(call(context, defaults)),

@@ -1,8 +1,42 @@
-//! What the text of an answer says besides its rows: what the statement did, what was cut, and how to read on.
+//! What an answer says besides its rows: what the statement did, what was cut, and how to read on. It stands before the rows,
+//! because many hosts show a model the beginning of an answer only.
 
 use crate::messages::statements::Cursor;
 use crate::postgres::statement::{Cut, FinishedPage, Outcome};
 use crate::tools::render::counted;
+
+/// What is not shown of a page, and how to read on.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Which limit has cut the rows; part of a line.
+    rows: Option<String>,
+    /// Which cells are not complete: a line for each, or nothing.
+    cells: String,
+}
+
+impl News {
+    /// The news of a page, with the part for its rows. `read_on` says how to ask for the next piece of a cut cell; its offset is
+    /// put after it.
+    pub(super) fn new(page: &FinishedPage, rows: Option<String>, read_on: &str) -> Self {
+        Self { rows, cells: cut_cells(page, read_on) }
+    }
+
+    /// The first line of the text, whose beginning is `headline`, and a line for each cut cell.
+    pub(super) fn lines(&self, headline: &str) -> String {
+        match &self.rows {
+            Some(rows) => format!("{headline}, {rows}\n{}", self.cells),
+            None => format!("{headline}\n{}", self.cells),
+        }
+    }
+
+    /// The same for whoever sees the structured part of an answer alone. `None` if all is shown.
+    pub(super) fn note(&self) -> Option<String> {
+        let parts =
+            self.rows.iter().map(String::as_str).chain(Some(self.cells.trim_end()).filter(|cells| !cells.is_empty()));
+        let parts: Vec<&str> = parts.collect();
+        (!parts.is_empty()).then(|| parts.join("\n"))
+    }
+}
 
 /// What a statement did, in the few words of a line.
 pub(super) fn headline(outcome: &Outcome) -> String {
@@ -17,33 +51,32 @@ pub(super) fn headline(outcome: &Outcome) -> String {
 
 /// Which limit has cut an answer, and how to go on.
 pub(super) fn cut(cut: Cut, cursor: Option<&Cursor>) -> String {
-    let (limit, setting) = match cut {
-        Cut::Rows(rows) => (format!("{} (max_rows)", counted(rows as u64, "row")), "MCP_MAX_ROWS_CEILING"),
-        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows (max_bytes)"), "MCP_MAX_BYTES_CEILING"),
-    };
-    if let Some(Cursor { handle, lifetime }) = cursor {
-        return format!(
-            "Truncated at {limit}: there are more. Read on within {lifetime:?} by fetch_rows with cursor \"{handle}\", \
-             or ask for less (WHERE, fewer columns, aggregates)."
-        );
+    let (limit, argument, setting) = limit(cut);
+    match cursor {
+        Some(Cursor { handle, lifetime }) => {
+            format!("cut at {limit}; more: fetch_rows cursor \"{handle}\" within {} s", lifetime.as_secs_f64())
+        }
+        None => format!("cut at {limit}; more: {GO_ON} or a greater {argument} (the operator's limit is {setting})"),
     }
-    format!("Truncated at {limit}: {GO_ON}, or for more; the operator's limit on that is {setting}.")
 }
 
 /// The same in a batch. Its statements share the limits, so one may have had less left than the call has asked for.
 pub(super) fn cut_in_batch(cut: Cut) -> String {
-    let (limit, argument, setting) = match cut {
-        Cut::Rows(rows) => (counted(rows as u64, "row"), "max_rows", "MCP_MAX_ROWS_CEILING"),
-        Cut::Bytes(bytes) => (format!("{bytes} bytes of rows"), "max_bytes", "MCP_MAX_BYTES_CEILING"),
-    };
+    let (limit, argument, setting) = limit(cut);
     format!(
-        "Truncated at {limit}: {GO_ON}, or for a greater {argument}, which all of a batch shares; the operator's limit on \
-         that is {setting}."
+        "cut at {limit}; more: {GO_ON} or a greater {argument}, which the whole batch shares (the operator's limit is {setting})"
     )
 }
 
-const GO_ON: &str =
-    "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less (WHERE, fewer columns, aggregates)";
+/// The limit in words, the argument that raises it, and the operator's setting for that.
+fn limit(cut: Cut) -> (String, &'static str, &'static str) {
+    match cut {
+        Cut::Rows(rows) => (counted(rows as u64, "row"), "max_rows", "MCP_MAX_ROWS_CEILING"),
+        Cut::Bytes(bytes) => (format!("{bytes} bytes"), "max_bytes", "MCP_MAX_BYTES_CEILING"),
+    }
+}
+
+const GO_ON: &str = "ORDER BY … LIMIT … OFFSET, less (WHERE, fewer columns, aggregates),";
 
 /// How to read on in a cut cell after a call of a tool without `cell_offset`.
 pub(super) const READ_ON_ELSEWHERE: &str = "Read on with async_query_execute and cell_offset";
@@ -52,7 +85,7 @@ pub(super) const READ_ON_ELSEWHERE: &str = "Read on with async_query_execute and
 const CUT_CELLS_NAMED_MAX: usize = 5;
 
 /// Which cells are not complete. `read_on` says how to ask for the next piece; its offset is put after it.
-pub(super) fn cut_cells(page: &FinishedPage, read_on: &str) -> String {
+fn cut_cells(page: &FinishedPage, read_on: &str) -> String {
     let mut note = String::new();
     for cell in page.cut_cells.iter().take(CUT_CELLS_NAMED_MAX) {
         let name = &page.columns[cell.column].name;

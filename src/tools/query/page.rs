@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
-use pg_render::write_json_string;
 use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
+use super::notes::News;
 use crate::messages::answer::Pieces;
+use crate::messages::statements::Cursor;
 use crate::postgres::inbox::Notices;
 use crate::postgres::rows::JSON_CELLS;
 use crate::postgres::statement::{CutCell, FinishedPage};
@@ -28,31 +29,37 @@ pub(super) fn text(page: &mut FinishedPage, rows: &Bytes) -> Pieces {
     text
 }
 
-/// `{"columns":[…],"rows":[…],"row_count":…` of a page: the beginning of the object for programs, which the caller closes.
-pub(super) fn members(page: &FinishedPage, rows: Bytes, rows_affected: Option<u64>) -> Pieces {
-    let mut before = Vec::with_capacity(32 + page.columns.len() * 48);
-    before.extend_from_slice(b"{\"columns\":[");
-    for (at, column) in page.columns.iter().enumerate() {
-        before.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
-        write_json_string(&column.name, &mut before);
-        before.extend_from_slice(b",\"type\":");
-        write_json_string(&column.type_name, &mut before);
-        before.push(b'}');
-    }
-    before.extend_from_slice(b"],\"rows\":[");
-    let mut members = Pieces::from(String::from_utf8_lossy(&before).into_owned());
-    members.push_rows(rows);
-    let mut after = String::new();
-    let is_truncated = page.is_truncated();
-    // Writing into a string cannot fail.
-    let _ = write!(after, r#"],"row_count":{},"rows_affected":"#, page.rows);
-    let _ = match rows_affected {
-        Some(count) => write!(after, "{count}"),
-        None => write!(after, "null"),
+/// The object for programs up to the end of its rows, `{"row_count":…,"rows":[…]`, which the caller closes. What is short comes
+/// first: hosts that show a model this part cut its end off. `cursor` is for a tool that gives one.
+pub(super) fn members(
+    page: &FinishedPage,
+    rows: Bytes,
+    rows_affected: Option<u64>,
+    cursor: Option<Option<&Cursor>>,
+    news: &News,
+    notices: &Notices,
+) -> Pieces {
+    let mut before = format!(
+        r#"{{"row_count":{},"rows_affected":{},"truncated":{}"#,
+        page.rows,
+        json!(rows_affected),
+        page.is_truncated(),
+    );
+    let mut put = |name: &str, value: Value| {
+        // Writing into a string cannot fail.
+        let _ = write!(before, ",\"{name}\":{value}");
     };
-    let _ = write!(after, r#","truncated":{is_truncated}"#);
-    if !page.json_cells.is_empty() {
-        let _ = write!(after, r#","{JSON_CELLS}":{}"#, json!(page.json_cells));
+    if let Some(cursor) = cursor {
+        put("cursor", json!(cursor.map(|cursor| &cursor.handle)));
+    }
+    if let Some(note) = news.note() {
+        put(NOTE, json!(note));
+    }
+    if !notices.shown.is_empty() {
+        put(NOTICES, render::notices(notices));
+    }
+    if notices.omitted > 0 {
+        put(NOTICES_OMITTED, json!(notices.omitted));
     }
     if !page.cut_cells.is_empty() {
         let listed = |cell: &CutCell| {
@@ -65,54 +72,49 @@ pub(super) fn members(page: &FinishedPage, rows: Bytes, rows_affected: Option<u6
                 "length": cell.length,
             })
         };
-        let cells: Value = page.cut_cells.iter().map(listed).collect();
-        let _ = write!(after, r#","{CUT_CELLS}":{cells}"#);
+        put(CUT_CELLS, page.cut_cells.iter().map(listed).collect());
     }
-    members.push(after);
+    if !page.json_cells.is_empty() {
+        put(JSON_CELLS, json!(page.json_cells));
+    }
+    let columns = page.columns.iter().map(|column| json!({"name": column.name, "type": column.type_name}));
+    put("columns", columns.collect());
+    before.push_str(",\"rows\":[");
+    let mut members = Pieces::from(before);
+    members.push_rows(rows);
+    members.push("]");
     members
 }
 
-/// `,"notices":[…]`: what PostgreSQL has said besides; nothing if it has said nothing.
-pub(super) fn notices(notices: &Notices) -> String {
-    let mut members = String::new();
-    if !notices.shown.is_empty() {
-        members = format!(r#","{NOTICES}":{}"#, render::notices(notices));
-    }
-    if notices.omitted > 0 {
-        let _ = write!(members, r#","{NOTICES_OMITTED}":{}"#, notices.omitted);
-    }
-    members
-}
-
-/// Like [`JSON_CELLS`], members that are there only if they are not empty.
-const CUT_CELLS: &str = "cut_cells";
+// Members that are there only if there is something to say, like those of [`JSON_CELLS`].
+const NOTE: &str = "note";
 const NOTICES: &str = "notices";
 const NOTICES_OMITTED: &str = "notices_omitted";
+const CUT_CELLS: &str = "cut_cells";
 
 /// The schemas of these members.
 pub(super) fn properties() -> Map<String, Value> {
     let properties = json!({
-        "columns": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
-                "required": ["name", "type"],
-            },
-        },
-        "rows": {
-            "type": "array",
-            "description": "One array a row, in the columns' order.",
-            "items": {"type": "array", "items": {"description": "A value: any JSON."}},
-        },
         "row_count": {"type": "integer"},
         "rows_affected": nullable("integer"),
         "truncated": {"type": "boolean"},
-        JSON_CELLS: {
+        NOTE: {"type": "string", "description": "What was cut, and how to read on."},
+        NOTICES: {
             "type": "array",
-            "description": "[row, column] (from 0) of nulls that are JSON's, and strings that are JSON's text.",
-            "items": {"type": "array", "items": {"type": "integer"}},
+            "description": "What PostgreSQL said besides.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "severity": {"type": "string"},
+                    "sqlstate": {"type": "string"},
+                    "message": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "hint": {"type": "string"},
+                },
+                "required": ["severity", "sqlstate", "message"],
+            },
         },
+        NOTICES_OMITTED: {"type": "integer", "description": "How many more there were."},
         CUT_CELLS: {
             "type": "array",
             "description": "Cells shown in part: row and column_index from 0, and bytes of the value's text.",
@@ -129,12 +131,24 @@ pub(super) fn properties() -> Map<String, Value> {
                 "required": ["row", "column", "column_index", "offset", "bytes", "length"],
             },
         },
-        NOTICES: {
+        JSON_CELLS: {
             "type": "array",
-            "description": "What PostgreSQL said besides: severity, sqlstate, message, detail, hint.",
-            "items": {"type": "object"},
+            "description": "[row, column] (from 0) of nulls that are JSON's, and strings that are JSON's text.",
+            "items": {"type": "array", "items": {"type": "integer"}},
         },
-        NOTICES_OMITTED: {"type": "integer", "description": "How many more there were."},
+        "columns": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+                "required": ["name", "type"],
+            },
+        },
+        "rows": {
+            "type": "array",
+            "description": "One array a row, in the columns' order.",
+            "items": {"type": "array", "items": {"description": "A value: any JSON."}},
+        },
     });
     match properties {
         Value::Object(properties) => properties,
@@ -144,6 +158,6 @@ pub(super) fn properties() -> Map<String, Value> {
 
 /// The members that are always there.
 pub(super) fn required(properties: &Map<String, Value>) -> Vec<&String> {
-    let optional = [CUT_CELLS, JSON_CELLS, NOTICES, NOTICES_OMITTED];
+    let optional = [NOTE, NOTICES, NOTICES_OMITTED, CUT_CELLS, JSON_CELLS];
     properties.keys().filter(|name| !optional.contains(&name.as_str())).collect()
 }

@@ -59,8 +59,13 @@ impl Lines {
 
     /// All lines so far that begin like this, taken or not.
     pub fn of(&self, beginning: &str) -> Vec<String> {
+        self.all_of(beginning).into_iter().map(|line| line.text).collect()
+    }
+
+    /// The same with their levels.
+    pub fn all_of(&self, beginning: &str) -> Vec<Line> {
         let lines = self.all.lines.lock().unwrap();
-        lines.iter().filter(|line| line.text.starts_with(beginning)).map(|line| line.text.clone()).collect()
+        lines.iter().filter(|line| line.text.starts_with(beginning)).cloned().collect()
     }
 
     fn take(&mut self) -> Option<Line> {

@@ -101,4 +101,13 @@ async fn where_the_check_is_enforced_nothing_runs_until_a_reload_brings_a_better
     assert_eq!(world.rows("select 1").await, "[[1]]");
     let told = "the role may do more than it should";
     until("it is logged", async || world.log.of(told).iter().any(|line| line.contains("superuser"))).await;
+    let found = world.health().await.role_findings;
+    assert!(found.len() == 1 && found[0].is_severe && found[0].what.contains("superuser"), "{found:?}");
+    world
+        .change(|settings| {
+            settings.role_check = RoleCheck::Off;
+            settings.postgres.target.user = "postgres".to_owned();
+        })
+        .await;
+    assert_eq!(*world.health().await.role_findings, []);
 }

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::CallContext;
-use mcp_server_postgres::settings::SslMode;
+use mcp_server_postgres::settings::{SslMode, TargetSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::*;
 
 /// A certificate authority, its certificate in a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
+pub(super) struct Authority {
+    pub(super) issuer: CertifiedIssuer<'static, KeyPair>,
+    pub(super) file: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &std::path::Path, name: &str) -> Self {
+    pub(super) fn new(folder: &std::path::Path, name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -43,14 +43,24 @@ fn encrypted_cluster(certificate: &str, key: &KeyPair) -> PrivateCluster {
         .unwrap()
 }
 
-/// Whether the connection is encrypted, or why there is none.
 async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>) -> Result<bool, String> {
+    let target = |target: &mut TargetSettings| {
+        target.ssl_mode = mode;
+        target.ssl_root_cert = root.cloned();
+    };
+    outcome_of(cluster, target).await.0
+}
+
+/// Whether the connection is encrypted, or why there is none; and the log.
+pub(super) async fn outcome_of(
+    cluster: &PrivateCluster,
+    change: impl FnOnce(&mut TargetSettings),
+) -> (Result<bool, String>, Lines) {
     let settings = settings_of(cluster, |settings| {
         settings.postgres.pool.min_size = 0;
-        settings.postgres.target.ssl_mode = mode;
-        settings.postgres.target.ssl_root_cert = root.cloned();
+        change(&mut settings.postgres.target);
     });
-    let (executor, _finished, _log) = start(&settings);
+    let (executor, _finished, log) = start(&settings);
     let statement = statement("select ssl from pg_stat_ssl where pid = pg_backend_pid()", json!([]));
     let limits = Limits { rows_max: 1, bytes_max: 1000 };
     let query = Query {
@@ -58,10 +68,11 @@ async fn outcome(cluster: &PrivateCluster, mode: SslMode, root: Option<&PathBuf>
         statement,
         reading: Reading { limits, format: Format::Table, cell_offset: 0 },
     };
-    match executor.send(query).await.unwrap() {
+    let outcome = match executor.send(query).await.unwrap() {
         Ok(answered) => Ok(answered.answer.page.json == "[true]"),
         Err(error) => Err(error.for_model()),
-    }
+    };
+    (outcome, log)
 }
 
 #[actix_rt::test]
@@ -81,15 +92,19 @@ async fn each_ssl_mode_connects_where_libpqs_would_and_nowhere_else() {
     let own_file = folder.path().join("own.pem");
     std::fs::write(&own_file, own_certificate).unwrap();
     let (ours, theirs) = (Some(&ours.file), Some(&theirs.file));
-    use SslMode::{Disable, Prefer, Require, VerifyCa, VerifyFull};
+    use SslMode::{Allow, Disable, Prefer, Require, VerifyCa, VerifyFull};
     for (server, cluster, mode, root, expected) in [
         ("plain", &plain, Disable, None, Ok(false)),
         ("plain", &plain, Prefer, None, Ok(false)),
+        ("plain", &plain, Allow, None, Ok(false)),
         ("plain", &plain, Require, None, Err("server does not support TLS")),
         ("plain", &plain, VerifyCa, ours, Err("server does not support TLS")),
         ("plain", &plain, VerifyFull, ours, Err("server does not support TLS")),
         ("right", &right, Disable, None, Err("FATAL 28000")),
         ("right", &right, Prefer, None, Ok(true)),
+        ("right", &right, Prefer, theirs, Ok(true)),
+        // Refused without TLS, it asks for it.
+        ("right", &right, Allow, None, Ok(true)),
         ("right", &right, Require, None, Ok(true)),
         // libpq: with a root certificate, `require` verifies as verify-ca does.
         ("right", &right, Require, theirs, Err("certificate")),

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use mcp_server_postgres::actors::metrics::Metrics;
+use mcp_server_postgres::postgres::catalog::role::Finding;
 use mcp_server_postgres::postgres::pool::PoolStatus;
 use mcp_server_postgres::postgres::pool::health::HealthState;
 use mcp_server_postgres::settings::AccessMode;
@@ -29,6 +30,7 @@ fn status(state: HealthState) -> DatabaseStatus {
         next_try: (state == HealthState::Down).then(|| Duration::from_millis(1500)),
         access: AccessMode::ReadOnly,
         draining: 1,
+        role_findings: [Finding { is_severe: true, what: "It may".to_owned(), mend: "Let it not".to_owned() }].into(),
     }
 }
 
@@ -160,6 +162,7 @@ async fn the_pages_document_has_all_that_the_actors_say() {
         json!({
             "name": "main", "state": "degraded", "since_at": "1970-01-01T00:00:00Z", "why": "it does not answer",
             "next_try_ms": null, "access": "read-only", "generation": 3, "draining": 1,
+            "role_findings": [{"severe": true, "what": "It may", "mend": "Let it not"}],
             "pool": {"size_max": 5, "size": 2, "in_use": 1, "idle": 1, "waiting": 4},
         })
     );

@@ -100,12 +100,13 @@ impl Daemon {
     }
 }
 
-/// The program, in a folder of its own and with nothing of this process's environment.
+/// The program, in a folder of its own, with structured content and with nothing of this process's environment.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command
         .args(["serve", "--env-file", ".env"])
         .env_clear()
+        .env("MCP_STRUCTURED", "on")
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

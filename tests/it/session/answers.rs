@@ -16,8 +16,7 @@ use crate::common::settings;
 use crate::session::schema::misfits;
 use crate::session::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, page};
 
-const GO_ON: &str = "there are more. Go on with ORDER BY … LIMIT … OFFSET, or ask for less \
-                     (WHERE, fewer columns, aggregates)";
+const GO_ON: &str = "more: ORDER BY … LIMIT … OFFSET, less (WHERE, fewer columns, aggregates), or a greater";
 
 /// A success, whose structured part is as the tool's schema says.
 fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
@@ -30,9 +29,19 @@ fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
     assert_eq!(misfits(&(tools::find(tool).unwrap().output)(), &value), Vec::<String>::new(), "{tool}: {got}");
 }
 
-/// An outcome, its text, and its structured part less what every answer has at its end. What follows "Truncated at" is
-/// said of a cut by rows, and by bytes.
-fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static str)> {
+/// An outcome, its text, and its structured part less what every answer has at its end. `shared` follows the name of the argument
+/// that has cut the answer, and `cursor` is the member after `truncated`.
+fn outcomes(shared: &str, cursor: &str) -> Vec<(Outcome, String, String)> {
+    let by_rows = format!("cut at 2 rows; {GO_ON} max_rows{shared} (the operator's limit is MCP_MAX_ROWS_CEILING)");
+    let by_bytes =
+        format!("cut at 4096 bytes; {GO_ON} max_bytes{shared} (the operator's limit is MCP_MAX_BYTES_CEILING)");
+    let structured = |count: usize, affected: &str, note: Option<&str>, columns: &str, rows: &str| {
+        let (truncated, note) = (note.is_some(), note.map(|note| format!(r#","note":"{note}""#)).unwrap_or_default());
+        format!(
+            r#""row_count":{count},"rows_affected":{affected},"truncated":{truncated}{cursor}{note},"columns":[{columns}],"rows":[{rows}]"#
+        )
+    };
+    let n = r#"{"name":"n","type":"integer"}"#;
     let rows = |page| Outcome { page, rows_affected: None, ..Outcome::default() };
     let affected = |count| Outcome { page: FinishedPage::default(), rows_affected: Some(count), ..Outcome::default() };
     let warning = Notice {
@@ -47,57 +56,36 @@ fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static 
             Outcome { notices: Notices { shown: vec![warning], omitted: 3 }, ..Outcome::default() },
             "Done.\nWARNING 01007: no privileges were granted\nHINT: Ask.\n3 more messages of PostgreSQL are not shown.\n"
                 .to_owned(),
-            r#""columns":[],"rows":[],"row_count":0,"rows_affected":null,"truncated":false,"notices":[{"severity":"WARNING","sqlstate":"01007","message":"no privileges were granted","hint":"Ask."}],"notices_omitted":3"#,
+            structured(0, "null", None, "", "").replace(
+                r#","columns""#,
+                r#","notices":[{"severity":"WARNING","sqlstate":"01007","message":"no privileges were granted","hint":"Ask."}],"notices_omitted":3,"columns""#,
+            ),
         ),
         (
             rows(page(&[1, 2], None)),
             "2 rows\nn\n-\n1\n2\n".to_owned(),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":false"#,
+            structured(2, "null", None, n, "[1],[2]"),
         ),
-        (
-            rows(page(&[1], None)),
-            "1 row\nn\n-\n1\n".to_owned(),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1]],"row_count":1,"rows_affected":null,"truncated":false"#,
-        ),
-        (
-            rows(page(&[], None)),
-            "0 rows\nn\n-\n".to_owned(),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[],"row_count":0,"rows_affected":null,"truncated":false"#,
-        ),
-        (
-            affected(3),
-            "3 rows affected\n".to_owned(),
-            r#""columns":[],"rows":[],"row_count":0,"rows_affected":3,"truncated":false"#,
-        ),
-        (
-            affected(1),
-            "1 row affected\n".to_owned(),
-            r#""columns":[],"rows":[],"row_count":0,"rows_affected":1,"truncated":false"#,
-        ),
-        (
-            affected(0),
-            "0 rows affected\n".to_owned(),
-            r#""columns":[],"rows":[],"row_count":0,"rows_affected":0,"truncated":false"#,
-        ),
+        (rows(page(&[1], None)), "1 row\nn\n-\n1\n".to_owned(), structured(1, "null", None, n, "[1]")),
+        (rows(page(&[], None)), "0 rows\nn\n-\n".to_owned(), structured(0, "null", None, n, "")),
+        (affected(3), "3 rows affected\n".to_owned(), structured(0, "3", None, "", "")),
+        (affected(1), "1 row affected\n".to_owned(), structured(0, "1", None, "", "")),
+        (affected(0), "0 rows affected\n".to_owned(), structured(0, "0", None, "", "")),
         (
             Outcome { page: page(&[7], None), rows_affected: Some(1), ..Outcome::default() },
             "1 row affected\nn\n-\n7\n".to_owned(),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[[7]],"row_count":1,"rows_affected":1,"truncated":false"#,
+            structured(1, "1", None, n, "[7]"),
         ),
-        (
-            Outcome::default(),
-            "Done.\n".to_owned(),
-            r#""columns":[],"rows":[],"row_count":0,"rows_affected":null,"truncated":false"#,
-        ),
+        (Outcome::default(), "Done.\n".to_owned(), structured(0, "null", None, "", "")),
         (
             rows(page(&[1, 2], Some(Cut::Rows(2)))),
-            format!("2 rows\nn\n-\n1\n2\nTruncated at {by_rows}\n"),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":true"#,
+            format!("2 rows, {by_rows}\nn\n-\n1\n2\n"),
+            structured(2, "null", Some(&by_rows), n, "[1],[2]"),
         ),
         (
             rows(page(&[1], Some(Cut::Bytes(4096)))),
-            format!("1 row\nn\n-\n1\nTruncated at {by_bytes}\n"),
-            r#""columns":[{"name":"n","type":"integer"}],"rows":[[1]],"row_count":1,"rows_affected":null,"truncated":true"#,
+            format!("1 row, {by_bytes}\nn\n-\n1\n"),
+            structured(1, "null", Some(&by_bytes), n, "[1]"),
         ),
     ]
 }
@@ -105,16 +93,10 @@ fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static 
 #[actix_rt::test]
 async fn a_statement_is_answered_with_what_it_did() {
     let mut world = World::new(settings());
-    let notes = [
-        format!("2 rows (max_rows): {GO_ON}, or for more; the operator's limit on that is MCP_MAX_ROWS_CEILING."),
-        format!(
-            "4096 bytes of rows (max_bytes): {GO_ON}, or for more; the operator's limit on that is MCP_MAX_BYTES_CEILING."
-        ),
-    ];
-    for (outcome, text, structured) in outcomes(notes) {
+    for (outcome, text, structured) in outcomes("", r#","cursor":null"#) {
         let call = world.query("select n from t");
         world.queries.next().await.answer(Ok(answered(outcome)));
-        let structured = format!(r#"{{{structured},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
+        let structured = format!(r#"{{{structured},"duration_ms":1.5,"generation":3}}"#);
         assert_answers(QUERY, &answer_of(call).await, &text, &structured);
     }
 }
@@ -125,18 +107,15 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     let handle = "0123456789abcdef";
     let cut = || Outcome { page: page(&[1, 2], Some(Cut::Rows(2))), rows_affected: None, ..Outcome::default() };
     let cursor = || Some(Cursor { handle: handle.to_owned(), lifetime: Duration::from_secs(60) });
-    let text = format!(
-        "2 rows\nn\n-\n1\n2\nTruncated at 2 rows (max_rows): there are more. Read on within 60s by fetch_rows with \
-         cursor \"{handle}\", or ask for less (WHERE, fewer columns, aggregates).\n"
+    let more = format!("cut at 2 rows; more: fetch_rows cursor \"{handle}\" within 60 s");
+    let text = format!("2 rows, {more}\nn\n-\n1\n2\n");
+    let note = more.replace('"', "\\\"");
+    let structured = format!(
+        r#"{{"row_count":2,"rows_affected":null,"truncated":true,"cursor":"{handle}","note":"{note}","columns":[{{"name":"n","type":"integer"}}],"rows":[[1],[2]],"duration_ms":1.5,"generation":3}}"#
     );
-    let structured = |cursor: &str| {
-        format!(
-            r#"{{"columns":[{{"name":"n","type":"integer"}}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":true,"cursor":{cursor},"duration_ms":1.5,"generation":3}}"#
-        )
-    };
     let call = world.query("select n from t");
     world.queries.next().await.answer(Ok(Answered { cursor: cursor(), ..answered(cut()) }));
-    assert_answers(QUERY, &answer_of(call).await, &text, &structured(&format!("\"{handle}\"")));
+    assert_answers(QUERY, &answer_of(call).await, &text, &structured);
 
     let call = world.call(FETCH, &format!(r#"{{"cursor":"{handle}"}}"#));
     let fetch = world.fetches.next().await;
@@ -145,7 +124,7 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     assert_eq!(fetch.message.limits, Limits { rows_max: limits.rows_max, bytes_max: limits.bytes_max });
     assert_eq!((fetch.message.format, fetch.message.call.timeout), (None, None));
     fetch.answer(Ok(Answered { cursor: cursor(), ..answered(cut()) }));
-    assert_answers(FETCH, &answer_of(call).await, &text, &structured(&format!("\"{handle}\"")));
+    assert_answers(FETCH, &answer_of(call).await, &text, &structured);
 
     let arguments = format!(r#"{{"cursor":"{handle}","max_rows":7,"max_bytes":70,"format":"csv","timeout_ms":9}}"#);
     let call = world.call(FETCH, &arguments);
@@ -161,25 +140,17 @@ async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
 async fn a_batch_is_answered_statement_by_statement() {
     let mut world = World::new(settings());
     let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
-    let notes = [
-        format!(
-            "2 rows: {GO_ON}, or for a greater max_rows, which all of a batch shares; the operator's limit on that is \
-             MCP_MAX_ROWS_CEILING."
-        ),
-        format!(
-            "4096 bytes of rows: {GO_ON}, or for a greater max_bytes, which all of a batch shares; the operator's limit on \
-             that is MCP_MAX_BYTES_CEILING."
-        ),
-    ];
-    let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) =
-        outcomes(notes).into_iter().map(|(outcome, text, structured)| (outcome, (text, structured))).unzip();
+    let (outcomes, (texts, parts)): (Vec<_>, (Vec<_>, Vec<_>)) = outcomes(", which the whole batch shares", "")
+        .into_iter()
+        .map(|(outcome, text, structured)| (outcome, (text, structured)))
+        .unzip();
     let texts: String = texts.iter().enumerate().map(|(at, text)| format!("\n{}: {text}", at + 1)).collect();
     let parts: Vec<String> = parts.iter().map(|part| format!("{{{part}}}")).collect();
     world.batches.next().await.answer(Ok(answered(outcomes)));
     assert_answers(
         BATCH,
         &answer_of(call).await,
-        &format!("{} statements in one transaction\n{texts}", parts.len()),
+        &format!("{} statements in one transaction; cut: 10, 11\n{texts}", parts.len()),
         &format!(r#"{{"results":[{}],"duration_ms":1.5,"generation":3}}"#, parts.join(",")),
     );
 
@@ -190,7 +161,7 @@ async fn a_batch_is_answered_statement_by_statement() {
         BATCH,
         &answer_of(call).await,
         "1 statement in one transaction\n\n1: 2 rows affected\n",
-        r#"{"results":[{"columns":[],"rows":[],"row_count":0,"rows_affected":2,"truncated":false}],"duration_ms":1.5,"generation":3}"#,
+        r#"{"results":[{"row_count":0,"rows_affected":2,"truncated":false,"columns":[],"rows":[]}],"duration_ms":1.5,"generation":3}"#,
     );
 }
 
@@ -239,17 +210,21 @@ async fn a_cell_that_is_to_be_read_as_json_is_listed_for_programs() {
     let mut page = page(&[1, 2], None);
     page.json_cells = vec![[0, 0], [1, 0]];
     let outcome = Outcome { page, rows_affected: None, ..Outcome::default() };
-    let members = r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":false,"json_cells":[[0,0],[1,0]]"#;
+    let members = |cursor: &str| {
+        format!(
+            r#"{{"row_count":2,"rows_affected":null,"truncated":false{cursor},"json_cells":[[0,0],[1,0]],"columns":[{{"name":"n","type":"integer"}}],"rows":[[1],[2]]"#
+        )
+    };
     let call = world.query("select n from t");
     world.queries.next().await.answer(Ok(answered(outcome.clone())));
-    let structured = format!(r#"{{{members},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
+    let structured = format!(r#"{},"duration_ms":1.5,"generation":3}}"#, members(r#","cursor":null"#));
     assert_answers(QUERY, &answer_of(call).await, "2 rows\nn\n-\n1\n2\n", &structured);
     let call = world.call(BATCH, r#"{"queries":[{"query":"select n from t"}]}"#);
     world.batches.next().await.answer(Ok(answered(vec![outcome])));
     let answer = answer_of(call).await;
     assert_eq!(
         answer.structured.unwrap().to_string(),
-        format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#)
+        format!(r#"{{"results":[{}}}],"duration_ms":1.5,"generation":3}}"#, members(""))
     );
 }
 
@@ -306,23 +281,27 @@ async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_
         ),
     ] {
         let outcome = Outcome { page: page_of_pieces(cells), rows_affected: None, ..Outcome::default() };
-        let members = format!(
-            r#""columns":[{{"name":"doc","type":"text"}},{{"name":"say \"é\"","type":"text"}}],"rows":[["ab","c"]],"row_count":1,"rows_affected":null,"truncated":{truncated},"cut_cells":[{listed}]"#
-        );
+        let members = |cursor: &str, note: &str| {
+            let note = note.trim_end().replace('"', "\\\"").replace('\n', "\\n");
+            format!(
+                r#"{{"row_count":1,"rows_affected":null,"truncated":{truncated}{cursor},"note":"{note}","cut_cells":[{listed}],"columns":[{{"name":"doc","type":"text"}},{{"name":"say \"é\"","type":"text"}}],"rows":[["ab","c"]]"#
+            )
+        };
         let call = world.query("select doc from t");
         world.queries.next().await.answer(Ok(answered(outcome.clone())));
-        let structured = format!(r#"{{{members},"cursor":null,"duration_ms":1.5,"generation":3}}"#);
-        assert_answers(QUERY, &answer_of(call).await, &format!("1 row\nab… | c\n{note}"), &structured);
+        let structured = format!(r#"{},"duration_ms":1.5,"generation":3}}"#, members(r#","cursor":null"#, &note));
+        assert_answers(QUERY, &answer_of(call).await, &format!("1 row\n{note}ab… | c\n"), &structured);
 
         let call = world.call(BATCH, r#"{"queries":[{"query":"select doc from t"}]}"#);
         world.batches.next().await.answer(Ok(answered(vec![outcome])));
         // A batch takes no offset.
         let note = note.replace("with cell_offset", "with async_query_execute and cell_offset");
+        let cut = if truncated { "; cut: 1" } else { "" };
         assert_answers(
             BATCH,
             &answer_of(call).await,
-            &format!("1 statement in one transaction\n\n1: 1 row\nab… | c\n{note}"),
-            &format!(r#"{{"results":[{{{members}}}],"duration_ms":1.5,"generation":3}}"#),
+            &format!("1 statement in one transaction{cut}\n\n1: 1 row\n{note}ab… | c\n"),
+            &format!(r#"{{"results":[{}}}],"duration_ms":1.5,"generation":3}}"#, members("", &note)),
         );
     }
 }

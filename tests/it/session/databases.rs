@@ -42,7 +42,7 @@ impl World {
         let (mut databases, mut neighbours) = (Vec::new(), Vec::new());
         for &name in names {
             let ((query, queries), (fetch, fetches)) = (scripted(), scripted());
-            let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
+            let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, is_structured: true });
             let (batch, close_cursors) = (scripted().0, scripted().0);
             databases.push(Database {
                 name: name.into(),

@@ -72,7 +72,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let (tell, begun) = mpsc::unbounded_channel();
-        let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, findings: [].into() });
+        let (show, summary) = watch::channel(DatabaseSummary { access: AccessMode::ReadOnly, is_structured: true });
         let (query, fetch, batch, close_cursors) = (scripted().0, scripted().0, scripted().0, scripted().0);
         let database =
             Database { name: "main".into(), query, fetch, batch, inspect: scripted().0, close_cursors, summary };

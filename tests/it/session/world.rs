@@ -59,7 +59,10 @@ impl World {
         let (summary, summaries) = scripted();
         let (slow_queries, slow_lists) = scripted();
         let (finished, finishes) = scripted();
-        let (show, shown) = watch::channel(DatabaseSummary { access: settings.access, findings: [].into() });
+        let (show, shown) = watch::channel(DatabaseSummary {
+            access: settings.access,
+            is_structured: settings.answers_are_structured(),
+        });
         let database = Database {
             name: MAIN_DATABASE.into(),
             query,

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mcp_server_postgres::settings::{self, Class, KEYS, NotTaken, Settings, SslMode};
+use mcp_server_postgres::settings::{self, ChannelBinding, Class, KEYS, NotTaken, PasswordSource, Settings, SslMode};
 
 use crate::settings::{Given, NOTHING, Place, loaded, origin, password, problems, sample, sample_files};
 
@@ -67,7 +67,9 @@ fn a_setting_protects_unless_it_is_listed_here_as_one_of_a_connection_or_a_limit
 
 #[test]
 fn a_file_that_nobody_has_named_sets_what_it_may_and_nothing_that_protects() {
-    for key in KEYS.iter().filter(|key| key.name != "POSTGRES_SSL_MODE") {
+    // Of these it may ask for more than the default.
+    const STRICTER: [&str; 3] = ["POSTGRES_SSL_MODE", "POSTGRES_CHANNEL_BINDING", "POSTGRES_SSL_NEGOTIATION"];
+    for key in KEYS.iter().filter(|key| !STRICTER.contains(&key.name)) {
         let found = format!("\n{}={}\n", key.name, sample(key, 1));
         let given = Given { found: &found, files: sample_files(), ..NOTHING };
         let loaded = loaded(key.name, &given);
@@ -127,8 +129,13 @@ fn its_connection_counts_as_a_whole_and_only_where_none_is_named() {
             "POSTGRES_PASSWORD (in config.toml as [databases.stock] password)",
         ),
     ] {
-        let without = loaded(by, &Given { files: FILES, ..given }).settings;
-        let with = loaded(by, &Given { found: FOUND, files: FILES, ..given });
+        // In one folder, which is a part of a file's path.
+        let place = Place::of(&Given { files: FILES, ..given });
+        let load = |given: &Given| settings::load(&place.inputs(given)).unwrap();
+        let without = load(&given).settings;
+        place.write(".env", FOUND);
+        let mut with = load(&given);
+        with.warnings.iter_mut().for_each(|warning| *warning = place.plain(warning));
         assert_eq!((with.settings.postgres, with.settings.more_databases), (without.postgres, without.more_databases));
         // The limit is no part of it.
         assert_eq!(with.settings.limits.rows_max, 7, "{by}");
@@ -347,4 +354,28 @@ fn a_pipe_that_a_flag_names_is_read_once_and_one_that_a_setting_names_not_at_all
     let by_setting = Given { environment: &[("POSTGRES_PASSWORD_FILE", pipe.to_str().unwrap())], ..NOTHING };
     let told = problems("a setting", &by_setting);
     assert!(told[0].contains("it cannot be read: it is a pipe and no regular file"), "{told:?}");
+}
+
+#[test]
+fn it_may_ask_for_more_of_tls_and_never_for_less() {
+    let target = |url: &str| {
+        let found = format!("DATABASE_URL='{url}'\n");
+        let loaded = loaded(url, &Given { found: &found, ..NOTHING });
+        assert_eq!(loaded.not_taken, [], "{url}");
+        loaded.settings.postgres.target
+    };
+    let neon = target("postgres://u:p@h/d?sslmode=require&channel_binding=require");
+    assert_eq!((neon.ssl_mode, neon.channel_binding), (SslMode::Require, ChannelBinding::Require));
+    let weak = target("postgres://u:p@h/d?sslmode=disable&channel_binding=disable");
+    assert_eq!((weak.ssl_mode, weak.channel_binding), (SslMode::Prefer, ChannelBinding::Prefer));
+}
+
+#[test]
+fn the_operators_password_file_is_for_no_host_that_it_names() {
+    let given = |found| Given { found, environment: &[("HOME", "home")], ..NOTHING };
+    let source = |found| loaded(found, &given(found)).settings.postgres.target.password_source;
+    assert!(matches!(source("MCP_MAX_ROWS=7\n"), PasswordSource::PassFile(_)));
+    for found in ["POSTGRES_HOST=evil\n", "PGPORT=6666\n", "DATABASE_URL=postgres://evil/d\n"] {
+        assert_eq!(source(found), PasswordSource::Settings, "{found}");
+    }
 }

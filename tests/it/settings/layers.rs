@@ -42,6 +42,18 @@ fn in_toml(name: &str) -> (String, String) {
     (lower.clone(), lower)
 }
 
+/// What a key needs beside it: the certificate of a key, the file of a service.
+fn beside(key: &Key) -> &'static [(&'static str, &'static str)] {
+    match key.name {
+        "MCP_TLS_KEY" => &[("MCP_TLS_CERT", "pem0")],
+        "POSTGRES_SSL_NEGOTIATION" => &[("POSTGRES_SSL_MODE", "require")],
+        "POSTGRES_SSL_CERT" => &[("POSTGRES_SSL_KEY", "pem0")],
+        "POSTGRES_SSL_KEY" => &[("POSTGRES_SSL_CERT", "pem0")],
+        "POSTGRES_SERVICE" => &[("PGSERVICEFILE", "services")],
+        _ => &[],
+    }
+}
+
 /// Load `key` set in each of `layers` to another value.
 fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -> T {
     let text = |layer| match LAYERS.iter().position(|one| *one == layer) {
@@ -59,9 +71,7 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
         toml: &toml,
         env: &env,
         found: "",
-        // A key without its certificate is an error.
-        environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")]
-            [..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],
+        environment: &[&[(key.name, environment.as_str())], beside(key)].concat(),
         flags: &[(key.name, &flag)],
         files: sample_files(),
     })
@@ -137,6 +147,8 @@ fn libpqs_variables_count_where_nothing_else_is_set() {
         ("PGAPPNAME", "a", "POSTGRES_APPLICATION_NAME"),
         ("PGOPTIONS", "-c geqo=off", "POSTGRES_OPTIONS"),
         ("PGTARGETSESSIONATTRS", "read-only", "POSTGRES_TARGET_SESSION_ATTRS"),
+        ("PGPASSFILE", "/nowhere/pgpass", "POSTGRES_PASSFILE"),
+        ("PGCHANNELBINDING", "require", "POSTGRES_CHANNEL_BINDING"),
         ("PGCONNECT_TIMEOUT", "3", "POSTGRES_CONNECT_TIMEOUT"),
     ] {
         let shown = if variable == "PGPASSWORD" { "********" } else { text };

@@ -35,7 +35,7 @@ fn a_name_that_may_be_another_programs_is_only_told() {
         let told = loaded(name, &Given { env: &env, ..NOTHING }).warnings;
         assert_eq!(told, [format!("{name} (in .env, line 1) is no setting of this server")]);
     }
-    for name in ["PATH", "PGPASSFILE", "DATABASE_PASSWORD", "APP_POSTGRES_HOST", "NODE_ENV"] {
+    for name in ["PATH", "PGPOOL", "DATABASE_PASSWORD", "APP_POSTGRES_HOST", "NODE_ENV"] {
         let told = loaded(name, &Given { environment: &[(name, "x")], ..NOTHING }).warnings;
         assert_eq!(told, Vec::<String>::new(), "{name}");
     }

@@ -78,8 +78,9 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
     const AMBIGUOUS: &str =
         "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database";
     const ENCODED: &str = "with %XX for special characters in the user and the password";
-    const KNOWN: &str = "is not known here; there are application_name, connect_timeout, dbname, host, options, password, \
-                         port, sslmode, sslrootcert, target_session_attrs, user";
+    const KNOWN: &str = "is not known here; there are application_name, channel_binding, connect_timeout, dbname, host, options, \
+                         passfile, password, port, service, sslcert, sslkey, sslmode, sslnegotiation, sslrootcert, \
+                         target_session_attrs, user";
     for (url, why) in [
         ("mysql://u:s3cret@h/d", FORM.to_owned()),
         ("host=h password=s3cret", FORM.to_owned()),
@@ -95,7 +96,7 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
         ("postgres://u:1/a?s3cret=b@h/d", format!("its parameter {KNOWN}")),
         ("postgres://u:p@h/d?s3cret", "a parameter after the ? has no =".to_owned()),
         ("postgres://u:s3cret@h/d?ssl=true", format!("its parameter `ssl` {KNOWN}")),
-        ("postgres://u:s3cret@h/d?channel_binding=require", format!("its parameter `channel_binding` {KNOWN}")),
+        ("postgres://u:s3cret@h/d?requiressl=1", format!("its parameter `requiressl` {KNOWN}")),
     ] {
         let env = format!("DATABASE_URL='{url}'\n");
         let told = problems(url, &Given { env: &env, ..NOTHING });
@@ -110,7 +111,7 @@ fn a_value_in_a_url_has_the_bounds_of_its_key() {
         (
             "postgres://u:s3cret@h?sslmode=perhaps",
             "POSTGRES_SSL_MODE is \"perhaps\" (by DATABASE_URL in the environment): \
-             it must be one of disable, prefer, require, verify-ca, verify-full",
+             it must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
         (
             "postgres://u:s3cret@h?connect_timeout=0",

@@ -44,17 +44,70 @@ fn call(tool: &'static str, arguments: Value) -> CallToolRequestParams {
 
 /// What a client is told of the tools, and its size: the first thing that every conversation pays for.
 #[tokio::test]
-async fn the_tools_are_listed_as_they_were_agreed_in_less_than_10_kib() {
+async fn the_tools_are_listed_as_they_were_agreed_in_less_than_6_kib() {
     let mut server = Server::start("POSTGRES_PORT=1\nPOSTGRES_HOST=127.0.0.1");
     server.initialize("2025-11-25").await;
     let listed = server.ask("tools/list", json!({})).await;
-    assert!(listed.to_string().len() < 10 * 1024, "{} bytes", listed.to_string().len());
+    // By default there are no output schemas.
+    let for_models = without_output(&listed["result"]["tools"]).to_string();
+    assert!(for_models.len() < 6 * 1024, "{} bytes", for_models.len());
     let agreed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/stdio/tools.json");
     let now = serde_json::to_string_pretty(&listed["result"]["tools"]).unwrap() + "\n";
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(agreed, &now).unwrap();
     }
     assert_eq!(std::fs::read_to_string(agreed).unwrap(), now, "agreed? Then run it with UPDATE_SNAPSHOTS=1");
+}
+
+/// The list of tools without what only programs read.
+fn without_output(tools: &Value) -> Value {
+    let mut tools = tools.clone();
+    for tool in tools.as_array_mut().unwrap() {
+        tool.as_object_mut().unwrap().remove("outputSchema");
+    }
+    tools
+}
+
+#[tokio::test]
+async fn structured_content_is_there_where_the_operator_wants_it_and_a_reload_is_told_to_clients() {
+    let cluster = PrivateCluster::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let env = |more: &str| format!("DATABASE_URL={}\nMCP_RELOAD_DEBOUNCE_MS=20\n{more}", cluster.url());
+    let write = |more: &str| {
+        std::fs::write(folder.path().join("new"), env(more)).unwrap();
+        std::fs::rename(folder.path().join("new"), folder.path().join(".env")).unwrap();
+    };
+    write("");
+    let mut command = command(folder.path());
+    command.env_remove("MCP_STRUCTURED");
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let (transport, _) = TokioChildProcess::builder(command).stderr(log).spawn().unwrap();
+    let client = Host::default().serve_with_lifecycle(transport, ClientLifecycleMode::Initialize).await.unwrap();
+    let seen = async || {
+        let tools = client.list_all_tools().await.unwrap();
+        let listed: Vec<bool> = tools.iter().map(|tool| tool.output_schema.is_some()).collect();
+        let mut structured = Vec::new();
+        for (tool, arguments) in [
+            ("async_query_execute", json!({"query": "select 1"})),
+            ("batch_query_execute", json!({"queries": [{"query": "select 1"}]})),
+            ("performance_summary", json!({})),
+            ("slow_queries", json!({})),
+        ] {
+            let result = client.call_tool(call(tool, arguments)).await.unwrap();
+            assert_eq!(result.is_error, Some(false));
+            structured.push(result.structured_content.is_some());
+        }
+        (listed, structured)
+    };
+    let all = |is_so| (vec![is_so; TOOLS.len()], vec![is_so; 4]);
+    assert_eq!(seen().await, all(false));
+    for (settings, is_structured) in [("MCP_STRUCTURED=on", true), ("MCP_STRUCTURED=on\nMCP_DATA_BOUNDARY=true", false)]
+    {
+        write(settings);
+        tokio::time::timeout(crate::common::PATIENCE, client.service().tools_changed.notified()).await.unwrap();
+        assert_eq!(seen().await, all(is_structured), "{settings}");
+    }
+    client.cancel().await.unwrap();
 }
 
 #[tokio::test]

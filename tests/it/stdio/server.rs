@@ -162,14 +162,15 @@ impl Server {
     }
 }
 
-/// The program in `folder`, with an empty environment but for functions that keep a call under way, and its log in
-/// `stderr` there.
+/// The program in `folder`, with an empty environment but for functions that keep a call under way and structured content, and
+/// its log in `stderr` there.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command
         .args(["--env-file", ".env"])
         .current_dir(folder)
         .env_clear()
+        .env("MCP_STRUCTURED", "on")
         .env("MCP_FUNCTIONS_ALLOW", "pg_sleep,pg_advisory_lock_shared")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::health::{ANSWER_MAX, Condition, HealthState, RETRY, STALE};
 use super::super::shared::SharedPool;
 use super::Generation;
-use crate::postgres::error::{Clock, Phase, QueryError};
+use crate::postgres::error::{Clock, QueryError};
 
 /// How long a reader of the health waits for the database, if it must be checked.
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -115,11 +115,16 @@ async fn open_one_more(shared: &Arc<SharedPool>) {
     let connect_timeout = shared.live.clocks().connect_timeout;
     let opening = tokio::time::timeout(connect_timeout, shared.pool.manager().create());
     let error = match opening.await {
+<<<<<<< HEAD
         Ok(Ok(_)) => {
             shared.lift_ceiling(true);
             return shared.health.opened();
         }
         Ok(Err(error)) => QueryError::of(&error, "", Phase::Connect, &shared.target_name),
+=======
+        Ok(Ok(_)) => return shared.health.opened(),
+        Ok(Err(error)) => error.query_error(&shared.target_name),
+>>>>>>> main
         Err(_) => QueryError::TimedOut { clock: Clock::Connect, after: connect_timeout },
     };
     shared.health.failed_to_open(&error, &shared.target, status.size);
