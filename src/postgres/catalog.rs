@@ -13,6 +13,7 @@ use super::error::{Phase, QueryError};
 
 pub mod blockers;
 pub mod extensions;
+pub mod limit;
 pub mod nearest;
 pub mod read_only;
 pub mod role;

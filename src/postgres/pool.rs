@@ -4,6 +4,7 @@
 //! `fair_queue` decides which call gets a connection next, before the pool is asked; `connect` opens one, and a
 //! [`Lease`] is the use of one by a call. [`health`] knows whether the database can be reached.
 
+mod ceiling;
 mod connect;
 mod fair_queue;
 mod generation;

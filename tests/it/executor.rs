@@ -39,7 +39,11 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
+<<<<<<< HEAD
+mod limits;
+=======
 mod login;
+>>>>>>> main
 mod notices;
 mod pooler;
 mod reads;

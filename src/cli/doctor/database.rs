@@ -85,6 +85,7 @@ async fn connected(
     check_tls(report, tls.first(), &settings.postgres.target, plain);
     let Some(server) = catalog::ask(client, &Server).await?.into_iter().next() else { return Ok(()) };
     check_server(report, &server, settings.access);
+    check_connections(report, &server, settings.postgres.pool.size);
     let rights = catalog::ask(client, &RoleRights { access: settings.access }).await?;
     let findings = rights.first().map(role::findings).unwrap_or_default();
     for finding in &findings {
@@ -174,6 +175,20 @@ fn check_server(report: &mut Report, server: &ServerRow, access: AccessMode) {
     }
 }
 
+fn check_connections(report: &mut Report, server: &ServerRow, wanted: usize) {
+    if let Some(allowed) =
+        server.connections_max.filter(|&allowed| usize::try_from(allowed).is_ok_and(|few| few < wanted))
+    {
+        report.warning(
+            "connections",
+            format!(
+                "the role or the database may have {allowed} (CONNECTION LIMIT), and POSTGRES_POOL_SIZE is {wanted}: calls \
+                 wait for those that there are"
+            ),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +198,13 @@ mod tests {
         for (version_number, version, verdict) in [(130_022, "13.22", "warning"), (140_000, "14.0", "ok")] {
             let mut report = Report::default();
             let version = version.to_owned();
-            let server = ServerRow { version_number, version, is_standby: false, database: String::new() };
+            let server = ServerRow {
+                version_number,
+                version,
+                is_standby: false,
+                database: String::new(),
+                connections_max: None,
+            };
             check_server(&mut report, &server, AccessMode::ReadOnly);
             assert!(report.text().starts_with(verdict) && report.text().lines().count() == 1, "{}", report.text());
         }

@@ -47,6 +47,8 @@ pub struct ServerRow {
     /// Whether it is a standby, which can only be read.
     pub is_standby: bool,
     pub database: String,
+    /// The CONNECTION LIMIT of the role or of the database, whichever is less.
+    pub connections_max: Option<i32>,
 }
 
 impl CatalogQuery for Server {
@@ -62,6 +64,7 @@ impl CatalogQuery for Server {
 impl CatalogRow for ServerRow {
     fn read(row: &Row) -> Result<Self, Error> {
         let (version_number, version) = (row.try_get("version_number")?, row.try_get("version")?);
-        Ok(Self { version_number, version, is_standby: row.try_get("is_standby")?, database: row.try_get("database")? })
+        let (is_standby, database) = (row.try_get("is_standby")?, row.try_get("database")?);
+        Ok(Self { version_number, version, is_standby, database, connections_max: row.try_get("connections_max")? })
     }
 }

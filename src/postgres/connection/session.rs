@@ -249,7 +249,7 @@ impl Begin {
     }
 }
 
-/// SET statements that hold for the transaction.
+/// The statements that set timeouts, so that they hold for the transaction alone.
 fn for_transaction(sets: &str) -> String {
-    sets.replace("SET ", "SET LOCAL ")
+    sets.replace("SET ", "SET LOCAL ").replace("', false)", "', true)")
 }

@@ -164,6 +164,11 @@ impl QueryError {
         }
     }
 
+    /// Whether the server takes no more connections of this role, to this database or at all.
+    pub fn is_too_many(&self) -> bool {
+        self.sqlstate() == Some(SqlState::TOO_MANY_CONNECTIONS.code())
+    }
+
     /// Whether an administrator has ended the backend, by pg_terminate_backend or by shutting the server down.
     pub fn is_termination(&self) -> bool {
         self.sqlstate() == Some(SqlState::ADMIN_SHUTDOWN.code())

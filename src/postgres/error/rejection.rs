@@ -13,8 +13,27 @@ use crate::postgres::inbox::Notices;
 const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
 const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
 
-/// Functions of PostgreSQL that end a statement whose rows recovery removes.
-fn is_of_recovery(routine: &str) -> bool {
+/// The message. Before the login a server writes in an encoding that nobody can know, so there our words come first if
+/// bytes of it are no UTF-8 (the driver has put U+FFFD in their place).
+fn readable(error: &DbError, phase: Phase) -> String {
+    let message = error.message();
+    if phase != Phase::Connect || !message.contains(char::REPLACEMENT_CHARACTER) {
+        return message.to_owned();
+    }
+    let words = match error.code().code() {
+        "28P01" => "the password was not accepted",
+        "28000" => "this user may not log in from here (pg_hba.conf)",
+        "3D000" => "there is no such database",
+        "42501" => "this user may not connect to this database",
+        "53300" => "the server takes no more connections",
+        "57P03" => "the server is starting or stopping",
+        _ => "the server has refused the connection",
+    };
+    format!("{words} (the server says, in an encoding that is not known: {message})")
+}
+
+/// Functions of PostgreSQL that end a statement because of something from outside.
+fn is_of_interrupts(routine: &str) -> bool {
     routine.starts_with("ProcessInterrupts") || routine.starts_with("ProcessRecoveryConflict")
 }
 
@@ -46,6 +65,8 @@ pub struct Rejection {
     pub constraint: Option<String>,
     /// The phase in which it happened.
     pub phase: Phase,
+    /// Whether something from outside has ended the statement: a time limit, a cancellation, a conflict with recovery.
+    pub is_interrupt: bool,
     /// What PostgreSQL had said before it.
     pub notices: Notices,
 }
@@ -99,7 +120,7 @@ impl Rejection {
             sqlstate: error.code().code().to_owned(),
             // `severity` is in the language of the server's messages.
             severity: error.parsed_severity().map_or_else(|| error.severity().to_owned(), |one| one.to_string()),
-            message: error.message().to_owned(),
+            message: readable(error, phase),
             detail: error.detail().map(str::to_owned),
             hint: dialect::hint(sql, error.code(), position.as_ref().map(|position| position.character))
                 .or_else(|| cause_in_words(error))
@@ -113,6 +134,7 @@ impl Rejection {
             column: error.column().map(str::to_owned),
             constraint: error.constraint().map(str::to_owned),
             phase,
+            is_interrupt: error.routine().is_some_and(is_of_interrupts),
             notices: Notices::default(),
         }
     }
@@ -120,7 +142,7 @@ impl Rejection {
 
 /// A hint for a conflict with recovery: PostgreSQL's own speaks of a connection that can be opened again.
 fn cause_in_words(error: &DbError) -> Option<String> {
-    let is_one = *error.code() == SqlState::T_R_SERIALIZATION_FAILURE && error.routine().is_some_and(is_of_recovery);
+    let is_one = *error.code() == SqlState::T_R_SERIALIZATION_FAILURE && error.routine().is_some_and(is_of_interrupts);
     let hint = "The server is a standby, and what the primary has changed took away what this statement was reading. Run it \
                 again; if it is long, run it on the primary, or ask the operator for a longer max_standby_streaming_delay.";
     is_one.then(|| hint.to_owned())
@@ -141,8 +163,13 @@ fn our_hint(error: &DbError) -> Option<String> {
             "An administrator has ended this connection (pg_terminate_backend), or the server is shutting down. It was not \
              run again: do so only if it was not ended on purpose."
         }
+        // transaction_timeout, of PostgreSQL 17; the driver has no name for it.
+        ref other if other.code() == "25P04" => {
+            "A limit of the database server (transaction_timeout) ended its connection: ask for less at once."
+        }
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | SqlState::IDLE_SESSION_TIMEOUT => {
-            "It was not read on within a time limit of the server: fetch its pages sooner, or ask for less at once."
+            "A limit of the database server (set for the role, the database or the whole server) ended its connection while \
+             nothing was read from it: fetch its pages sooner, or ask for less at once."
         }
         SqlState::SYNTAX_ERROR if error.routine() == Some(PARSES_ONE_STATEMENT) => {
             "Give one statement a call, or several to batch_query_execute, which runs them in one transaction."

@@ -156,6 +156,23 @@ async fn a_hint_is_postgresqls_own_or_ours_where_it_has_none() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_in_another_encoding_before_the_login_comes_after_our_words() {
+    for (code, words) in [
+        ("28P01", "the password was not accepted"),
+        ("3D000", "there is no such database"),
+        ("53300", "the server takes no more connections"),
+        ("XX000", "the server has refused the connection"),
+    ] {
+        let fields = [('V', "FATAL"), ('C', code), ('M', "f\u{fffd}r Benutzer \u{bb}clerk\u{ab}")];
+        let error = QueryError::of(&driver_error(&fields).await, "", Phase::Connect, "");
+        assert!(error.for_model().starts_with(&format!("FATAL {code}: {words} (the server says")), "{error}");
+        // Later it is in UTF-8, and the character is one of the text.
+        let error = QueryError::of(&driver_error(&fields).await, "", Phase::Execute, "");
+        assert!(error.for_model().starts_with(&format!("FATAL {code}: f\u{fffd}r")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_with_recovery_is_told_as_one_whatever_postgresql_says_of_connections() {
     for (severity, routine) in [("ERROR", "ProcessInterrupts"), ("FATAL", "ProcessRecoveryConflictInterrupt")] {
         let hint = "In a moment you should be able to reconnect to the database and repeat your command.";

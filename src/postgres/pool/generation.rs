@@ -12,6 +12,7 @@ use slog::Logger;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
+use super::ceiling::Ceiling;
 use super::connect::Connector;
 use super::fair_queue::{Admission, FairQueue};
 use super::health_monitor::HealthMonitor;
@@ -69,6 +70,7 @@ impl Generation {
             live,
             pool,
             queue: FairQueue::new(sizes.size),
+            ceiling: Mutex::new(Ceiling::new()),
             health,
             probing: tokio::sync::Mutex::default(),
             tls,

@@ -120,7 +120,9 @@ impl Health {
     pub(super) fn failed_to_open(&mut self, error: &QueryError, target: &TargetSettings, open: usize, now: Moment) {
         self.can_open = false;
         self.refused = !error.is_retryable();
-        let others_answer = open > 0 && self.last_answer.is_some_and(|at| now.instant - at < JUST_NOW);
+        // A server that says how many connections it takes is there.
+        let others_answer =
+            open > 0 && (error.is_too_many() || self.last_answer.is_some_and(|at| now.instant - at < JUST_NOW));
         let state = if others_answer { HealthState::Degraded } else { HealthState::Down };
         self.learned = Some(now.instant);
         self.set(state, Some(why(error, target)), now);

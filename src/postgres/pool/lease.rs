@@ -31,6 +31,9 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
+/// The first and the longest pause before a server that has no connection for us is asked for one again.
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
 /// How long may be spent on finding out who holds the lock that a statement waits for.
 const BLOCKERS_WAIT: Duration = Duration::from_millis(500);
 
@@ -92,20 +95,63 @@ impl SharedPool {
         admission: Admission,
         connecting: impl FnOnce(),
     ) -> Result<Lease, QueryError> {
+        self.lift_ceiling(false);
+        let until = tokio::time::Instant::now() + self.live.clocks().pool_wait_timeout;
         let permit = match self.queue.try_acquire() {
             Some(permit) => permit,
             None => self.permit(client, waiting_max, admission).await?,
         };
         connecting();
-        Ok(Lease::new(self.connect().await?, permit, self.clone()))
+        match self.connect().await {
+            // Boxed: rare path; keeps the future of every call small.
+            Err(error) if error.is_too_many() => Box::pin(self.lease_of_few(client, permit, error, until)).await,
+            connected => Ok(Lease::new(connected?, permit, self.clone())),
+        }
     }
 
-    /// The same for this server's own calls.
+    /// The same when the server takes no more connections: waits for one of those that there are, or, if there is none,
+    /// until the server takes one again.
+    async fn lease_of_few(
+        self: &Arc<Self>,
+        client: &Arc<str>,
+        mut permit: Permit,
+        mut error: QueryError,
+        until: tokio::time::Instant,
+    ) -> Result<Lease, QueryError> {
+        let mut pause = TRY_AGAIN.0;
+        loop {
+            self.lower_ceiling(&error);
+            if self.pool.status().size == 0 {
+                if tokio::time::Instant::now() + pause >= until {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(TRY_AGAIN.1);
+            } else {
+                drop(permit);
+                let next = self.queue.acquire(client, usize::MAX, Admission::Retry);
+                match tokio::time::timeout_at(until, next).await {
+                    Ok(Ok(next)) => permit = next,
+                    Ok(Err(Full)) | Err(_) => return Err(error),
+                }
+            }
+            match self.connect().await {
+                Err(again) if again.is_too_many() => error = again,
+                connected => return Ok(Lease::new(connected?, permit, self.clone())),
+            }
+        }
+    }
+
+    /// The same for this server's own checks, which do not wait for a server that takes no more connections.
     ///
     /// # Errors
     /// No connection became free in time, or none could be opened in time.
     pub(super) async fn internal_lease(self: &Arc<Self>) -> Result<Lease, QueryError> {
-        self.lease(&INTERNAL_CLIENT.into(), usize::MAX, Admission::Internal, || {}).await
+        let permit = match self.queue.try_acquire() {
+            Some(permit) => permit,
+            None => self.permit(&INTERNAL_CLIENT.into(), usize::MAX, Admission::Internal).await?,
+        };
+        Ok(Lease::new(self.connect().await?, permit, self.clone()))
     }
 
     /// Who holds the locks that the statement on that connection waits for. Another connection is asked, if one is free.

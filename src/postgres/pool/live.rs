@@ -17,7 +17,7 @@ pub(super) struct LiveSettings(Mutex<Current>);
 pub(super) struct Current {
     pub(super) pool: PoolSettings,
     pub(super) clocks: ClockSettings,
-    /// The SET statements for PostgreSQL's own timeouts.
+    /// The SQL that sets PostgreSQL's own timeouts.
     pub(super) server_timeouts: Arc<str>,
 }
 
@@ -52,11 +52,22 @@ impl LiveSettings {
     }
 }
 
+/// PostgreSQL's own timeouts: ours, unless what holds for the role, the database, the server or by POSTGRES_OPTIONS is
+/// stricter. A DBA's limit stays one.
 fn server_timeouts(clocks: ClockSettings) -> Arc<str> {
-    format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
-        clocks.command_timeout.as_millis() + STATEMENT_TIMEOUT_MARGIN_MS,
-        clocks.command_timeout.max(clocks.cursor_lifetime).as_millis() + IDLE_TIMEOUT_MARGIN_MS,
-    )
-    .into()
+    let limits = [
+        ("statement_timeout", clocks.command_timeout.as_millis() + STATEMENT_TIMEOUT_MARGIN_MS),
+        (
+            "idle_in_transaction_session_timeout",
+            clocks.command_timeout.max(clocks.cursor_lifetime).as_millis() + IDLE_TIMEOUT_MARGIN_MS,
+        ),
+    ];
+    let sql = limits.map(|(name, ms)| {
+        format!(
+            "SET {name} TO DEFAULT; SELECT pg_catalog.set_config('{name}', '{ms}', false) \
+             FROM (SELECT pg_catalog.current_setting('{name}')::pg_catalog.interval) AS theirs (limit_) \
+             WHERE limit_ = interval '0' OR limit_ > interval '{ms} milliseconds'"
+        )
+    });
+    sql.join("; ").into()
 }

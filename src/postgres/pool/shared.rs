@@ -2,13 +2,15 @@
 //! health of the database. It lives until the last owner is dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use deadpool::managed::{self, PoolError, TimeoutType, Timeouts};
 use slog::Logger;
+use tokio::time::Instant;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
+use super::ceiling::Ceiling;
 use super::connect::{self, Connector};
 use super::fair_queue::FairQueue;
 use super::health_monitor::HealthMonitor;
@@ -35,6 +37,8 @@ pub(super) struct SharedPool {
     pub(super) live: Arc<LiveSettings>,
     pub(super) pool: Pool,
     pub(super) queue: Arc<FairQueue>,
+    /// What the server allows, where that is less than the settings ask for.
+    pub(super) ceiling: Mutex<Ceiling>,
     pub(super) health: Arc<HealthMonitor>,
     /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
     pub(super) probing: tokio::sync::Mutex<()>,
@@ -50,7 +54,7 @@ pub(super) struct SharedPool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     pub generation: u64,
-    /// The largest number of connections.
+    /// The largest number of connections: that of the settings, or what the server allows if that is less.
     pub size_max: usize,
     /// Open connections.
     pub size: usize,
@@ -104,11 +108,32 @@ impl SharedPool {
         }
     }
 
+    pub(super) fn ceiling(&self) -> MutexGuard<'_, Ceiling> {
+        // No code panics while it has the lock.
+        self.ceiling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server has refused another connection: keep to those that there are.
+    pub(super) fn lower_ceiling(&self, error: &QueryError) {
+        let (size, wanted) = (self.pool.status().size, self.live.pool().size);
+        let allowed = self.ceiling().refused(size, Instant::now());
+        warn!(self.log, "the server takes no more connections: calls wait for those that there are";
+            "connections" => allowed, "wanted" => wanted, "why" => error.to_string());
+        self.queue.resize(allowed);
+    }
+
+    /// Try as many connections as the settings ask for again, if it is time for that or the server is known to take one.
+    pub(super) fn lift_ceiling(&self, takes_more: bool) {
+        if self.ceiling().is_lifted(Instant::now(), takes_more) {
+            self.queue.resize(self.live.pool().size);
+        }
+    }
+
     pub(super) fn status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus {
             generation: self.number,
-            size_max: status.max_size,
+            size_max: self.ceiling().lowered().unwrap_or(status.max_size),
             size: status.size,
             idle: status.available,
             waiting: self.queue.waiting(),
@@ -120,7 +145,10 @@ impl SharedPool {
         let is_changed = self.live.set(pool, clocks);
         // The pool first: a call with a permit must find room in it.
         self.pool.resize(pool.size);
-        self.queue.resize(pool.size);
+        if is_changed {
+            *self.ceiling() = Ceiling::new();
+            self.queue.resize(pool.size);
+        }
         is_changed
     }
 

@@ -5,7 +5,7 @@ use pg_guard::{Clearance, sql};
 use tokio_postgres::error::SqlState;
 
 use super::Run;
-use crate::postgres::catalog::{nearest, read_only};
+use crate::postgres::catalog::{limit, nearest, read_only};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::error::{QueryError, Rejection};
 use crate::settings::AccessMode;
@@ -46,6 +46,20 @@ impl Run<'_> {
                 true => None,
                 false => self.ask(read_only::hint(client)).await.flatten(),
             };
+        }
+        if rejection.sqlstate == SqlState::QUERY_CANCELED.code() {
+            let limit = self.ask(limit::whose(client, "statement_timeout")).await.flatten()?;
+            return Some(format!(
+                "It ran longer than {limit}, or somebody cancelled it: narrow it (WHERE, LIMIT, an index), or ask whoever set \
+                 that limit."
+            ));
+        }
+        // Without a wait (NOWAIT) no time limit is involved.
+        if rejection.sqlstate == SqlState::LOCK_NOT_AVAILABLE.code() && rejection.is_interrupt {
+            let limit = self.ask(limit::whose(client, "lock_timeout")).await.flatten()?;
+            return Some(format!(
+                "It waited for a lock longer than {limit}. Another transaction holds it: try again later."
+            ));
         }
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         let is_name = is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code();

@@ -27,6 +27,7 @@ fn rejection() -> Rejection {
         column: None,
         constraint: None,
         phase: Phase::Parse,
+        is_interrupt: false,
         notices: Notices::default(),
     }
 }

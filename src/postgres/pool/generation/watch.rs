@@ -30,11 +30,18 @@ impl Generation {
             let probe = tokio::spawn(async move { probe(&shared, STALE, false).await });
             tokio::time::timeout(PROBE_WAIT_MAX, probe).await.is_err()
         };
+        self.shared.lift_ceiling(false);
         let mut condition = self.shared.health.condition();
         if is_late && condition.state == HealthState::Up {
             condition.state = HealthState::Degraded;
             condition.since = SystemTime::now();
             condition.why = Some(format!("nothing was heard of it for {STALE:?}, and it does not answer at once"));
+        }
+        if let Some(allowed) = self.shared.ceiling().lowered()
+            && condition.state != HealthState::Down
+        {
+            condition.state = HealthState::Degraded;
+            condition.why = Some(too_few(allowed, self.shared.live.pool().size));
         }
         condition
     }
@@ -85,23 +92,34 @@ async fn probe(shared: &Arc<SharedPool>, known_for: Duration, opening: bool) {
     }
 }
 
+/// Why a pool whose server allows too few connections is not what the settings ask for.
+fn too_few(allowed: usize, wanted: usize) -> String {
+    format!(
+        "it takes no more connections than {allowed} (SQLSTATE 53300), and POSTGRES_POOL_SIZE is {wanted}: calls wait for \
+         those that there are"
+    )
+}
+
 /// Check whether another connection can be opened, besides the one of the check.
 async fn open_one_more(shared: &Arc<SharedPool>) {
     let status = shared.status();
-    if status.size == status.size_max {
+    if status.size >= shared.live.pool().size {
         // The pool is full.
         return shared.health.opened();
     }
     // Together with connections that calls may open meanwhile, there must not be more than the pool allows. The
     // connection of the check and others in use are counted twice here; if that leaves no room, calls find it out.
     let Some(_permit) = shared.queue.try_acquire() else { return };
-    if status.size + shared.queue.in_use() > status.size_max + 1 {
+    if status.size + shared.queue.in_use() > shared.live.pool().size + 1 {
         return;
     }
     let connect_timeout = shared.live.clocks().connect_timeout;
     let opening = tokio::time::timeout(connect_timeout, shared.pool.manager().create());
     let error = match opening.await {
-        Ok(Ok(_)) => return shared.health.opened(),
+        Ok(Ok(_)) => {
+            shared.lift_ceiling(true);
+            return shared.health.opened();
+        }
         Ok(Err(error)) => connect::query_error(&error, &shared.target_name),
         Err(_) => QueryError::TimedOut { clock: Clock::Connect, after: connect_timeout },
     };
