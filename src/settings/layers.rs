@@ -84,6 +84,8 @@ pub(super) struct Layers {
 /// libpq's variables (manual, section 34.15), and the keys that they set.
 const PG_VARIABLES: &[(&str, &str)] = &[
     ("PGHOST", "POSTGRES_HOST"),
+    ("PGHOSTADDR", "POSTGRES_HOSTADDR"),
+    ("PGLOADBALANCEHOSTS", "POSTGRES_LOAD_BALANCE_HOSTS"),
     ("PGPORT", "POSTGRES_PORT"),
     ("PGDATABASE", "POSTGRES_DB"),
     ("PGUSER", "POSTGRES_USER"),

@@ -39,11 +39,8 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
-<<<<<<< HEAD
 mod limits;
-=======
 mod login;
->>>>>>> main
 mod notices;
 mod pooler;
 mod reads;

@@ -14,7 +14,6 @@ use Loss::{Refused, Told};
 
 /// The variables, the values that are obeyed all the same, and what it means otherwise.
 const NOT_OBEYED: &[(&str, &[&str], Loss)] = &[
-    ("PGHOSTADDR", &[], Told("the address is that of POSTGRES_HOST")),
     (
         "PGREQUIREAUTH",
         &[],

@@ -131,7 +131,6 @@ fn a_variable_of_libpq_that_cannot_be_obeyed_is_told_and_refused_where_it_would_
         assert!(told.len() == 1 && told[0].starts_with(&beginning), "{told:?}");
     }
     for (variable, text, is_told) in [
-        ("PGHOSTADDR", "127.0.0.1", true),
         ("PGTZ", "UTC", true),
         ("PGCLIENTENCODING", "LATIN1", true),
         ("PGCLIENTENCODING", "utf8", false),

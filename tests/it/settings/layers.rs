@@ -150,6 +150,8 @@ fn libpqs_variables_count_where_nothing_else_is_set() {
         ("PGPASSFILE", "/nowhere/pgpass", "POSTGRES_PASSFILE"),
         ("PGCHANNELBINDING", "require", "POSTGRES_CHANNEL_BINDING"),
         ("PGCONNECT_TIMEOUT", "3", "POSTGRES_CONNECT_TIMEOUT"),
+        ("PGHOSTADDR", "127.0.0.1", "POSTGRES_HOSTADDR"),
+        ("PGLOADBALANCEHOSTS", "random", "POSTGRES_LOAD_BALANCE_HOSTS"),
     ] {
         let shown = if variable == "PGPASSWORD" { "********" } else { text };
         let in_environment = loaded(variable, &Given { environment: &[(variable, text)], ..NOTHING });
