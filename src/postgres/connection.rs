@@ -15,7 +15,7 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join3;
-use pg_guard::{Cleared, Questions};
+use pg_guard::{Cleared, PreparedQueries};
 use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
@@ -57,7 +57,7 @@ pub struct Connection {
     /// The SET statements by which its session got PostgreSQL's own timeouts.
     server_timeouts: Mutex<Arc<str>>,
     /// The guard's prepared catalog queries.
-    questions: Questions,
+    guard_queries: PreparedQueries,
     history: Arc<SizeHistory>,
     /// The most recently used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
@@ -147,7 +147,7 @@ impl Connection {
             checks_client: checks_client.is_ok_and(|messages| messages.iter().any(is_true)),
             check: check?,
             server_timeouts: Mutex::new(server_timeouts),
-            questions: Questions::default(),
+            guard_queries: PreparedQueries::default(),
             parts,
             history,
             prepared: Mutex::default(),
@@ -155,8 +155,8 @@ impl Connection {
     }
 
     /// The guard's prepared catalog queries.
-    pub fn questions(&self) -> &Questions {
-        &self.questions
+    pub fn guard_queries(&self) -> &PreparedQueries {
+        &self.guard_queries
     }
 
     fn handle(&self) -> &Transaction<'_> {

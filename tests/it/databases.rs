@@ -120,10 +120,10 @@ impl World {
         self.set.borrow().served.iter().map(|database| database.name.to_string()).collect()
     }
 
-    /// Those that are awaited, with the reason.
-    fn awaited(&self) -> Vec<(String, String)> {
+    /// Those that are pending, with the reason.
+    fn pending(&self) -> Vec<(String, String)> {
         let set = self.set.borrow();
-        set.awaited.iter().map(|awaited| (awaited.name.to_string(), awaited.why.clone())).collect()
+        set.pending.iter().map(|pending| (pending.name.to_string(), pending.why.clone())).collect()
     }
 
     /// Wait until these are served.
@@ -174,13 +174,13 @@ async fn a_database_that_a_reload_adds_is_in_the_set_when_its_connections_are_op
     let (mut main, mut stock) = (world.started().await, world.started().await);
     world.change(|settings| add(settings, "shop")).await;
     let mut shop = world.started().await;
-    assert_eq!((shop.name.as_str(), shop.start), ("shop", Start::Awaited));
+    assert_eq!((shop.name.as_str(), shop.start), ("shop", Start::Pending));
     let opening = shop.opens.next().await;
     assert_eq!(world.served(), ["main", "stock"]);
-    assert_eq!(world.awaited(), [("shop".to_owned(), "it was not reached yet".to_owned())]);
+    assert_eq!(world.pending(), [("shop".to_owned(), "it was not reached yet".to_owned())]);
     opening.answer(Ok(()));
     world.until_served(&["main", "shop", "stock"]).await;
-    assert!(world.awaited().is_empty());
+    assert!(world.pending().is_empty());
     // The others have heard of changed settings, and of nothing else.
     for other in [&mut main, &mut stock] {
         other.changes.next().await;
@@ -199,9 +199,9 @@ async fn what_cannot_be_reached_is_tried_again_ever_less_often_and_served_when_i
     for pause in [1, 2, 4, 8, 16, 30, 30] {
         shop.opens.next().await.answer(failure("nobody answers", true));
         let before = Instant::now();
-        world.set.wait_for(|set| set.awaited[0].next_try.is_some()).await.unwrap();
-        assert_eq!(world.awaited(), [("shop".to_owned(), "nobody answers".to_owned())]);
-        assert_eq!(world.set.borrow().awaited[0].next_try, Some(before + Duration::from_secs(pause)));
+        world.set.wait_for(|set| set.pending[0].next_try.is_some()).await.unwrap();
+        assert_eq!(world.pending(), [("shop".to_owned(), "nobody answers".to_owned())]);
+        assert_eq!(world.set.borrow().pending[0].next_try, Some(before + Duration::from_secs(pause)));
         tokio::time::sleep_until(before + Duration::from_secs(pause) - Duration::from_millis(1)).await;
         assert!(shop.opens.is_silent());
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -220,16 +220,16 @@ async fn what_was_refused_is_tried_again_by_the_next_reload_and_not_before() {
     world.change(|settings| add(settings, "shop")).await;
     let mut first = world.started().await;
     first.opens.next().await.answer(failure("the login was refused", false));
-    world.set.wait_for(|set| set.awaited[0].why == "the login was refused").await.unwrap();
-    assert_eq!(world.set.borrow().awaited[0].next_try, None);
-    let since = world.set.borrow().awaited[0].since;
+    world.set.wait_for(|set| set.pending[0].why == "the login was refused").await.unwrap();
+    assert_eq!(world.set.borrow().pending[0].next_try, None);
+    let since = world.set.borrow().pending[0].since;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(first.opens.is_silent());
     world.change(|settings| settings.limits.rows_max = 7).await;
     assert!(first.may_end.is_cancelled());
     let mut second = world.started().await;
     let opening = second.opens.next().await;
-    assert_eq!(world.set.borrow().awaited[0].since, since);
+    assert_eq!(world.set.borrow().pending[0].since, since);
     opening.answer(Ok(()));
     world.until_served(&["main", "shop"]).await;
 }
@@ -244,7 +244,7 @@ async fn settings_that_cannot_be_used_are_told_until_others_come() {
             settings.more_databases.get_mut("shop").unwrap().postgres.target.database = USELESS.to_owned();
         })
         .await;
-    assert_eq!(world.awaited(), [("shop".to_owned(), "its settings cannot be used: see the log".to_owned())]);
+    assert_eq!(world.pending(), [("shop".to_owned(), "its settings cannot be used: see the log".to_owned())]);
     world.change(|settings| add(settings, "shop")).await;
     world.started().await.opens.next().await.answer(Ok(()));
     world.until_served(&["main", "shop"]).await;
@@ -315,7 +315,7 @@ async fn of_two_reloads_in_a_row_the_newest_counts() {
     opening.dropped().await;
     assert!(first.may_end.is_cancelled());
     let (mut shop, mut stock) = (world.started().await, world.started().await);
-    assert_eq!(world.set.borrow().awaited[0].access, AccessMode::ReadWrite);
+    assert_eq!(world.set.borrow().pending[0].access, AccessMode::ReadWrite);
     stock.opens.next().await.answer(Ok(()));
     world.until_served(&["main", "stock"]).await;
     // What is taken back before it was served leaves nothing.
@@ -323,7 +323,7 @@ async fn of_two_reloads_in_a_row_the_newest_counts() {
     shop.opens.next().await.dropped().await;
     assert!(shop.may_end.is_cancelled());
     let set = world.set.borrow().clone();
-    assert_eq!((set.served.len(), set.awaited.len(), set.draining.len(), set.removed.len()), (2, 0, 0, 0));
+    assert_eq!((set.served.len(), set.pending.len(), set.draining.len(), set.removed.len()), (2, 0, 0, 0));
 }
 
 #[actix_rt::test]

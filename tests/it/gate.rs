@@ -43,7 +43,7 @@ use crate::common::{no_log, settings_with};
 /// A gate, with who is let in handed to the test.
 struct World {
     router: Router,
-    reception: Addr<ClientRegistry>,
+    registry: Addr<ClientRegistry>,
     connection: Arc<Connection>,
     ending: CancellationToken,
     settings: Arc<Settings>,
@@ -111,17 +111,17 @@ impl World {
         let set = watch::Sender::new(Arc::new(set));
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let ending = CancellationToken::new();
-        let reception =
+        let registry =
             ClientRegistry::new(&settings, set.subscribe(), metrics, Events::default(), ending.clone(), &no_log())
                 .unwrap();
-        let (rules, here) = (reception.rules(), reception.count());
-        let reception = reception.start();
+        let (rules, here) = (registry.rules(), registry.count());
+        let registry = registry.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
         let of_session = {
             let sessions = sessions.clone();
             Box::new(move |headers: &_| session_owner(&sessions, headers))
         };
-        let auth = Arc::new(Auth::new(reception.clone().recipient(), rules.clone(), of_session, &no_log()));
+        let auth = Arc::new(Auth::new(registry.clone().recipient(), rules.clone(), of_session, &no_log()));
         let admission = Admission::new(sessions.clone(), rules, &no_log());
         let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
         let seen = Arc::new(AdminState {
@@ -143,7 +143,7 @@ impl World {
         let connection = Arc::new(Connection::new(false));
         Self {
             router,
-            reception,
+            registry,
             connection,
             ending,
             settings: Arc::new(settings),
@@ -189,7 +189,7 @@ impl World {
         let mut new = (*self.settings).clone();
         change(&mut new);
         let (old, new) = (std::mem::replace(&mut self.settings, Arc::new(new.clone())), Arc::new(new));
-        self.reception.send(SettingsChanged { old, new }).await.unwrap();
+        self.registry.send(SettingsChanged { old, new }).await.unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! One statement, and the pages after its first.
+//! Runs one statement, and reads its further pages.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ impl Handler<Query> for Executor {
         let (access, guard, permission) = (self.access_of(&query.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, cursors, reports) = (self.waiting_max, self.cursors.clone(), self.reports.clone());
         let statement = &query.statement;
-        let shown = (statement.sql(), statement.operation());
-        let mut record = self.record(&query.call, shown, statement.parameters(), generation.number());
-        let call = self.calls.begin(&query.call, shown);
+        let sql_and_operation = (statement.sql(), statement.operation());
+        let mut record = self.record(&query.call, sql_and_operation, statement.parameters(), generation.number());
+        let call = self.calls.begin(&query.call, sql_and_operation);
         WhileWanted::new(async move {
             let work = async {
                 if let Some(permission) = permission {
@@ -46,10 +46,10 @@ impl Handler<Query> for Executor {
             let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
             result.as_ref().err().into_iter().for_each(|error| record.refused(error));
             record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
-            let (FirstPage { outcome, rest }, lease, left) = result?;
+            let (FirstPage { outcome, rest }, lease, cleanup) = result?;
             let mut answered = record.answered(outcome, &reports);
             match rest {
-                None => settle(lease, left, None),
+                None => settle(lease, cleanup, None),
                 Some((reader, clearance)) => {
                     let open = Open { reader, lease, clearance, format: query.reading.format };
                     answered.cursor = cursors.put(query.call.caller.name, open).map(Cursor::from);
@@ -60,7 +60,7 @@ impl Handler<Query> for Executor {
     }
 }
 
-/// The runs of one statement, of which [`Attempt`] says how many there are.
+/// The runs of one statement. [`Attempt`] decides how many there are.
 struct Runs<'a> {
     call: &'a RunningCall,
     generation: &'a Arc<Generation>,
@@ -70,7 +70,7 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// The answer, with the connection that it came on and what the statement has left there.
+    /// The answer, with its connection and the cleanup that the statement has left to do there.
     async fn until_answered(
         &self,
         statement: &mut Reviewed,
@@ -82,30 +82,31 @@ impl Runs<'_> {
             let lease = self.call.lease(self.generation, self.waiting_max, attempt.admission()).await?;
             record.executing(lease.opened_in());
             let progress = RunProgress::new(self.call.progress());
-            let place = lease.exec_target(self.access, &target);
-            let work = run::query(place, statement, self.reading, attempt.fetch_mode(), &progress);
+            let exec_target = lease.exec_target(self.access, &target);
+            let work = run::query(exec_target, statement, self.reading, attempt.fetch_mode(), &progress);
             let result = within(Clock::Command, lease.clocks().command_timeout, work).await;
-            let (next, left) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
+            let (next, cleanup) = (attempt.after(Run::of(&result, &progress)), progress.cleanup.get());
             match (result, next) {
-                (Ok(RunResult::FirstPage(answer)), _) => return Ok((*answer, lease, left)),
-                // Its drop cancels the statement.
+                (Ok(RunResult::FirstPage(answer)), _) => return Ok((*answer, lease, cleanup)),
+                // The drop cancels the statement.
                 (Ok(RunResult::Outgrown), _) => drop(lease),
                 (Err(error), Next::RunAgain(Reason::Writes)) => {
-                    // A function that promises not to, or something that was made anew meanwhile.
-                    lease.settle(left);
-                    statement.writes();
+                    // It called a function that is wrongly declared not to write, or an object was replaced after the
+                    // guard had looked at it.
+                    lease.settle(cleanup);
+                    statement.mark_as_write();
                     info!(record.log, "run again as what may write"; "why" => error.to_string());
                 }
                 (Err(error), Next::RunAgain(_)) => {
-                    settle(lease, left, Some(&error));
+                    settle(lease, cleanup, Some(&error));
                     warn!(record.log, "connection lost, the statement is sent on another"; "why" => error.to_string());
                 }
                 (Err(error), _) => {
-                    settle(lease, left, Some(&error));
+                    settle(lease, cleanup, Some(&error));
                     return Err(error);
                 }
             }
-            record.again(attempt.retries());
+            record.wait_again(attempt.retries());
         }
     }
 }
@@ -115,23 +116,23 @@ impl Handler<Fetch> for Executor {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.name).map_err(refusal).map(|taken| {
-            let shown = (taken.held.reader.sql(), taken.held.reader.operation());
-            let record = self.record(&fetch.call, shown, &[], taken.held.lease.generation());
-            let call = self.calls.begin(&fetch.call, shown);
+            let sql_and_operation = (taken.held.reader.sql(), taken.held.reader.operation());
+            let record = self.record(&fetch.call, sql_and_operation, &[], taken.held.lease.generation());
+            let call = self.calls.begin(&fetch.call, sql_and_operation);
             (taken, record, call)
         });
         let reports = self.reports.clone();
         WhileWanted::new(async move {
             let (mut taken, mut record, call) = taken?;
             record.executing(None);
-            call.fetches();
+            call.set_fetching();
             let open = &mut taken.held;
             let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
             let reading = Reading { limits: fetch.limits, format: open.format, cell_offset: 0 };
             let progress = RunProgress::new(call.progress());
-            let place = open.lease.exec_target(open.clearance.access, &target);
-            let work = run::more(place, (&mut open.reader, open.clearance), reading, &progress);
+            let exec_target = open.lease.exec_target(open.clearance.access, &target);
+            let work = run::more(exec_target, (&mut open.reader, open.clearance), reading, &progress);
             let work = within(Clock::Command, open.lease.clocks().command_timeout, work);
             let work = call.unless_cancelled(within_the_call(&call, fetch.call.timeout, work));
             let result = work.await.unwrap_or_else(|| Err(call.cancelled()));
@@ -147,7 +148,7 @@ impl Handler<Fetch> for Executor {
                     }
                     Ok(answered)
                 }
-                // Its drop cancels the statement.
+                // The drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
                     taken.fail(progress.cleanup.get(), &error);

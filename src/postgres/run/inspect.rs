@@ -26,7 +26,7 @@ pub async fn inspect(
 ) -> Result<CatalogRows, QueryError> {
     let run = Run { target, progress };
     // The guard does not check SQL of this server.
-    let clearance = Clearance { access: target.access, only_reads: true, leaves_nothing: true };
+    let clearance = Clearance { access: target.access, only_reads: true, leaves_no_state: true };
     let to_error = |error: &tokio_postgres::Error| {
         let phase = if progress.rows_came.get() { Phase::Fetch } else { Phase::Execute };
         run.error(error, &query.sql, phase)

@@ -38,9 +38,9 @@ impl Run<'_> {
     /// Let the guard clear a statement for this connection.
     pub(super) async fn clear<'s>(&self, statement: &'s Reviewed) -> Result<Cleared<'s>, QueryError> {
         let connection = self.target.connection;
-        statement.clear(connection.client(), connection.questions()).await.map_err(|error| match error {
+        statement.clear(connection.client(), connection.guard_queries()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
-            NotCleared::Unasked(error) => self.error(&error, "", Phase::Begin),
+            NotCleared::LookupFailed(error) => self.error(&error, "", Phase::Begin),
         })
     }
 

@@ -404,7 +404,7 @@ async fn an_added_database_is_reached_when_its_executor_is_told_to_and_says_why_
         let (log, lines) = heard();
         let parser = parser(&log);
         let executor = Executor::new(MAIN_DATABASE, settings, parser, Events::default(), TaskTracker::new(), &log);
-        (executor.unwrap().awaited().start(), lines)
+        (executor.unwrap().pending().start(), lines)
     };
     let (executor, lines) = added(&settings_of(&cluster, |settings| settings.postgres.pool.min_size = 2));
     assert_eq!(executor.send(OpenPool).await.unwrap(), Ok(()));
