@@ -21,6 +21,7 @@ use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, SimpleQueryMessage, Statement, Transaction};
 
 use super::history::{PastSize, SizeHistory};
+use super::inbox::Inbox;
 use super::prepared::Prepared;
 use crate::settings::AccessMode;
 
@@ -52,6 +53,7 @@ pub struct Connection {
     /// Whether its backend checks that the client is still connected.
     pub(super) checks_client: bool,
     parts: Parts,
+    inbox: Arc<Inbox>,
     /// The prepared statement of [`CHECK`].
     check: Statement,
     /// The SET statements by which its session got PostgreSQL's own timeouts.
@@ -119,13 +121,13 @@ fn transaction_of(parts: &Parts) -> &Transaction<'_> {
 }
 
 impl Connection {
-    /// Sets up a new connection. `session_setup` and `server_timeouts` are SQL that is sent first, `history` is what is
+    /// Sets up a new connection, whose messages come into `inbox`. `session_setup` and `server_timeouts` are SQL that is sent first, `history` is what is
     /// known of statements.
     ///
     /// # Errors
     /// The error of the driver.
     pub async fn open(
-        client: ClientWrapper,
+        (client, inbox): (ClientWrapper, Arc<Inbox>),
         session_setup: &str,
         server_timeouts: Arc<str>,
         history: Arc<SizeHistory>,
@@ -149,6 +151,7 @@ impl Connection {
             server_timeouts: Mutex::new(server_timeouts),
             guard_queries: PreparedQueries::default(),
             parts,
+            inbox,
             history,
             prepared: Mutex::default(),
         })
@@ -157,6 +160,11 @@ impl Connection {
     /// The guard's prepared catalog queries.
     pub fn guard_queries(&self) -> &PreparedQueries {
         &self.guard_queries
+    }
+
+    /// What its backend says besides results.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     fn handle(&self) -> &Transaction<'_> {

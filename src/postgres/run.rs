@@ -98,6 +98,8 @@ pub async fn query(
     progress: &RunProgress,
 ) -> Result<RunResult, QueryError> {
     let run = Run { target, progress };
+    let inbox = target.connection.inbox();
+    inbox.begin();
     let result = async {
         let small_within = (mode == FetchMode::RunToEndIfSmall).then_some(reading.limits);
         let (mut reader, clearance) = run.begin(statement, small_within).await?;
@@ -117,14 +119,18 @@ pub async fn query(
                     || rejection.sqlstate == SqlState::INVALID_TRANSACTION_TERMINATION.code()) =>
         {
             run.undo().await?;
+            inbox.begin();
             // It may commit at any time.
             progress.call.commit_started();
             progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
-            let outcome = Box::pin(alone).await?;
+            let outcome = Box::pin(alone).await.map_err(|error| error.after(inbox.take()))?;
             Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: None })))
         }
-        Err(error) => Err(Box::pin(run.with_hint(error, statement.statement().sql())).await),
+        Err(error) => {
+            let notices = inbox.take();
+            Err(Box::pin(run.with_hint(error, statement.statement().sql())).await.after(notices))
+        }
         read => read,
     }
 }
@@ -140,7 +146,10 @@ pub async fn more(
     progress: &RunProgress,
 ) -> Result<(Outcome, bool), QueryError> {
     progress.cleanup.set(Cleanup::begun(clearance));
-    Run { target, progress }.page(reader, clearance, reading).await
+    let inbox = target.connection.inbox();
+    inbox.begin();
+    let page = Run { target, progress }.page(reader, clearance, reading).await;
+    page.map_err(|error| error.after(inbox.take()))
 }
 
 /// Run `statements` in one transaction, all or nothing; the results share the limits of `reading`. `started` and
@@ -157,6 +166,8 @@ pub async fn batch(
     mut finished: impl FnMut(&Result<Outcome, QueryError>),
 ) -> Result<Vec<Outcome>, (Option<usize>, QueryError)> {
     let run = Run { target, progress };
+    let inbox = target.connection.inbox();
+    inbox.begin();
     progress.cleanup.set(Cleanup::NOTHING);
     run.transaction(Clearance::of(target.access)).await.map_err(|error| (None, error))?;
     let mut outcomes = Vec::with_capacity(statements.len());
@@ -166,13 +177,18 @@ pub async fn batch(
         let result = async {
             let (prepared, cleared) = Box::pin(run.prepare_and_clear(statement, None)).await?;
             let mut reader = run.open(prepared, cleared).await?;
-            reader.page(target.connection, reading, target.name, progress).await
+            let mut outcome = reader.page(target.connection, reading, target.name, progress).await?;
+            outcome.notices = inbox.take();
+            Ok(outcome)
         };
         let result = result.await;
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return Err((Some(at), run.with_hint(error, statement.statement().sql()).await)),
+            Err(error) => {
+                let notices = inbox.take();
+                return Err((Some(at), run.with_hint(error, statement.statement().sql()).await.after(notices)));
+            }
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);
@@ -180,7 +196,11 @@ pub async fn batch(
         outcomes.push(outcome);
     }
     if target.access == AccessMode::ReadWrite {
-        run.commit().await.map_err(|error| (None, error))?;
+        run.commit().await.map_err(|error| (None, error.after(inbox.take())))?;
+        // Of triggers that were deferred to the end.
+        if let Some(last) = outcomes.last_mut() {
+            last.notices.append(inbox.take());
+        }
     }
     Ok(outcomes)
 }
@@ -200,7 +220,7 @@ impl Run<'_> {
         clearance: Clearance,
         reading: Reading,
     ) -> Result<(Outcome, bool), QueryError> {
-        let outcome = reader.page(self.target.connection, reading, self.target.name, self.progress).await?;
+        let mut outcome = reader.page(self.target.connection, reading, self.target.name, self.progress).await?;
         let mut has_more = outcome.page.cut.is_some() && reader.has_more();
         if !clearance.only_reads {
             // While rows arrive on a connection, nothing else can be asked on it.
@@ -211,6 +231,7 @@ impl Run<'_> {
             }
         }
         self.progress.cleanup.set(self.progress.cleanup.get().answered(clearance.access));
+        outcome.notices = self.target.connection.inbox().take();
         Ok((outcome, has_more))
     }
 

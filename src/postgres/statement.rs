@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Column;
 
+use super::inbox::Notices;
 use super::params;
 
 /// The result of one statement.
@@ -12,6 +13,8 @@ pub struct Outcome {
     pub page: FinishedPage,
     /// How many rows it changed, if it is a statement that changes rows.
     pub rows_affected: Option<u64>,
+    /// What PostgreSQL has said besides.
+    pub notices: Notices,
 }
 
 /// How the result of a statement is read.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::messages::answer::Answer;
 use crate::messages::in_flight::Busy;
 use crate::postgres::error::{BUSY_RETRY, Phase, Position, QueryError};
+use crate::tools::render;
 
 /// What of an error the README's table of failures lists. What is unknown is absent.
 fn facts(error: &QueryError) -> Value {
@@ -49,6 +50,12 @@ fn facts(error: &QueryError) -> Value {
             }
             put("position", json!(rejection.position.as_ref().map(place)));
             put("internal_position", json!(rejection.internal_position.as_ref().map(place)));
+            if !rejection.notices.shown.is_empty() {
+                put("notices", render::notices(&rejection.notices));
+            }
+            if rejection.notices.omitted > 0 {
+                put("notices_omitted", json!(rejection.notices.omitted));
+            }
         }
     }
     put("retryable", json!(error.is_retryable()));

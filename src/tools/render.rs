@@ -1,9 +1,10 @@
-//! How counts and durations are written in answers.
+//! How counts, durations and PostgreSQL's notices are written in answers.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::postgres::inbox::{Notice, Notices};
 use crate::units;
 
 /// `1 row`, `2 rows`, `3 queries`.
@@ -18,4 +19,18 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
 /// Milliseconds with three decimals, as a JSON number.
 pub(super) fn milliseconds(duration: Duration) -> Value {
     json!(units::milliseconds(duration))
+}
+
+/// What PostgreSQL has said besides, for programs: a list of objects, in which what is unknown is absent.
+pub(super) fn notices(notices: &Notices) -> Value {
+    let listed = |Notice { severity, sqlstate, message, detail, hint }: &Notice| {
+        let mut members = json!({"severity": severity, "sqlstate": sqlstate, "message": message});
+        for (name, text) in [("detail", detail), ("hint", hint)] {
+            if let Some(text) = text {
+                members[name] = json!(text);
+            }
+        }
+        members
+    };
+    notices.shown.iter().map(listed).collect()
 }

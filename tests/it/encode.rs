@@ -99,7 +99,7 @@ impl Server {
         let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
         Server {
             version: version(&client).await,
-            connection: Connection::open(client, USUAL, "".into(), Arc::default()).await.unwrap(),
+            connection: Connection::open((client, Arc::default()), USUAL, "".into(), Arc::default()).await.unwrap(),
             _cluster: cluster,
         }
     }

@@ -36,6 +36,7 @@ mod fair;
 mod guard;
 mod health;
 mod inspect;
+mod notices;
 mod reads;
 mod rejections;
 mod reload;

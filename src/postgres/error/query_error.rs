@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 use super::causes;
 use super::phase::{Clock, Phase};
 use super::rejection::Rejection;
+use crate::postgres::inbox::Notices;
 
 /// Why a statement has no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +107,15 @@ impl QueryError {
         Self::Unavailable { why, phase: Phase::End, target: target.to_owned(), outcome_unknown: true }
     }
 
+    /// The same error with what PostgreSQL had said before it.
+    #[must_use]
+    pub fn after(mut self, notices: Notices) -> Self {
+        if let Self::Rejected(rejection) = &mut self {
+            rejection.notices = notices;
+        }
+        self
+    }
+
     /// The SQLSTATE, if PostgreSQL sent one.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -170,6 +180,8 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable { why, target, .. } => write!(f, "{target}: {why}"),
+            // The log has the notices already.
+            Self::Rejected(rejection) => rejection.fmt(f),
             other => f.write_str(&other.for_model()),
         }
     }

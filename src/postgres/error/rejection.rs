@@ -5,6 +5,7 @@ use std::fmt;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use super::phase::Phase;
+use crate::postgres::inbox::Notices;
 
 /// Functions of PostgreSQL that raise an error whose SQLSTATE has other causes too. The message would show which it is,
 /// but it is in the language of the server.
@@ -39,6 +40,8 @@ pub struct Rejection {
     pub constraint: Option<String>,
     /// The phase in which it happened.
     pub phase: Phase,
+    /// What PostgreSQL had said before it.
+    pub notices: Notices,
 }
 
 /// A position in a statement.
@@ -101,6 +104,7 @@ impl Rejection {
             column: error.column().map(str::to_owned),
             constraint: error.constraint().map(str::to_owned),
             phase,
+            notices: Notices::default(),
         }
     }
 }

@@ -8,7 +8,8 @@ impl QueryError {
     pub fn for_model(&self) -> String {
         match self {
             Self::Refused { why, .. } | Self::Undecodable { why } => why.clone(),
-            Self::Rejected(rejection) => rejection.to_string(),
+            Self::Rejected(rejection) if rejection.notices.is_empty() => rejection.to_string(),
+            Self::Rejected(rejection) => format!("{rejection}\n{}", rejection.notices).trim_end().to_owned(),
             Self::Busy { waiting_max } => format!(
                 "Busy: {waiting_max} calls are waiting for a connection already (MCP_MAX_WAITING). \
                  Try again in {BUSY_RETRY:?}, with fewer calls at once."

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
+use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use slog::Logger;
-use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -22,6 +21,7 @@ use crate::log::{debug, info, warn};
 use crate::postgres::connection::Connection;
 use crate::postgres::error::causes;
 use crate::postgres::history::SizeHistory;
+use crate::postgres::inbox::Inbox;
 use crate::settings::{SslMode, TargetSessionAttrs, TargetSettings};
 
 /// A connection on which nothing has come for this long is checked by TCP keepalive.
@@ -29,7 +29,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Opens the pool's connections.
 pub(super) struct Connector {
-    driver: deadpool_postgres::Manager,
+    config: Config,
+    dial: Dial,
     /// SQL that every connection gets first, together with PostgreSQL's own timeouts.
     session_setup: Arc<str>,
     live: Arc<LiveSettings>,
@@ -44,10 +45,8 @@ impl Connector {
         session_setup: Arc<str>,
         log: &Logger,
     ) -> Self {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let dial = Dial { live: live.clone(), tls, log: log.clone() };
-        let driver = deadpool_postgres::Manager::from_connect(config(target), dial, recycling);
-        Self { driver, session_setup, live, history: Arc::default() }
+        Self { config: config(target), dial, session_setup, live, history: Arc::default() }
     }
 }
 
@@ -59,9 +58,8 @@ impl managed::Manager for Connector {
         // Boxed: it is rare, and its 20 KB would be part of the future of every call that uses the pool.
         Box::pin(async {
             let began = Instant::now();
-            let client = managed::Manager::create(&self.driver).await?;
             let mut connection = Connection::open(
-                client,
+                self.dial.connect(&self.config).await?,
                 &self.session_setup,
                 self.live.current().server_timeouts,
                 self.history.clone(),
@@ -126,11 +124,9 @@ struct Dial {
     log: Logger,
 }
 
-type Dialling<'a> =
-    Pin<Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>>;
-
-impl Connect for Dial {
-    fn connect(&self, config: &Config) -> Dialling<'_> {
+impl Dial {
+    /// A connection, and where the messages of its backend come to.
+    async fn connect(&self, config: &Config) -> Result<(ClientWrapper, Arc<Inbox>), tokio_postgres::Error> {
         let mut config = config.clone();
         let connect_timeout = self.live.clocks().connect_timeout;
         // Data that is not acknowledged within this time will not arrive any more.
@@ -139,44 +135,40 @@ impl Connect for Dial {
             // With one host, the pool has the timeout, and its error says which one it was.
             config.connect_timeout(connect_timeout);
         }
-        Box::pin(async move {
-            let began = Instant::now();
-            let connected = match config.connect(Tls(self.tls.clone())).await {
-                // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
-                Err(error)
-                    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
-                        && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
-                {
-                    config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
-                }
-                other => other,
-            };
-            let (client, mut connection) = connected?;
-            let version = connection.parameter("server_version").unwrap_or("?").to_owned();
-            let log = self.log.clone();
-            let task = tokio::spawn(async move {
-                loop {
-                    match poll_fn(|context| connection.poll_message(context)).await {
-                        Some(Ok(AsyncMessage::Notice(notice))) => {
-                            debug!(log, "notice from PostgreSQL";
-                                "severity" => notice.severity().to_owned(), "sqlstate" => notice.code().code().to_owned());
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => {
-                            warn!(log, "connection lost"; "why" => causes(&error));
-                            return;
-                        }
-                        None => {
-                            debug!(log, "connection closed");
-                            return;
-                        }
+        let began = Instant::now();
+        let connected = match config.connect(Tls(self.tls.clone())).await {
+            // As libpq's "prefer": if the TLS handshake fails, connect without TLS.
+            Err(error)
+                if config.get_ssl_mode() == tokio_postgres::config::SslMode::Prefer
+                    && error.source().is_some_and(<dyn Error>::is::<HandshakeFailed>) =>
+            {
+                config.ssl_mode(tokio_postgres::config::SslMode::Disable).connect(self.tls.clone()).await
+            }
+            other => other,
+        };
+        let (client, mut connection) = connected?;
+        let version = connection.parameter("server_version").unwrap_or("?").to_owned();
+        let (log, inbox) = (self.log.clone(), Arc::<Inbox>::default());
+        let incoming = inbox.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                match poll_fn(|context| connection.poll_message(context)).await {
+                    Some(Ok(AsyncMessage::Notice(notice))) => incoming.put(&notice, &log),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => {
+                        warn!(log, "connection lost"; "why" => causes(&error));
+                        return;
+                    }
+                    None => {
+                        debug!(log, "connection closed");
+                        return;
                     }
                 }
-            });
-            info!(self.log, "connection opened";
-                "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-            Ok((client, task))
-        })
+            }
+        });
+        info!(self.log, "connection opened";
+            "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
+        Ok((ClientWrapper::new(client, task), inbox))
     }
 }
 

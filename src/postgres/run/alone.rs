@@ -44,6 +44,7 @@ impl Run<'_> {
         for (row, rendered) in kept.iter().zip(&rendered) {
             page.push(row, rendered).map_err(|error| QueryError::undecodable(&error))?;
         }
-        Ok(Outcome { page: page.finish(), rows_affected: None })
+        let notices = self.target.connection.inbox().take();
+        Ok(Outcome { page: page.finish(), rows_affected: None, notices })
     }
 }

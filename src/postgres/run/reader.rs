@@ -156,7 +156,7 @@ impl Reader {
             self.operation().changes_rows() || (self.operation().as_str() == "WITH" && self.prepared.types.is_empty());
         // With RETURNING, the tag counts only the rows of the last fetch.
         let count = self.ended.map(|tag| if self.prepared.types.is_empty() { tag } else { self.rows_read });
-        Ok(Outcome { page, rows_affected: count.filter(|_| counts) })
+        Ok(Outcome { page, rows_affected: count.filter(|_| counts), ..Outcome::default() })
     }
 
     /// Read the rest of the current fetch into `ahead`, if it arrives soon. Returns whether it did.

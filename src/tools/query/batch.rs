@@ -142,7 +142,8 @@ fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
     let mut structured = Pieces::from(r#"{"results":["#.to_owned());
     for (at, outcome) in outcomes.into_iter().enumerate() {
         text.push(format!("\n{}: {}\n", at + 1, notes::headline(&outcome)));
-        let Outcome { mut page, rows_affected } = outcome;
+        let Outcome { mut page, rows_affected, notices } = outcome;
+        text.push(notices.to_string());
         let rows = Bytes::from(std::mem::take(&mut page.json));
         text.append(page::text(&mut page, &rows));
         text.push(notes::cut_cells(&page, notes::READ_ON_ELSEWHERE));
@@ -151,6 +152,7 @@ fn answer(answered: Answered<Vec<Outcome>>) -> Answer {
         }
         structured.push(if at == 0 { "" } else { "," });
         structured.append(page::members(&page, rows, rows_affected));
+        structured.push(page::notices(&notices));
         structured.push("}");
     }
     structured.push(format!(

@@ -108,7 +108,8 @@ async fn call(context: ToolContext, defaults: Defaults) -> Answer {
 /// The answer of one page. `read_on` says how to ask for the next piece of a cut cell; its offset is put after it.
 pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
     let mut text = Pieces::from(format!("{}\n", notes::headline(&answered.answer)));
-    let Outcome { mut page, rows_affected } = answered.answer;
+    let Outcome { mut page, rows_affected, notices } = answered.answer;
+    text.push(notices.to_string());
     let rows = Bytes::from(std::mem::take(&mut page.json));
     text.append(page::text(&mut page, &rows));
     text.push(notes::cut_cells(&page, read_on));
@@ -116,6 +117,7 @@ pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
         text.push(format!("{}\n", notes::cut(cut, answered.cursor.as_ref())));
     }
     let mut structured = page::members(&page, rows, rows_affected);
+    structured.push(page::notices(&notices));
     structured.push(format!(
         r#","cursor":{},"duration_ms":{},"generation":{}}}"#,
         json!(answered.cursor.as_ref().map(|cursor| &cursor.handle)),

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use tokio_util::bytes::Bytes;
 
 use crate::messages::answer::Pieces;
+use crate::postgres::inbox::Notices;
 use crate::postgres::rows::JSON_CELLS;
 use crate::postgres::statement::{CutCell, FinishedPage};
+use crate::tools::render;
 use crate::tools::schema::nullable;
 
 /// The text of a page. If its format is JSON, `rows` are in it, and they are not copied.
@@ -70,8 +72,22 @@ pub(super) fn members(page: &FinishedPage, rows: Bytes, rows_affected: Option<u6
     members
 }
 
-/// Like [`JSON_CELLS`], a member that is there only if it is not empty.
+/// `,"notices":[…]`: what PostgreSQL has said besides; nothing if it has said nothing.
+pub(super) fn notices(notices: &Notices) -> String {
+    let mut members = String::new();
+    if !notices.shown.is_empty() {
+        members = format!(r#","{NOTICES}":{}"#, render::notices(notices));
+    }
+    if notices.omitted > 0 {
+        let _ = write!(members, r#","{NOTICES_OMITTED}":{}"#, notices.omitted);
+    }
+    members
+}
+
+/// Like [`JSON_CELLS`], members that are there only if they are not empty.
 const CUT_CELLS: &str = "cut_cells";
+const NOTICES: &str = "notices";
+const NOTICES_OMITTED: &str = "notices_omitted";
 
 /// The schemas of these members.
 pub(super) fn properties() -> Map<String, Value> {
@@ -100,6 +116,12 @@ pub(super) fn properties() -> Map<String, Value> {
             "type": "array",
             "description": "Cells shown in part: row, column, column_index (from 0), offset, bytes, full length.",
         },
+        NOTICES: {
+            "type": "array",
+            "description": "What PostgreSQL said besides: severity, sqlstate, message, detail, hint.",
+            "items": {"type": "object"},
+        },
+        NOTICES_OMITTED: {"type": "integer", "description": "How many more there were."},
     });
     match properties {
         Value::Object(properties) => properties,
@@ -109,5 +131,6 @@ pub(super) fn properties() -> Map<String, Value> {
 
 /// The members that are always there.
 pub(super) fn required(properties: &Map<String, Value>) -> Vec<&String> {
-    properties.keys().filter(|name| *name != CUT_CELLS && *name != JSON_CELLS).collect()
+    let optional = [CUT_CELLS, JSON_CELLS, NOTICES, NOTICES_OMITTED];
+    properties.keys().filter(|name| !optional.contains(&name.as_str())).collect()
 }

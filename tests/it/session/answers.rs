@@ -6,6 +6,7 @@ use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times};
 use mcp_server_postgres::messages::statements::{Answered, Cursor};
 use mcp_server_postgres::postgres::error::QueryError;
+use mcp_server_postgres::postgres::inbox::{Notice, Notices};
 use mcp_server_postgres::postgres::statement::{ColumnInfo, Cut, CutCell, FinishedPage, Format, Limits, Outcome};
 use mcp_server_postgres::tools;
 use pg_guard::sql::Operation;
@@ -32,9 +33,22 @@ fn assert_answers(tool: &str, answer: &Answer, text: &str, structured: &str) {
 /// An outcome, its text, and its structured part less what every answer has at its end. What follows "Truncated at" is
 /// said of a cut by rows, and by bytes.
 fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static str)> {
-    let rows = |page| Outcome { page, rows_affected: None };
-    let affected = |count| Outcome { page: FinishedPage::default(), rows_affected: Some(count) };
+    let rows = |page| Outcome { page, rows_affected: None, ..Outcome::default() };
+    let affected = |count| Outcome { page: FinishedPage::default(), rows_affected: Some(count), ..Outcome::default() };
+    let warning = Notice {
+        severity: "WARNING",
+        sqlstate: "01007".to_owned(),
+        message: "no privileges were granted".to_owned(),
+        detail: None,
+        hint: Some("Ask.".to_owned()),
+    };
     vec![
+        (
+            Outcome { notices: Notices { shown: vec![warning], omitted: 3 }, ..Outcome::default() },
+            "Done.\nWARNING 01007: no privileges were granted\nHINT: Ask.\n3 more messages of PostgreSQL are not shown.\n"
+                .to_owned(),
+            r#""columns":[],"rows":[],"row_count":0,"rows_affected":null,"truncated":false,"notices":[{"severity":"WARNING","sqlstate":"01007","message":"no privileges were granted","hint":"Ask."}],"notices_omitted":3"#,
+        ),
         (
             rows(page(&[1, 2], None)),
             "2 rows\nn\n-\n1\n2\n".to_owned(),
@@ -66,7 +80,7 @@ fn outcomes([by_rows, by_bytes]: [String; 2]) -> Vec<(Outcome, String, &'static 
             r#""columns":[],"rows":[],"row_count":0,"rows_affected":0,"truncated":false"#,
         ),
         (
-            Outcome { page: page(&[7], None), rows_affected: Some(1) },
+            Outcome { page: page(&[7], None), rows_affected: Some(1), ..Outcome::default() },
             "1 row affected\nn\n-\n7\n".to_owned(),
             r#""columns":[{"name":"n","type":"integer"}],"rows":[[7]],"row_count":1,"rows_affected":1,"truncated":false"#,
         ),
@@ -109,7 +123,7 @@ async fn a_statement_is_answered_with_what_it_did() {
 async fn an_answer_that_can_be_read_on_says_how_and_for_how_long() {
     let mut world = World::new(settings());
     let handle = "0123456789abcdef";
-    let cut = || Outcome { page: page(&[1, 2], Some(Cut::Rows(2))), rows_affected: None };
+    let cut = || Outcome { page: page(&[1, 2], Some(Cut::Rows(2))), rows_affected: None, ..Outcome::default() };
     let cursor = || Some(Cursor { handle: handle.to_owned(), lifetime: Duration::from_secs(60) });
     let text = format!(
         "2 rows\nn\n-\n1\n2\nTruncated at 2 rows (max_rows): there are more. Read on within 60s by fetch_rows with \
@@ -170,7 +184,7 @@ async fn a_batch_is_answered_statement_by_statement() {
     );
 
     let call = world.call(BATCH, r#"{"queries":[{"query":"delete from t"}]}"#);
-    let outcome = Outcome { page: FinishedPage::default(), rows_affected: Some(2) };
+    let outcome = Outcome { page: FinishedPage::default(), rows_affected: Some(2), ..Outcome::default() };
     world.batches.next().await.answer(Ok(answered(vec![outcome])));
     assert_answers(
         BATCH,
@@ -188,7 +202,7 @@ async fn a_batch_in_json_has_each_statements_rows_where_its_text_wants_them() {
         let before = r#"{"columns":["n"],"rows":["#;
         let page =
             FinishedPage { text: format!("{before}]}}\n"), rows_in_text: Some(before.len()), ..page(&[n], None) };
-        Outcome { page, rows_affected: None }
+        Outcome { page, rows_affected: None, ..Outcome::default() }
     };
     world.batches.next().await.answer(Ok(answered(vec![in_json(1), in_json(2)])));
     let answer = answer_of(call).await;
@@ -206,7 +220,7 @@ async fn of_two_columns_with_one_name_a_cut_cell_says_which_it_is_of() {
     page.columns = [0, 1].map(|_| ColumnInfo { name: "x".to_owned(), type_name: "text".to_owned() }).into();
     let mut world = World::new(settings());
     let call = world.query("select a as x, b as x from t");
-    world.queries.next().await.answer(Ok(answered(Outcome { page, rows_affected: None })));
+    world.queries.next().await.answer(Ok(answered(Outcome { page, rows_affected: None, ..Outcome::default() })));
     let answer = answer_of(call).await;
     for (number, index) in [(1, 0), (2, 1)] {
         assert!(
@@ -224,7 +238,7 @@ async fn a_cell_that_is_to_be_read_as_json_is_listed_for_programs() {
     let mut world = World::new(settings());
     let mut page = page(&[1, 2], None);
     page.json_cells = vec![[0, 0], [1, 0]];
-    let outcome = Outcome { page, rows_affected: None };
+    let outcome = Outcome { page, rows_affected: None, ..Outcome::default() };
     let members = r#""columns":[{"name":"n","type":"integer"}],"rows":[[1],[2]],"row_count":2,"rows_affected":null,"truncated":false,"json_cells":[[0,0],[1,0]]"#;
     let call = world.query("select n from t");
     world.queries.next().await.answer(Ok(answered(outcome.clone())));
@@ -291,7 +305,7 @@ async fn a_cell_that_is_not_shown_whole_is_listed_and_the_text_says_how_to_read_
             true,
         ),
     ] {
-        let outcome = Outcome { page: page_of_pieces(cells), rows_affected: None };
+        let outcome = Outcome { page: page_of_pieces(cells), rows_affected: None, ..Outcome::default() };
         let members = format!(
             r#""columns":[{{"name":"doc","type":"text"}},{{"name":"say \"é\"","type":"text"}}],"rows":[["ab","c"]],"row_count":1,"rows_affected":null,"truncated":{truncated},"cut_cells":[{listed}]"#
         );

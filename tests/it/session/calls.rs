@@ -26,7 +26,11 @@ async fn two_calls_are_in_flight_at_once_and_are_answered_in_either_order() {
         let mut pairs: Vec<_> = asked.into_iter().zip(calls).enumerate().collect();
         pairs.rotate_left(first_answered);
         for (number, (query, call)) in pairs {
-            query.answer(Ok(answered(Outcome { page: page(&[number as i32], None), rows_affected: None })));
+            query.answer(Ok(answered(Outcome {
+                page: page(&[number as i32], None),
+                rows_affected: None,
+                ..Outcome::default()
+            })));
             let answer = answer_of(call).await;
             assert_eq!(answer.whole_text(), format!("1 row\nn\n-\n{number}\n"));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mcp_server_postgres::messages::answer::Answer;
 use mcp_server_postgres::messages::statements::BatchError;
 use mcp_server_postgres::postgres::error::{Clock, Phase, Position, QueryError, Rejection};
+use mcp_server_postgres::postgres::inbox::{Notice, Notices};
 
 use pg_guard::Rule;
 
@@ -26,7 +27,14 @@ fn rejection() -> Rejection {
         column: None,
         constraint: None,
         phase: Phase::Parse,
+        notices: Notices::default(),
     }
+}
+
+fn notices() -> Notices {
+    let (detail, hint) = Default::default();
+    let (sqlstate, message) = ("01000".to_owned(), "careful".to_owned());
+    Notices { shown: vec![Notice { severity: "WARNING", sqlstate, message, detail, hint }], omitted: 2 }
 }
 
 /// An error, and what the model reads. No host, user or database is in it.
@@ -61,6 +69,11 @@ fn errors() -> Vec<(QueryError, &'static str)> {
             })),
             "ERROR 23505: duplicate key value violates unique constraint \"t_pkey\"\n\
              DETAIL: Key (id)=(1) already exists.\nCONTEXT: SQL function \"f\" statement 1",
+        ),
+        (
+            QueryError::Rejected(Box::new(Rejection { hint: None, position: None, notices: notices(), ..rejection() })),
+            "ERROR 42703: column \"nme\" does not exist\nWARNING 01000: careful\n\
+             2 more messages of PostgreSQL are not shown.",
         ),
         (
             timed_out(Clock::PoolWait, 5000),
@@ -142,6 +155,10 @@ async fn a_failure_is_told_to_programs_member_by_member() {
                 ..rejection()
             })),
             r#"{"kind":"rejected","phase":"fetch","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","context":"PL/pgSQL function f() line 1","internal_position":{"character":9,"line":2,"column":3,"text":"nme","caret":2},"retryable":false}"#,
+        ),
+        (
+            QueryError::Rejected(Box::new(Rejection { hint: None, position: None, notices: notices(), ..rejection() })),
+            r#"{"kind":"rejected","phase":"parse","sqlstate":"42703","severity":"ERROR","message":"column \"nme\" does not exist","notices":[{"severity":"WARNING","sqlstate":"01000","message":"careful"}],"notices_omitted":2,"retryable":false}"#,
         ),
         (
             QueryError::Unavailable {

@@ -190,7 +190,7 @@ async fn neighbour(world: &mut World, tool: &str, case: Case) {
     let outcome = || {
         let mut page = page(&rows, None);
         page.rows_in_text = Some(2);
-        Outcome { page, rows_affected: None }
+        Outcome { page, rows_affected: None, ..Outcome::default() }
     };
     if matches!(case, Case::HasWrongArguments | Case::IsUnknown) {
         return;

@@ -60,7 +60,11 @@ async fn within_a_boundary_stands_all_of_an_answers_text_and_no_row_can_know_its
     for rows_in_text in [None, Some("n\n-\n".len())] {
         let call = world.query("select 1");
         let shown = FinishedPage { rows_in_text, ..page(&[1, 2], None) };
-        world.queries.next().await.answer(Ok(answered(Outcome { page: shown, rows_affected: None })));
+        world.queries.next().await.answer(Ok(answered(Outcome {
+            page: shown,
+            rows_affected: None,
+            ..Outcome::default()
+        })));
         let answer = answer_of(call).await;
         let whole = answer.whole_text();
         let lines: Vec<_> = whole.lines().collect();

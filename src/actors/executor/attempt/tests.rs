@@ -35,6 +35,7 @@ fn rejected(sqlstate: &str, severity: &str) -> QueryError {
         table,
         column,
         constraint,
+        notices: Default::default(),
     }))
 }
 

@@ -46,6 +46,7 @@ fn rejected(sqlstate: &str) -> QueryError {
         column,
         constraint,
         phase: Phase::Connect,
+        notices: Default::default(),
     }))
 }
 
