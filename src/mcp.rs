@@ -12,3 +12,4 @@ pub mod sessions;
 pub mod standard_streams;
 pub mod stdio;
 mod tool_call;
+mod unread;

@@ -9,6 +9,7 @@
 //! - `tool`: what a tool is.
 //! - `context`: what a call gives its tool: the databases, the caller, the limits.
 //! - `arguments`: a tool's arguments from the JSON of the client, and why they do not fit.
+//! - `habits`: what clients write that no schema asks for, and what they mean by it.
 //! - `argument_types`: the types of arguments that several tools have.
 //! - `schema`: the JSON Schemas that several tools have.
 //! - `answer`, `failure`, `render`: successes, failures, and how counts and durations are written.
@@ -20,6 +21,7 @@ mod arguments;
 pub(crate) mod boundary;
 mod context;
 mod failure;
+mod habits;
 mod monitoring;
 mod query;
 mod render;

@@ -22,6 +22,7 @@ use crate::actors::databases::Databases;
 use crate::http::admin::{self, AdminState};
 use crate::http::auth::Auth;
 use crate::http::listener::{Listener, Serving};
+use crate::http::paths;
 use crate::log::{LogControl, error, info, warn};
 use crate::mcp::http::admission::{Admission, session_owner};
 use crate::mcp::http::{self as mcp_http, Mcp, server};
@@ -97,7 +98,7 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
         log: log.new(slog::o!("logger" => "http")),
     });
     let serving = Serving {
-        router: mcp_http::router(auth, admission, protocol).merge(admin::router(state)),
+        router: paths::all(mcp_http::router(auth, admission, protocol), admin::router(state)),
         rules,
         places: Arc::new(Semaphore::new(http.connections_max)),
         stopping: stopping.clone(),

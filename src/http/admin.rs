@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::auth::{self, Auth};
+use super::paths::nothing_here;
 use crate::actors::clients::client::ClientCount;
 use crate::messages::admin::{DatabaseProbe, DatabaseStatus, Status};
 use crate::messages::database::{DatabaseSet, PendingDatabase};
@@ -31,7 +32,7 @@ mod status;
 pub fn router(state: Arc<AdminState>) -> Router {
     let auth = &state.auth;
     let anybody = Router::new()
-        .route("/", get(page::page))
+        .route("/", get(page::page).fallback(nothing_here))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(status::ready))
         .route("/readyz/{database}", get(status::ready))

@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use slog::Logger;
 use tokio::sync::{OnceCell, watch};
 
+use super::json_error::json_error;
 use crate::actors::clients::client::Client;
 use crate::actors::clients::registry::{Admit, Rules};
 use crate::log::{debug, warn};
@@ -236,6 +238,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 async fn whole(body: Body, bytes_max: usize, within: Duration) -> Result<Bytes, Refusal> {
+    // One whose length is announced need not come.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(Refusal::TooLong { bytes_max });
+    }
     let read = tokio::time::timeout(within, Limited::new(body, bytes_max).collect()).await;
     match read.map_err(|_| Refusal::TooSlow { after: within })? {
         Ok(body) => Ok(body.to_bytes()),
@@ -284,7 +290,7 @@ impl fmt::Display for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), format!("{self}\n")).into_response();
+        let mut response = json_error(self.status(), &self.to_string());
         let headers = response.headers_mut();
         match &self {
             Self::NoToken => {

@@ -91,6 +91,11 @@ impl Sessions {
         self.table().get(id).map(|entry| entry.owner.clone())
     }
 
+    /// Whether that client has that session.
+    pub(super) fn has(&self, id: &str, client: &Client) -> bool {
+        self.table().get(id).is_some_and(|entry| std::ptr::eq(&*entry.owner, client))
+    }
+
     /// Whether a call of that session waits for an answer of its client.
     pub fn is_asking(&self, id: &str) -> bool {
         self.table().get(id).is_some_and(|entry| !entry.questions.is_empty())

@@ -25,14 +25,13 @@ use super::calls::{CallEvent, Calls};
 use super::encoder::id_text;
 use super::methods;
 use super::tool_call::ToolCall;
+use super::unread::{self, fault};
 use crate::log::{debug, warn};
 
 mod lines;
 mod traffic;
-mod unread;
 
 use lines::{Line, Lines};
-use unread::fault;
 
 pub use traffic::Traffic;
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -64,6 +64,12 @@ impl From<Map<String, Value>> for RawArguments {
     fn from(members: Map<String, Value>) -> Self {
         // Writing a value cannot fail: its keys are strings.
         Self(members.iter().filter_map(|(name, value)| Some((name.clone(), to_raw_value(value).ok()?))).collect())
+    }
+}
+
+impl Serialize for RawArguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, raw)| (name, raw)))
     }
 }
 

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | `null` | SQL NULL | SQL NULL | SQL NULL |
 //! | string | as it is: JSON text | as it is: `{…}` | as it is |
-//! | number | its digits | refused | its digits |
+//! | number | its digits | refused | its digits; for an integer type those of the whole number, in whatever spelling |
 //! | boolean | `true`, `false` | refused | `true`, `false` |
 //! | array | its JSON | `{…}`, nested for more dimensions | refused |
 //! | object | its JSON | refused | refused |
@@ -30,6 +30,10 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::error::QueryError;
+
+mod whole;
+
+pub use whole::Whole;
 
 /// The largest number of dimensions of an array: PostgreSQL's MAXDIM.
 const DIMENSIONS_MAX: usize = 6;
@@ -149,6 +153,7 @@ fn text(value: &Value, ty: &Type) -> Result<Option<String>, String> {
         (value, _) if is_json(base) => value.to_string(),
         (Value::Array(items), Kind::Array(element)) if is_vector(base) => vector(items, element)?,
         (Value::Array(items), Kind::Array(element)) => array(items, element, 1)?,
+        (Value::Number(number), _) if is_integer(base) => integer(number.as_str())?,
         (Value::Number(number), kind) if !matches!(kind, Kind::Array(_)) => number.to_string(),
         (Value::Bool(truth), kind) if !matches!(kind, Kind::Array(_)) => truth.to_string(),
         (value, _) => return Err(format!("{} was given; {}", given(value), advice(base))),
@@ -194,6 +199,19 @@ fn vector(items: &[Value], element: &Type) -> Result<String, String> {
 
 fn element_text(item: &Value, element: &Type, at: usize) -> Result<Option<String>, String> {
     text(item, element).map_err(|why| format!("element {} is wrong: {why}", at + 1))
+}
+
+/// The number as PostgreSQL reads an integer: with digits only.
+fn integer(number: &str) -> Result<String, String> {
+    match Whole::of(number) {
+        Whole::Digits(digits) => Ok(digits),
+        Whole::TooLarge => Err(format!("{number} is out of its range")),
+        Whole::No => Err(format!("{number} was given, which is not a whole number")),
+    }
+}
+
+fn is_integer(base: &Type) -> bool {
+    matches!(*base, Type::INT2 | Type::INT4 | Type::INT8 | Type::OID)
 }
 
 fn is_json(base: &Type) -> bool {

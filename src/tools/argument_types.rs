@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 
 use crate::messages::RawArguments;
 use crate::messages::answer::Answer;
-use crate::postgres::params;
+use crate::postgres::params::{self, Whole};
 use crate::postgres::statement::Format;
 
 /// The values of `$1 … $n` as a client gives them: a list, or an object whose values are taken in the order written.
@@ -38,17 +38,23 @@ impl<'de> Deserialize<'de> for Parameters {
     }
 }
 
-/// A whole number. It may be written as 5.0: to JSON Schema that is an integer, and some clients have no other numbers.
+/// A whole number in any spelling: some clients have only floating-point numbers and write 5.0, and to JSON Schema that is
+/// an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Count(pub usize);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = Number::deserialize(deserializer)?;
-        match number.as_f64() {
+        match Whole::of(number.as_str()) {
+            Whole::Digits(digits) if digits.starts_with('-') => {
+                Err(D::Error::custom(format!("{number} is less than 0")))
+            }
             // A number that is too large for the type becomes the largest of the type.
-            Some(value) if value >= 0.0 && value.fract() == 0.0 => Ok(Self(value as usize)),
-            _ => Err(D::Error::custom(format!("{number} is no whole number"))),
+            Whole::Digits(digits) => Ok(Self(digits.parse().unwrap_or(usize::MAX))),
+            Whole::TooLarge if !number.as_str().starts_with('-') => Ok(Self(usize::MAX)),
+            Whole::TooLarge => Err(D::Error::custom(format!("{number} is less than 0"))),
+            Whole::No => Err(D::Error::custom(format!("{number} is no whole number"))),
         }
     }
 }

@@ -6,9 +6,9 @@ use serde::de::value::MapDeserializer;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Tool, ToolContext};
-use crate::messages::RawArguments;
+use super::{Tool, ToolContext, habits, schema};
 use crate::messages::answer::Answer;
+use crate::postgres::params::Whole;
 
 /// A string that does not fit is repeated in the answer if it has no more characters than this.
 const REPEATED_CHARS_MAX: usize = 40;
@@ -19,25 +19,20 @@ const REPEATED_CHARS_MAX: usize = 40;
 /// The answer that names the argument and what would be right.
 pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, context: &ToolContext) -> Result<T, Answer> {
     let given = &context.call.arguments.0;
-    let is_null = |raw: &RawValue| raw.get() == "null";
-    let schema = given.iter().any(|(_, raw)| is_null(raw)).then(tool.input);
-    let is_required = |name: &String| {
-        let required = schema.as_ref().and_then(|schema| schema["required"].as_array());
-        required.is_some_and(|all| all.contains(&name.as_str().into()))
-    };
     let database = given.iter().position(|(name, _)| name == "database").filter(|_| context.may_name_database);
-    let given = given.iter().enumerate().filter(|(at, (name, raw))| {
-        // Many clients write null for an argument that they do not give.
-        Some(*at) != database && (!is_null(raw) || is_required(name))
-    });
-    let given: Vec<_> = given.map(|(_, member)| member).collect();
-    let members = given.iter().map(|(name, raw)| (name.as_str(), &**raw));
-    T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members)).map_err(|error| {
-        let given = RawArguments(given.into_iter().cloned().collect());
+    let given = given.iter().enumerate().filter(|(at, _)| Some(*at) != database);
+    let given = given.map(|(_, (name, raw))| (name.as_str(), &**raw));
+    // Most clients write what the schema says. For the others it takes a schema to know what they mean.
+    if let Ok(arguments) = read(given.clone()) {
+        return Ok(arguments);
+    }
+    let schema = (tool.input)();
+    let meant = habits::meant(&schema, given);
+    read(meant.0.iter().map(|(name, raw)| (name.as_str(), &**raw))).map_err(|error| {
         // The client knows the schema, so the answer speaks of it first. The type may be stricter than the schema.
-        let misfit = match given.tree() {
-            Some(tree) => in_object(&(tool.input)(), &tree, ""),
-            None => given.with_half_a_pair(),
+        let misfit = match meant.tree() {
+            Some(tree) => in_object(&schema, &tree, ""),
+            None => meant.with_half_a_pair(),
         };
         let why = misfit.unwrap_or_else(|| {
             // serde counts lines and columns in a part of the message only.
@@ -48,11 +43,17 @@ pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, context: &ToolContext)
     })
 }
 
+fn read<'a, T: DeserializeOwned>(
+    members: impl Iterator<Item = (&'a str, &'a RawValue)>,
+) -> Result<T, serde_json::Error> {
+    T::deserialize(MapDeserializer::new(members))
+}
+
 /// What in `value` does not fit the schema. `place` is the path to the value, for the message.
 fn misfit(schema: &Value, value: &Value, place: &str) -> Option<String> {
     match (schema["type"].as_str(), value) {
         (Some("object"), Value::Object(members)) => in_object(schema, members, &format!("{place}.")),
-        (Some("array"), Value::Array(items)) => {
+        (Some("array"), Value::Array(items)) if !schema::is_of_values(schema) => {
             let mut items = items.iter().enumerate();
             items.find_map(|(at, item)| misfit(&schema["items"], item, &format!("{place}[{at}]")))
         }
@@ -80,16 +81,13 @@ fn in_object(schema: &Value, members: &Map<String, Value>, before: &str) -> Opti
 
 /// Whether a value that is neither an object nor an array with a schema for its items fits the schema.
 fn fits(schema: &Value, value: &Value) -> bool {
-    if let Some(choices) = schema["anyOf"].as_array() {
-        return choices.iter().any(|choice| fits(choice, value));
-    }
     let number = value.as_f64();
     let bound = |name: &str| schema[name].as_f64();
     let is_type = match schema["type"].as_str() {
         Some("string") => value.is_string(),
-        Some("number") => number.is_some(),
-        Some("integer") => number.is_some_and(|number| number.fract() == 0.0),
-        Some("array") => value.is_array(),
+        Some("number") => value.is_number(),
+        Some("integer") => value.as_number().is_some_and(|number| Whole::of(number.as_str()) != Whole::No),
+        Some("array") => value.is_array() || value.is_object() && schema::is_of_values(schema),
         Some("object") => value.is_object(),
         _ => true,
     };
@@ -101,9 +99,6 @@ fn fits(schema: &Value, value: &Value) -> bool {
 
 /// What the schema wants, in words.
 fn right(schema: &Value) -> String {
-    if let Some(choices) = schema["anyOf"].as_array() {
-        return choices.iter().map(right).collect::<Vec<_>>().join(" or ");
-    }
     if let Some(choices) = schema["enum"].as_array() {
         return format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));
     }
@@ -116,6 +111,7 @@ fn right(schema: &Value) -> String {
         Some("string") => "a string".to_owned(),
         Some("integer") => format!("a whole number{bounds}"),
         Some("number") => format!("a number{bounds}"),
+        Some("array") if schema::is_of_values(schema) => "an array or an object".to_owned(),
         Some("array") => match schema["items"]["type"].as_str() {
             Some("object") => format!("an array, each item of it {}", right(&schema["items"])),
             _ => "an array".to_owned(),

@@ -2,16 +2,22 @@
 
 use serde_json::{Map, Value, json};
 
-/// The schema of [`Parameters`](super::argument_types::Parameters). It is written by hand: a derived schema has
-/// `items: true` for a list of any values, which strict hosts refuse.
+/// The schema of [`Parameters`](super::argument_types::Parameters). It says less than they accept, because hosts convert
+/// schemas for their models: a list of types under one `type`, an array without `items`, and a choice between an array and an
+/// object are refused or misread by some of them. The description has the rest.
 pub(super) fn parameters() -> Value {
-    // A list of types under one `type` is legal too, but some hosts pass schemas on to models that take one only.
-    let types = ["string", "number", "boolean", "null", "array", "object"];
-    let any = json!({"anyOf": types.map(|name| json!({"type": name}))});
+    let types = ["string", "integer", "number", "boolean", "null"];
     json!({
-        "description": "Values of $1…$n: an array by position, or an object bound in the order written.",
-        "anyOf": [{"type": "array", "items": any}, {"type": "object", "additionalProperties": any}],
+        "type": "array",
+        "description": "Values of $1…$n in order. Each may also be an array (for an array) or any JSON (for json), and an \
+                        object by names is bound in the order written.",
+        "items": {"anyOf": types.map(|name| json!({"type": name}))},
     })
+}
+
+/// Whether this is the schema of an array of any values, for which an object of values is accepted too.
+pub(super) fn is_of_values(schema: &Value) -> bool {
+    schema["items"]["anyOf"].is_array()
 }
 
 /// The properties that limit the answer of one call.

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod names;
+mod paths;
 mod seen;
 mod tokens;
 
@@ -30,7 +31,7 @@ use mcp_server_postgres::messages::database::{Database, DatabaseSet, DatabaseSum
 use mcp_server_postgres::messages::events::{Events, SettingsChanged};
 use mcp_server_postgres::messages::metrics::{MetricsHandle, Scrape, Snapshot};
 use mcp_server_postgres::settings::{AccessMode, Settings, Token};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -138,8 +139,8 @@ impl World {
             log: no_log(),
         });
         let (tell, let_in) = mpsc::unbounded_channel();
-        let router =
-            behind(auth, admission, any(move |request| tells(request, tell.clone()))).merge(admin::router(seen));
+        let protocol = behind(auth, admission, any(move |request| tells(request, tell.clone())));
+        let router = mcp_server_postgres::http::paths::all(protocol, admin::router(seen));
         let connection = Arc::new(Connection::new(false));
         Self {
             router,
@@ -204,6 +205,16 @@ struct Answer {
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// What a refusal says: the message of a JSON-RPC error for no known request.
+    fn why(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        let refusal: Value = serde_json::from_str(&self.body).unwrap();
+        let code = if self.status.is_server_error() { -32603 } else { -32600 };
+        let (version, id) = (&refusal["jsonrpc"], &refusal["id"]);
+        assert_eq!((version, id, &refusal["error"]["code"]), (&json!("2.0"), &json!(null), &json!(code)), "{self:?}");
+        refusal["error"]["message"].as_str().unwrap().to_owned()
     }
 }
 

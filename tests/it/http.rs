@@ -6,6 +6,7 @@ mod gate;
 mod life;
 mod peer;
 mod protocol;
+mod tolerance;
 
 use daemon::Daemon;
 use peer::{Answer, Peer};

@@ -6,6 +6,7 @@ mod asking;
 mod calls;
 mod databases;
 mod failures;
+mod listed;
 mod older_revisions;
 mod one_encoder;
 mod refusals;

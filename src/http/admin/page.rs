@@ -3,14 +3,23 @@
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Uri};
 use sha2::{Digest, Sha256};
+
+use crate::http::paths::nothing_here;
 
 /// The page. Its style and its script stand in it, one of each.
 const PAGE: &str = include_str!("../status.html");
 
-/// `GET /`.
-pub async fn page() -> Response {
+/// `GET /`. What asks for events is a client of MCP, which is told the path of that.
+pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepted.any(|value| value.contains("text/event-stream")) {
+        return nothing_here(method, uri).await;
+    }
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

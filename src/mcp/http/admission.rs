@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use slog::Logger;
@@ -15,6 +15,7 @@ use crate::actors::clients::client::Client;
 use crate::actors::clients::registry::Rules;
 use crate::http::auth::AuthenticatedClient;
 use crate::http::holding::Holding;
+use crate::http::json_error::json_error;
 use crate::log::warn;
 use crate::mcp::sessions::Sessions;
 use crate::messages::in_flight::{Busy, InFlightPermit};
@@ -54,15 +55,16 @@ impl Admission {
     fn permit(&self, request: &Request, client: &Client) -> Result<Option<InFlightPermit>, Refusal> {
         let settings = self.rules.borrow().settings.clone();
         let headers = request.headers();
-        // A request without a session, of a revision with sessions, can only open one.
-        let opens =
-            request.method() == Method::POST && [SESSION_ID, METHOD].iter().all(|name| !headers.contains_key(*name));
+        // A request without a session that is there, of a revision with sessions, can only open one.
+        let session = headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+        let has_session = session.is_some_and(|id| self.sessions.has(id, client));
+        let opens = request.method() == Method::POST && !has_session && !headers.contains_key(METHOD);
         if opens && self.sessions.len() >= settings.http.sessions_max {
             return Err(Refusal::TooManySessions(settings.http.sessions_max));
         }
         // A stream that lasts as long as its client does not count as in flight.
-        let lasts = request.method() == Method::GET
-            || headers.get(METHOD).is_some_and(|method| method == "subscriptions/listen");
+        let lasts =
+            request.method() == Method::GET || headers.get(METHOD).is_some_and(|method| method == super::LISTEN);
         if lasts {
             return Ok(None);
         }
@@ -84,7 +86,7 @@ pub fn session_owner(sessions: &Sessions, headers: &HeaderMap) -> Option<Arc<Cli
 /// Accept a request, or answer why not.
 pub async fn admit(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
     let Some(client) = request.extensions().get::<AuthenticatedClient>().cloned() else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        return json_error(StatusCode::INTERNAL_SERVER_ERROR, "It is not known who asks.");
     };
     match admission.permit(&request, &client) {
         Ok(None) => next.run(request).await,
@@ -111,12 +113,14 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl Refusal {
     fn into_response(self) -> Response {
         let status = match self {
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooManySessions(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        (status, [(RETRY_AFTER, BUSY_RETRY.as_secs().to_string())], format!("{self}\n")).into_response()
+        let mut response = json_error(status, &self.to_string());
+        response.headers_mut().insert(RETRY_AFTER, BUSY_RETRY.as_secs().into());
+        response
     }
 }

@@ -1,8 +1,8 @@
 //! A call of a tool over HTTP, read and answered without rmcp, as on stdio.
 //!
 //! rmcp would make a service with two tasks for it, parse the body into a tree of values, and write the answer from another.
-//! What rmcp decides about such a request before it calls a handler (media types, revision, headers, session) is decided here
-//! in the same way. If a request is not plain, it is left to rmcp, which refuses it with its own message.
+//! What rmcp decides about such a request before it calls a handler (revision, headers, session) is decided here in the same
+//! way. If a request is not plain, it is left to rmcp, which refuses it with its own message.
 
 use std::convert::Infallible;
 use std::iter::once;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt as _};
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use rmcp::ErrorData;
 use rmcp::model::{ProgressNotification, ProgressNotificationParam, ProtocolVersion, RequestId, ServerJsonRpcMessage};
@@ -43,11 +44,15 @@ enum CallOrigin {
     Session(Arc<str>),
 }
 
-/// The answer, if the request is a plain call of a tool. `None` if the request is for rmcp.
-pub(super) async fn answer(parts: &Parts, body: &[u8], client: &Client, sessions: &Arc<Sessions>) -> Option<Response> {
-    if !has_plain_media_types(&parts.headers) {
-        return None;
-    }
+/// The answer, if the request is a plain call of a tool. `None` if the request is for rmcp. A client that does not take events
+/// gets the answer alone, and is asked nothing.
+pub(super) async fn answer(
+    parts: &Parts,
+    body: &[u8],
+    client: &Client,
+    sessions: &Arc<Sessions>,
+    takes_events: bool,
+) -> Option<Response> {
     let call = ToolCall::of(body)?;
     let origin = origin(&parts.headers, &call)?;
     let permit = parts.extensions.get::<InFlightPermit>().cloned();
@@ -56,38 +61,25 @@ pub(super) async fn answer(parts: &Parts, body: &[u8], client: &Client, sessions
         CallOrigin::Alone(revision) => {
             let (id, call) = call.begin(&calls, permit, &revision, None);
             let answering = Answering::new(id, revision, call, client.ending.clone(), None);
-            Some(alone(answering).await)
+            Some(alone(answering, takes_events).await)
         }
         CallOrigin::Session(session) => match sessions.begin(&session, client, call.id.clone()).ok()? {
             Begun::Unanswered(peer, unanswered) => {
-                let takes_forms = asking::takes_forms(&peer.capabilities);
+                let takes_forms = takes_events && asking::takes_forms(&peer.capabilities);
                 let session = SessionClient { takes_forms, pending: &unanswered.questions };
                 let (id, call) = call.begin(&calls, permit, &peer.protocol_version, Some(session));
                 let ending = client.ending.clone();
-                Some(Answering::new(id, peer.protocol_version, call, ending, Some(unanswered)).stream(None))
+                let answering = Answering::new(id, peer.protocol_version, call, ending, Some(unanswered));
+                Some(if takes_events { answering.stream(None) } else { alone(answering, false).await })
             }
             Begun::Refused(why) => {
-                let mut encoder = begun_event();
+                let mut encoder = if takes_events { begun_event() } else { Encoder::default() };
                 let error = Err(ErrorData::invalid_request(why, None));
                 encoder.called(&call.id, error, &ProtocolVersion::V_2025_11_25);
-                Some(events(stream::iter(once(finished(encoder)))))
+                Some(if takes_events { events(stream::iter(once(finished(encoder)))) } else { json(encoder) })
             }
         },
     }
-}
-
-/// Whether the client accepts JSON and events, and sends JSON, by headers without parameters.
-fn has_plain_media_types(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or(";"));
-    let accepted: Vec<&str> = accepted.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let takes = |wanted: &str| accepted.iter().any(|media_type| media_type.eq_ignore_ascii_case(wanted));
-    let is_plain = accepted.iter().all(|media_type| !media_type.contains([';', '"']));
-    let sends = sole(headers, CONTENT_TYPE.as_str()).flatten().unwrap_or_default();
-    let sends = sends.split_once(';').map_or(sends, |(media_type, _)| media_type).trim();
-    is_plain
-        && takes("application/json")
-        && takes("text/event-stream")
-        && sends.eq_ignore_ascii_case("application/json")
 }
 
 /// The only value of a header, or that it is missing. `None` if there are several, or the value is not text.
@@ -123,24 +115,32 @@ fn origin(headers: &HeaderMap, call: &ToolCall) -> Option<CallOrigin> {
     }
 }
 
-/// The answer alone, or a stream if something has to be sent before it.
-async fn alone(mut answering: Answering) -> Response {
+/// The answer alone, or a stream if something has to be sent before it and the client takes events.
+async fn alone(mut answering: Answering, takes_events: bool) -> Response {
     // If this is dropped, as when the client closes the connection, the call is cancelled.
-    match answering.event().await {
-        Some(CallEvent::Progress(progress)) => answering.stream(Some(progress_event(progress))),
-        Some(CallEvent::Question(question)) => answering.stream(Some(question_events([question]))),
-        Some(CallEvent::Ended(reply)) => {
-            let mut encoder = Encoder::default();
-            encoder.called(&answering.id, reply, &answering.revision);
-            let body = match encoder.into_small() {
-                Ok(whole) => Body::from(whole),
-                Err(large) => Body::from_stream(stream::iter(large.into_chunks().map(Ok::<_, Infallible>))),
-            };
-            ([(CONTENT_TYPE, "application/json")], body).into_response()
+    loop {
+        match answering.event().await {
+            Some(CallEvent::Progress(_) | CallEvent::Question(_)) if !takes_events => {}
+            Some(CallEvent::Progress(progress)) => return answering.stream(Some(progress_event(progress))),
+            Some(CallEvent::Question(question)) => return answering.stream(Some(question_events([question]))),
+            Some(CallEvent::Ended(reply)) => {
+                let mut encoder = Encoder::default();
+                encoder.called(&answering.id, reply, &answering.revision);
+                return json(encoder);
+            }
+            // A call in a session that another request has cancelled.
+            None => return StatusCode::ACCEPTED.into_response(),
         }
-        // Only a call in a session can be cancelled by another request.
-        None => Body::empty().into_response(),
     }
+}
+
+/// A response that is what was written, JSON.
+fn json(encoder: Encoder) -> Response {
+    let body = match encoder.into_small() {
+        Ok(whole) => Body::from(whole),
+        Err(large) => Body::from_stream(stream::iter(large.into_chunks().map(Ok::<_, Infallible>))),
+    };
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A call whose client waits for its answer.

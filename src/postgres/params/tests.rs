@@ -56,7 +56,7 @@ fn a_value_is_the_text_that_postgresql_reads() {
         ("\"[1,2)\"", Type::INT4_RANGE, "[1,2)"),
         // PostgreSQL may reject these; that is not decided here.
         ("true", Type::INT4, "true"),
-        ("1.5", Type::INT4, "1.5"),
+        ("1.5", Type::BOOL, "1.5"),
     ] {
         assert_eq!(converted(json, &ty), Ok(Some(expected.to_owned())), "{json} as {ty}");
     }
@@ -82,6 +82,36 @@ fn a_number_keeps_its_digits() {
         let list = converted(&format!("[{digits}]"), &Type::NUMERIC_ARRAY);
         assert_eq!(list, Ok(Some(format!("{{\"{as_written}\"}}"))));
     }
+}
+
+#[test]
+fn a_whole_number_is_an_integer_in_whatever_spelling() {
+    let id = || made("id", Kind::Domain(Type::INT8));
+    for (json, ty, expected) in [
+        ("7.0", Type::INT2, "7"),
+        ("1e6", Type::INT4, "1000000"),
+        ("9007199254740993.0", Type::INT8, "9007199254740993"),
+        ("4294967295.00", Type::OID, "4294967295"),
+        ("-5.0", id(), "-5"),
+        ("[1.0,null,2e0,\"3\"]", Type::INT4_ARRAY, r#"{"1",NULL,"2","3"}"#),
+        ("[[1.0],[20e-1]]", Type::INT8_ARRAY, r#"{{"1"},{"2"}}"#),
+        ("[1.0]", array_of(id()), r#"{"1"}"#),
+        ("[1.0,2]", Type::INT2_VECTOR, "1 2"),
+        // It is a number for the others.
+        ("7.0", Type::TEXT, "7.0"),
+        ("7.0", Type::NUMERIC, "7.0"),
+        ("7.0", Type::JSONB, "7.0"),
+        ("\"7.0\"", Type::INT4, "7.0"),
+    ] {
+        assert_eq!(converted(json, &ty), Ok(Some(expected.to_owned())), "{json} as {ty}");
+    }
+    for (json, ty, why) in [
+        ("5.5", Type::INT4, "5.5 was given, which is not a whole number"),
+        ("[1,0.5]", Type::OID_ARRAY, "element 2 is wrong: 0.5 was given, which is not a whole number"),
+    ] {
+        assert_eq!(converted(json, &ty), Err(why.to_owned()), "{json} as {ty}");
+    }
+    assert_eq!(converted_as_written("1e400", &Type::INT8), Err("1e400 is out of its range".to_owned()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) const TOOL: Tool = Tool {
                   execution times (average, median, p95, max, min) and queries per minute.",
     may_write: false,
     names_database: false,
-    input: || json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    input: || json!({"type": "object", "properties": {}}),
     output,
     call: |context, _: Defaults| work(call(context)),
 };

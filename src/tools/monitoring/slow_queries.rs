@@ -47,7 +47,6 @@ fn input() -> Value {
             },
             "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT.1, "default": LIMIT.0},
         },
-        "additionalProperties": false,
     })
 }
 

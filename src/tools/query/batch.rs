@@ -63,7 +63,6 @@ fn input() -> Value {
                 "parameters": schema::parameters(),
             },
             "required": ["query"],
-            "additionalProperties": false,
         },
     });
     let mut properties = Map::from_iter([("queries".to_owned(), queries)]);
@@ -73,7 +72,7 @@ fn input() -> Value {
     }
     properties
         .insert("format".to_owned(), json!({"type": "string", "enum": FormatArgument::NAMES, "default": "table"}));
-    json!({"type": "object", "properties": properties, "required": ["queries"], "additionalProperties": false})
+    json!({"type": "object", "properties": properties, "required": ["queries"]})
 }
 
 fn output() -> Value {

@@ -62,7 +62,7 @@ fn input() -> Value {
         "description": "Read on in a cut cell: show each that is longer from this byte of its text on.",
     });
     properties.insert("cell_offset".to_owned(), offset);
-    json!({"type": "object", "properties": properties, "required": ["query"], "additionalProperties": false})
+    json!({"type": "object", "properties": properties, "required": ["query"]})
 }
 
 pub(super) fn output() -> Value {

@@ -21,7 +21,7 @@ pub(crate) const TOOL: Tool = Tool {
     may_write: true,
     names_database: false,
     input,
-    output,
+    output: execute::output,
     call: |context, defaults| work(call(context, defaults)),
 };
 
@@ -41,21 +41,7 @@ fn input() -> Value {
     properties.extend(schema::without_descriptions(schema::limits()));
     let formats = json!({"type": "string", "enum": FormatArgument::NAMES, "description": "By default as before."});
     properties.insert("format".to_owned(), formats);
-    json!({"type": "object", "properties": properties, "required": ["cursor"], "additionalProperties": false})
-}
-
-/// The members of async_query_execute's answer without their schemas: a list of tools is read in every session and should
-/// be short.
-fn output() -> Value {
-    let mut schema = execute::output();
-    if let Some(properties) = schema["properties"].as_object_mut() {
-        properties.values_mut().for_each(|member| *member = json!({}));
-    }
-    if let Some(schema) = schema.as_object_mut() {
-        schema.remove("required");
-    }
-    schema["description"] = json!("As of async_query_execute.");
-    schema
+    json!({"type": "object", "properties": properties, "required": ["cursor"]})
 }
 
 async fn call(context: ToolContext, defaults: Defaults) -> Answer {

@@ -103,7 +103,7 @@ pub(super) fn properties() -> Map<String, Value> {
         "rows": {
             "type": "array",
             "description": "One array a row, in the columns' order.",
-            "items": {"type": "array"},
+            "items": {"type": "array", "items": {"description": "A value: any JSON."}},
         },
         "row_count": {"type": "integer"},
         "rows_affected": nullable("integer"),
@@ -111,10 +111,23 @@ pub(super) fn properties() -> Map<String, Value> {
         JSON_CELLS: {
             "type": "array",
             "description": "[row, column] (from 0) of nulls that are JSON's, and strings that are JSON's text.",
+            "items": {"type": "array", "items": {"type": "integer"}},
         },
         CUT_CELLS: {
             "type": "array",
-            "description": "Cells shown in part: row, column, column_index (from 0), offset, bytes, full length.",
+            "description": "Cells shown in part: row and column_index from 0, and bytes of the value's text.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "row": {"type": "integer"},
+                    "column": {"type": "string"},
+                    "column_index": {"type": "integer"},
+                    "offset": {"type": "integer"},
+                    "bytes": {"type": "integer"},
+                    "length": {"type": "integer"},
+                },
+                "required": ["row", "column", "column_index", "offset", "bytes", "length"],
+            },
         },
         NOTICES: {
             "type": "array",

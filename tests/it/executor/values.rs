@@ -33,6 +33,7 @@ async fn a_parameter_of_any_type_is_returned_unchanged() {
         ("select $1::bytea", json!(["\\x00ff"]), json!([["\\x00ff"]])),
         ("select ($1::pair).b", json!(["(1,two)"]), json!([["two"]])),
         ("select $1::int4range", json!(["[1,5)"]), json!([["[1,5)"]])),
+        ("select n from generate_series(1, 9) n where n = any($1) limit $2", json!([[2.0, 3.0], 1.0]), json!([[2]])),
         ("select $1", json!(["a text is what an unknown is"]), json!([["a text is what an unknown is"]])),
         ("select 1 as a, 2 as a, 3", json!([]), json!([[1, 2, 3]])),
         ("select", json!([]), json!([[]])),
@@ -63,6 +64,12 @@ async fn the_error_for_an_invalid_parameter_says_what_is_valid() {
         ("select $1::int", json!([{"a": 1}]), &["Parameter $1", "wants integer", "an object was given"]),
         ("select $1::int[]", json!([7]), &["Parameter $1", "wants integer[]", "a number was given", "JSON array"]),
         ("select $1::int", json!(["seven"]), &["22P02", "seven", "$1"]),
+        (
+            "select $1::int",
+            json!([5.5]),
+            &["Parameter $1: PostgreSQL wants integer, and 5.5 was given, which is not a whole number"],
+        ),
+        ("select $1::int2", json!([1e6]), &["22003", "1000000"]),
         ("select $1::date", json!(["2023-02-29"]), &["22008", "2023-02-29", "$1"]),
         ("select $1::text", json!(["a\u{0}b"]), &["Parameter $1", "U+0000"]),
     ] {

@@ -18,7 +18,7 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_again_and_others_are_
     }
     let refused = world.ask(&[]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
-    assert_eq!(refused.body, "This client has made more than 2 requests a second (MCP_CLIENT_RATE).\n");
+    assert_eq!(refused.why(), "This client has made more than 2 requests a second (MCP_CLIENT_RATE).");
     world.connect();
     assert_eq!(world.ask(&[]).await.status, StatusCode::OK);
     world.change(|settings| settings.http.rate = 0).await;
@@ -50,9 +50,9 @@ async fn past_its_requests_in_flight_a_client_is_refused_until_one_is_answered()
     let refused = world.ask(&[]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
     assert_eq!(
-        refused.body,
+        refused.why(),
         "Busy: 2 requests of this client are in flight already (MCP_MAX_IN_FLIGHT). Try again in 1s, or when one of them \
-         is answered.\n"
+         is answered."
     );
     // What stands for as long as its client is not in flight.
     assert_eq!(world.ask(&[("mcp-method", "subscriptions/listen")]).await.status, StatusCode::OK);
@@ -73,7 +73,7 @@ async fn a_body_that_is_too_long_is_read_no_further_than_its_bound() {
     let answer =
         world.answer(world.request("POST", "/mcp", &[("host", "localhost")], Body::from_stream(endless))).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(answer.body, "A request has at most 10000 bytes (MCP_MAX_LINE_BYTES).\n");
+    assert_eq!(answer.why(), "A request has at most 10000 bytes (MCP_MAX_LINE_BYTES).");
 }
 
 #[actix_rt::test]
@@ -83,7 +83,7 @@ async fn a_body_that_does_not_come_is_waited_for_only_so_long() {
     let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let answer = world.answer(world.request("POST", "/mcp", &[("host", "localhost")], never)).await;
     assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
-    assert_eq!(answer.body, "The request did not come whole within 30s (MCP_CLIENT_TIMEOUT).\n");
+    assert_eq!(answer.why(), "The request did not come whole within 30s (MCP_CLIENT_TIMEOUT).");
 }
 
 #[actix_rt::test]
@@ -91,7 +91,10 @@ async fn there_are_no_more_sessions_than_the_operator_wants() {
     let world = World::new(|settings| settings.http.sessions_max = 0);
     let refused = world.ask(&[]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
-    assert_eq!(refused.body, "Busy: there are 0 sessions already (MCP_MAX_SESSIONS).\n");
+    assert_eq!(refused.why(), "Busy: there are 0 sessions already (MCP_MAX_SESSIONS).");
+    // One that has ended is none.
+    let old = world.ask(&[("mcp-session-id", "ended")]).await;
+    assert_eq!(old.status, StatusCode::SERVICE_UNAVAILABLE, "{old:?}");
     // Who needs none is let in.
     assert_eq!(world.ask(&[("mcp-method", "tools/list")]).await.status, StatusCode::OK);
 }

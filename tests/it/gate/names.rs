@@ -37,8 +37,8 @@ async fn only_a_request_by_a_name_of_this_server_is_let_in() {
     assert_eq!(nameless.status, StatusCode::FORBIDDEN);
     let answer = world.answer(world.request("POST", "/mcp", &[("host", "evil.example")], "{}")).await;
     assert_eq!(
-        answer.body,
-        "Host \"evil.example\" is no name of this server. The operator can add it to MCP_ALLOWED_HOSTS.\n"
+        answer.why(),
+        "Host \"evil.example\" is no name of this server. The operator can add it to MCP_ALLOWED_HOSTS."
     );
 }
 
@@ -63,7 +63,7 @@ async fn a_page_calls_only_if_it_is_the_servers_own_or_is_allowed() {
         assert_eq!(answer.status, expected, "{origin:?}: {answer:?}");
     }
     assert_eq!(
-        world.ask(&[("origin", "https://evil.example")]).await.body,
-        "Pages of \"https://evil.example\" may not call this server. The operator can add it to MCP_ALLOWED_ORIGINS.\n"
+        world.ask(&[("origin", "https://evil.example")]).await.why(),
+        "Pages of \"https://evil.example\" may not call this server. The operator can add it to MCP_ALLOWED_ORIGINS."
     );
 }

@@ -107,7 +107,7 @@ async fn only_operators_see_what_everybody_does_and_end_it() {
         let alice = by(&alices);
         let client = world.answer(world.request(method, path, &[host, ("authorization", &alice)], "")).await;
         assert_eq!(client.status, StatusCode::FORBIDDEN, "{path}");
-        assert_eq!(client.body, "This is for operators: the token has no `operator = true`.\n");
+        assert_eq!(client.why(), "This is for operators: the token has no `operator = true`.");
     }
     for (is_there, code) in [(true, StatusCode::NO_CONTENT), (false, StatusCode::NOT_FOUND)] {
         let operator = by(&operators);

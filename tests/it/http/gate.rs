@@ -28,7 +28,7 @@ async fn a_token_that_is_taken_away_while_it_runs_ends_what_its_bearer_does_and_
     until_active(&observer, 1).await;
     let mut again = daemon.peer().await.bearing(&alice.token);
     let refused = again.ask(query(2, "select 1")).await;
-    assert_eq!((refused.status, refused.body.as_str()), (401, "The token is not known, or no longer.\n"));
+    assert_eq!((refused.status, &*refused.why()), (401, "The token is not known, or no longer."));
     assert_eq!(first(&daemon.peer().await.bearing(&bob.token).ask(query(2, "select 1")).await), 1);
     // A file that cannot be read leaves everything as it was.
     daemon.write("tokens.toml", "[tokens");
@@ -123,10 +123,10 @@ async fn who_gets_what_is_as_the_page_of_the_daemon_says() {
     let daemon = Daemon::with(&cluster, env, &[("tokens.toml", &alice.table)], &[]).await;
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/daemon.md")).unwrap();
     let told = |answer: &Answer| {
-        let body = answer.body.trim();
+        let body = answer.why();
         let row = page.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{body}`")));
         let row = row.unwrap_or_else(|| panic!("docs/daemon.md does not have: {body}"));
-        assert!(row.contains(&format!("| {} |", answer.status)), "{row}");
+        assert!(row.contains(&format!("| {}", answer.status)), "{row}");
     };
     let (headers, message) = query(1, "select 1");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -153,10 +153,17 @@ async fn who_gets_what_is_as_the_page_of_the_daemon_says() {
     while ask(Some(&alice.token), &[], body).await.status == 200 {}
     let refused = ask(Some(&alice.token), &[], body).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
-    assert!(refused.body.starts_with("This client has made more than 1 requests a second"));
+    assert!(refused.why().starts_with("This client has made more than 1 requests a second"));
     let mut peer = daemon.peer().await.bearing(&alice.token);
     told(&peer.get("/metrics", &[]).await);
     assert_eq!(peer.get("/healthz", &[]).await.body, "ok\n");
+    told(&peer.get("/sse", &[]).await);
+    let daemon = Daemon::on(&cluster, "").await;
+    let mut peer = daemon.peer().await;
+    told(&peer.get("/mcp", &[]).await);
+    told(&peer.get("/mcp", &[("Mcp-Session-Id", "old")]).await);
+    peer.send("POST", "/mcp", &[("Accept", "text/html")], body).await;
+    told(&peer.answer().await);
 }
 
 #[actix_rt::test]

@@ -32,6 +32,14 @@ impl Answer {
         lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
+    /// What a refusal says: the message of a JSON-RPC error.
+    pub fn why(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        let refusal = self.message();
+        assert_eq!(refusal["jsonrpc"], "2.0", "{self:?}");
+        refusal["error"]["message"].as_str().unwrap().to_owned()
+    }
+
     /// The message in it: the body, or the last event of a stream that has one.
     pub fn message(&self) -> Value {
         let text = match self.header("content-type") {

@@ -1,10 +1,11 @@
 //! Arguments on their way to the executor: nothing of them is lost, sorted or rounded.
 
 use mcp_server_postgres::postgres::statement::Format;
+use mcp_server_postgres::tools::TOOLS;
 use serde_json::Value;
 
 use crate::common::{settings, settings_with};
-use crate::session::world::{BATCH, QUERY, SLOW, World, answer_of, answered, done};
+use crate::session::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done};
 
 /// `parameters`, and what is bound to `$1 … $n`, each as JSON.
 const PARAMETERS: &[(&str, &[&str])] = &[
@@ -29,6 +30,11 @@ const PARAMETERS: &[(&str, &[&str])] = &[
     // But for line breaks between its parts: a line of the log is an event.
     ("[[1,\n2],\r\n{}]", &["[1, 2]", "{}"]),
     (r#"["1.10","null","\u0007\"é"]"#, &["\"1.10\"", "\"null\"", r#""\u0007\"é""#]),
+    // Some clients take the schema for that of a string, and write JSON in one. What is in the array stays as it is.
+    (r#""[1.10, \"b\", [2]]""#, &["1.10", "\"b\"", "[2]"]),
+    (r#"" {\"z\":3,\"a\":\"b\"} ""#, &["3", "\"b\""]),
+    (r#""[]""#, &[]),
+    (r#"["[1]","{\"a\":1}","5"]"#, &["\"[1]\"", r#""{\"a\":1}""#, "\"5\""]),
 ];
 
 fn json(values: &[Value]) -> Vec<String> {
@@ -69,6 +75,40 @@ async fn a_batch_binds_each_statements_own_parameters() {
     assert!(!answer_of(call).await.is_error);
 }
 
+/// A call of each tool that needs nothing but this, with further arguments.
+fn least_call(tool: &str, more: &str) -> String {
+    let least = match tool {
+        QUERY => r#""query":"select 1","#,
+        FETCH => r#""cursor":"c","#,
+        BATCH => r#""queries":"[{\"query\":\"select $1\",\"parameters\":\"[1.0]\"}]","#,
+        _ => "",
+    };
+    format!("{{{least}{more}}}")
+}
+
+#[actix_rt::test]
+async fn what_n8n_adds_to_a_call_is_ignored_by_every_tool() {
+    let mut world = World::new(settings());
+    let added = r#""sessionId":"s","action":"sendMessage","chatInput":{"a":[1]},"toolCallId":null,"tool":"t""#;
+    for tool in TOOLS {
+        let call = world.call(tool.name, &least_call(tool.name, added));
+        match tool.name {
+            QUERY => world.queries.next().await.answer(done()),
+            FETCH => world.fetches.next().await.answer(done()),
+            BATCH => {
+                let asked = world.batches.next().await;
+                assert_eq!(json(asked.message.statements[0].parameters()), ["1.0"]);
+                asked.answer(Ok(answered(Vec::new())));
+            }
+            // Without an answer the call fails, and not because of its arguments.
+            SUMMARY => drop(world.summaries.next().await),
+            _ => drop(world.slow_lists.next().await),
+        }
+        let answer = answer_of(call).await;
+        assert!(!answer.whole_text().contains("do not fit"), "{}: {answer:?}", tool.name);
+    }
+}
+
 #[actix_rt::test]
 async fn a_statement_arrives_as_it_was_written() {
     let mut world = World::new(settings());
@@ -100,6 +140,9 @@ async fn a_call_may_ask_for_fewer_rows_and_bytes_and_for_more_up_to_the_operator
         // To JSON Schema that is an integer, and some clients know no other numbers.
         (r#","max_rows":7.0"#, 7, 1000),
         (r#","max_rows":1e1"#, 10, 1000),
+        (r#","max_rows":1e400"#, 200, 1000),
+        (r#","max_rows":"7""#, 7, 1000),
+        (r#","max_rows":" 7.0 ","max_bytes":"9""#, 7, 9),
         (r#","max_bytes":1"#, 100, 1),
         (r#","max_bytes":1001,"max_rows":150"#, 150, 1000),
     ] {
@@ -184,6 +227,7 @@ async fn slow_queries_asks_with_the_threshold_and_the_limit_that_it_was_given() 
         (r#"{"limit":100,"threshold_ms":0}"#, Some(0), 100),
         (r#"{"limit":5.0,"threshold_ms":250}"#, Some(250_000), 5),
         (r#"{"threshold_ms":0.25}"#, Some(250), 10),
+        (r#"{"threshold_ms":"0.25","limit":"5"}"#, Some(250), 5),
     ] {
         let call = world.call(SLOW, arguments);
         let asked = world.slow_lists.next().await;

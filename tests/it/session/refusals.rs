@@ -68,8 +68,18 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         ),
         (
             QUERY,
-            r#"{"query":"select 1","max_rows":"5"}"#,
-            "The arguments of async_query_execute do not fit: `max_rows` is \"5\"; it must be a whole number, 1 or more.",
+            r#"{"query":"select 1","max_rows":"five"}"#,
+            "The arguments of async_query_execute do not fit: `max_rows` is \"five\"; it must be a whole number, 1 or more.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select 1","max_rows":"5.5"}"#,
+            "The arguments of async_query_execute do not fit: `max_rows` is 5.5; it must be a whole number, 1 or more.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select 1","max_rows":-1e400}"#,
+            "The arguments of async_query_execute do not fit: -1e+400 is less than 0.",
         ),
         (
             QUERY,
@@ -78,8 +88,8 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         ),
         (
             QUERY,
-            r#"{"query":"select 1","cell_offset":"8000"}"#,
-            "The arguments of async_query_execute do not fit: `cell_offset` is \"8000\"; it must be a whole number, 0 or \
+            r#"{"query":"select 1","cell_offset":"8 KiB"}"#,
+            "The arguments of async_query_execute do not fit: `cell_offset` is \"8 KiB\"; it must be a whole number, 0 or \
              more.",
         ),
         (
@@ -130,14 +140,37 @@ async fn arguments_that_do_not_fit_are_answered_in_the_words_of_the_schema() {
         ),
         (
             QUERY,
-            r#"{"query":"select $1","parameters":"[7]"}"#,
-            "The arguments of async_query_execute do not fit: `parameters` is \"[7]\"; it must be an array or an object.",
+            r#"{"query":"select $1","parameters":"7"}"#,
+            "The arguments of async_query_execute do not fit: `parameters` is \"7\"; it must be an array or an object.",
+        ),
+        (
+            QUERY,
+            r#"{"query":"select $1","parameters":[[1],{"a":2}],"timeout_ms":true}"#,
+            "The arguments of async_query_execute do not fit: `timeout_ms` is true; it must be a whole number, 1 or more.",
+        ),
+        // What n8n adds to each call is ignored, and a name that is nearly one of ours is not.
+        (
+            QUERY,
+            r#"{"query":"select 1","sessionId":"a","tool":"b","max_row":5}"#,
+            "The arguments of async_query_execute do not fit: `max_row` is unknown: known are `query`, `parameters`, \
+             `max_rows`, `max_bytes`, `timeout_ms`, `format`, `cell_offset`.",
         ),
         (
             BATCH,
             "{}",
             "The arguments of batch_query_execute do not fit: `queries` is missing; it must be an array, each item of \
              it an object with `query`, `parameters`.",
+        ),
+        (
+            BATCH,
+            r#"{"queries":"{\"query\":\"select 1\"}"}"#,
+            "The arguments of batch_query_execute do not fit: `queries` is \"{\\\"query\\\":\\\"select 1\\\"}\"; it must be an array, \
+             each item of it an object with `query`, `parameters`.",
+        ),
+        (
+            BATCH,
+            r#"{"queries":"[{\"query\":\"select 1\",\"params\":[]}]"}"#,
+            "The arguments of batch_query_execute do not fit: `queries[0].params` is unknown: known are `query`, `parameters`.",
         ),
         (
             BATCH,

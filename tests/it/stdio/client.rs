@@ -44,11 +44,11 @@ fn call(tool: &'static str, arguments: Value) -> CallToolRequestParams {
 
 /// What a client is told of the tools, and its size: the first thing that every conversation pays for.
 #[tokio::test]
-async fn the_tools_are_listed_as_they_were_agreed_in_less_than_8_kib() {
+async fn the_tools_are_listed_as_they_were_agreed_in_less_than_10_kib() {
     let mut server = Server::start("POSTGRES_PORT=1\nPOSTGRES_HOST=127.0.0.1");
     server.initialize("2025-11-25").await;
     let listed = server.ask("tools/list", json!({})).await;
-    assert!(listed.to_string().len() < 8 * 1024, "{} bytes", listed.to_string().len());
+    assert!(listed.to_string().len() < 10 * 1024, "{} bytes", listed.to_string().len());
     let agreed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/stdio/tools.json");
     let now = serde_json::to_string_pretty(&listed["result"]["tools"]).unwrap() + "\n";
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {

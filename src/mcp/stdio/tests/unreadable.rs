@@ -18,7 +18,7 @@ async fn a_line_that_is_no_json_is_a_parse_error_to_its_id_if_that_is_certain() 
         ("a byte order mark", b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}", json!(null)),
         ("deeper than anything is", deep.as_bytes(), json!(null)),
     ] {
-        check(what, line, &Refused(id, -32700, "the line is not JSON: ")).await;
+        check(what, line, &Refused(id, -32700, "the message is not JSON: ")).await;
     }
 }
 
@@ -54,7 +54,7 @@ async fn a_request_with_half_of_a_surrogate_pair_is_told_so_by_its_id() {
 #[actix_rt::test]
 async fn what_else_cannot_be_read_is_refused_to_its_id() {
     let line = b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"p\xffng\"}";
-    check("no UTF-8", line, &Refused(json!(7), -32700, "the line is not JSON: ")).await;
+    check("no UTF-8", line, &Refused(json!(7), -32700, "the message is not JSON: ")).await;
     let nested = format!("{}1{}", "[".repeat(150), "]".repeat(150));
     let line = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":{{"a":{nested}}}}}"#);
     let error = serde_json::from_str::<Value>(&line).expect_err("deeper than anything is");

@@ -1,4 +1,4 @@
-//! Lines that cannot be read as a message: the id to answer to, and what is wrong.
+//! Texts that cannot be read as a message (lines over stdio, bodies over HTTP): the id to answer to, and what is wrong.
 //!
 //! A client waits for the answer to its request until its own time limit, so an error goes to the id of the request if that is
 //! certain. If it is not, it goes to no id, because an error for another request would be worse.
@@ -13,30 +13,30 @@ use serde_json::value::RawValue;
 
 use crate::messages::surrogates;
 
-/// What is wrong with a line that is not a message: the id to answer to, as JSON, and the answer. What looks like a
+/// What is wrong with a text that is not a message: the id to answer to, as JSON, and the answer. What looks like a
 /// notification or a response gets no answer.
-pub(super) fn fault(line: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
+pub(super) fn fault(text: &[u8], error: &serde_json::Error) -> (String, Option<ErrorData>) {
     let null = "null".to_owned();
     let refuse = |why: &str| Some(ErrorData::new(ErrorCode::INVALID_REQUEST, why.to_owned(), None));
-    let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        let head = Head::of(line);
+    let Ok(value) = serde_json::from_slice::<Value>(text) else {
+        let head = Head::of(text);
         let id = head.request().unwrap_or(null);
-        let answer = if serde_json::from_slice::<Value>(&with_surrogates_replaced(line)).is_ok() {
+        let answer = if serde_json::from_slice::<Value>(&with_surrogates_replaced(text)).is_ok() {
             refuse(&format!(
                 "a string has half of a surrogate pair (an escape from \\ud800 to \\udfff without its other half), \
                  which is no character and cannot be sent to PostgreSQL: {error}"
             ))
-        } else if head.is_whole && std::str::from_utf8(line).is_ok() {
-            refuse(&format!("the line cannot be read: {error}"))
+        } else if head.is_whole && std::str::from_utf8(text).is_ok() {
+            refuse(&format!("the message cannot be read: {error}"))
         } else {
-            Some(ErrorData::new(ErrorCode::PARSE_ERROR, format!("the line is not JSON: {error}"), None))
+            Some(ErrorData::new(ErrorCode::PARSE_ERROR, format!("the message is not JSON: {error}"), None))
         };
         return (id, answer);
     };
     let Value::Object(message) = value else {
         let why = match value {
             Value::Array(_) => {
-                "batches are not part of the protocol since revision 2025-06-18: send one message a line"
+                "batches are not part of the protocol since revision 2025-06-18: send one message at a time"
             }
             _ => "a message is a JSON object",
         };
@@ -155,7 +155,7 @@ fn id_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The id of a line that ends like `"id":7}`. The last brace closes the message, so the member before it is a member of the
+/// The id of a text that ends like `"id":7}`. The last brace closes the message, so the member before it is a member of the
 /// message. It is not part of a string: a string would end with a quote, and would have a backslash before each quote in it.
 fn id_at_end(tail: &[u8]) -> Option<String> {
     let text = tail.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
@@ -172,10 +172,10 @@ fn id_at_end(tail: &[u8]) -> Option<String> {
     id_of(&serde_json::from_slice(id).ok()?)
 }
 
-/// `line` with U+FFFD instead of each escape that is one half of a surrogate pair without its other half.
-fn with_surrogates_replaced(line: &[u8]) -> Vec<u8> {
-    let mut replaced = line.to_vec();
-    for at in surrogates::unpaired(line) {
+/// `text` with U+FFFD instead of each escape that is one half of a surrogate pair without its other half.
+fn with_surrogates_replaced(text: &[u8]) -> Vec<u8> {
+    let mut replaced = text.to_vec();
+    for at in surrogates::unpaired(text) {
         replaced[at..at + 6].copy_from_slice(b"\\ufffd");
     }
     replaced
