@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
 mod check_config;
 mod demo;
@@ -16,6 +16,8 @@ mod serve;
 mod stdio;
 mod token;
 
+use inputs::Given;
+
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
 
@@ -25,7 +27,7 @@ const EXIT_FAILURE: u8 = 1;
 /// A subcommand. `run` gives the exit status, or says what in the settings cannot be used.
 struct Subcommand {
     command: fn() -> Command,
-    run: fn(&ArgMatches) -> Result<u8, String>,
+    run: fn(&Given) -> Result<u8, String>,
 }
 
 /// Every subcommand, in the order of `--help`.
@@ -43,11 +45,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
 /// Do what the arguments of this process say.
 pub fn run() -> ExitCode {
     let matches = command().get_matches();
-    let (subcommand, given) = match matches.subcommand() {
-        Some((name, given)) => (SUBCOMMANDS.iter().find(|known| (known.command)().get_name() == name), given),
+    let (subcommand, own) = match matches.subcommand() {
+        Some((name, own)) => (SUBCOMMANDS.iter().find(|known| (known.command)().get_name() == name), own),
         None => (None, &matches),
     };
-    match (subcommand.unwrap_or(&stdio::SUBCOMMAND).run)(given) {
+    let subcommand = subcommand.unwrap_or(&stdio::SUBCOMMAND);
+    let done = match Given::new(&matches, own, &(subcommand.command)()) {
+        Ok(given) => (subcommand.run)(&given),
+        Err(why) => Err(why),
+    };
+    match done {
         Ok(status) => ExitCode::from(status),
         Err(why) => {
             complain(&why);
@@ -61,7 +68,6 @@ fn command() -> Command {
         .version(clap::crate_version!())
         .about("A PostgreSQL server for the Model Context Protocol")
         .args(inputs::arguments())
-        .args_conflicts_with_subcommands(true)
         .subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 

@@ -1,7 +1,7 @@
 //! The settings that an operator can choose: plain data, loaded in layers, checked once, passed down.
 //!
-//! The layers, each with priority over the ones before it: defaults, libpq's `PG*` variables, the TOML file, the `.env`
-//! file, the environment of the process, flags. [`KEYS`] is the one table of all settings: the flags, the checks and
+//! The layers, each with priority over the ones before it: defaults, a `.env` that nobody has named (it sets little, see
+//! [`Class`]), libpq's `PG*` variables, the TOML file, the `--env-file`, the environment of the process, flags. [`KEYS`] is the one table of all settings: the flags, the checks and
 //! the report are made from it, and tests compare `.env.example` and the documentation with it. Nothing is global, and
 //! no secret is ever printed.
 
@@ -10,18 +10,24 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use read::Files;
+
 mod choices;
 mod http;
 mod keys;
+mod kind;
 mod layers;
 mod near_miss;
+mod read;
 mod report;
 mod secret;
 mod url;
 mod values;
 
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
-pub use keys::{KEYS, Key, Kind, flags};
+pub use keys::{Class, KEYS, Key, flags};
+pub use kind::Kind;
+pub use read::Pipes;
 pub use report::{changed, report};
 pub use secret::Secret;
 
@@ -213,13 +219,16 @@ pub struct ReloadSettings {
 pub struct Inputs {
     /// The TOML file, if it was named; then it must exist.
     pub config_file: Option<PathBuf>,
-    /// The `.env` file, if it was named; then it must exist. Otherwise `.env` in `folder` is read if it exists.
+    /// The `.env` file, if it was named; then it must exist. Otherwise `.env` in `folder` is read if it exists, and sets
+    /// nothing that protects.
     pub env_file: Option<PathBuf>,
     pub environment: Vec<(String, String)>,
     /// The flags: the key that each one sets, and its value.
     pub flags: Vec<(String, String)>,
     /// The folder of relative paths.
     pub folder: PathBuf,
+    /// What the pipes said that flags name; empty at first.
+    pub pipes: Pipes,
 }
 
 /// The settings, and where they come from.
@@ -232,6 +241,19 @@ pub struct Loaded {
     pub origins: Vec<Effective>,
     /// The files that may change the settings, whether they exist or not.
     pub files: Vec<WatchedFile>,
+    /// What is not used of a `.env` that nobody has named.
+    pub not_taken: Vec<NotTaken>,
+}
+
+/// A line of a `.env` that nobody has named, which sets nothing though its name is a setting's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTaken {
+    /// As it is written there.
+    pub name: String,
+    /// 1 for the first line.
+    pub line: usize,
+    /// The end of a sentence.
+    pub why: String,
 }
 
 /// A key and its value, for a report.
@@ -252,6 +274,8 @@ pub struct WatchedFile {
     pub path: PathBuf,
     /// `None` if the file does not exist.
     pub text: Option<String>,
+    /// Whether the operator has named it. Settings stay as they are while such a file is gone.
+    pub is_named: bool,
 }
 
 impl fmt::Debug for WatchedFile {
@@ -292,13 +316,20 @@ impl std::error::Error for SettingsError {}
 /// # Errors
 /// All problems that were found, not only the first.
 pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
-    let layers = layers::read(inputs);
-    let merged = layers.merge();
-    let mut files = layers.files;
-    let checked = values::check(merged, &inputs.folder, &mut files);
+    let mut files = Files::new(&inputs.pipes);
+    let mut layers = layers::read(inputs, &mut files);
+    let named = files.followed.len();
+    let mut checked = values::check(layers.merge(), &inputs.folder, &mut files);
+    if let Err(problems) = &checked
+        && layers.drop_found(problems)
+    {
+        files.followed.truncate(named);
+        checked = values::check(layers.merge(), &inputs.folder, &mut files);
+    }
+    let files = files.followed;
     let (settings, origins, warnings) = checked.map_err(|problems| {
         let files = files.iter().map(|file| file.path.clone()).collect();
         SettingsError { problems, files }
     })?;
-    Ok(Loaded { settings, warnings, origins, files })
+    Ok(Loaded { settings, warnings, origins, files, not_taken: layers.not_taken })
 }

@@ -77,10 +77,10 @@ impl Drop for Host {
     }
 }
 
-/// The program that is measured, with the `.env` of this folder and without environment variables.
+/// The program that is measured, with the `.env` of this folder, which it names, and without environment variables.
 pub fn our_server(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
-    command.current_dir(folder).env_clear();
+    command.args(["--env-file", ".env"]).current_dir(folder).env_clear();
     command
 }
 

@@ -145,7 +145,7 @@ impl Files<'_> {
 
 fn start(folder: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"))
-        .args(["serve", "--log-file", "log"])
+        .args(["serve", "--env-file", ".env", "--log-file", "log"])
         .env_clear()
         .current_dir(folder)
         .stdin(Stdio::null())

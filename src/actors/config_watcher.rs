@@ -37,6 +37,8 @@ pub struct ConfigWatcher {
     /// The source of each setting.
     origins: Vec<Effective>,
     files: Vec<WatchedFile>,
+    /// The warnings of the last load. A pipe in the place of a file changes these and no text.
+    warnings: Vec<String>,
     /// The files that a failed load has named, such as a password file that does not exist yet.
     missing: Vec<PathBuf>,
     changed: Subscribers<SettingsChanged>,
@@ -71,6 +73,7 @@ impl ConfigWatcher {
             settings: Arc::new(loaded.settings.clone()),
             origins: loaded.origins.clone(),
             files: loaded.files.clone(),
+            warnings: loaded.warnings.clone(),
             missing: Vec::new(),
             changed,
             finished,
@@ -156,7 +159,7 @@ impl ConfigWatcher {
     }
 
     fn take_over(&mut self, loaded: Loaded) {
-        if loaded.files == self.files {
+        if loaded.files == self.files && loaded.warnings == self.warnings {
             return;
         }
         if let Some(why) = disappeared(&self.files, &loaded.files) {
@@ -164,7 +167,8 @@ impl ConfigWatcher {
             return;
         }
         self.files = loaded.files;
-        for warning in &loaded.warnings {
+        self.warnings = loaded.warnings;
+        for warning in &self.warnings {
             warn!(self.log, "settings"; "warning" => warning.as_str());
         }
         if loaded.settings == *self.settings {
@@ -248,10 +252,11 @@ fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     folders.filter(|folder| folder.is_dir()).collect()
 }
 
-/// Which file has disappeared or has become empty. A file looks so for a moment while it is being written. Loading the
-/// settings without it would silently fall back to other values.
+/// Which named file has disappeared or has become empty. A file looks so for a moment while it is being written. Loading
+/// the settings without it would silently fall back to other values. A file that no setting or flag names may disappear:
+/// its settings disappear with it.
 fn disappeared(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
-    before.iter().find_map(|file| {
+    before.iter().filter(|file| file.is_named).find_map(|file| {
         let text = file.text.as_deref()?;
         let now = now.iter().find(|now| now.path == file.path)?;
         let path = file.path.display();

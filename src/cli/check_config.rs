@@ -1,8 +1,8 @@
 //! `check-config`: the settings in effect.
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
-use super::inputs::{arguments, inputs};
+use super::inputs::{Given, arguments, inputs};
 use super::{Subcommand, print};
 use crate::settings;
 
@@ -13,7 +13,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
     let loaded = settings::load(&inputs(given)).map_err(|error| error.to_string())?;
     print(&settings::report(&loaded));
     Ok(0)

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 use pg_private::PrivateCluster;
 use serde_json::{Value, json};
 
+use super::inputs::Given;
 use super::{EXIT_FAILURE, Subcommand, complain, print};
 use host::Host;
 
@@ -28,7 +29,7 @@ const ANSWERED_MIN: usize = 200;
 /// A reload that has not happened by then has failed.
 const RELOAD_MAX: Duration = Duration::from_secs(20);
 
-fn run(_: &ArgMatches) -> Result<u8, String> {
+fn run(_: &Given) -> Result<u8, String> {
     match demonstrate() {
         Ok(()) => Ok(0),
         Err(why) => {

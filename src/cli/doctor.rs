@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
-use super::inputs::{arguments, inputs};
+use super::inputs::{Given, arguments, inputs};
 use super::{EXIT_FAILURE, Subcommand, print};
 use crate::settings::{self, Loaded};
 use report::Report;
@@ -26,7 +26,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
 /// How long to wait for a host at most. The operator's own time limit for a connection counts if it is shorter.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
     let loaded = settings::load(&inputs(given)).map_err(|error| error.to_string());
     let report = actix_rt::System::new().block_on(examine(loaded));
     print(report.text());

@@ -1,8 +1,8 @@
 //! `healthcheck`: whether the daemon of these settings serves, for the health check of a container.
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
-use super::inputs::{arguments, inputs};
+use super::inputs::{Given, arguments, inputs};
 use super::{EXIT_FAILURE, Subcommand, complain};
 use crate::http::healthcheck;
 use crate::settings;
@@ -16,7 +16,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
     let loaded = settings::load(&inputs(given)).map_err(|error| error.to_string())?;
     let checked = actix_rt::System::new().block_on(healthcheck::check(&loaded.settings.http));
     let Err(why) = checked else { return Ok(0) };

@@ -1,16 +1,17 @@
 //! `parser`: the guard's parser, in a process of its own, which the server starts. It is not in `--help`.
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 use pg_guard::parser;
 
 use super::Subcommand;
+use super::inputs::Given;
 
 pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     command: || Command::new(parser::SUBCOMMAND).about("The guard's parser; started by the server itself").hide(true),
     run,
 };
 
-fn run(_: &ArgMatches) -> Result<u8, String> {
+fn run(_: &Given) -> Result<u8, String> {
     parser::serve(std::io::stdin(), std::io::stdout()).map_err(|error| format!("the parser has no thread: {error}"))?;
     Ok(0)
 }

@@ -1,9 +1,9 @@
 //! `serve`: the daemon, for many hosts over HTTP.
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
 use super::Subcommand;
-use super::inputs::{arguments, inputs};
+use super::inputs::{Given, arguments, inputs};
 use crate::{app, log, settings};
 
 pub(super) const SUBCOMMAND: Subcommand = Subcommand {
@@ -15,7 +15,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
     let inputs = inputs(given);
     let loaded = settings::load(&inputs).map_err(|error| error.to_string())?;
     let (logger, control, guard) = log::root(&loaded.settings.log)?;

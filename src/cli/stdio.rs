@@ -1,9 +1,9 @@
 //! `stdio`, which is also what the program does without a subcommand: serve the host that has started this process.
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
 use super::Subcommand;
-use super::inputs::{arguments, inputs};
+use super::inputs::{Given, arguments, inputs};
 use crate::{app, log, settings};
 
 pub(super) const SUBCOMMAND: Subcommand = Subcommand {
@@ -11,7 +11,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
     let inputs = inputs(given);
     let loaded = settings::load(&inputs).map_err(|error| error.to_string())?;
     let (logger, control, guard) = log::root(&loaded.settings.log)?;

@@ -1,7 +1,8 @@
 //! `token`: a token for a client of the daemon.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, Command};
 
+use super::inputs::Given;
 use super::{Subcommand, print};
 use crate::http::token;
 use crate::settings;
@@ -37,7 +38,8 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-fn run(given: &ArgMatches) -> Result<u8, String> {
+fn run(given: &Given) -> Result<u8, String> {
+    let given = given.own;
     let text = |name| given.get_one::<String>(name).map_or("", String::as_str);
     let name = text("name");
     if !settings::is_token_name(name) {

@@ -1,5 +1,6 @@
 //! The settings whose value is one of several words, with the meaning of each word.
 
+use super::kind;
 use super::{AccessMode, RoleCheck, SslMode, TargetSessionAttrs};
 
 /// A setting whose value is one of several words.
@@ -67,8 +68,9 @@ impl<T: Copy, const N: usize> Choice<T, N> {
         names
     }
 
-    /// The meaning of a word, in upper or lower case.
+    /// The meaning of a word, in any spelling of it.
     pub(super) fn of(&self, text: &str) -> Option<T> {
-        self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, meaning)| *meaning)
+        let word = kind::word(&self.names(), text)?;
+        self.words.iter().find(|(one, _)| *one == word).map(|(_, meaning)| *meaning)
     }
 }

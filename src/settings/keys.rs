@@ -3,6 +3,7 @@
 use clap::Arg;
 
 use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::kind::Kind;
 
 /// One setting.
 #[derive(Debug)]
@@ -10,33 +11,23 @@ pub struct Key {
     /// The name in `.env` files and in the environment.
     pub name: &'static str,
     pub kind: Kind,
+    pub class: Class,
     /// The value if no source sets it; empty for none.
     pub default: &'static str,
     /// Its description, in one line.
     pub what: &'static str,
 }
 
-/// The type of a value.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
-    Text,
-    /// A text that is never printed.
-    Secret,
-    Path,
-    /// Port numbers, separated by commas.
-    Ports,
-    /// A whole number within these bounds.
-    Whole(u64, u64),
-    /// Seconds, decimals allowed, within these bounds.
-    Seconds(f64, f64),
-    /// Whole milliseconds within these bounds.
-    Milliseconds(u64, u64),
-    /// One of these words, in upper or lower case.
-    Choice(&'static [&'static str]),
-    /// `true` or `false`.
-    Switch,
-    /// Addresses to listen on, separated by commas.
-    Addresses,
+/// What a setting decides, and with that whether a file may set it that nobody has named ([`super::Inputs::env_file`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// What the server may do, whom it lets in, whom it trusts, which files and programs it uses. An operator sets it, and
+    /// nobody else. Every setting is of this class that says nothing else.
+    Protects,
+    /// To which database it connects, and as whom: from a file that nobody has named all of it or nothing.
+    Connects,
+    /// How much, how long, and how much is logged.
+    Limits,
 }
 
 /// The connection as one URL, which sets several keys of its layer.
@@ -46,7 +37,22 @@ pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 const WAIT_MAX_S: f64 = 86_400.0;
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Key {
-    Key { name, kind, default, what }
+    Key { name, kind, class: Class::Protects, default, what }
+}
+
+impl Key {
+    const fn connects(self) -> Self {
+        Self { class: Class::Connects, ..self }
+    }
+
+    const fn limits(self) -> Self {
+        Self { class: Class::Limits, ..self }
+    }
+
+    /// Whether a source that sets it has named a connection, so that no weaker source may add to it.
+    pub(super) fn is_of_a_connection(&self) -> bool {
+        self.class == Class::Connects || (self.class == Class::Protects && self.name.starts_with("POSTGRES_"))
+    }
 }
 
 /// All settings, in the order in which they are reported.
@@ -56,17 +62,19 @@ pub const KEYS: &[Key] = &[
         Kind::Secret,
         "",
         "postgres://user:password@host:port/database?sslmode=…, instead of the keys for these",
-    ),
+    )
+    .connects(),
     key(
         "POSTGRES_HOST",
         Kind::Text,
         "localhost",
         "Host, or several separated by commas; a leading / is the folder of a Unix socket",
-    ),
-    key("POSTGRES_PORT", Kind::Ports, "5432", "Port: one for all hosts, or one for each"),
-    key("POSTGRES_DB", Kind::Text, "", "Database; without one, the database named like the user"),
-    key("POSTGRES_USER", Kind::Text, "postgres", "User"),
-    key("POSTGRES_PASSWORD", Kind::Secret, "", "Password"),
+    )
+    .connects(),
+    key("POSTGRES_PORT", Kind::Ports, "5432", "Port: one for all hosts, or one for each").connects(),
+    key("POSTGRES_DB", Kind::Text, "", "Database; without one, the database named like the user").connects(),
+    key("POSTGRES_USER", Kind::Text, "postgres", "User").connects(),
+    key("POSTGRES_PASSWORD", Kind::Secret, "", "Password").connects(),
     key(
         "POSTGRES_PASSWORD_FILE",
         Kind::Path,
@@ -80,19 +88,24 @@ pub const KEYS: &[Key] = &[
         "",
         "PEM file of certificates to trust; without one, or as `system`, the system's",
     ),
-    key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server"),
-    key("POSTGRES_OPTIONS", Kind::Text, "", "Options for the backend, such as -c search_path=app"),
+    key("POSTGRES_APPLICATION_NAME", Kind::Text, "mcp-server-postgres", "What pg_stat_activity calls this server")
+        .connects(),
+    key("POSTGRES_OPTIONS", Kind::Text, "", "Options for the backend, such as -c search_path=app").connects(),
     key(
         TARGET_SESSION_ATTRS.name,
         Kind::Choice(&TARGET_SESSION_ATTRS.names()),
         "any",
         "Which of several hosts will do",
-    ),
-    key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most"),
-    key("POSTGRES_POOL_MIN_SIZE", Kind::Whole(0, 500), "1", "Connections opened at once by a start or a reload"),
-    key("POSTGRES_CONNECT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to open a connection"),
-    key("POSTGRES_COMMAND_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "30", "Seconds for a statement, or a whole batch"),
-    key("POSTGRES_POOL_WAIT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to wait for a free connection"),
+    )
+    .connects(),
+    key("POSTGRES_POOL_SIZE", Kind::Whole(1, 500), "5", "Connections at most").limits(),
+    key("POSTGRES_POOL_MIN_SIZE", Kind::Whole(0, 500), "1", "Connections opened at once by a start or a reload")
+        .limits(),
+    key("POSTGRES_CONNECT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to open a connection").limits(),
+    key("POSTGRES_COMMAND_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "30", "Seconds for a statement, or a whole batch")
+        .limits(),
+    key("POSTGRES_POOL_WAIT_TIMEOUT", Kind::Seconds(0.1, WAIT_MAX_S), "10", "Seconds to wait for a free connection")
+        .limits(),
     key(ACCESS_MODE.name, Kind::Choice(&ACCESS_MODE.names()), "read-only", "Whether statements may write"),
     key(
         "MCP_FUNCTIONS_ALLOW",
@@ -124,43 +137,50 @@ pub const KEYS: &[Key] = &[
         "false",
         "Whether the text of an answer stands between two lines that no row can forge, and that say that it is data",
     ),
-    key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most"),
-    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most"),
+    key("MCP_MAX_ROWS", Kind::Whole(1, 1_000_000), "1000", "Rows of an answer at most").limits(),
+    key("MCP_MAX_BYTES", Kind::Whole(1_000, 100_000_000), "102400", "Bytes of an answer's rows at most").limits(),
     key(
         "MCP_MAX_ROWS_CEILING",
         Kind::Whole(1, 1_000_000),
         "100000",
         "Rows that a call may ask for by max_rows; never less than MCP_MAX_ROWS",
-    ),
+    )
+    .limits(),
     key(
         "MCP_MAX_BYTES_CEILING",
         Kind::Whole(1_000, 100_000_000),
         "10485760",
         "Bytes that a call may ask for by max_bytes; never less than MCP_MAX_BYTES",
-    ),
-    key("MCP_MAX_IN_FLIGHT", Kind::Whole(1, 100_000), "1024", "Calls in flight at most; the next is refused at once"),
+    )
+    .limits(),
+    key("MCP_MAX_IN_FLIGHT", Kind::Whole(1, 100_000), "1024", "Calls in flight at most; the next is refused at once")
+        .limits(),
     key(
         "MCP_MAX_WAITING",
         Kind::Whole(0, 100_000),
         "1000",
         "Calls waiting for a connection at most; past that, one of the client that has the most is refused at once",
-    ),
+    )
+    .limits(),
     key(
         "MCP_MAX_CURSORS",
         Kind::Whole(0, 500),
         "2",
         "Answers that can be read on at a time; each holds a connection, and one is always left for calls",
-    ),
-    key("MCP_CURSOR_LIFETIME", Kind::Seconds(0.1, WAIT_MAX_S), "60", "Seconds that a cursor waits to be read on"),
-    key("MCP_MAX_LINE_BYTES", Kind::Whole(10_000, 1_000_000_000), "16777216", "Bytes of one request at most"),
-    key("MCP_METRICS_HISTORY", Kind::Whole(1, 1_000_000), "1000", "Finished statements remembered"),
+    )
+    .limits(),
+    key("MCP_CURSOR_LIFETIME", Kind::Seconds(0.1, WAIT_MAX_S), "60", "Seconds that a cursor waits to be read on")
+        .limits(),
+    key("MCP_MAX_LINE_BYTES", Kind::Whole(10_000, 1_000_000_000), "16777216", "Bytes of one request at most").limits(),
+    key("MCP_METRICS_HISTORY", Kind::Whole(1, 1_000_000), "1000", "Finished statements remembered").limits(),
     key(
         "MCP_SLOW_QUERY_THRESHOLD_MS",
         Kind::Milliseconds(0, 86_400_000),
         "1000",
         "Milliseconds from which a statement is slow",
-    ),
-    key(LOG_LEVEL.name, Kind::Choice(&LOG_LEVEL.names()), "info", "This and what is more severe is logged"),
+    )
+    .limits(),
+    key(LOG_LEVEL.name, Kind::Choice(&LOG_LEVEL.names()), "info", "This and what is more severe is logged").limits(),
     key("MCP_LOG_FILE", Kind::Path, "", "File to log to, beside stderr"),
     key("MCP_LOG_PARAMETERS", Kind::Switch, "false", "Whether values of $1 … $n are logged"),
     key(
@@ -275,40 +295,6 @@ pub fn flags() -> Vec<Arg> {
                 .allow_hyphen_values(key.name == "POSTGRES_OPTIONS")
         })
         .collect()
-}
-
-impl Kind {
-    fn value_name(self) -> &'static str {
-        match self {
-            Self::Text | Self::Secret => "TEXT",
-            Self::Path => "FILE",
-            Self::Ports => "PORT",
-            Self::Whole(..) => "N",
-            Self::Seconds(..) => "SECONDS",
-            Self::Milliseconds(..) => "MS",
-            Self::Choice(_) => "WORD",
-            Self::Switch => "BOOL",
-            Self::Addresses => "ADDRESS",
-        }
-    }
-
-    /// What a correct value is, to follow "it must be".
-    pub fn requirement(self) -> String {
-        match self {
-            Self::Text | Self::Secret => "a text".to_owned(),
-            Self::Path => "a file".to_owned(),
-            Self::Ports => "a port from 1 to 65535, or several separated by commas".to_owned(),
-            Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
-            Self::Seconds(min, max) => format!("seconds from {min} to {max}"),
-            Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
-            Self::Choice(words) => format!("one of {}", words.join(", ")),
-            Self::Switch => "true or false".to_owned(),
-            Self::Addresses => {
-                "an address such as 127.0.0.1:8808, [::1]:8808 or unix:/run/mcp.sock, or several separated by commas"
-                    .to_owned()
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,25 @@
 //! The layers that settings come from: each is read, and then they are merged.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use config::{Config, ConfigError, Source, Value};
 
 use super::keys::{self, DATABASE_URL, KEYS};
 use super::near_miss::{self, UnknownName};
-use super::{Inputs, WatchedFile, url};
+use super::read::{Files, NamedBy};
+use super::{Inputs, NotTaken, url};
 
 mod env_file;
+mod found;
 mod toml;
 
 /// The kinds of sources. Each has priority over the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Default,
+    /// A `.env` that nobody has named.
+    FoundFile,
     PgVariables,
     Toml,
     EnvFile,
@@ -63,9 +65,10 @@ pub(super) struct Merged {
 pub(super) struct Layers {
     layers: Vec<Layer>,
     databases: BTreeMap<String, Vec<Entry>>,
-    pub files: Vec<WatchedFile>,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// What is not used of a `.env` that nobody has named.
+    pub(super) not_taken: Vec<NotTaken>,
 }
 
 /// libpq's variables (manual, section 34.15), and the keys that they set.
@@ -85,14 +88,17 @@ const PG_VARIABLES: &[(&str, &str)] = &[
 
 const IN_ENVIRONMENT: &str = "in the environment";
 
+/// The origin of a flag's value.
+pub(super) const BY_FLAG: &str = "by its flag";
+
 /// Read every source. The problems are collected, to be reported together.
-pub(super) fn read(inputs: &Inputs) -> Layers {
+pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
     let mut layers = Layers {
         layers: Vec::new(),
         databases: BTreeMap::new(),
-        files: Vec::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        not_taken: Vec::new(),
     };
     let defaults = KEYS.iter().filter(|key| !key.default.is_empty());
     layers.layers.push(Layer {
@@ -103,10 +109,13 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
     });
 
     let toml = inputs.config_file.as_ref().map(|path| inputs.folder.join(path));
-    let toml_text = toml.as_ref().and_then(|path| layers.read_file(path, true));
-    let env_file = inputs.folder.join(inputs.env_file.as_deref().unwrap_or(Path::new(".env")));
-    let env_text = layers.read_file(&env_file, inputs.env_file.is_some()).unwrap_or_default();
-    let in_env_file = layers.env_file_pairs(&env_file, &env_text);
+    let toml_text = toml.as_ref().and_then(|path| layers.read_file(path, files));
+    let env_file = inputs.env_file.as_ref().map(|path| inputs.folder.join(path));
+    let env_text = env_file.as_ref().and_then(|path| layers.read_file(path, files));
+    let in_env_file = match (&env_file, env_text) {
+        (Some(path), Some(text)) => layers.env_file_pairs(path, &text),
+        _ => Vec::new(),
+    };
     let in_environment = inputs.environment.iter().map(|(name, text)| Pair {
         name: name.clone(),
         text: text.clone(),
@@ -126,9 +135,12 @@ pub(super) fn read(inputs: &Inputs) -> Layers {
     }
     let flags = inputs.flags.iter().filter_map(|(name, text)| {
         let key = keys::find(name)?;
-        Some(Entry { key: key.name, text: text.clone(), origin: "by its flag".to_owned() })
+        Some(Entry { key: key.name, text: text.clone(), origin: BY_FLAG.to_owned() })
     });
     layers.add(Rank::Flags, flags.collect());
+    if inputs.env_file.is_none() {
+        layers.add_found(&inputs.folder.join(".env"), files);
+    }
     layers
 }
 
@@ -140,8 +152,13 @@ struct Pair {
 }
 
 fn pg_variable(pair: &Pair) -> Option<Entry> {
-    let (variable, key) = PG_VARIABLES.iter().find(|(variable, _)| *variable == pair.name)?;
-    Some(Entry { key, text: pair.text.clone(), origin: format!("as {variable} {}", pair.origin) })
+    let key = key_of_pg_variable(&pair.name)?;
+    Some(Entry { key, text: pair.text.clone(), origin: format!("as {} {}", pair.name, pair.origin) })
+}
+
+/// The key that a variable of libpq sets.
+fn key_of_pg_variable(name: &str) -> Option<&'static str> {
+    PG_VARIABLES.iter().find(|(variable, _)| *variable == name).map(|(_, key)| *key)
 }
 
 impl Layers {
@@ -215,18 +232,10 @@ impl Layers {
         entries
     }
 
-    /// The text of a file, which is watched from now on.
-    fn read_file(&mut self, path: &Path, required: bool) -> Option<String> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => None,
-            Err(error) => {
-                self.problems.push(format!("{} cannot be read: {error}", path.display()));
-                None
-            }
-        };
-        self.files.push(WatchedFile { path: path.to_owned(), text: text.clone() });
-        text
+    /// The text of a file that the operator has named by a flag, which is followed from now on.
+    fn read_file(&mut self, path: &Path, files: &mut Files) -> Option<String> {
+        let text = files.text(path, NamedBy::Flag);
+        text.map_err(|why| self.problems.push(format!("{} cannot be read: {why}", path.display()))).ok()
     }
 
     /// The entry, if the name is a key. A misspelt key is a problem, another name with our prefix a warning.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Effective, Loaded, Settings};
+use super::{Effective, Loaded, NotTaken, Settings};
 
-/// Every key with its value and its source, the watched files, and the warnings; secrets are stars.
+/// Every key with its value and its source, the watched files, what is not used and why, and the warnings; secrets are stars.
 pub fn report(loaded: &Loaded) -> String {
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let key_width = width(&mut loaded.origins.iter().map(|origin| origin.key.len()));
@@ -18,6 +18,12 @@ pub fn report(loaded: &Loaded) -> String {
     for file in &loaded.files {
         let state = if file.text.is_some() { "" } else { " (not there)" };
         let _ = writeln!(text, "  {}{state}", file.path.display());
+    }
+    if !loaded.not_taken.is_empty() {
+        text.push_str("\nNot used of the .env that nobody named:\n");
+    }
+    for NotTaken { name, line, why } in &loaded.not_taken {
+        let _ = writeln!(text, "  {name} in line {line}: {why}");
     }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {warning}");

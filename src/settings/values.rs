@@ -1,28 +1,29 @@
 //! Converts texts to settings: every value is checked, and every problem is reported.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
 use super::http;
-use super::keys::{self, KEYS, Key, Kind};
-use super::layers::{Chosen, Merged, Rank};
+use super::keys::{self, KEYS, Key};
+use super::kind::{self, Kind};
+use super::layers::{BY_FLAG, Chosen, Merged, Rank};
+use super::read::{Files, NamedBy};
 use super::{
     Address, ClockSettings, DatabaseSettings, Effective, HttpSettings, Limits, LogSettings, MAIN_DATABASE,
     MetricsSettings, Policy, PoolSettings, PostgresSettings, ReloadSettings, Secret, Settings, TargetSettings,
-    TlsSettings, WatchedFile,
+    TlsSettings,
 };
 
-/// The settings, each key with its printable value, and the warnings. A password file is read and added to `files`.
+/// The settings, each key with its printable value, and the warnings. The files that they name are read by `files`.
 ///
 /// # Errors
 /// The problems from before, all values outside of their bounds, and all contradictions.
 pub(super) fn check(
     merged: Merged,
     folder: &Path,
-    files: &mut Vec<WatchedFile>,
+    files: &mut Files,
 ) -> Result<(Settings, Vec<Effective>, Vec<String>), Vec<String>> {
     let Merged { chosen, databases, mut warnings, problems } = merged;
     if chosen.is_empty() {
@@ -169,27 +170,16 @@ impl Values<'_> {
     }
 
     fn whole(&mut self, key: &'static str) -> usize {
-        let value = self.read(key, |text, kind| match kind {
-            Kind::Whole(min, max) => text.parse::<u64>().ok().filter(|value| (min..=max).contains(value)),
-            _ => None,
-        });
+        let value = self.read(key, |text, kind| kind.whole(text));
         value.and_then(|value| usize::try_from(value).ok()).unwrap_or_default()
     }
 
     fn milliseconds(&mut self, key: &'static str) -> Duration {
-        let value = self.read(key, |text, kind| match kind {
-            Kind::Milliseconds(min, max) => text.parse::<u64>().ok().filter(|value| (min..=max).contains(value)),
-            _ => None,
-        });
-        Duration::from_millis(value.unwrap_or_default())
+        Duration::from_millis(self.read(key, |text, kind| kind.whole(text)).unwrap_or_default())
     }
 
     fn seconds(&mut self, key: &'static str) -> Duration {
-        let value = self.read(key, |text, kind| match kind {
-            Kind::Seconds(min, max) => text.parse::<f64>().ok().filter(|value| (min..=max).contains(value)),
-            _ => None,
-        });
-        Duration::from_secs_f64(value.unwrap_or_default())
+        Duration::from_secs_f64(self.read(key, |text, kind| kind.seconds(text)).unwrap_or_default())
     }
 
     /// The meaning of the word. Another word is a problem, and then the first meaning is returned.
@@ -198,12 +188,10 @@ impl Values<'_> {
     }
 
     fn switch(&mut self, key: &'static str) -> bool {
-        let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
-        let value = self.read(key, |text, _| (is(text, "true") || is(text, "false")).then(|| is(text, "true")));
-        value.unwrap_or_default()
+        self.read(key, |text, _| kind::switch(text)).unwrap_or_default()
     }
 
-    fn postgres(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> PostgresSettings {
+    fn postgres(&mut self, files: &mut Files, warnings: &mut Vec<String>) -> PostgresSettings {
         let password = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
         let target = TargetSettings {
@@ -234,7 +222,7 @@ impl Values<'_> {
         postgres
     }
 
-    fn http(&mut self, databases: &[&str], files: &mut Vec<WatchedFile>) -> HttpSettings {
+    fn http(&mut self, databases: &[&str], files: &mut Files) -> HttpSettings {
         let folder = self.folder;
         let addresses = self.read("MCP_HTTP_ADDR", |text, _| {
             text.split(',').map(|address| Address::parse(address.trim(), folder)).collect::<Option<Vec<_>>>()
@@ -291,16 +279,16 @@ impl Values<'_> {
     }
 
     /// The text and the path of the file that a key names; the file is watched from now on.
-    fn file(&mut self, key: &'static str, files: &mut Vec<WatchedFile>) -> Option<(String, PathBuf)> {
-        let path = self.folder.join(self.optional(key)?);
-        let read = fs::read_to_string(&path);
-        if let Err(error) = &read {
-            let origin = self.chosen.get(key).map_or("", |chosen| chosen.origin.as_str());
-            self.problems.push(format!("{key} is {} ({origin}): it cannot be read: {error}", path.display()));
+    fn file(&mut self, key: &'static str, files: &mut Files) -> Option<(String, PathBuf)> {
+        let Chosen { text, origin, .. } = self.chosen.get(key)?;
+        let path = self.folder.join(text);
+        match files.text(&path, if origin == BY_FLAG { NamedBy::Flag } else { NamedBy::Setting }) {
+            Ok(text) => Some((text, path)),
+            Err(why) => {
+                self.problems.push(format!("{key} is {} ({origin}): it cannot be read: {why}", path.display()));
+                None
+            }
         }
-        let text = read.ok();
-        files.push(WatchedFile { path: path.clone(), text: text.clone() });
-        Some((text?, path))
     }
 
     fn hosts(&mut self) -> Vec<String> {
@@ -312,11 +300,7 @@ impl Values<'_> {
     }
 
     fn ports(&mut self) -> Vec<u16> {
-        let ports = self.read("POSTGRES_PORT", |text, _| {
-            let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-            text.split(',').map(port).collect::<Option<Vec<u16>>>()
-        });
-        ports.unwrap_or_default()
+        self.read("POSTGRES_PORT", |text, _| kind::ports(text)).unwrap_or_default()
     }
 
     fn pool_fits(&mut self, postgres: &PostgresSettings) {
@@ -341,7 +325,7 @@ impl Values<'_> {
     }
 
     /// The password of the highest layer that sets it, directly or by a file.
-    fn password(&mut self, files: &mut Vec<WatchedFile>, warnings: &mut Vec<String>) -> Option<Secret> {
+    fn password(&mut self, files: &mut Files, warnings: &mut Vec<String>) -> Option<Secret> {
         const TEXT: &str = PASSWORD;
         const FILE: &str = PASSWORD_FILE;
         let set = |key| self.chosen.get(key).map_or((Rank::Default, ""), |it| (it.rank, it.origin.as_str()));

@@ -5,6 +5,7 @@
 
 mod databases;
 mod env_file;
+mod found;
 mod layers;
 mod problems;
 mod program;
@@ -23,17 +24,19 @@ use tempfile::TempDir;
 /// The inputs of an operator, by layer. A case sets the layers that it needs and takes the others from [`NOTHING`].
 #[derive(Clone, Copy, Debug)]
 struct Given<'a> {
-    /// The text of the file of `--config`; `None` if there is no file.
+    /// The text of the file of `--config`; empty if there is no file.
     toml: &'a str,
-    /// The text of `.env`; `None` if there is no file.
+    /// The text of `.env`, named by `--env-file`; empty if there is no file.
     env: &'a str,
+    /// The text of a `.env` that no flag names; empty if there is no file.
+    found: &'a str,
     environment: &'a [(&'a str, &'a str)],
     flags: &'a [(&'a str, &'a str)],
     /// Other files, by name.
     files: &'a [(&'a str, &'a str)],
 }
 
-const NOTHING: Given = Given { toml: "", env: "", environment: &[], flags: &[], files: &[] };
+const NOTHING: Given = Given { toml: "", env: "", found: "", environment: &[], flags: &[], files: &[] };
 
 /// The files of one case, in a new folder.
 struct Place {
@@ -43,7 +46,7 @@ struct Place {
 impl Place {
     fn of(given: &Given) -> Self {
         let this = Self { folder: tempfile::tempdir().unwrap() };
-        for (name, text) in [("config.toml", given.toml), (".env", given.env)] {
+        for (name, text) in [("config.toml", given.toml), (".env", given.env), (".env", given.found)] {
             if !text.is_empty() {
                 this.write(name, text);
             }
@@ -66,10 +69,11 @@ impl Place {
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (String::from(*a), String::from(*b))).collect();
         Inputs {
             config_file: (!given.toml.is_empty()).then(|| PathBuf::from("config.toml")),
-            env_file: None,
+            env_file: (!given.env.is_empty()).then(|| PathBuf::from(".env")),
             environment: owned(given.environment),
             flags: owned(given.flags),
             folder: self.path().to_owned(),
+            ..Inputs::default()
         }
     }
 

@@ -31,6 +31,7 @@ impl Host {
         let log = std::fs::File::create(folder.join("log")).map_err(cannot)?;
         let mut server = Command::new(std::env::current_exe().map_err(cannot)?)
             .current_dir(folder)
+            .args(["--env-file", ".env"])
             // The environment of the user may name another database.
             .env_clear()
             .stdin(Stdio::piped())

@@ -1,79 +1,115 @@
-//! The `.env` file, with the line numbers that its problems name.
+//! A file of `NAME=value` lines, read as a shell reads assignments, but that nothing is put in the place of `$NAME`. It is
+//! read by this code and not by a library for two reasons: a line that cannot be read must not hide the others, each with
+//! its number; and a value such as `#abc` must not vanish as a comment (decision 0027).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Layers, Pair};
 
-/// Replaces `$` while dotenvy reads: a character from Unicode's private use area.
-const DOLLAR_PLACEHOLDER: &str = "\u{f8d4}";
+/// What is right for a value that cannot be read.
+pub(super) const QUOTE_IT: &str = "a value with spaces, quotes, backslashes or # stands in quotes";
+
+/// A longer value cannot be read: a quote that is never closed must not cost more than this.
+const VALUE_BYTES_MAX: usize = 16 * 1024;
+
+/// A statement of the file.
+pub(super) struct Line<'a> {
+    /// The name; empty if there is none.
+    pub(super) name: &'a str,
+    /// Where it begins: 1 for the first line.
+    pub(super) number: usize,
+    /// The value; `None` if it cannot be read.
+    pub(super) value: Option<String>,
+}
 
 impl Layers {
+    /// The pairs of a file that the operator has named; what cannot be read in it is a problem.
     pub(super) fn env_file_pairs(&mut self, path: &Path, text: &str) -> Vec<Pair> {
-        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
-        // Without a byte order mark, which some editors write and dotenvy reads as part of the first name.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        // With a line end, because dotenvy refuses a last line that consists of a space.
-        for line in dotenvy::Iter::new(format!("{}\n", hide_dollars(text)).as_bytes()) {
-            match line {
-                Ok((name, text_of)) => {
-                    let origin = format!("in {}{}", path.display(), line_of(text, &name));
-                    if pairs.contains_key(&name) {
-                        self.warnings
-                            .push(format!("{name} ({origin}) is set more than once there: the last one counts"));
-                    }
-                    let text = text_of.replace(DOLLAR_PLACEHOLDER, "$");
-                    pairs.insert(name.clone(), Pair { name, text, origin });
-                }
-                // The error quotes the line, which may contain a password.
-                Err(dotenvy::Error::LineParse(wrong, _)) => {
-                    self.problems.push(format!(
-                        "{}{} cannot be read: a line is NAME=value; \
-                         a value with spaces, quotes, backslashes or # stands in quotes",
-                        path.display(),
-                        line_with(text, &wrong.replace(DOLLAR_PLACEHOLDER, "$")),
-                    ));
-                }
-                Err(error) => self.problems.push(format!("{} cannot be read: {error}", path.display())),
+        let mut pairs: BTreeMap<&str, Pair> = BTreeMap::new();
+        for Line { name, number, value } in lines(text) {
+            let Some(text) = value.filter(|_| is_a_name(name)) else {
+                let file = path.display();
+                self.problems.push(format!("{file}, line {number} cannot be read: a line is NAME=value; {QUOTE_IT}"));
+                continue;
+            };
+            let origin = format!("in {}, line {number}", path.display());
+            if pairs.contains_key(name) {
+                self.warnings.push(format!("{name} ({origin}) is set more than once there: the last one counts"));
             }
+            pairs.insert(name, Pair { name: name.to_owned(), text, origin });
         }
         pairs.into_values().collect()
     }
 }
 
-/// Replaces each `$`, except after a backslash: dotenvy would insert the value of a variable there, and silently change
-/// the password `pa$$word`.
-fn hide_dollars(text: &str) -> String {
-    let mut hidden = String::with_capacity(text.len());
-    let mut escaped = false;
-    for c in text.chars() {
-        if c == '$' && !escaped {
-            hidden.push_str(DOLLAR_PLACEHOLDER)
-        } else {
-            hidden.push(c)
+fn is_a_name(name: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.chars().all(is_inside)
+}
+
+/// The statements of a file, without its comments and empty lines.
+pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
+    // Some editors write a byte order mark.
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut lines, mut number) = (Vec::new(), 1);
+    while !rest.is_empty() {
+        let line = rest.split_once('\n').map_or(rest, |(line, _)| line);
+        let statement = line.trim_start();
+        let mut length = line.len();
+        if !statement.trim_end().is_empty() && !statement.starts_with('#') {
+            let (name, value) = match line.split_once('=') {
+                None => ("", None),
+                Some((name, _)) => {
+                    let name_length = name.len() + 1;
+                    let value = value_of(&rest[name_length..]);
+                    length = value.as_ref().map_or(length, |(_, read)| name_length + read);
+                    let name = name.trim();
+                    let name = name.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(name);
+                    (name.trim_start(), value.map(|(text, _)| text))
+                }
+            };
+            lines.push(Line { name, number, value });
         }
-        escaped = c == '\\' && !escaped;
+        // With quotes, a value may have several lines.
+        number += rest[..length].matches('\n').count() + 1;
+        rest = rest[length..].strip_prefix('\n').unwrap_or("");
     }
-    hidden
+    lines
 }
 
-/// `, line 3` for the text that dotenvy reports as `wrong`: a whole line or only its value, without what follows it;
-/// with open quotes it is the first of several lines.
-fn line_with(text: &str, wrong: &str) -> String {
-    let wrong = wrong.lines().next().unwrap_or_default().trim();
-    let lines = || text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
-    let ends = lines().find(|(_, line)| line.trim_end().ends_with(wrong));
-    let at = ends.or_else(|| lines().find(|(_, line)| line.contains(wrong)));
-    at.map_or(String::new(), |(at, _)| format!(", line {}", at + 1))
-}
-
-/// `, line 3` for the last line that sets `name`.
-fn line_of(text: &str, name: &str) -> String {
-    let sets = |line: &str| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='))
-    };
-    let last = text.lines().enumerate().filter(|(_, line)| sets(line)).last();
-    last.map_or(String::new(), |(at, _)| format!(", line {}", at + 1))
+/// The value at the start of `rest`, and how many bytes it takes up to the end of its line; `None` if it cannot be read.
+fn value_of(rest: &str) -> Option<(String, usize)> {
+    let begin = rest.trim_start_matches([' ', '\t']);
+    // As in a shell, a # begins a comment after a blank only.
+    let mut after_blank = begin.len() < rest.len();
+    let mut value = String::new();
+    let mut chars = begin.char_indices();
+    let mut quote = None;
+    while let Some((at, c)) = chars.next() {
+        let end = rest.len() - begin.len() + at;
+        match (quote, c) {
+            _ if at > VALUE_BYTES_MAX => return None,
+            (None, '\n') => return Some((value, end)),
+            (None, '#') if after_blank => {
+                let comment = begin[at..].find('\n').unwrap_or(begin.len() - at);
+                return Some((value, end + comment));
+            }
+            (None, ' ' | '\t' | '\r') => after_blank = true,
+            // Something that is no comment comes after the value.
+            (None, _) if after_blank && at > 0 => return None,
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None | Some('"'), '\\') => match (quote, chars.next()?.1) {
+                (_, c @ ('\\' | '"' | '$')) | (None, c @ ('\'' | ' ')) => value.push(c),
+                (Some(_), 'n') => value.push('\n'),
+                _ => return None,
+            },
+            (_, c) => value.push(c),
+        }
+        if !matches!(c, ' ' | '\t' | '\r') && quote.is_none() {
+            after_blank = false;
+        }
+    }
+    quote.is_none().then_some((value, rest.len()))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use mcp_server_postgres::actors::config_watcher::ConfigWatcher;
 use mcp_server_postgres::messages::events::{SettingsChanged, Subscribers};
-use mcp_server_postgres::settings::{self, Inputs, Secret};
+use mcp_server_postgres::settings::{self, AccessMode, Inputs, Secret};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -49,9 +49,10 @@ impl World {
         Self { folder, changes, lines, _watcher: watcher }
     }
 
-    /// A folder with an `.env` file that sets 10 rows.
+    /// A folder with a named `.env` file that sets 10 rows.
     async fn with_env_file() -> Self {
-        Self::new(|folder| fs::write(folder.join(".env"), rows(10)).unwrap(), Inputs::default()).await
+        let inputs = Inputs { env_file: Some(PathBuf::from(".env")), ..Inputs::default() };
+        Self::new(|folder| fs::write(folder.join(".env"), rows(10)).unwrap(), inputs).await
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -113,7 +114,7 @@ async fn a_file_that_is_removed_and_created_again_is_loaded() {
     for rows_max in [20, 30] {
         fs::remove_file(world.path(".env")).unwrap();
         let line = world.lines.next("settings not reloaded").await.text;
-        assert!(line.ends_with("/.env is gone"), "{line}");
+        assert!(line.ends_with("/.env cannot be read: No such file or directory (os error 2)"), "{line}");
         fs::write(world.path(".env"), rows(rows_max)).unwrap();
         world.assert_rows(rows_max).await;
     }
@@ -191,7 +192,8 @@ async fn the_password_file_and_the_toml_file_are_followed_in_folders_of_their_ow
         fs::write(folder.join("config/server.toml"), "[mcp]\nmax_rows = 10\n").unwrap();
     };
     let config_file = Some(PathBuf::from("config/server.toml"));
-    let mut world = World::new(prepare, Inputs { config_file, ..Inputs::default() }).await;
+    let env_file = Some(PathBuf::from(".env"));
+    let mut world = World::new(prepare, Inputs { config_file, env_file, ..Inputs::default() }).await;
 
     fs::write(world.path("secrets/password"), "second").unwrap();
     assert_eq!(world.changes.next().await.message.new.postgres.target.password, Some(Secret::new("second")));
@@ -236,5 +238,31 @@ async fn a_password_file_that_is_created_after_the_setting_that_names_it_is_load
     let line = world.lines.next("settings not reloaded").await.text;
     assert!(line.contains("POSTGRES_PASSWORD_FILE"), "{line}");
     replace(&password, "secret\n");
+    world.assert_rows(20).await;
+}
+
+#[actix_rt::test]
+async fn a_file_that_nobody_has_named_sets_limits_while_it_is_there_and_never_the_access_mode() {
+    let mut world = World::new(|_| (), Inputs::default()).await;
+    for rows_max in [20, 30] {
+        fs::write(world.path(".env"), format!("MCP_ACCESS_MODE=read-write\n{}", rows(rows_max))).unwrap();
+        let change = world.changes.next().await.message.new;
+        assert_eq!((change.limits.rows_max, change.access), (rows_max, AccessMode::ReadOnly));
+        let line = world.lines.next("settings; warning=").await.text;
+        assert!(line.contains("MCP_ACCESS_MODE (line 1)") && line.ends_with("name it by --env-file"), "{line}");
+        fs::remove_file(world.path(".env")).unwrap();
+        let change = world.changes.next().await.message.new;
+        assert_eq!((change.limits.rows_max, change.access), (1000, AccessMode::ReadOnly));
+    }
+}
+
+#[actix_rt::test]
+async fn a_pipe_in_the_place_of_a_file_stops_neither_the_watcher_nor_what_comes_after_it() {
+    let mut world = World::new(|_| (), Inputs::default()).await;
+    let made = std::process::Command::new("mkfifo").arg(world.path(".env")).status().unwrap();
+    assert!(made.success());
+    let line = world.lines.next("settings; warning=").await.text;
+    assert!(line.contains("it is a pipe and no regular file"), "{line}");
+    replace(&world.path(".env"), &rows(20));
     world.assert_rows(20).await;
 }

@@ -104,7 +104,7 @@ impl Daemon {
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command
-        .arg("serve")
+        .args(["serve", "--env-file", ".env"])
         .env_clear()
         .current_dir(folder)
         .stdin(Stdio::null())

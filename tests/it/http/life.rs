@@ -69,6 +69,7 @@ async fn an_address_that_is_taken_is_told_with_the_status_of_a_wrong_setting() {
     let daemon = Daemon::on(&cluster, "").await;
     let folder = tempfile::tempdir().unwrap();
     let mut second = command(folder.path());
+    std::fs::write(folder.path().join(".env"), "").unwrap();
     let status = second.env("MCP_HTTP_ADDR", &daemon.address).status().await.unwrap();
     assert_eq!(status.code(), Some(78));
     let told = std::fs::read_to_string(folder.path().join("stderr")).unwrap();

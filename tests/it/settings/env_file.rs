@@ -19,6 +19,8 @@ fn a_value_in_an_env_file_is_read_exactly() {
         ("\"two\nlines\"", "two\nlines"),
         // A # begins a comment only after a space.
         ("a#b", "a#b"),
+        ("#abc", "#abc"),
+        ("#", "#"),
         ("a # b", "a"),
         ("\"a # b\"", "a # b"),
         ("'#a'", "#a"),
@@ -33,6 +35,7 @@ fn a_value_in_an_env_file_is_read_exactly() {
         ("'\\$HOME'", "\\$HOME"),
         ("$POSTGRES_HOST", "$POSTGRES_HOST"),
         ("a$", "a$"),
+        ("a\"b c\"'d'", "ab cd"),
     ] {
         for (before, after) in [("", "\n"), ("export ", "\n"), ("  ", " \n"), ("\u{feff}", ""), ("", " "), ("", "\r\n")]
         {
@@ -72,6 +75,8 @@ fn an_invalid_line_is_reported_by_its_number_and_never_shown() {
         ("POSTGRES_PASSWORD='sec\n", 1),
         ("POSTGRES_PASSWORD: secret\n", 1),
         ("POSTGRES_HOST=a\r\nPOSTGRES_PASSWORD=sec ret\r\n", 2),
+        ("POSTGRES_HOST=a\nPOSTGRES_PASSWORD=#sec ret\n", 2),
+        ("POSTGRES_HOST='a\nb'\n1X=secret\n", 3),
     ] {
         assert_eq!(problems(env, &Given { env, ..NOTHING }), [format!(".env, line {line} {ADVICE}")], "{env:?}");
     }
@@ -91,6 +96,9 @@ fn a_named_env_file_must_exist_and_be_text() {
 
     std::fs::write(place.path().join("latin1.env"), b"POSTGRES_PASSWORD=s\xe9cret\n").unwrap();
     let latin1 = load_named("latin1.env").unwrap_err().to_string();
-    assert_eq!(place.plain(&latin1), "latin1.env cannot be read: stream did not contain valid UTF-8");
+    assert_eq!(place.plain(&latin1), "latin1.env cannot be read: its line 1 is not UTF-8");
+    std::fs::write(place.path().join("utf16.env"), b"P\0O\0S\0T\0").unwrap();
+    let utf16 = load_named("utf16.env").unwrap_err().to_string();
+    assert_eq!(place.plain(&utf16), "utf16.env cannot be read: it is UTF-16: save it as UTF-8");
     load(&NOTHING).expect(".env itself need not be there");
 }

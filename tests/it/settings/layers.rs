@@ -58,6 +58,7 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
     then(&Given {
         toml: &toml,
         env: &env,
+        found: "",
         // A TLS key without a certificate is an error.
         environment: &[(key.name, environment.as_str()), ("MCP_TLS_CERT", "pem0")]
             [..if key.name == "MCP_TLS_KEY" { 2 } else { 1 }],

@@ -102,14 +102,14 @@ fn an_unreadable_password_file_is_reported() {
     let folder = Given { environment: &[("POSTGRES_PASSWORD_FILE", "/")], ..NOTHING };
     assert_eq!(
         problems("folder", &folder),
-        ["POSTGRES_PASSWORD_FILE is / (in the environment): it cannot be read: Is a directory (os error 21)"]
+        ["POSTGRES_PASSWORD_FILE is / (in the environment): it cannot be read: it is a folder"]
     );
 }
 
 #[test]
 fn all_problems_are_reported_at_once() {
     let given = Given {
-        toml: "[postgres]\npoool_size = 3\nssl_mode = \"allow\"\n",
+        toml: "[postgres]\npoool_size = 3\nssl_mode = \"perhaps\"\n",
         env: "POSTGRES_HSOT=h\nPOSTGRES_PASSWORD=sec ret\nMCP_MAX_ROWS=0\n",
         environment: &[("DATABASE_URL", "mysql://u:s3cret@h"), ("MCP_LOG_LEVL", "info")],
         flags: &[("MCP_ACCESS_MODE", "sudo")],
@@ -118,7 +118,7 @@ fn all_problems_are_reported_at_once() {
     let told = problems("everything", &given);
     for part in [
         "[postgres] poool_size in config.toml",
-        "POSTGRES_SSL_MODE is \"allow\" (in config.toml as [postgres] ssl_mode)",
+        "POSTGRES_SSL_MODE is \"perhaps\" (in config.toml as [postgres] ssl_mode)",
         "POSTGRES_HSOT (in .env, line 1)",
         ".env, line 2 cannot be read",
         "MCP_MAX_ROWS is \"0\" (in .env, line 3)",

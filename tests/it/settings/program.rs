@@ -12,7 +12,8 @@ const EXIT_CONFIG: i32 = 78;
 /// Runs the program in the folder of `given`, without other environment variables.
 fn run(place: &Place, given: &Given, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
-    command.args(arguments).current_dir(place.path()).env_clear().envs(given.environment.iter().copied());
+    command.args(arguments).args(if given.env.is_empty() { &[][..] } else { &["--env-file", ".env"] });
+    command.current_dir(place.path()).env_clear().envs(given.environment.iter().copied());
     command.output().unwrap()
 }
 

@@ -44,14 +44,14 @@ fn a_reload_warns_of_changes_that_a_flag_or_the_environment_overrides() {
     for (what, given, file, text, warning) in [
         (
             "a flag over .env",
-            Given { flags: &[("MCP_ACCESS_MODE", "read-only")], ..NOTHING },
+            Given { env: "#\n", flags: &[("MCP_ACCESS_MODE", "read-only")], ..NOTHING },
             ".env",
             "# now\nMCP_ACCESS_MODE=read-write\n",
             "MCP_ACCESS_MODE in .env, line 2 has no effect: it is set by its flag",
         ),
         (
             "the environment over .env",
-            Given { environment: &[("POSTGRES_HOST", "a")], ..NOTHING },
+            Given { env: "#\n", environment: &[("POSTGRES_HOST", "a")], ..NOTHING },
             ".env",
             "POSTGRES_HOST=b\n",
             "POSTGRES_HOST in .env, line 1 has no effect: it is set in the environment",
@@ -65,7 +65,7 @@ fn a_reload_warns_of_changes_that_a_flag_or_the_environment_overrides() {
         ),
         (
             "the environment over a URL in .env",
-            Given { environment: &[("POSTGRES_DB", "a")], ..NOTHING },
+            Given { env: "#\n", environment: &[("POSTGRES_DB", "a")], ..NOTHING },
             ".env",
             "DATABASE_URL=postgres:///b\n",
             "POSTGRES_DB by DATABASE_URL in .env, line 1 has no effect: it is set in the environment",
@@ -103,7 +103,7 @@ fn a_reload_applies_the_current_files() {
     assert_eq!(crate::settings::password(&after), Some("new"));
     assert_ne!(after.files, before.files, "a change is seen in the text");
 
-    std::fs::remove_file(place.path().join(".env")).unwrap();
+    place.write(".env", "");
     let without = settings::load(&inputs).unwrap();
     assert_eq!((without.settings.limits.rows_max, crate::settings::password(&without)), (1000, None));
 }

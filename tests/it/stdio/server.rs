@@ -167,6 +167,7 @@ impl Server {
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command
+        .args(["--env-file", ".env"])
         .current_dir(folder)
         .env_clear()
         .env("MCP_FUNCTIONS_ALLOW", "pg_sleep,pg_advisory_lock_shared")

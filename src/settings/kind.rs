@@ -1,0 +1,117 @@
+//! The types of values: what a text must be to be one.
+
+/// The type of a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    Text,
+    /// A text that is never printed.
+    Secret,
+    Path,
+    /// Port numbers, separated by commas.
+    Ports,
+    /// A whole number within these bounds.
+    Whole(u64, u64),
+    /// Seconds, decimals allowed, within these bounds.
+    Seconds(f64, f64),
+    /// Whole milliseconds within these bounds.
+    Milliseconds(u64, u64),
+    /// One of these words, in upper or lower case.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
+    /// Addresses to listen on, separated by commas.
+    Addresses,
+}
+
+/// Other spellings of words of choices, and what they mean there.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("warn", "warning"),
+    ("err", "error"),
+    ("crit", "critical"),
+    ("fatal", "critical"),
+    ("information", "info"),
+    ("notice", "info"),
+    ("trace", "debug"),
+    ("verbose", "debug"),
+    ("readonly", "read-only"),
+    ("ro", "read-only"),
+    ("readwrite", "read-write"),
+    ("rw", "read-write"),
+    // libpq's, which tries without TLS first; and node-postgres's.
+    ("allow", "prefer"),
+    ("no-verify", "require"),
+];
+
+impl Kind {
+    /// Whether `text` is a value of this type.
+    pub(super) fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::Text | Self::Secret | Self::Path | Self::Addresses => true,
+            Self::Ports => ports(text).is_some(),
+            Self::Whole(..) | Self::Milliseconds(..) => self.whole(text).is_some(),
+            Self::Seconds(..) => self.seconds(text).is_some(),
+            Self::Choice(words) => word(words, text).is_some(),
+            Self::Switch => switch(text).is_some(),
+        }
+    }
+
+    pub(super) fn whole(self, text: &str) -> Option<u64> {
+        let (Self::Whole(min, max) | Self::Milliseconds(min, max)) = self else { return None };
+        text.parse().ok().filter(|value| (min..=max).contains(value))
+    }
+
+    pub(super) fn seconds(self, text: &str) -> Option<f64> {
+        let Self::Seconds(min, max) = self else { return None };
+        text.parse().ok().filter(|value| (min..=max).contains(value))
+    }
+
+    pub(super) fn value_name(self) -> &'static str {
+        match self {
+            Self::Text | Self::Secret => "TEXT",
+            Self::Path => "FILE",
+            Self::Ports => "PORT",
+            Self::Whole(..) => "N",
+            Self::Seconds(..) => "SECONDS",
+            Self::Milliseconds(..) => "MS",
+            Self::Choice(_) => "WORD",
+            Self::Switch => "BOOL",
+            Self::Addresses => "ADDRESS",
+        }
+    }
+
+    /// What a correct value is, to follow "it must be".
+    pub fn requirement(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Path => "a file".to_owned(),
+            Self::Ports => "a port from 1 to 65535, or several separated by commas".to_owned(),
+            Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Seconds(min, max) => format!("seconds from {min} to {max}"),
+            Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Switch => "true or false".to_owned(),
+            Self::Addresses => {
+                "an address such as 127.0.0.1:8808, [::1]:8808 or unix:/run/mcp.sock, or several separated by commas"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// Port numbers, separated by commas.
+pub(super) fn ports(text: &str) -> Option<Vec<u16>> {
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    text.split(',').map(port).collect()
+}
+
+pub(super) fn switch(text: &str) -> Option<bool> {
+    Some(word(&["true", "false"], text)? == "true")
+}
+
+/// The one of `words` that `text` spells: in upper or lower case, with `_` for `-`, or as [`SPELLINGS`] has it.
+pub(super) fn word(words: &[&'static str], text: &str) -> Option<&'static str> {
+    let text = text.to_ascii_lowercase().replace('_', "-");
+    let meant = |spelling: &str| words.iter().find(|word| **word == spelling).copied();
+    let others = SPELLINGS.iter().filter(|(spelling, _)| *spelling == text);
+    meant(&text).or_else(|| others.filter_map(|(_, word)| meant(word)).next())
+}

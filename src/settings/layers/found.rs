@@ -1,0 +1,182 @@
+//! The `.env` of the working folder that nobody has named. A host starts this server in the folder of a project: that file
+//! belongs to other programs, may have come with a clone, and a model that edits files can write to it. So it sets nothing
+//! that protects, its connection counts only as a whole and where nobody has named another, and nothing in it keeps the
+//! server from starting (decision 0027).
+
+use std::path::Path;
+
+use super::super::NotTaken;
+use super::super::choices::SSL_MODE;
+use super::super::keys::{self, Class, DATABASE_URL, Key};
+use super::super::kind;
+use super::super::read::{Files, NamedBy, Unreadable};
+use super::env_file::{self, Line, QUOTE_IT};
+use super::{Entry, Layer, Layers, Rank, key_of_pg_variable, url};
+
+/// How an operator makes such a file an own one.
+const NAME_IT: &str = "if it is for this server, name it by --env-file";
+
+const PROTECTS: &str = "a file that nobody has named cannot set what protects";
+
+/// A value of the file that may become an entry.
+struct Candidate {
+    key: &'static Key,
+    text: String,
+    /// As it is written.
+    name: String,
+    line: usize,
+}
+
+impl Layers {
+    /// Add what the file may set, with the lowest rank of all sources. What it may not set is told once.
+    pub(super) fn add_found(&mut self, path: &Path, files: &mut Files) {
+        let text = match files.text(path, NamedBy::Nobody) {
+            Ok(text) => text,
+            Err(Unreadable::NotUtf8 { lossy, .. }) => lossy,
+            Err(why) if why.is_missing() => return,
+            Err(why) => {
+                self.warnings.push(format!("{} is not used: {why}; {NAME_IT}", path.display()));
+                return;
+            }
+        };
+        let mut not_taken = Vec::new();
+        let mut candidates = Vec::new();
+        for Line { name, number, value } in env_file::lines(&text) {
+            let Some(key) = key_of(name) else { continue };
+            let mut refuse = |why: String| not_taken.push(NotTaken { name: name.to_owned(), line: number, why });
+            match value {
+                None => refuse(format!("it cannot be read: {QUOTE_IT}")),
+                Some(text) if text.contains('\u{fffd}') => refuse("it is not UTF-8".to_owned()),
+                Some(text) if text.is_empty() => {}
+                Some(_) if key.class == Class::Protects && key.name != SSL_MODE.name => refuse(PROTECTS.to_owned()),
+                Some(text) => candidates.push(Candidate { key, text, name: name.to_owned(), line: number }),
+            }
+        }
+        let candidates = self.connection(with_parts(strongest(candidates), &mut not_taken), &mut not_taken);
+        let entry = |candidate: Candidate| Entry {
+            key: candidate.key.name,
+            origin: match &candidate.name {
+                name if name == candidate.key.name => format!("in {}, line {}", path.display(), candidate.line),
+                name if name == DATABASE_URL => format!("by {name} in {}, line {}", path.display(), candidate.line),
+                name => format!("as {name} in {}, line {}", path.display(), candidate.line),
+            },
+            text: candidate.text,
+        };
+        let entries = candidates.into_iter().map(entry).collect();
+        self.layers.insert(1, Layer { rank: Rank::FoundFile, entries });
+        not_taken.sort_by_key(|one| one.line);
+        if !not_taken.is_empty() {
+            let (file, what) = (path.display(), summary(&not_taken));
+            self.warnings.push(format!("of {file}, which nobody has named, this is not used: {what}; {NAME_IT}"));
+        }
+        self.not_taken = not_taken;
+    }
+
+    /// The candidates without those of a connection, where that is not whole or another one is named.
+    fn connection(&self, candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
+        let unused = not_taken.iter().find(|one| key_of(&one.name).is_some_and(Key::is_of_a_connection));
+        let why = match (self.named_connection(), unused) {
+            (Some(named), _) => format!("a connection is named already, by {named}"),
+            (None, Some(part)) => format!("a connection is used as a whole, and {} is not used", part.name),
+            (None, None) => return candidates,
+        };
+        let (unused, rest): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|candidate| candidate.key.is_of_a_connection());
+        for Candidate { name, line, .. } in unused {
+            let unused = NotTaken { name, line, why: why.clone() };
+            // The parts of a URL are all of one name.
+            if !not_taken.iter().any(|known| (&known.name, known.line) == (&unused.name, unused.line)) {
+                not_taken.push(unused);
+            }
+        }
+        rest
+    }
+
+    /// A setting of a connection that a flag, the environment or a named file sets, and where.
+    fn named_connection(&self) -> Option<String> {
+        let named = self.layers.iter().filter(|layer| layer.rank > Rank::Default).flat_map(|layer| &layer.entries);
+        let mut named = named.chain(self.databases.values().flatten());
+        let first = named.find(|entry| keys::find(entry.key).is_some_and(Key::is_of_a_connection))?;
+        Some(format!("{} ({})", first.key, first.origin))
+    }
+
+    /// Leave out what a file sets that nobody has named, for it is a part of `problems`; false if it sets nothing.
+    pub(in super::super) fn drop_found(&mut self, problems: &[String]) -> bool {
+        let Some(at) = self.layers.iter().position(|layer| layer.rank == Rank::FoundFile) else { return false };
+        if self.layers.remove(at).entries.is_empty() {
+            return false;
+        }
+        self.warnings.push(format!("the .env that nobody has named is not used: {}; {NAME_IT}", problems.join("; ")));
+        true
+    }
+}
+
+/// The key that a name sets, which is its own or one of libpq's.
+fn key_of(name: &str) -> Option<&'static Key> {
+    keys::find(name).or_else(|| keys::find(key_of_pg_variable(name)?))
+}
+
+/// One candidate for each key: a later line wins, and a name of this server over one of libpq's.
+fn strongest(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let mut strongest: Vec<Candidate> = Vec::new();
+    for candidate in candidates {
+        let is_weaker = |other: &Candidate| {
+            other.key.name == candidate.key.name && other.name == other.key.name && candidate.name != candidate.key.name
+        };
+        if !strongest.iter().any(is_weaker) {
+            strongest.retain(|other| other.key.name != candidate.key.name);
+            strongest.push(candidate);
+        }
+    }
+    strongest
+}
+
+/// The candidates with the parts of the URL instead of it, each one a value of its kind.
+fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
+    let (urls, mut all): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| candidate.key.name == DATABASE_URL);
+    for Candidate { name, line, text, .. } in urls {
+        match url::parts(&text) {
+            Err(why) => not_taken.push(NotTaken { name, line, why: format!("it cannot be used: {why}") }),
+            Ok(parts) => {
+                let parts = parts.into_iter().filter_map(|(key, text)| Some((keys::find(key)?, text)));
+                for (key, text) in parts {
+                    all.retain(|other| other.key.name != key.name);
+                    all.push(Candidate { key, text, name: name.clone(), line });
+                }
+            }
+        }
+    }
+    all.retain_mut(|candidate| {
+        let why = match candidate.key {
+            key if key.name == SSL_MODE.name => match kind::word(&SSL_MODE.names(), candidate.text.trim()) {
+                // It may ask for more than the default, and for no less.
+                Some("require" | "verify-ca" | "verify-full") => return true,
+                Some(_) => return false,
+                None => format!("it must be {}", key.kind.requirement()),
+            },
+            key if key.class == Class::Protects && candidate.text == "system" => return true,
+            key if key.class == Class::Protects => PROTECTS.to_owned(),
+            key if !key.kind.accepts(candidate.text.trim()) => format!("it must be {}", key.kind.requirement()),
+            _ => return true,
+        };
+        not_taken.push(NotTaken { name: candidate.name.clone(), line: candidate.line, why });
+        false
+    });
+    all
+}
+
+/// All of them in one line, those with the same reason together.
+fn summary(not_taken: &[NotTaken]) -> String {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for NotTaken { name, line, why } in not_taken {
+        let shown = format!("{name} (line {line})");
+        match reasons.iter_mut().find(|(known, _)| known == why) {
+            Some((_, names)) => names.push(shown),
+            None => reasons.push((why, vec![shown])),
+        }
+    }
+    let reasons: Vec<String> =
+        reasons.into_iter().map(|(why, names)| format!("{}, since {why}", names.join(", "))).collect();
+    reasons.join("; ")
+}
