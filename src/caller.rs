@@ -17,7 +17,15 @@ pub struct Caller {
     pub access: AccessMode,
 }
 
+/// To whom belongs what a client keeps open: its name; none for anonymous clients, to whom such things belong together.
+pub type Principal = Option<Arc<str>>;
+
 impl Caller {
+    /// To whom belongs what this client keeps open.
+    pub fn principal(&self) -> Principal {
+        (!self.is_anonymous).then(|| self.name.clone())
+    }
+
     /// The host that has started this process. It may do what the process may.
     pub fn stdio() -> Self {
         Self { name: "stdio".into(), is_anonymous: false, access: AccessMode::ReadWrite }

@@ -11,6 +11,9 @@ pub mod healthcheck;
 pub(crate) mod holding;
 pub(crate) mod json_error;
 pub mod listener;
+mod names;
 pub mod paths;
 mod process;
 pub mod token;
+
+pub use names::Arrival;

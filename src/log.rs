@@ -20,9 +20,11 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::settings::LogSettings;
 
+mod file;
 mod lines;
 
-use lines::Lines;
+use file::LogFile;
+use lines::{Lines, Report};
 
 macro_rules! events {
     ($d:tt $($level:ident as $name:ident)*) => {$(
@@ -75,7 +77,13 @@ impl LogControl {
     /// A sentence about the file that could not be opened. The level is applied nevertheless.
     pub fn apply(&self, settings: &LogSettings) -> Result<(), String> {
         self.level.store(settings.level.as_usize(), Ordering::Relaxed);
-        self.lines.reopen(settings.file.clone())
+        self.lines.use_file(LogFile::of(settings))
+    }
+
+    /// Opens the log file anew if its path leads to another file by now, as after a rotation. Every line looks for that; this
+    /// is for a rotation that waits for the old file to be let go.
+    pub fn follow_file(&self) {
+        self.lines.follow_file();
     }
 
     /// The last 200 lines, or as many as fit into 256 KiB, the newest first: `timestamp`, `level`, `logger`, `message`,
@@ -118,8 +126,8 @@ impl Drop for LogGuard {
 /// A sentence about the log file that could not be opened.
 pub fn root(settings: &LogSettings) -> Result<(Logger, LogControl, LogGuard), String> {
     let level = Arc::new(AtomicUsize::new(settings.level.as_usize()));
-    let lines = Lines::new().map_err(|error| format!("the log's thread cannot be started: {error}"))?;
-    lines.reopen(settings.file.clone())?;
+    let lines = Lines::new(report).map_err(|error| format!("the log's thread cannot be started: {error}"))?;
+    lines.use_file(LogFile::of(settings))?;
     let out = WholeLines { line: Vec::new(), lines: lines.clone() };
     let json = Mutex::new(slog_json::Json::new(out).set_flush(true).build());
     let enabled = AtLevel { drain: InContext::new(json).ignore_res(), level: level.clone() };
@@ -144,23 +152,29 @@ impl Write for WholeLines {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.lines.put(&self.line, lines_lost);
+        self.lines.put(&self.line);
         self.line.clear();
         Ok(())
     }
 }
 
-/// The line that reports lost lines.
-fn lines_lost(count: u64) -> Vec<u8> {
+/// The line for what the queue of the lines has to say itself.
+fn report(report: Report) -> Vec<u8> {
+    let (message, context) = match report {
+        Report::Lost(lines) => ("lines lost: stderr or the log file did not take them", json!({"lines": lines})),
+        Report::NotFollowed(why) => {
+            ("the log file was moved and cannot be opened anew: the old one goes on being used", json!({"why": why}))
+        }
+    };
     let line = json!({
         "timestamp": timestamp(),
         "level": Level::Warning.as_str(),
         "logger": "log",
-        "message": "lines lost: stderr or the log file did not take them",
+        "message": message,
         "module": module_path!(),
         "function": "",
         "line": line!(),
-        "context": {"lines": count},
+        "context": context,
     });
     format!("{line}\n").into_bytes()
 }

@@ -17,6 +17,7 @@ mod http;
 mod keys;
 mod kind;
 mod layers;
+mod names;
 mod near_miss;
 mod read;
 mod report;
@@ -27,6 +28,7 @@ mod values;
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{Class, KEYS, Key, flags};
 pub use kind::Kind;
+pub use names::canonical_host;
 pub use read::Pipes;
 pub use report::{changed, report};
 pub use secret::Secret;
@@ -203,8 +205,29 @@ pub struct LogSettings {
     pub level: slog::Level,
     /// A file to write to besides stderr.
     pub file: Option<PathBuf>,
+    /// Who may read that file. It contains the model's SQL.
+    pub file_mode: LogFileMode,
     /// Whether the values of `$1 … $n` are logged with a statement.
     pub parameters: bool,
+}
+
+/// Who may read the log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFileMode {
+    /// Its owner.
+    Private,
+    /// Its owner and its group.
+    Group,
+}
+
+impl LogFileMode {
+    /// The bits of the file's mode.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Private => 0o600,
+            Self::Group => 0o640,
+        }
+    }
 }
 
 /// How changed files are read again.

@@ -107,8 +107,10 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        // Those of anonymous clients are for whoever of them has the handle.
+        let Some(client) = self.caller.principal() else { return };
         for database in self.databases.now() {
-            database.close_cursors.do_send(CloseCursorsOf { client: self.caller.name.clone() });
+            database.close_cursors.do_send(CloseCursorsOf { client: client.clone() });
         }
     }
 }

@@ -91,7 +91,10 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
         sessions: Box::new(move || sessions.len()),
         clients,
         connections: connections.clone(),
-        recent_lines: Box::new(move || log_control.recent()),
+        recent_lines: {
+            let log_control = log_control.clone();
+            Box::new(move || log_control.recent())
+        },
         urls,
         started: (SystemTime::now(), Instant::now()),
         auth: auth.clone(),
@@ -114,7 +117,7 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
     notify_systemd(sd_notify::NotifyState::Ready, &log);
     let watchdog = tokio::spawn(watchdog(system.owner.clone(), log.clone()));
 
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(log_control)?;
     let (why, status) = tokio::select! {
         why = signals.end(&config_watcher, &log) => (why, 0),
         () = system.lost.cancelled() => {
@@ -152,15 +155,17 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    log_control: LogControl,
 }
 
 impl Signals {
-    fn new() -> Result<Self, String> {
+    fn new(log_control: LogControl) -> Result<Self, String> {
         let on = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
             hang_up: on(SignalKind::hangup())?,
+            log_control,
         })
     }
 
@@ -171,6 +176,7 @@ impl Signals {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.hang_up.recv() => {
+                    self.log_control.follow_file();
                     info!(log, "SIGHUP: the settings are read again");
                     config_watcher.do_send(FilesTouched);
                 }

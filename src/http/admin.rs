@@ -33,16 +33,18 @@ pub fn router(state: Arc<AdminState>) -> Router {
     let auth = &state.auth;
     let anybody = Router::new()
         .route("/", get(page::page).fallback(nothing_here))
+        .layer(from_fn_with_state(auth.clone(), auth::for_anybody));
+    let probes = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(status::ready))
         .route("/readyz/{database}", get(status::ready))
-        .layer(from_fn_with_state(auth.clone(), auth::for_anybody));
+        .layer(from_fn_with_state(auth.clone(), auth::for_probes));
     let operators = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/status.json", get(status::status))
         .route("/calls/{id}/cancel", post(status::cancel))
         .layer(from_fn_with_state(auth.clone(), auth::for_operators));
-    anybody.merge(operators).with_state(state)
+    anybody.merge(probes).merge(operators).with_state(state)
 }
 
 /// Whom to ask.

@@ -1,8 +1,7 @@
 //! Authentication: which request is let in, and on whose behalf.
 //!
-//! In this order: Host (a page that has made its own name lead here, DNS rebinding, says another), Origin (another site's
-//! page in a browser on this machine), the bearer's token (RFC 6750), how often and how much the client asks, and the
-//! body, which is read whole within its bounds before anything is done with it.
+//! In this order: by what name and from whose page it comes ([`super::names`]), the bearer's token (RFC 6750), how often and how
+//! much the client asks, and the body, which is read whole within its bounds before anything is done with it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,22 +13,19 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::StatusCode;
 use hyper::body::Body as _;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
-use hyper::http::uri::Authority;
-use hyper::{StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use slog::Logger;
 use tokio::sync::{OnceCell, watch};
 
 use super::json_error::json_error;
+use super::names::{Arrival, Host, foreign_origin};
 use crate::actors::clients::client::Client;
 use crate::actors::clients::registry::{Admit, Rules};
 use crate::log::{debug, warn};
-
-/// Names of this machine that are always right in Host.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The client that a request without a token is known by already, whatever connection it comes by; of whoever knows what
 /// the requests say.
@@ -48,14 +44,13 @@ pub struct Auth {
 pub struct Connection {
     /// Its client, where there are no tokens, once it has asked anything.
     client: OnceCell<Option<Arc<Client>>>,
-    /// It has come by a socket of the file system, where Host means nothing.
-    is_unix: bool,
+    arrival: Arrival,
 }
 
 impl Connection {
     /// One that has asked nothing yet.
-    pub fn new(is_unix: bool) -> Self {
-        Self { is_unix, ..Self::default() }
+    pub fn new(arrival: Arrival) -> Self {
+        Self { arrival, ..Self::default() }
     }
 }
 
@@ -109,23 +104,19 @@ impl Auth {
         self.rules.borrow().settings.http.tokens.is_some()
     }
 
-    fn check_names(&self, request: &Parts, connection: &Connection) -> Result<(), Refusal> {
+    /// Whether a request comes by a name of this server, or one that `is_enough`, and from no foreign page.
+    fn check_names(
+        &self,
+        request: &Parts,
+        connection: &Connection,
+        is_enough: impl Fn(&Host) -> bool,
+    ) -> Result<(), Refusal> {
         let rules = self.rules.borrow();
-        let http = &rules.settings.http;
-        let host = host(&request.uri, &request.headers);
-        let name = host.as_ref().map(|host| host.host().to_ascii_lowercase());
-        let is_ours = |name: &String| LOOPBACK.contains(&name.as_str()) || http.allowed_hosts.contains(name);
-        if !connection.is_unix && !name.as_ref().is_some_and(is_ours) {
-            return Err(Refusal::Host(name.unwrap_or_default()));
+        let (http, host) = (&rules.settings.http, Host::of(request));
+        if !host.is_ours(connection.arrival, http) && !is_enough(&host) {
+            return Err(Refusal::Host(host.name()));
         }
-        let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
-        let origin = String::from_utf8_lossy(origin.as_bytes());
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        let is_own = authority.is_some() && authority == host.as_ref().map(Authority::as_str);
-        if is_own || http.allowed_origins.iter().any(|allowed| *allowed == origin) {
-            return Ok(());
-        }
-        Err(Refusal::Origin(origin.into_owned()))
+        foreign_origin(&request.headers, &host, http).map_or(Ok(()), |origin| Err(Refusal::Origin(origin)))
     }
 
     /// On whose behalf a request is made.
@@ -156,10 +147,19 @@ impl Auth {
 /// Whom a request comes from, in its extensions, for whoever works on it.
 pub type AuthenticatedClient = Arc<Client>;
 
+/// Let in whoever wants to know whether the server is there: as [`for_anybody`], and besides whoever knows no name of it.
+pub async fn for_probes(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match auth.check_names(&parts, &connection(&parts), Host::is_no_name) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(refusal) => auth.refuse(&parts, refusal),
+    }
+}
+
 /// Let in whoever may know how the server stands: anybody by an allowed name.
 pub async fn for_anybody(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match auth.check_names(&parts, &connection(&parts)) {
+    match auth.check_names(&parts, &connection(&parts), |_| false) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(refusal) => auth.refuse(&parts, refusal),
     }
@@ -179,7 +179,7 @@ pub async fn for_operators(State(auth): State<Arc<Auth>>, request: Request, next
 
 async fn operator(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     let connection = connection(parts);
-    auth.check_names(parts, &connection)?;
+    auth.check_names(parts, &connection, |_| false)?;
     let client = auth.client(parts, &connection).await?;
     if auth.asks_for_tokens() && !client.is_operator {
         return Err(Refusal::NotAnOperator);
@@ -201,7 +201,7 @@ pub async fn for_clients(State(auth): State<Arc<Auth>>, request: Request, next: 
 
 async fn client(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     let connection = connection(parts);
-    auth.check_names(parts, &connection)?;
+    auth.check_names(parts, &connection, |_| false)?;
     let client = auth.client(parts, &connection).await?;
     let rate = auth.rules.borrow().settings.http.rate;
     client.count(rate).map_err(|after| Refusal::TooOften { after, rate })?;
@@ -220,14 +220,6 @@ pub async fn with_whole_body(State(auth): State<Arc<Auth>>, request: Request, ne
 
 fn connection(request: &Parts) -> Arc<Connection> {
     request.extensions.get::<Arc<Connection>>().cloned().unwrap_or_default()
-}
-
-/// The authority that a request is made to.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
-    match headers.get(HOST) {
-        Some(host) => Authority::try_from(host.as_bytes()).ok(),
-        None => uri.authority().cloned(),
-    }
 }
 
 /// The token in Authorization; the scheme's name in whatever case (RFC 9110, section 11.1).

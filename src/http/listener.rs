@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Connection;
 use super::connection;
+use super::names::Arrival;
 use crate::actors::clients::registry::Rules;
 use crate::log::{debug, warn};
 use crate::settings::Address;
@@ -118,14 +119,15 @@ impl Serving {
                 // Answers are small and somebody waits for them.
                 let _ = stream.set_nodelay(true);
                 debug!(self.log, "connection accepted"; "peer" => peer.to_string());
+                let arrival = stream.local_addr().map_or(Arrival::Unknown, |at| Arrival::Tcp(at.ip().to_canonical()));
                 let tls = self.rules.borrow().tls.clone();
                 match tls {
-                    None => self.spawn(stream, false, place),
+                    None => self.spawn(stream, arrival, place),
                     Some(tls) => {
                         let (this, within) = (self.clone(), self.client_timeout());
                         self.connections.spawn(async move {
                             match tokio::time::timeout(within, TlsAcceptor::from(tls).accept(stream)).await {
-                                Ok(Ok(stream)) => this.spawn(stream, false, place),
+                                Ok(Ok(stream)) => this.spawn(stream, arrival, place),
                                 Ok(Err(error)) => {
                                     debug!(this.log, "no TLS with a client"; "why" => error.to_string());
                                 }
@@ -137,7 +139,7 @@ impl Serving {
             }
             Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                self.spawn(stream, true, place);
+                self.spawn(stream, Arrival::Unix, place);
             }
         }
         Ok(())
@@ -148,7 +150,12 @@ impl Serving {
     }
 
     /// Serve a connection in a task of its own.
-    fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, is_unix: bool, place: OwnedSemaphorePermit) {
+    fn spawn(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        arrival: Arrival,
+        place: OwnedSemaphorePermit,
+    ) {
         let mut stream = TimeoutWriter::new(stream);
         // A client that does not take its answers has none in our memory for longer.
         stream.set_timeout(Some(self.client_timeout()));
@@ -157,7 +164,7 @@ impl Serving {
         let (router, stopping, log) = (self.router.clone(), self.stopping.clone(), self.log.clone());
         self.connections.spawn(async move {
             let _place = place;
-            let ended = connection::serve(stream, router, Connection::new(is_unix), stopping).await;
+            let ended = connection::serve(stream, router, Connection::new(arrival), stopping).await;
             if let Err(why) = ended {
                 debug!(log, "connection ended"; "why" => why);
             }

@@ -5,12 +5,12 @@
 //! counted, and a line reports their number as soon as there is room again.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use super::file::{LogFile, OpenFile};
 
 /// How many bytes may wait to be written.
 const WAITING_BYTES_MAX: usize = 8 << 20;
@@ -35,8 +35,17 @@ struct Shared {
     filled: Condvar,
     /// All lines are written.
     written: Condvar,
-    file: Mutex<Option<(PathBuf, File)>>,
+    file: Mutex<Option<OpenFile>>,
+    report: fn(Report) -> Vec<u8>,
     recent: Mutex<Recent>,
+}
+
+/// What the queue has to say of itself.
+pub(super) enum Report {
+    /// So many lines were dropped.
+    Lost(u64),
+    /// The path of the file leads elsewhere, and cannot be opened; why.
+    NotFollowed(String),
 }
 
 #[derive(Default)]
@@ -54,21 +63,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Lines {
-    /// A queue, and the thread that writes its lines.
-    pub(super) fn new() -> io::Result<Self> {
-        let lines = Self::unwritten();
+    /// A queue, and the thread that writes its lines. `report` makes a line of what it has to say itself.
+    pub(super) fn new(report: fn(Report) -> Vec<u8>) -> io::Result<Self> {
+        let lines = Self::unwritten(report);
         let shared = lines.0.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || shared.write())?;
         Ok(lines)
     }
 
     /// A queue whose lines no thread writes.
-    fn unwritten() -> Self {
+    fn unwritten(report: fn(Report) -> Vec<u8>) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             written: Condvar::new(),
             file: Mutex::default(),
+            report,
             recent: Mutex::default(),
         }))
     }
@@ -79,15 +89,15 @@ impl Lines {
         lock(&self.0.recent).lines.iter().rev().cloned().collect()
     }
 
-    /// Adds a line to the queue. `lost` makes the line that reports how many were dropped.
-    pub(super) fn put(&self, line: &[u8], lost: impl FnOnce(u64) -> Vec<u8>) {
+    /// Adds a line to the queue.
+    pub(super) fn put(&self, line: &[u8]) {
         let mut state = lock(&self.0.state);
         if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
             state.lost += 1;
             return;
         }
         if state.lost > 0 {
-            let report = lost(std::mem::take(&mut state.lost));
+            let report = (self.0.report)(Report::Lost(std::mem::take(&mut state.lost)));
             state.waiting.extend_from_slice(&report);
         }
         state.waiting.extend_from_slice(line);
@@ -97,22 +107,20 @@ impl Lines {
     }
 
     /// Writes further lines to this file too, or to no file.
-    pub(super) fn reopen(&self, path: Option<PathBuf>) -> Result<(), String> {
-        if lock(&self.0.file).as_ref().map(|(path, _)| path) == path.as_ref() {
+    pub(super) fn use_file(&self, file: Option<LogFile>) -> Result<(), String> {
+        if lock(&self.0.file).as_ref().map(|open| &open.of) == file.as_ref() {
             return Ok(());
         }
-        let file = match path {
-            None => None,
-            Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(&path);
-                let file = file.map_err(|error| format!("MCP_LOG_FILE {}: {error}", path.display()))?;
-                Some((path, file))
-            }
-        };
+        let file = file.map(OpenFile::open).transpose()?;
         // Lines from before belong into the old file.
         self.flush();
         *lock(&self.0.file) = file;
         Ok(())
+    }
+
+    /// Opens the file anew if its path leads to another one by now.
+    pub(super) fn follow_file(&self) {
+        self.0.follow();
     }
 
     /// Waits until all lines are written, for at most [`FLUSH_TIMEOUT`].
@@ -131,6 +139,13 @@ impl Lines {
 }
 
 impl Shared {
+    /// Opens the file anew if its path leads to another one by now. If that is not possible, stderr is told.
+    fn follow(&self) {
+        if let Some(Err(why)) = lock(&self.file).as_mut().map(OpenFile::follow) {
+            let _ = io::stderr().write_all(&(self.report)(Report::NotFollowed(why)));
+        }
+    }
+
     fn write(&self) {
         let mut state = lock(&self.state);
         loop {
@@ -152,8 +167,9 @@ impl Shared {
             lock(&self.recent).add(&lines);
             // A line that cannot be written (a full disk, a closed stderr) is lost, without further effect.
             let _ = io::stderr().write_all(&lines);
-            if let Some((_, file)) = &mut *lock(&self.file) {
-                let _ = file.write_all(&lines);
+            self.follow();
+            if let Some(file) = &mut *lock(&self.file) {
+                let _ = file.write(&lines);
             }
             state = lock(&self.state);
             if !state.has_ended && state.waiting.is_empty() {
@@ -213,16 +229,18 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_reads_are_bounded_and_lost_ones_are_reported_when_there_is_room() {
-        let lines = Lines::unwritten();
-        let report = |count: u64| format!("{count} lost\n").into_bytes();
+        let lines = Lines::unwritten(|report| match report {
+            Report::Lost(count) => format!("{count} lost\n").into_bytes(),
+            Report::NotFollowed(why) => why.into_bytes(),
+        });
         let line = [b'x'; 1000];
         let fit = WAITING_BYTES_MAX / line.len();
         for _ in 0..fit + 7 {
-            lines.put(&line, report);
+            lines.put(&line);
         }
         assert_eq!(std::mem::take(&mut lock(&lines.0.state).waiting).len(), fit * line.len());
-        lines.put(b"next\n", report);
-        lines.put(b"and next\n", report);
+        lines.put(b"next\n");
+        lines.put(b"and next\n");
         assert_eq!(lock(&lines.0.state).waiting, b"7 lost\nnext\nand next\n");
     }
 }

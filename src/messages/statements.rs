@@ -58,7 +58,8 @@ pub struct OpenFailure {
 #[rtype(result = "()")]
 pub struct CloseCursors;
 
-/// Closes the cursors of a client, which no other client may use. Sent by the session of the client when it ends.
+/// Closes the cursors of a client, which no other client may use. Sent by the session of the client when it ends, unless the
+/// client is anonymous.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CloseCursorsOf {

@@ -1,7 +1,7 @@
 //! The settings whose value is one of several words, with the meaning of each word.
 
 use super::kind;
-use super::{AccessMode, RoleCheck, SslMode, TargetSessionAttrs};
+use super::{AccessMode, LogFileMode, RoleCheck, SslMode, TargetSessionAttrs};
 
 /// A setting whose value is one of several words.
 pub(super) struct Choice<T, const N: usize> {
@@ -55,6 +55,9 @@ pub(super) const LOG_LEVEL: Choice<slog::Level, 5> = Choice {
         ("debug", slog::Level::Debug),
     ],
 };
+
+pub(super) const LOG_FILE_MODE: Choice<LogFileMode, 2> =
+    Choice { name: "MCP_LOG_FILE_MODE", words: [("private", LogFileMode::Private), ("group", LogFileMode::Group)] };
 
 impl<T: Copy, const N: usize> Choice<T, N> {
     /// The words without their meanings.

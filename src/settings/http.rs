@@ -27,7 +27,8 @@ pub struct HttpSettings {
     pub tokens: Option<BTreeMap<String, Token>>,
     /// With `None` it speaks plain HTTP. A Unix socket always does.
     pub tls: Option<TlsSettings>,
-    /// Allowed values of Host besides the names of the loopback addresses, in lower case and without a port.
+    /// Allowed hosts besides those of the loopback and those that it listens on, as [`canonical_host`](super::canonical_host)
+    /// writes them.
     pub allowed_hosts: Vec<String>,
     /// Allowed values of Origin besides the server's own.
     pub allowed_origins: Vec<String>,

@@ -2,7 +2,9 @@
 
 use clap::Arg;
 
-use super::choices::{ACCESS_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{
+    ACCESS_MODE, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+};
 use super::kind::Kind;
 
 /// One setting.
@@ -181,7 +183,18 @@ pub const KEYS: &[Key] = &[
     )
     .limits(),
     key(LOG_LEVEL.name, Kind::Choice(&LOG_LEVEL.names()), "info", "This and what is more severe is logged").limits(),
-    key("MCP_LOG_FILE", Kind::Path, "", "File to log to, beside stderr"),
+    key(
+        "MCP_LOG_FILE",
+        Kind::Path,
+        "",
+        "File to log to, beside stderr; if it is moved or removed, the next line goes to a new one of this name",
+    ),
+    key(
+        LOG_FILE_MODE.name,
+        Kind::Choice(&LOG_FILE_MODE.names()),
+        "private",
+        "Who may read MCP_LOG_FILE: its owner (mode 0600), or also its group (0640); a file that exists gets that mode too",
+    ),
     key("MCP_LOG_PARAMETERS", Kind::Switch, "false", "Whether values of $1 … $n are logged"),
     key(
         "MCP_RELOAD_DEBOUNCE_MS",
@@ -210,13 +223,13 @@ pub const KEYS: &[Key] = &[
     key("MCP_TLS_KEY", Kind::Path, "", "PEM file of that certificate's private key; it is followed"),
     key(
         "MCP_ALLOWED_HOSTS",
-        Kind::Text,
+        Kind::Hosts,
         "",
-        "Names that clients call `serve` by in Host, beside localhost, 127.0.0.1 and ::1, separated by commas",
+        "Names that clients call `serve` by in Host, beside localhost, the loopback addresses and what it listens on, separated by commas",
     ),
     key(
         "MCP_ALLOWED_ORIGINS",
-        Kind::Text,
+        Kind::Origins,
         "",
         "Web pages' origins that may call `serve`, beside its own, such as https://app.example, separated by commas",
     ),

@@ -1,5 +1,7 @@
 //! The types of values: what a text must be to be one.
 
+use super::names;
+
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -21,6 +23,10 @@ pub enum Kind {
     Switch,
     /// Addresses to listen on, separated by commas.
     Addresses,
+    /// Hosts by which clients come, separated by commas.
+    Hosts,
+    /// Origins of web pages, separated by commas.
+    Origins,
 }
 
 /// Other spellings of words of choices, and what they mean there.
@@ -47,6 +53,7 @@ impl Kind {
     pub(super) fn accepts(self, text: &str) -> bool {
         match self {
             Self::Text | Self::Secret | Self::Path | Self::Addresses => true,
+            Self::Hosts | Self::Origins => self.names(text).is_some(),
             Self::Ports => ports(text).is_some(),
             Self::Whole(..) | Self::Milliseconds(..) => self.whole(text).is_some(),
             Self::Seconds(..) => self.seconds(text).is_some(),
@@ -65,6 +72,16 @@ impl Kind {
         text.parse().ok().filter(|value| (min..=max).contains(value))
     }
 
+    /// Hosts or origins, as they will be compared.
+    pub(super) fn names(self, text: &str) -> Option<Vec<String>> {
+        let read = match self {
+            Self::Hosts => names::allowed_host,
+            Self::Origins => names::allowed_origin,
+            _ => return None,
+        };
+        text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(read).collect()
+    }
+
     pub(super) fn value_name(self) -> &'static str {
         match self {
             Self::Text | Self::Secret => "TEXT",
@@ -76,6 +93,8 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Switch => "BOOL",
             Self::Addresses => "ADDRESS",
+            Self::Hosts => "HOST",
+            Self::Origins => "ORIGIN",
         }
     }
 
@@ -90,6 +109,15 @@ impl Kind {
             Self::Milliseconds(min, max) => format!("whole milliseconds from {min} to {max}"),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Switch => "true or false".to_owned(),
+            Self::Hosts => {
+                "a name or an IP address such as db.example or 192.0.2.7, or several separated by commas; there are no wildcards"
+                    .to_owned()
+            }
+            Self::Origins => {
+                "an origin such as https://app.example or http://app.example:8080, or several separated by commas; there are no \
+                 wildcards"
+                    .to_owned()
+            }
             Self::Addresses => {
                 "an address such as 127.0.0.1:8808, [::1]:8808 or unix:/run/mcp.sock, or several separated by commas"
                     .to_owned()

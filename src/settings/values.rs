@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::choices::{ACCESS_MODE, Choice, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS};
+use super::choices::{
+    ACCESS_MODE, Choice, LOG_FILE_MODE, LOG_LEVEL, ROLE_CHECK, SENSITIVE_CATALOGS, SSL_MODE, TARGET_SESSION_ATTRS,
+};
 use super::http;
 use super::keys::{self, KEYS, Key};
 use super::kind::{self, Kind};
@@ -71,6 +73,7 @@ pub(super) fn check(
         log: LogSettings {
             level: values.choice(&LOG_LEVEL),
             file: values.optional("MCP_LOG_FILE").map(|path| folder.join(path)),
+            file_mode: values.choice(&LOG_FILE_MODE),
             parameters: values.switch("MCP_LOG_PARAMETERS"),
         },
         reload: ReloadSettings { debounce: values.milliseconds("MCP_RELOAD_DEBOUNCE_MS") },
@@ -167,6 +170,11 @@ impl Values<'_> {
     fn names(&self, key: &'static str) -> Vec<String> {
         let text = self.text(key);
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Hosts or origins.
+    fn allowed(&mut self, key: &'static str) -> Vec<String> {
+        self.read(key, |text, kind| kind.names(text)).unwrap_or_default()
     }
 
     fn whole(&mut self, key: &'static str) -> usize {
@@ -267,8 +275,8 @@ impl Values<'_> {
             addresses,
             tokens,
             tls,
-            allowed_hosts: self.names("MCP_ALLOWED_HOSTS").iter().map(|host| host.to_ascii_lowercase()).collect(),
-            allowed_origins: self.names("MCP_ALLOWED_ORIGINS"),
+            allowed_hosts: self.allowed("MCP_ALLOWED_HOSTS"),
+            allowed_origins: self.allowed("MCP_ALLOWED_ORIGINS"),
             rate: u32::try_from(self.whole("MCP_CLIENT_RATE")).unwrap_or(u32::MAX),
             client_timeout: self.seconds("MCP_CLIENT_TIMEOUT"),
             connections_max: self.whole("MCP_MAX_CONNECTIONS"),

@@ -10,7 +10,7 @@ pub mod versions;
 use std::time::{Duration, Instant};
 
 use mcp_server_postgres::settings::{
-    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogSettings, MetricsSettings, PoolSettings,
+    AccessMode, Address, ClockSettings, HttpSettings, Limits, LogFileMode, LogSettings, MetricsSettings, PoolSettings,
     PostgresSettings, ReloadSettings, RoleCheck, Settings, SslMode, TargetSessionAttrs, TargetSettings,
 };
 use pg_guard::Policy;
@@ -55,7 +55,7 @@ pub fn settings() -> Settings {
             line_bytes_max: 1 << 20,
         },
         metrics: MetricsSettings { history_max: 1000, slow_query_threshold: Duration::from_secs(1) },
-        log: LogSettings { level: slog::Level::Info, file: None, parameters: false },
+        log: LogSettings { level: slog::Level::Info, file: None, file_mode: LogFileMode::Private, parameters: false },
         reload: ReloadSettings { debounce: Duration::from_millis(100) },
         http: HttpSettings {
             addresses: vec![Address::Tcp("127.0.0.1".to_owned(), 0)],

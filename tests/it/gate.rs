@@ -7,6 +7,7 @@ mod paths;
 mod seen;
 mod tokens;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,6 +21,7 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
 use mcp_server_postgres::actors::clients::registry::ClientRegistry;
+use mcp_server_postgres::http::Arrival;
 use mcp_server_postgres::http::admin::{self, AdminState};
 use mcp_server_postgres::http::auth::{Auth, AuthenticatedClient, Connection};
 use mcp_server_postgres::http::token::{NewToken, make};
@@ -40,6 +42,9 @@ use tower_service::Service as _;
 
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings_with};
+
+/// Where the connections of the tests arrive.
+const HERE: Arrival = Arrival::Tcp(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
 /// A gate, with who is let in handed to the test.
 struct World {
@@ -141,7 +146,7 @@ impl World {
         let (tell, let_in) = mpsc::unbounded_channel();
         let protocol = behind(auth, admission, any(move |request| tells(request, tell.clone())));
         let router = mcp_server_postgres::http::paths::all(protocol, admin::router(seen));
-        let connection = Arc::new(Connection::new(false));
+        let connection = Arc::new(Connection::new(HERE));
         Self {
             router,
             registry,
@@ -159,7 +164,7 @@ impl World {
 
     /// Another connection comes.
     fn connect(&mut self) {
-        self.connection = Arc::new(Connection::new(false));
+        self.connection = Arc::new(Connection::new(HERE));
     }
 
     fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request {

@@ -1,5 +1,6 @@
 //! The daemon: the real binary, over real sockets, on a real PostgreSQL.
 
+mod cursors;
 mod daemon;
 mod databases;
 mod gate;

@@ -16,7 +16,7 @@ use mcp_server_postgres::messages::database::{ClientDatabases, Database, Databas
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::{LogSettings, MAIN_DATABASE};
+use mcp_server_postgres::settings::{LogFileMode, LogSettings, MAIN_DATABASE};
 use serde_json::{Value, json};
 use slog::{Level, Logger, o};
 use tempfile::TempDir;
@@ -27,6 +27,8 @@ use crate::common::databases::set_of;
 use crate::common::own_process::in_own_process;
 use crate::common::scripted::scripted;
 use crate::common::settings_with;
+
+mod file;
 
 /// A root logger that writes to a file in a new folder.
 struct World {
@@ -55,7 +57,7 @@ impl World {
 }
 
 fn to(level: Level, file: PathBuf) -> LogSettings {
-    LogSettings { level, file: Some(file), parameters: false }
+    LogSettings { level, file: Some(file), file_mode: LogFileMode::Private, parameters: false }
 }
 
 fn lines(path: &Path) -> Vec<Value> {

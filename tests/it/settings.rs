@@ -124,6 +124,8 @@ fn sample(key: &Key, nth: usize) -> String {
         Kind::Path if key.name.starts_with("MCP_TLS_") => format!("pem{nth}"),
         Kind::Path => format!("file{nth}"),
         Kind::Addresses => format!("127.0.0.1:{}", 7000 + nth),
+        Kind::Hosts => format!("host{nth}.example"),
+        Kind::Origins => format!("https://app{nth}.example"),
         Kind::Ports => (6000 + nth).to_string(),
         // It may not be larger than the default size of the pool.
         Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),

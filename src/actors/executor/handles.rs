@@ -2,17 +2,18 @@
 //!
 //! Each entry occupies a connection, so there are few of them and each has a lifetime. If the table is full, a new
 //! entry replaces the entry that has not been used for the longest time. Only the owner of an entry can use it, one
-//! call at a time. What an entry can be is defined by [`Held`].
+//! call at a time. An entry of an anonymous client can be used by every anonymous client that has its handle. What an
+//! entry can be is defined by [`Held`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use slog::Logger;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::caller::Principal;
 use crate::log::debug;
 use crate::random;
 
@@ -51,7 +52,7 @@ struct Table<H: Held> {
 
 struct Unused<H> {
     handle: String,
-    owner: Arc<str>,
+    owner: Principal,
     held: H,
     _expiry: AbortOnDropHandle<()>,
 }
@@ -104,7 +105,7 @@ impl<H: Held> Handles<H> {
     }
 
     /// Adds an entry and returns its handle. `None` if the table allows no entry: `held` is then closed.
-    pub(super) fn put(&self, owner: Arc<str>, held: H) -> Option<Kept> {
+    pub(super) fn put(&self, owner: Principal, held: H) -> Option<Kept> {
         let Some(word) = random::word() else {
             held.close();
             return None;
@@ -113,7 +114,7 @@ impl<H: Held> Handles<H> {
         self.keep(handle, owner, held)
     }
 
-    fn keep(&self, handle: String, owner: Arc<str>, held: H) -> Option<Kept> {
+    fn keep(&self, handle: String, owner: Principal, held: H) -> Option<Kept> {
         let mut table = self.0.borrow_mut();
         let most = table.handles_max.min(held.handles_max());
         while table.unused.len() + table.in_use.len() >= most {
@@ -138,7 +139,7 @@ impl<H: Held> Handles<H> {
     }
 
     /// Takes the entry of that handle and owner for one call.
-    pub(super) fn take(&self, handle: &str, owner: &Arc<str>) -> Result<Taken<H>, Unusable> {
+    pub(super) fn take(&self, handle: &str, owner: &Principal) -> Result<Taken<H>, Unusable> {
         let mut table = self.0.borrow_mut();
         let matches = |unused: &Unused<H>| unused.handle == handle && unused.owner == *owner;
         let at = table.unused.iter().position(matches);
@@ -153,7 +154,7 @@ impl<H: Held> Handles<H> {
     /// Closes the unused entries of an owner that has disconnected.
     pub(super) fn close_owned_by(&self, owner: &str) {
         let mut table = self.0.borrow_mut();
-        let (theirs, others) = table.unused.drain(..).partition(|unused| *unused.owner == *owner);
+        let (theirs, others) = table.unused.drain(..).partition(|unused| unused.owner.as_deref() == Some(owner));
         table.unused = others;
         let theirs: VecDeque<Unused<H>> = theirs;
         for unused in theirs {
@@ -205,7 +206,7 @@ impl<H: Held> Table<H> {
 /// An entry that a call uses. If it is dropped, `held` is dropped first, and then the handle ends.
 pub(super) struct Taken<H: Held> {
     pub(super) held: H,
-    owner: Arc<str>,
+    owner: Principal,
     guard: HandleGuard<H>,
 }
 

@@ -52,7 +52,7 @@ impl Handler<Query> for Executor {
                 None => settle(lease, cleanup, None),
                 Some((reader, clearance)) => {
                     let open = Open { reader, lease, clearance, format: query.reading.format };
-                    answered.cursor = cursors.put(query.call.caller.name, open).map(Cursor::from);
+                    answered.cursor = cursors.put(query.call.caller.principal(), open).map(Cursor::from);
                 }
             }
             Ok(answered)
@@ -115,7 +115,7 @@ impl Handler<Fetch> for Executor {
     type Result = WhileWanted<Result<Answered<Outcome>, QueryError>>;
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
-        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.name).map_err(refusal).map(|taken| {
+        let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.principal()).map_err(refusal).map(|taken| {
             let sql_and_operation = (taken.held.reader.sql(), taken.held.reader.operation());
             let record = self.record(&fetch.call, sql_and_operation, &[], taken.held.lease.generation());
             let call = self.calls.begin(&fetch.call, sql_and_operation);

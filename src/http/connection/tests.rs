@@ -31,7 +31,7 @@ fn connect(pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Se
 
 fn connect_to(router: Router, pipe_bytes: usize, stopping: &CancellationToken) -> (DuplexStream, Serving) {
     let (client, server) = duplex(pipe_bytes);
-    (client, tokio::spawn(serve(server, router, Connection::new(true), stopping.clone())))
+    (client, tokio::spawn(serve(server, router, Connection::new(crate::http::Arrival::Unix), stopping.clone())))
 }
 
 async fn ask(client: &mut DuplexStream, request: &str) -> String {

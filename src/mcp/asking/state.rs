@@ -102,10 +102,9 @@ impl Sealer {
     }
 }
 
-/// What a state is bound to. Anonymous clients are one: each may come back by another connection, with another name.
+/// What a state is bound to.
 fn binding(call: AskingCall<'_>) -> String {
-    let caller = (!call.caller.is_anonymous).then_some(&*call.caller.name);
-    json!([caller, call.tool, call.arguments.canonical()]).to_string()
+    json!([call.caller.principal().as_deref(), call.tool, call.arguments.canonical()]).to_string()
 }
 
 #[cfg(test)]

@@ -207,3 +207,29 @@ async fn by_tls_and_by_a_socket_of_the_file_system_the_same_is_served() {
     assert!(daemon.ended().await.success());
     assert!(!socket.exists());
 }
+
+#[actix_rt::test]
+async fn the_address_at_which_a_connection_arrives_is_a_name_and_probes_need_none() {
+    // Nothing is sent: it is only looked up by which address this machine would go.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let Ok(own) = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()) else {
+        eprintln!("skipped: this machine has no address but the loopback's");
+        return;
+    };
+    let cluster = PrivateCluster::start().unwrap();
+    let alice = token("alice", "read-only", false);
+    let env = "MCP_TOKENS_FILE=tokens.toml\nMCP_HTTP_ADDR=0.0.0.0:0\n";
+    let daemon = Daemon::with(&cluster, env, &[("tokens.toml", &alice.table)], &[]).await;
+    let port = daemon.address.rsplit_once(':').unwrap().1;
+    let address = format!("{}:{port}", own.ip());
+    let mut peer = Peer::connect(&address).await.bearing(&alice.token);
+    assert_eq!(first(&peer.ask(query(1, "select 1")).await), 1);
+    for (host, mcp) in [(&*address, 405), ("192.0.2.8", 403), ("pod.example", 403)] {
+        assert_eq!(peer.get("/mcp", &[("Host", host)]).await.status, mcp, "{host}");
+    }
+    for (host, probe) in [("192.0.2.8:8808", 200), ("", 200), ("pod.example", 403)] {
+        for path in ["/healthz", "/readyz", "/readyz/main"] {
+            assert_eq!(peer.get(path, &[("Host", host)]).await.status, probe, "{path} {host:?}");
+        }
+    }
+}

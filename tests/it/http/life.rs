@@ -64,6 +64,17 @@ async fn sighup_has_the_settings_read_again() {
 }
 
 #[actix_rt::test]
+async fn sighup_lets_go_of_a_log_file_that_was_moved_though_nothing_is_logged() {
+    let cluster = PrivateCluster::start().unwrap();
+    let daemon = Daemon::on(&cluster, "MCP_LOG_FILE=server.log\n").await;
+    daemon.change_env(|env| format!("{env}MCP_LOG_LEVEL=critical\n"));
+    daemon.until_logged("settings reloaded", 1).await;
+    std::fs::rename(daemon.path("server.log"), daemon.path("server.log.1")).unwrap();
+    daemon.signal("HUP");
+    until("there is a new file", async || daemon.path("server.log").exists()).await;
+}
+
+#[actix_rt::test]
 async fn an_address_that_is_taken_is_told_with_the_status_of_a_wrong_setting() {
     let cluster = PrivateCluster::start().unwrap();
     let daemon = Daemon::on(&cluster, "").await;

@@ -230,18 +230,3 @@ async fn a_stream_that_has_been_silent_for_long_goes_on_and_ends_with_its_client
     listener.closed().await;
     assert!(daemon.ended().await.success());
 }
-
-#[actix_rt::test]
-async fn an_answer_that_is_cut_is_read_on_by_its_client_and_by_nobody_else() {
-    let cluster = PrivateCluster::start().unwrap();
-    let daemon = Daemon::on(&cluster, "").await;
-    let (mut mine, mut others) = (daemon.peer().await, daemon.peer().await);
-    let arguments = json!({"query": "select n from generate_series(1, 5) n", "max_rows": 2});
-    let cut = mine.ask(request(1, "tools/call", json!({"name": "async_query_execute", "arguments": arguments}))).await;
-    let cursor = cut.message()["result"]["structuredContent"]["cursor"].clone();
-    let fetch = |id| request(id, "tools/call", json!({"name": "fetch_rows", "arguments": {"cursor": cursor}}));
-    assert!(
-        failure(&others.ask(fetch(2)).await).contains("There is no such cursor: it was never given to this client")
-    );
-    assert_eq!(first(&mine.ask(fetch(3)).await), 3);
-}

@@ -4,11 +4,12 @@ use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::CallError;
 use mcp_server_postgres::messages::events::CallOutcome;
 use mcp_server_postgres::messages::in_flight::Busy;
+use mcp_server_postgres::messages::statements::CloseCursorsOf;
 use mcp_server_postgres::postgres::error::{Phase, QueryError};
 use mcp_server_postgres::postgres::statement::Outcome;
 use mcp_server_postgres::settings::MAIN_DATABASE;
 
-use crate::common::{settings, settings_with};
+use crate::common::{settings, settings_with, until};
 use crate::session::world::{BATCH, FETCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done, page};
 
 #[actix_rt::test]
@@ -172,4 +173,16 @@ async fn a_session_that_ends_has_the_cursors_of_its_client_closed() {
     drop(session);
     let closed = cursors_closed.next().await;
     assert_eq!(closed.message.client, Caller::stdio().name);
+}
+
+#[actix_rt::test]
+async fn the_cursors_of_an_anonymous_client_outlive_its_session() {
+    let anonymous = Caller { name: "client 1".into(), is_anonymous: true, ..Caller::stdio() };
+    let World { session, mut cursors_closed, _set: set, .. } = World::of(anonymous, settings());
+    let close = set.borrow().served[0].close_cursors.clone();
+    drop(session);
+    until("the session is gone", async || set.receiver_count() == 0).await;
+    // The first that is heard is the test's own.
+    close.do_send(CloseCursorsOf { client: "the test".into() });
+    assert_eq!(&*cursors_closed.next().await.message.client, "the test");
 }

@@ -48,6 +48,10 @@ pub struct World {
 
 impl World {
     pub fn new(settings: Settings) -> Self {
+        Self::of(Caller::stdio(), settings)
+    }
+
+    pub fn of(caller: Caller, settings: Settings) -> Self {
         let (query, queries) = scripted();
         let (fetch, fetches) = scripted();
         let (batch, batches) = scripted();
@@ -69,7 +73,7 @@ impl World {
         let events = Events { call_ended: finished.into(), ..Events::default() };
         let set = set_of([database]);
         let databases = ClientDatabases::all(set.subscribe());
-        let session = Session::new(&settings, Caller::stdio(), databases, metrics, events, &no_log()).start();
+        let session = Session::new(&settings, caller, databases, metrics, events, &no_log()).start();
         Self {
             session,
             queries,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_server_postgres::settings::{AccessMode, KEYS, Kind, Settings, SslMode, TargetSessionAttrs};
+use mcp_server_postgres::settings::{AccessMode, KEYS, Kind, LogFileMode, Settings, SslMode, TargetSessionAttrs};
 
 use crate::settings::{Given, NOTHING, loaded, password, problems};
 
@@ -41,6 +41,11 @@ fn a_text_becomes_its_value() {
         ("MCP_LOG_LEVEL", "warning", |all| all.log.level == slog::Level::Warning),
         ("MCP_LOG_LEVEL", "critical", |all| all.log.level == slog::Level::Critical),
         ("MCP_LOG_FILE", "/var/log/mcp.log", |all| all.log.file == Some("/var/log/mcp.log".into())),
+        ("MCP_LOG_FILE_MODE", "Group", |all| all.log.file_mode == LogFileMode::Group),
+        ("MCP_ALLOWED_HOSTS", "https://A.example, b.example:443,", |all| {
+            all.http.allowed_hosts == ["a.example", "b.example"]
+        }),
+        ("MCP_ALLOWED_ORIGINS", "https://app.example/", |all| all.http.allowed_origins == ["https://app.example"]),
         ("MCP_LOG_PARAMETERS", "True", |all| all.log.parameters),
         ("MCP_RELOAD_DEBOUNCE_MS", "60000", |all| all.reload.debounce == Duration::from_secs(60)),
     ];
@@ -68,7 +73,8 @@ fn a_value_in_toml_can_have_its_own_type_or_be_a_text() {
 #[test]
 fn a_relative_path_starts_from_the_folder() {
     let place = crate::settings::Place::of(&NOTHING);
-    let given = Given { environment: &[("MCP_LOG_FILE", "a.log"), ("POSTGRES_SSL_ROOT_CERT", "b.pem")], ..NOTHING };
+    let environment = &[("MCP_LOG_FILE", "a.log"), ("MCP_LOG_FILE_MODE", "Group"), ("POSTGRES_SSL_ROOT_CERT", "b.pem")];
+    let given = Given { environment, ..NOTHING };
     let settings = mcp_server_postgres::settings::load(&place.inputs(&given)).unwrap().settings;
     assert_eq!(settings.log.file, Some(place.path().join("a.log")));
     assert_eq!(settings.postgres.target.ssl_root_cert, Some(place.path().join("b.pem")));
@@ -114,6 +120,10 @@ fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
         ),
         Kind::Choice(words) => (texts(&["no-such-word", "1"]), format!("one of {}", words.join(", "))),
         Kind::Switch => (texts(&["1", "yes", "on"]), "true or false".to_owned()),
+        Kind::Hosts => {
+            (texts(&["*.example", "a.example,*", "https://a.example/mcp", "büro.example"]), kind.requirement())
+        }
+        Kind::Origins => (texts(&["app.example", "*", "https://*.example", "https://a.example/b"]), kind.requirement()),
         Kind::Addresses => {
             (texts(&["8808", "localhost:http", "::1:80", "unix:", "127.0.0.1:8808,"]), kind.requirement())
         }

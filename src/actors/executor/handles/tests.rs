@@ -54,7 +54,7 @@ impl Drop for Scripted {
 struct World {
     handles: Handles<Scripted>,
     notes: Notes,
-    owner: Arc<str>,
+    owner: Principal,
 }
 
 impl World {
@@ -75,7 +75,7 @@ impl World {
 async fn with<F: Future<Output = ()>>(handles_max: usize, test: impl FnOnce(World) -> F) {
     let log = Logger::root(slog::Discard, slog::o!());
     let handles = Handles::new("db:".to_owned(), handles_max, &log);
-    LocalSet::new().run_until(test(World { handles, notes: Notes::default(), owner: "owner".into() })).await;
+    LocalSet::new().run_until(test(World { handles, notes: Notes::default(), owner: Some("owner".into()) })).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,8 +83,24 @@ async fn only_its_owner_can_use_a_handle() {
     with(2, async |world| {
         let handle = world.put("a");
         assert!(handle.starts_with("db:") && handle.len() == "db:".len() + 32, "{handle}");
-        assert_eq!(world.handles.take(&handle, &"another".into()).err(), Some(Unusable::Unknown));
+        assert_eq!(world.handles.take(&handle, &Some("another".into())).err(), Some(Unusable::Unknown));
         assert_eq!(world.take(&handle).unwrap().held.name, "a");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_nobody_by_name_is_used_by_whoever_has_the_handle_and_goes_with_no_client() {
+    with(2, async |world| {
+        let nobodys = world.handles.put(None, world.notes.scripted("nobody's")).unwrap().handle;
+        assert_eq!(world.why_not(&nobodys), Unusable::Unknown, "of one with a name");
+        world.handles.close_those_of("owner");
+        assert!(world.notes.since().is_empty());
+        assert!(world.handles.take(&nobodys, &None).unwrap().keep().is_some());
+        let owned = world.put("owned");
+        assert_eq!(world.handles.take(&owned, &None).err(), Some(Unusable::Unknown));
+        tokio::time::sleep(LIFETIME + Duration::from_millis(1)).await;
+        assert_eq!(world.handles.take(&nobodys, &None).err(), Some(Unusable::Ended(Ended::Expired(LIFETIME))));
     })
     .await;
 }
@@ -173,8 +189,8 @@ async fn a_smaller_maximum_applies_from_the_next_handle_on() {
 async fn the_handles_of_a_disconnected_client_are_closed_and_no_others() {
     with(3, async |world| {
         let (first, second) = (world.put("first"), world.put("second"));
-        let other = "another".into();
-        let others = world.handles.put(Arc::clone(&other), world.notes.scripted("other's")).unwrap().handle;
+        let other = Some("another".into());
+        let others = world.handles.put(other.clone(), world.notes.scripted("other's")).unwrap().handle;
         let taken = world.take(&second).unwrap();
         world.handles.close_owned_by("owner");
         assert_eq!(world.notes.since(), ["first closed"]);
