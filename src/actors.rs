@@ -1,6 +1,6 @@
-//! The actors: who holds state, and what each of them hears. `actors.md` is their map.
+//! The actors: each owns some state and handles messages. `actors.md` is the overview.
 //!
-//! No actor waits. A handler decides at once and returns a future with its own handles on what it needs.
+//! No handler waits. It decides at once and returns a future with its own handles on what it needs.
 
 pub mod clients;
 pub mod config_watcher;

@@ -1,7 +1,7 @@
-//! The one place that knows every actor: it starts them, gives each the others' messages, and ends the process.
+//! The only part that knows all actors: it starts them, connects them by their messages, and ends the process.
 //!
-//! What they are started for is in a file of its own: `stdio`, one client whose host has started this process, and
-//! `daemon`, many clients of a process that stays.
+//! Each way to serve has its own file: `stdio` serves one client, the host that started the process. `daemon` serves
+//! many clients over HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,39 +35,39 @@ mod stdio;
 pub use daemon::serve_http;
 pub use stdio::serve_stdio;
 
-/// How long the last writing and cancelling may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the last writes and cancellations may take at the end of the process.
+const CLEANUP_MAX: Duration = Duration::from_secs(1);
 
-/// The exit status after a bug (sysexits.h, EX_SOFTWARE), so that a host or systemd starts this again.
+/// The exit status after a bug (EX_SOFTWARE of sysexits.h), so that a host or systemd starts the process again.
 const EXIT_BUG: u8 = 70;
 
-/// The actors that are there whoever the clients are, and what is needed to talk to them and to end them.
+/// The actors that do not depend on the clients, and what is needed to reach them and to end them.
 pub struct System {
     /// The set of databases.
     pub databases: watch::Receiver<Arc<DatabaseSet>>,
-    /// Its owner.
+    /// The owner of the set.
     pub owner: Addr<Databases>,
     pub metrics: Addr<Metrics>,
-    /// Cancelled when an actor that everything depends on is lost.
+    /// Cancelled when an essential actor is lost to a bug.
     pub lost: CancellationToken,
-    /// The connections in use, being cleaned, or being cancelled.
+    /// Tracks the connections that are in use, being cleaned, or being cancelled.
     pub endings: TaskTracker,
-    /// Who is told of what has happened.
+    /// The events, with their subscribers.
     pub events: Events,
-    /// Who is told of changed settings.
+    /// The actors that receive changed settings.
     listeners: Vec<Recipient<SettingsChanged>>,
 }
 
 impl System {
-    /// Start the databases and the metrics on this thread's runtime. `program` is this program, to be started as the
-    /// guard's parser.
+    /// Starts the databases and the metrics on the runtime of this thread. `program` is the path of this program, which
+    /// is started again as the parser of the guard.
     ///
     /// # Errors
-    /// What in the settings cannot be used.
+    /// Which setting cannot be used and why.
     pub fn start(settings: &Settings, program: PathBuf, log: &Logger) -> Result<Self, String> {
         let lost = CancellationToken::new();
         let endings = TaskTracker::new();
-        let metrics = start_vital(Metrics::new(&settings.metrics, &tools::names()), &lost);
+        let metrics = start_essential(Metrics::new(&settings.metrics, &tools::names()), &lost);
         let events = Events {
             statement_began: Subscribers::default(),
             statement_refused: metrics.clone().recipient().into(),
@@ -86,7 +86,7 @@ impl System {
         let start = move |name: &str, settings: &Settings, start| executors.start(name, settings, start);
         let databases = Databases::new(settings, Box::new(start), log)?;
         let set = databases.set();
-        let owner = start_vital(databases, &lost);
+        let owner = start_essential(databases, &lost);
         let listeners = vec![metrics.clone().recipient(), owner.clone().recipient()];
         Ok(Self { databases: set, owner, metrics, lost, endings, events, listeners })
     }
@@ -95,17 +95,18 @@ impl System {
     pub fn session(&mut self, settings: &Settings, log: &Logger) -> Addr<Session> {
         let databases = ClientDatabases::all(self.databases.clone());
         let session = Session::new(settings, Caller::stdio(), databases, self.metrics(), self.events.clone(), log);
-        let session = start_vital(session, &self.lost);
+        let session = start_essential(session, &self.lost);
         self.listeners.push(session.clone().recipient());
         session
     }
 
-    /// The metrics, as sessions know them.
+    /// The messages to the metrics that a session needs.
     fn metrics(&self) -> MetricsHandle {
         MetricsHandle { summary: self.metrics.clone().recipient(), slow_queries: self.metrics.clone().recipient() }
     }
 
-    /// Follow the settings' files from now on, for all who are there. `inputs` are read again when a file changes.
+    /// Watches the files of the settings from now on, and sends changes to all listeners. A change reads `inputs`
+    /// again.
     pub fn watch(
         &self,
         loaded: &Loaded,
@@ -122,10 +123,10 @@ impl System {
             log_control,
             log,
         );
-        start_vital(watcher, &self.lost)
+        start_essential(watcher, &self.lost)
     }
 
-    /// Wait until every cursor is closed, and what was cancelled has ended in PostgreSQL.
+    /// Waits until every cursor is closed and every cancelled statement has ended in PostgreSQL.
     async fn end(&self) {
         self.endings.close();
         let _ = self.owner.send(CloseCursors).await;
@@ -133,13 +134,13 @@ impl System {
     }
 }
 
-/// This program, to start it again. By the process's own link where there is one: the file may have been replaced.
+/// The path of this program, for starting it again. Linux has a link to it that works even if the file was replaced.
 fn this_program() -> PathBuf {
     let link = Path::new("/proc/self/exe");
     if link.exists() { link.to_owned() } else { std::env::current_exe().unwrap_or_default() }
 }
 
-/// What the executors are started with.
+/// What every executor is started with.
 struct Executors {
     parser: Arc<Parser>,
     events: Events,
@@ -152,11 +153,11 @@ impl Executors {
     fn start(&self, name: &str, settings: &Settings, start: Start) -> Result<StartedExecutor, String> {
         let (parser, events, endings) = (self.parser.clone(), self.events.clone(), self.endings.clone());
         let executor = Executor::new(name, settings, parser, events, endings, &self.log)?;
-        let executor = if start == Start::Awaited { executor.awaited() } else { executor };
+        let executor = if start == Start::Pending { executor.pending() } else { executor };
         let may_end = CancellationToken::new();
         let until = may_end.clone();
         let (database, executor) =
-            executor.into_database(|executor| start_vital_until(executor, &self.lost, until.cancelled_owned()));
+            executor.into_database(|executor| start_essential_until(executor, &self.lost, until.cancelled_owned()));
         let probe = DatabaseProbe {
             name: database.name.clone(),
             status: executor.downgrade().recipient(),
@@ -174,13 +175,14 @@ impl Executors {
     }
 }
 
-/// Start an actor whose loss is the end: a panic in its handler drops its context, and with it the guard.
-fn start_vital<A: Actor<Context = Context<A>>>(actor: A, lost: &CancellationToken) -> Addr<A> {
-    start_vital_until(actor, lost, std::future::pending())
+/// Starts an actor that the process cannot do without. A panic in one of its handlers drops its context and so the
+/// guard, which cancels `lost`.
+fn start_essential<A: Actor<Context = Context<A>>>(actor: A, lost: &CancellationToken) -> Addr<A> {
+    start_essential_until(actor, lost, std::future::pending())
 }
 
-/// The same, until `may_end` has come: from then on the actor ends with the last of those who know it.
-fn start_vital_until<A: Actor<Context = Context<A>>>(
+/// The same, until `may_end` is ready. From then on the actor may end when its last address is dropped.
+fn start_essential_until<A: Actor<Context = Context<A>>>(
     actor: A,
     lost: &CancellationToken,
     may_end: impl Future<Output = ()> + 'static,

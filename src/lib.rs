@@ -1,13 +1,13 @@
 //! `mcp-server-postgres`: a PostgreSQL server for the Model Context Protocol, made of actors.
 //!
-//! The modules in the order in which a call passes through them. `docs/architecture.md` is the longer map, `actors.md` has
+//! The modules are listed in the order in which a call passes through them. `docs/architecture.md` is the longer map, `actors.md` has
 //! the actors, their messages and what always holds.
 //!
 //! - [`mcp`]: the protocol. A line of stdin or a body over HTTP becomes a message to the session; an answer becomes a line
 //!   or a body.
 //! - [`http`]: the daemon's connections, and whether a request is let in, on behalf of the [`actors::clients`].
 //! - [`actors::session`]: one client and its calls in flight.
-//! - [`messages`]: what the actors say to each other, and the events.
+//! - [`messages`]: the messages between the actors, and the events.
 //! - [`tools`]: the tools, one file each. A tool is its arguments and a function of them.
 //! - [`actors::databases`]: which databases there are; a reload adds and removes them.
 //! - [`actors::executor`]: one database, its pool, and every statement that runs on it.
@@ -16,15 +16,15 @@
 //! - [`postgres`]: connections, transactions, parameters, and rows from PostgreSQL's bytes to the answer.
 //! - [`actors::metrics`]: what has run, how long it took and how it ended.
 //!
-//! Beside the way of a call:
+//! Other modules:
 //!
 //! - [`settings`]: what an operator can choose; loaded from its sources and checked once.
 //! - [`actors::config_watcher`]: watches the settings' files and sends each checked change to all who need it.
-//! - [`caller`]: who calls, and the access mode that they have.
-//! - [`progress`]: how far a call has come, for a client that wants to know.
+//! - [`caller`]: who makes a call, and with which access mode.
+//! - [`progress`]: the progress of a call, for clients that ask for it.
 //! - [`tls`]: TLS as a client (of PostgreSQL, of the daemon's health check) and as a server.
 //! - [`units`]: how points in time and durations are written.
-//! - `random`: words that nobody can guess.
+//! - `random`: random words that cannot be guessed.
 //! - [`log`]: the root logger.
 //! - [`app`]: starts all parts, joins them and ends them.
 //! - [`cli`]: the command line, one file for each subcommand.

@@ -1,4 +1,4 @@
-//! What a call has done so far. It is counted where rows arrive, and read for progress notifications.
+//! The progress of a call. It is counted where rows arrive, and read for progress notifications.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ struct Counts {
     bytes: AtomicU64,
     statements: AtomicU64,
     statements_all: AtomicU64,
-    lasting: AtomicBool,
+    commit_started: AtomicBool,
 }
 
 impl Progress {
@@ -48,13 +48,13 @@ impl Progress {
     /// A commit begins: from now on its changes may be saved.
     pub fn commit_started(&self) {
         if let Some(counts) = &self.0 {
-            counts.lasting.store(true, Ordering::Relaxed);
+            counts.commit_started.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether a commit has begun.
     pub fn has_commit_started(&self) -> bool {
-        self.0.as_ref().is_some_and(|counts| counts.lasting.load(Ordering::Relaxed))
+        self.0.as_ref().is_some_and(|counts| counts.commit_started.load(Ordering::Relaxed))
     }
 
     /// The next statement begins, of this many.

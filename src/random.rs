@@ -1,4 +1,4 @@
-//! Words that nobody can guess.
+//! Random words that cannot be guessed.
 
 /// 128 random bits as hexadecimal digits; `None` if the system has no random numbers.
 pub fn word() -> Option<String> {

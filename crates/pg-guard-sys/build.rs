@@ -1,4 +1,4 @@
-//! Compiles the C. It needs a C compiler and nothing else.
+//! Compiles the C sources. It needs a C compiler and nothing else.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -16,13 +16,13 @@ fn main() -> io::Result<()> {
         build.include(folder.join(headers));
     }
     build
-        // Both as libpg_query's own Makefile has them.
+        // The same flags as in the Makefile of libpg_query.
         .flag("-fno-strict-aliasing")
         .flag("-fwrapv")
-        // They are for whoever changes the C.
+        // The warnings are for the authors of the C sources.
         .warnings(false);
-    // Without optimisation the parser's frames are so large that it refuses at a tenth of the depth: it bounds itself by
-    // the stack it has used.
+    // The parser limits its depth by the size of its stack. Without optimisation its frames are so large that it
+    // refuses statements at a tenth of the usual depth.
     if env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
         build.opt_level(1);
     }
@@ -38,7 +38,7 @@ fn c_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
-    // The same library on every machine.
+    // The same order on every machine gives the same library.
     files.sort();
     Ok(files)
 }

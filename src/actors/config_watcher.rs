@@ -1,9 +1,10 @@
-//! The config watcher: file events in, one checked [`SettingsChanged`] out.
+//! The config watcher: it turns events of the file system into one checked [`SettingsChanged`].
 //!
-//! It follows the files that the settings come from until they have been quiet for a while, compares their text with
-//! what it knows, loads and checks, and tells everybody whose work depends on the settings. What does not load
-//! changes nothing. It watches folders, not files: an editor renames a new file over the old one, and Kubernetes
-//! swaps a symbolic link beside it. A text is compared, never a time: a log file in the same folder is no reload.
+//! It waits until the files of the settings have not changed for a while. If their text differs from the last one, it
+//! loads and checks the settings, and sends them to everyone who depends on them. Settings that cannot be loaded change
+//! nothing. It watches folders and not files, because an editor renames a new file over the old one, and Kubernetes
+//! replaces a symbolic link in the folder. It compares the text and not the time, so a log file in the same folder does
+//! not cause a reload.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,45 +20,46 @@ use crate::log::{LogControl, debug, error, info, warn};
 use crate::messages::events::{ReloadFinished, ReloadOutcome, SettingsChanged, Subscribers};
 use crate::settings::{self, Effective, Loaded, Settings, SettingsError, WatchedFile};
 
-/// Says that a file which the settings may come from was touched. Sent by the file system's watcher, as often as
-/// there are events.
+/// A file that the settings may come from was touched. Sent by the watcher of the file system, once for each event.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct FilesTouched;
 
-/// Reads the settings anew; called off the actor's thread.
+/// Loads the settings. It blocks, so it runs on another thread.
 pub type Load = Arc<dyn Fn() -> Result<Loaded, SettingsError> + Send + Sync>;
 
-/// Files that are never quiet are looked at after this many times the wait.
-const PATIENCE: u32 = 10;
+/// If the files change all the time, they are loaded after this many times the debounce.
+const DEBOUNCES_MAX: u32 = 10;
 
 pub struct ConfigWatcher {
     load: Load,
     settings: Arc<Settings>,
-    /// Where they come from.
+    /// The source of each setting.
     origins: Vec<Effective>,
     files: Vec<WatchedFile>,
-    /// What was warned of in them: a pipe in the place of a file changes this and no text.
+    /// The warnings of the last load. A pipe in the place of a file changes these and no text.
     warnings: Vec<String>,
-    /// Files that a load named which did not succeed: a password file, say, that is yet to come.
-    awaited: Vec<PathBuf>,
+    /// The files that a failed load has named, such as a password file that does not exist yet.
+    missing: Vec<PathBuf>,
     changed: Subscribers<SettingsChanged>,
-    /// Who counts what becomes of a change.
+    /// Who counts the results of reloads.
     finished: Subscribers<ReloadFinished>,
-    /// A logger is no actor: its level and file are turned here.
+    /// Changes the level and the file of the log. The logger is not an actor, so it is changed from here.
     log_control: Option<LogControl>,
-    /// When the first touch since the last look was, and the timer that the last one set.
+    /// When the first event since the last load came, and the timer that starts the next load.
     touched: Option<(Instant, SpawnHandle)>,
-    /// Whether a load is under way. There is never a second one: an older text could arrive after a newer.
+    /// Whether the settings are being loaded. There is only one load at a time, so that no older text replaces a newer
+    /// one.
     loading: bool,
-    /// Present while the file system is being watched, with the files and the folders that it was told of.
+    /// The watcher of the file system, with the files and the folders that it watches.
     watcher: Option<(notify::RecommendedWatcher, BTreeSet<PathBuf>, BTreeSet<PathBuf>)>,
     watch_file_system: bool,
     log: Logger,
 }
 
 impl ConfigWatcher {
-    /// A watcher that knows `loaded` and tells the subscribers of `changed` of what comes after it, and those of `finished` of what became of it.
+    /// A watcher that starts with `loaded`. It reports new settings to `changed`, and the result of each reload to
+    /// `finished`.
     pub fn new(
         loaded: &Loaded,
         load: Load,
@@ -72,7 +74,7 @@ impl ConfigWatcher {
             origins: loaded.origins.clone(),
             files: loaded.files.clone(),
             warnings: loaded.warnings.clone(),
-            awaited: Vec::new(),
+            missing: Vec::new(),
             changed,
             finished,
             log_control,
@@ -84,32 +86,32 @@ impl ConfigWatcher {
         }
     }
 
-    /// The same, but it hears of files only by messages.
+    /// The same watcher without the file system: it loads only when it receives a message.
     pub fn without_file_system(mut self) -> Self {
         self.watch_file_system = false;
         self
     }
 
-    /// Watch where the files are now: a link may lead to another folder than before.
+    /// Watches the current folders of the files: a symbolic link may lead to another folder than before.
     fn watch(&mut self, context: &mut Context<Self>) {
         if !self.watch_file_system {
             return;
         }
         let mut names = paths(&self.files);
-        names.extend(self.awaited.iter().cloned());
+        names.extend(self.missing.iter().cloned());
         let folders = folders(&names);
         if self.watcher.as_ref().is_some_and(|(_, known, watched)| (known, watched) == (&names, &folders)) {
             return;
         }
         let address = context.address();
         let known = names.clone();
-        let tell = move |event: notify::Result<notify::Event>| {
-            // An error may mean that events were lost: looking costs nothing.
+        let on_event = move |event: notify::Result<notify::Event>| {
+            // An error may mean that events were lost. Loading once too often does no harm.
             if event.map_or(true, |event| concerns(&event, &known)) {
                 address.do_send(FilesTouched);
             }
         };
-        let mut watcher = match notify::recommended_watcher(tell) {
+        let mut watcher = match notify::recommended_watcher(on_event) {
             Ok(watcher) => watcher,
             Err(why) => {
                 warn!(self.log, "files cannot be watched: a change needs a restart"; "why" => why.to_string());
@@ -123,13 +125,13 @@ impl ConfigWatcher {
             }
         }
         self.watcher = Some((watcher, names, folders));
-        // What was changed between the last reading and now has no event.
+        // A change between the last load and now has caused no event.
         context.notify(FilesTouched);
     }
 
-    fn look(&mut self, context: &mut Context<Self>) {
+    fn reload(&mut self, context: &mut Context<Self>) {
         if self.loading {
-            self.touched = Some((Instant::now(), context.run_later(self.settings.reload.debounce, Self::look)));
+            self.touched = Some((Instant::now(), context.run_later(self.settings.reload.debounce, Self::reload)));
             return;
         }
         self.touched = None;
@@ -140,16 +142,16 @@ impl ConfigWatcher {
             watcher.loading = false;
             match loaded {
                 Ok(Ok(loaded)) => {
-                    watcher.awaited.clear();
+                    watcher.missing.clear();
                     watcher.take_over(loaded);
                 }
                 Ok(Err(why)) => {
                     watcher.reject(why.to_string());
-                    watcher.awaited = why.files;
+                    watcher.missing = why.files;
                 }
                 Err(why) => {
                     error!(watcher.log, "settings not reloaded: a bug"; "why" => why.to_string());
-                    watcher.tell(ReloadOutcome::Rejected, "a bug".to_owned());
+                    watcher.report(ReloadOutcome::Rejected, "a bug".to_owned());
                 }
             }
             watcher.watch(context);
@@ -160,7 +162,7 @@ impl ConfigWatcher {
         if loaded.files == self.files && loaded.warnings == self.warnings {
             return;
         }
-        if let Some(why) = vanished(&self.files, &loaded.files) {
+        if let Some(why) = disappeared(&self.files, &loaded.files) {
             self.reject(why);
             return;
         }
@@ -171,7 +173,7 @@ impl ConfigWatcher {
         }
         if loaded.settings == *self.settings {
             debug!(self.log, "settings are the same");
-            self.tell(ReloadOutcome::Unchanged, "files were changed, the settings are the same".to_owned());
+            self.report(ReloadOutcome::Unchanged, "files were changed, the settings are the same".to_owned());
             return;
         }
         let old = std::mem::replace(&mut self.settings, Arc::new(loaded.settings));
@@ -182,18 +184,18 @@ impl ConfigWatcher {
         if let Some(Err(why)) = self.log_control.as_ref().map(|control| control.apply(&new.log)) {
             error!(self.log, "log file not changed"; "why" => why);
         }
-        self.changed.tell(SettingsChanged { old, new });
-        self.tell(ReloadOutcome::Applied, what);
+        self.changed.publish(SettingsChanged { old, new });
+        self.report(ReloadOutcome::Applied, what);
     }
 
-    /// What cannot be used changes nothing.
+    /// Reports settings that cannot be used. The old ones stay.
     fn reject(&self, why: String) {
         error!(self.log, "settings not reloaded, the old ones stay"; "why" => &why);
-        self.tell(ReloadOutcome::Rejected, why);
+        self.report(ReloadOutcome::Rejected, why);
     }
 
-    fn tell(&self, outcome: ReloadOutcome, what: String) {
-        self.finished.tell(ReloadFinished { outcome, what });
+    fn report(&self, outcome: ReloadOutcome, what: String) {
+        self.finished.publish(ReloadFinished { outcome, what });
     }
 }
 
@@ -217,17 +219,18 @@ impl Handler<FilesTouched> for ConfigWatcher {
             }
             None => Instant::now(),
         };
-        let patience = (debounce * PATIENCE).saturating_sub(first.elapsed());
-        let timer = context.run_later(debounce.min(patience).max(Duration::from_millis(1)), Self::look);
+        let rest = (debounce * DEBOUNCES_MAX).saturating_sub(first.elapsed());
+        let timer = context.run_later(debounce.min(rest).max(Duration::from_millis(1)), Self::reload);
         self.touched = Some((first, timer));
     }
 }
 
-/// Whether an event may change what is read from one of `files`.
+/// Whether an event may change the text of one of `files`.
 fn concerns(event: &notify::Event, files: &BTreeSet<PathBuf>) -> bool {
     match event.kind {
         EventKind::Access(_) => false,
-        // Another file's content is none of ours; another file's coming and going may be a link on our path.
+        // The content of other files does not matter. But another file that appears or disappears may be a symbolic
+        // link in the path of ours.
         EventKind::Modify(notify::event::ModifyKind::Data(_) | notify::event::ModifyKind::Metadata(_)) => {
             event.paths.iter().any(|path| files.iter().any(|file| file.file_name() == path.file_name()))
         }
@@ -235,12 +238,12 @@ fn concerns(event: &notify::Event, files: &BTreeSet<PathBuf>) -> bool {
     }
 }
 
-/// The files' own paths, and those of the files which links lead to.
+/// The paths of the files, and the paths of the files that symbolic links lead to.
 fn paths(files: &[WatchedFile]) -> BTreeSet<PathBuf> {
     files.iter().flat_map(|file| [Some(file.path.clone()), file.path.canonicalize().ok()]).flatten().collect()
 }
 
-/// The folders in which something happens when what stands at one of the paths changes.
+/// The folders with an entry for one of the paths.
 fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let folders = paths.iter().filter_map(|path| path.parent()).map(|folder| match folder.as_os_str() {
         here if here.is_empty() => PathBuf::from("."),
@@ -249,10 +252,10 @@ fn folders(paths: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     folders.filter(|folder| folder.is_dir()).collect()
 }
 
-/// Which file was there and is no longer, or had something in it and has nothing now: for a moment, that is how a file
-/// looks that is being written anew. Reading on without it would quietly fall back to other settings. A file that nobody has
-/// named is another matter: what it has set goes with it.
-fn vanished(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
+/// Which named file has disappeared or has become empty. A file looks so for a moment while it is being written. Loading
+/// the settings without it would silently fall back to other values. A file that no setting or flag names may disappear:
+/// its settings disappear with it.
+fn disappeared(before: &[WatchedFile], now: &[WatchedFile]) -> Option<String> {
     before.iter().filter(|file| file.is_named).find_map(|file| {
         let text = file.text.as_deref()?;
         let now = now.iter().find(|now| now.path == file.path)?;
@@ -274,15 +277,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_into_another_file_or_only_read_is_no_event_of_ours() {
+    fn only_events_that_may_change_the_files_of_the_settings_count() {
         let files = BTreeSet::from([PathBuf::from("app/.env"), PathBuf::from("secrets/password")]);
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let metadata = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
-        for (kind, path, ours) in [
+        for (kind, path, expected) in [
             (data, "app/.env", true),
             (data, "app/server.log", false),
-            // What a link on our path leads to has another folder.
+            // The target of a symbolic link is in another folder.
             (data, "app/..data/.env", true),
             (data, "secrets/password", true),
             (metadata, "app/.env", true),
@@ -295,7 +298,7 @@ mod tests {
             (EventKind::Access(AccessKind::Open(AccessMode::Any)), "app/.env", false),
             (EventKind::Any, "app", true),
         ] {
-            assert_eq!(concerns(&notify::Event::new(kind).add_path(path.into()), &files), ours, "{kind:?} {path}");
+            assert_eq!(concerns(&notify::Event::new(kind).add_path(path.into()), &files), expected, "{kind:?} {path}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The set of databases: the one actor that decides which databases there are.
+//! The set of databases: the only actor that decides which databases there are.
 //!
-//! It starts an executor for each database that the settings name, and publishes the set. A database that a reload adds
-//! is tried first, and is in the set when its first connections are open. One that a reload removes leaves the set at
-//! once: its calls in flight go on to their end, its cursors are closed, and its executor ends when nobody asks it any
-//! more. It knows nothing of statements, and passes no call on: whoever asks a database takes it from the set.
+//! It starts an executor for each database in the settings and publishes the set. A database that a reload adds is
+//! pending until its first connections are open; then it is served and enters the set. A database that a reload removes
+//! leaves the set at once: its calls in flight continue to their end, its cursors are closed, and its executor ends
+//! with its last call. This actor passes no calls on: a caller takes the database from the set and sends to its
+//! executor directly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,82 +21,82 @@ use tokio_util::sync::DropGuard;
 
 use crate::log::{error, info};
 use crate::messages::admin::{DatabaseProbe, Ping};
-use crate::messages::database::{AwaitedDatabase, Database, DatabaseSet};
+use crate::messages::database::{Database, DatabaseSet, PendingDatabase};
 use crate::messages::events::SettingsChanged;
 use crate::messages::statements::{CloseCursors, OpenFailure, OpenPool};
 use crate::settings::{MAIN_DATABASE, Settings};
 
-/// How long after a failed try an added database is tried again, at first and at most.
+/// The pause after a failed attempt to open an added database: the first one, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Of so many removed databases the names are kept, for clients that have not read their list of tools again.
+/// The names of this many removed databases are kept, for clients that have not listed the tools again.
 const REMOVED_MAX: usize = 64;
 
-/// Whether a database is served from its start on, or has to be tried first.
+/// Whether a database is served from the start, or only when its pool is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// It is served at once, even if it cannot be reached yet: it was there when the process started.
+    /// Served at once, even if it cannot be reached yet: it was in the settings when the process started.
     Served,
-    /// It waits for [`OpenPool`].
-    Awaited,
+    /// Pending until [`OpenPool`] succeeds.
+    Pending,
 }
 
-/// A started executor, as the owner of the set knows it.
+/// A started executor, as the owner of the set uses it.
 pub struct StartedExecutor {
-    /// For those who ask it.
+    /// Takes the statements of clients.
     pub database: Arc<Database>,
-    /// For those who watch over it.
+    /// Takes the messages of monitoring: status, calls in flight, cancel.
     pub probe: DatabaseProbe,
     /// Opens its first connections.
     pub open_pool: Recipient<OpenPool>,
-    /// Hears of changed settings.
+    /// Takes changed settings.
     pub settings_changed: Recipient<SettingsChanged>,
     /// Closes its cursors.
     pub close_cursors: Recipient<CloseCursors>,
-    /// Dropped, the executor may end with the last of those who ask it. Before that its end is a bug.
+    /// When this is dropped, the executor may end with its last caller. If it ends earlier, that is a bug.
     pub may_end: DropGuard,
 }
 
-/// Starts the executor of the database of that name, or says what in the settings cannot be used.
+/// Starts the executor of the named database. The error says which setting cannot be used.
 pub type StartExecutor = Box<dyn Fn(&str, &Settings, Start) -> Result<StartedExecutor, String>>;
 
 pub struct Databases {
     set: watch::Sender<Arc<DatabaseSet>>,
     start: StartExecutor,
-    /// By their names.
+    /// By name.
     entries: BTreeMap<Arc<str>, Entry>,
     draining: Vec<DatabaseProbe>,
-    /// The last removed is the last.
+    /// The newest last.
     removed: Vec<Arc<str>>,
-    /// Counts the databases that were to be added: what is heard of an earlier one of the same name means nothing.
+    /// The number of databases added so far. A reply for an older entry with the same name is ignored.
     added: u64,
     log: Logger,
 }
 
 struct Entry {
-    /// Absent where the settings cannot be used.
+    /// `None` if the settings cannot be used.
     executor: Option<StartedExecutor>,
-    /// Until it is served.
-    awaited: Option<Awaited>,
+    /// `None` once it is served.
+    pending: Option<Pending>,
 }
 
-struct Awaited {
+struct Pending {
     number: u64,
-    shown: AwaitedDatabase,
-    /// The try under way, or the wait for the next one.
+    shown: PendingDatabase,
+    /// The attempt in progress, or the timer for the next one.
     work: Option<SpawnHandle>,
 }
 
 impl Databases {
-    /// The databases of these settings, all of them in the set; `start` starts an executor.
+    /// The databases of these settings, all of them served. `start` starts an executor.
     ///
     /// # Errors
-    /// What in the settings cannot be used, as a sentence for the operator.
+    /// Which setting cannot be used and why, as a sentence for the operator.
     pub fn new(settings: &Settings, start: StartExecutor, log: &Logger) -> Result<Self, String> {
         let mut entries = BTreeMap::new();
         for name in settings.databases() {
             let executor = Some(start(name, settings, Start::Served)?);
-            entries.insert(name.into(), Entry { executor, awaited: None });
+            entries.insert(name.into(), Entry { executor, pending: None });
         }
         let databases = Self {
             set: watch::Sender::default(),
@@ -110,7 +111,7 @@ impl Databases {
         Ok(databases)
     }
 
-    /// The set, now and whenever it changes.
+    /// The set, with its changes.
     pub fn set(&self) -> watch::Receiver<Arc<DatabaseSet>> {
         self.set.subscribe()
     }
@@ -120,8 +121,8 @@ impl Databases {
         let mut set =
             DatabaseSet { draining: self.draining.clone(), removed: self.removed.clone(), ..DatabaseSet::default() };
         for (_, entry) in main.into_iter().chain(others) {
-            match (&entry.awaited, &entry.executor) {
-                (Some(awaited), _) => set.awaited.push(awaited.shown.clone()),
+            match (&entry.pending, &entry.executor) {
+                (Some(pending), _) => set.pending.push(pending.shown.clone()),
                 (None, Some(executor)) => {
                     set.served.push(executor.database.clone());
                     set.probes.push(executor.probe.clone());
@@ -132,45 +133,46 @@ impl Databases {
         self.set.send_replace(Arc::new(set));
     }
 
-    /// Start a database that is not there, and try it; it has been awaited `since` then, if it was before.
+    /// Starts an added database as pending and tries to open it. If it was pending before this change, it has been
+    /// since `since`.
     fn add(&mut self, name: &str, settings: &Settings, since: Option<SystemTime>, context: &mut Context<Self>) {
         let Some((_, access)) = settings.database(name) else { return };
         self.added += 1;
-        let shown = AwaitedDatabase {
+        let shown = PendingDatabase {
             name: name.into(),
             access,
             since: since.unwrap_or_else(SystemTime::now),
             why: "it was not reached yet".to_owned(),
             next_try: None,
         };
-        let mut awaited = Awaited { number: self.added, shown, work: None };
-        let executor = match (self.start)(name, settings, Start::Awaited) {
+        let mut pending = Pending { number: self.added, shown, work: None };
+        let executor = match (self.start)(name, settings, Start::Pending) {
             Ok(executor) => Some(executor),
             Err(why) => {
                 error!(self.log, "the added database cannot be served"; "database" => name, "why" => why);
-                awaited.shown.why = "its settings cannot be used: see the log".to_owned();
+                pending.shown.why = "its settings cannot be used: see the log".to_owned();
                 None
             }
         };
-        self.entries.insert(name.into(), Entry { executor, awaited: Some(awaited) });
+        self.entries.insert(name.into(), Entry { executor, pending: Some(pending) });
         self.try_to_open(&name.into(), RETRY.0, context);
     }
 
-    /// Try an awaited database; if that fails, again after `pause`.
+    /// Tries to open a pending database; after a failure, again after `pause`.
     fn try_to_open(&mut self, name: &Arc<str>, pause: Duration, context: &mut Context<Self>) {
-        let Some(Entry { executor: Some(executor), awaited: Some(awaited) }) = self.entries.get_mut(name) else {
+        let Some(Entry { executor: Some(executor), pending: Some(pending) }) = self.entries.get_mut(name) else {
             return;
         };
-        awaited.shown.next_try = None;
-        let (name, number) = (name.clone(), awaited.number);
+        pending.shown.next_try = None;
+        let (name, number) = (name.clone(), pending.number);
         let opening = wrap_future::<_, Self>(executor.open_pool.send(OpenPool));
         let opening = opening.map(move |opened, databases, context| {
-            // An executor that is lost ends the process.
+            // No reply means that the executor was lost to a bug, which ends the process.
             if let Ok(opened) = opened {
                 databases.opened(&name, number, opened, pause, context);
             }
         });
-        awaited.work = Some(context.spawn(opening));
+        pending.work = Some(context.spawn(opening));
     }
 
     fn opened(
@@ -182,17 +184,17 @@ impl Databases {
         context: &mut Context<Self>,
     ) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let Some(awaited) = entry.awaited.as_mut().filter(|awaited| awaited.number == number) else { return };
+        let Some(pending) = entry.pending.as_mut().filter(|pending| pending.number == number) else { return };
         match opened {
             Ok(()) => {
-                info!(self.log, "database added"; "database" => &**name, "access" => awaited.shown.access.to_string());
-                entry.awaited = None;
+                info!(self.log, "database added"; "database" => &**name, "access" => pending.shown.access.to_string());
+                entry.pending = None;
                 self.removed.retain(|removed| removed != name);
             }
             Err(OpenFailure { why, is_retryable }) => {
-                awaited.shown.why = why;
-                awaited.work = is_retryable.then(|| {
-                    awaited.shown.next_try = Some(Instant::now() + pause);
+                pending.shown.why = why;
+                pending.work = is_retryable.then(|| {
+                    pending.shown.next_try = Some(Instant::now() + pause);
                     let (name, next) = (name.clone(), (pause * 2).min(RETRY.1));
                     context.run_later(pause, move |databases, context| {
                         databases.try_to_open(&name, next, context);
@@ -204,15 +206,15 @@ impl Databases {
         self.publish();
     }
 
-    /// Take a database out. Whoever asks it keeps it until its answer is there.
-    fn remove(&mut self, name: &Arc<str>, context: &mut Context<Self>) -> Option<Awaited> {
-        let Entry { executor, awaited } = self.entries.remove(name)?;
-        match (awaited, executor) {
-            (Some(awaited), _) => {
-                if let Some(work) = awaited.work {
+    /// Removes a database. Its callers keep it until they have their answers.
+    fn remove(&mut self, name: &Arc<str>, context: &mut Context<Self>) -> Option<Pending> {
+        let Entry { executor, pending } = self.entries.remove(name)?;
+        match (pending, executor) {
+            (Some(pending), _) => {
+                if let Some(work) = pending.work {
                     context.cancel_future(work);
                 }
-                Some(awaited)
+                Some(pending)
             }
             (None, executor) => {
                 info!(self.log, "database removed: its calls in flight go on to their end"; "database" => &**name);
@@ -246,11 +248,11 @@ impl Handler<SettingsChanged> for Databases {
         self.draining.retain(|draining| draining.calls.upgrade().is_some());
         for name in settings.databases() {
             match self.entries.get(name) {
-                Some(Entry { awaited: None, executor }) => {
+                Some(Entry { pending: None, executor }) => {
                     executor.iter().for_each(|executor| executor.settings_changed.do_send(change.clone()));
                 }
-                // Nobody asks it yet, so it begins anew.
-                Some(Entry { awaited: Some(_), .. }) => {
+                // A pending database has no callers, so it is replaced.
+                Some(Entry { pending: Some(_), .. }) => {
                     let before = self.remove(&name.into(), context);
                     self.add(name, settings, before.map(|before| before.shown.since), context);
                 }
@@ -266,7 +268,7 @@ impl Handler<CloseCursors> for Databases {
 
     fn handle(&mut self, _: CloseCursors, _: &mut Context<Self>) -> Self::Result {
         let executors = self.entries.values().filter_map(|entry| entry.executor.as_ref());
-        // Those that drain have closed theirs.
+        // Draining executors have closed their cursors already.
         let closing = join_all(executors.map(|executor| executor.close_cursors.send(CloseCursors)));
         Box::pin(closing.map(drop))
     }

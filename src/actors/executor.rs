@@ -1,17 +1,17 @@
-//! The executor: the one actor that holds the connection pool of a database.
+//! The executor: the only actor that uses the connection pool of a database. There is one executor for each database.
 //!
-//! It never waits. A statement leaves with its own handle on today's generation of the pool, so a reload swaps the
-//! pool by an assignment and what is under way finishes on the old one. It decides nothing about what is asked
-//! (that was the tool) or shown (that is the session).
+//! No handler waits. Each statement takes a handle on the current generation of the pool, so a reload replaces the pool
+//! by one assignment, and statements that are already running finish on the old pool. The executor does not decide what
+//! is queried (the tools do that) or how an answer is shown (the session does that).
 //!
-//! Its messages are in `messages`; what becomes of each is in a file of its own: `query` (one statement, and the pages
-//! after its first), `batch`, `inspect` (questions of our own), `reload`, `status`, `calls` (those in flight). `attempt`
-//! says whether a statement is sent once more, `record` tells the metrics and the log of it. `handles` keeps what a client
-//! has open from one call to the next, and `cursors` says what that is.
+//! Its messages are in `messages`. Each message has its own file here: `query` (one statement and its further pages),
+//! `batch`, `inspect` (catalog queries of this server), `reload`, `status`, `calls` (the calls in flight). `attempt`
+//! decides whether a statement is sent again. `record` reports each statement to the metrics and the log. `handles` is
+//! the table of what clients keep open between calls, and `cursors` defines what they can keep open.
 //!
-//! Three tables are shared with the futures that its handlers return: those of `handles`, `calls` and `record`. Each is a
-//! private field of its file, and no borrow of it leaves a method there, so none lasts while something waits. All else is
-//! changed by the actor alone.
+//! The futures that the handlers return share three tables with the actor: those of `handles`, `calls` and `record`.
+//! Each table is a private field of its file. No method returns a borrow of it, so no borrow lasts across an await.
+//! Only the actor itself changes all other state.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ mod status;
 use calls::{Calls, RunningCall};
 use cursors::Cursors;
 use record::{DeferredReports, StatementRecord};
-use status::Trouble;
+use status::ReloadFailure;
 
 use crate::caller::Caller;
 use crate::log::warn;
@@ -55,28 +55,29 @@ use crate::postgres::pool::{DiscardReason, Draining, Generation, Lease};
 use crate::settings::{AccessMode, RoleCheck, Settings, TargetSessionAttrs};
 
 pub struct Executor {
-    /// What calls and the operator name the database by.
+    /// The name of the database, which calls and the settings use.
     name: Arc<str>,
     generation: Arc<Generation>,
-    /// Notices when its database is back.
+    /// The task that finds out when a lost database can be reached again.
     watch: Option<AbortOnDropHandle<()>>,
-    /// Those before it that still have a statement.
+    /// Older generations that still have a connection in use.
     older: Vec<Draining>,
-    /// Why the pool that the settings ask for does not serve.
-    trouble: Option<Trouble>,
+    /// Why the pool for the newest settings could not be opened, if that is so.
+    reload_failure: Option<ReloadFailure>,
     guard: Arc<Guard>,
     role_check: RoleCheck,
-    /// What clients are told of the database.
+    /// What clients may know about the database: its access mode and the findings about its role.
     summary: watch::Sender<DatabaseSummary>,
     access: AccessMode,
-    /// Whether it is not served yet: then it connects when it is told to, and not by itself.
-    is_awaited: bool,
+    /// Whether a reload has added the database and it is not served yet. Its pool is then opened by `OpenPool`, not
+    /// at the start.
+    is_pending: bool,
     log_parameters: bool,
     waiting_max: usize,
     cursors: Cursors,
     calls: Calls,
     reports: DeferredReports,
-    /// Tries the pool of changed settings, or waits to try it again.
+    /// Opens the pool for changed settings, or waits before it tries again.
     probe: Option<SpawnHandle>,
     events: Rc<Events>,
     endings: TaskTracker,
@@ -84,12 +85,12 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor for the database of that name, whose pool has no connection yet. `endings` are the connections still
-    /// being cancelled or cleaned when their call is over: whoever ends the process waits for them. `parser` reads
-    /// statements for the guard.
+    /// An executor for the database `name`. Its pool has no connection yet. `endings` tracks the tasks that cancel or
+    /// clean connections after their call has ended: the process waits for them at its end. `parser` parses statements
+    /// for the guard.
     ///
     /// # Errors
-    /// What in the settings cannot be used, as a sentence for the operator.
+    /// Which setting cannot be used and why, as a sentence for the operator.
     pub fn new(
         name: &str,
         settings: &Settings,
@@ -107,12 +108,12 @@ impl Executor {
             generation: Arc::new(generation),
             watch: None,
             older: Vec::new(),
-            trouble: None,
+            reload_failure: None,
             guard: Arc::new(Guard::new(parser, settings.policy.clone())),
             role_check: settings.role_check,
             summary: watch::Sender::new(DatabaseSummary { access, is_structured: settings.answers_are_structured() }),
             access,
-            is_awaited: false,
+            is_pending: false,
             log_parameters: settings.log.parameters,
             waiting_max: settings.limits.waiting_max,
             cursors: Cursors::new(cursors::prefix(name), settings.limits.cursors_max, &log),
@@ -125,18 +126,18 @@ impl Executor {
         })
     }
 
-    /// The same, which connects to its database only when it is told to ([`OpenPool`](crate::messages::statements::OpenPool)): until then that is not served.
+    /// The executor of a database that is not served yet: it opens its pool only when it receives `OpenPool`.
     #[must_use]
-    pub fn awaited(self) -> Self {
-        Self { is_awaited: true, ..self }
+    pub fn pending(self) -> Self {
+        Self { is_pending: true, ..self }
     }
 
-    /// What clients are told of the database, now and whenever that changes.
+    /// What clients may know about the database, with its changes.
     pub fn summary(&self) -> watch::Receiver<DatabaseSummary> {
         self.summary.subscribe()
     }
 
-    /// The database of this executor, which is not started yet; `start` starts it.
+    /// Starts this executor with `start` and returns its database and its address.
     pub fn into_database(self, start: impl FnOnce(Self) -> Addr<Self>) -> (Database, Addr<Self>) {
         let (name, summary) = (self.name.clone(), self.summary());
         let executor = start(self);
@@ -146,13 +147,13 @@ impl Executor {
         (Database { name, query, fetch, batch, inspect, close_cursors, summary }, executor)
     }
 
-    /// The mode of that caller's statements.
+    /// The stricter of the access modes of the caller and of the database.
     fn access_of(&self, caller: &Caller) -> AccessMode {
         if caller.access == AccessMode::ReadOnly { AccessMode::ReadOnly } else { self.access }
     }
 
-    /// Open the connections that there should be before a call asks for one, while the host shakes hands. A database that
-    /// is not there yet is no reason not to serve.
+    /// Opens the minimum number of connections while the host still initializes, before the first call. If the database
+    /// cannot be reached, the server starts all the same.
     fn warm(&self) {
         let (generation, log) = (self.generation.clone(), self.log.clone());
         if generation.min_size() == 0 {
@@ -203,7 +204,7 @@ impl Actor for Executor {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        if self.is_awaited {
+        if self.is_pending {
             return;
         }
         self.watch = Some(self.generation.watch());
@@ -226,14 +227,14 @@ impl Handler<CloseCursorsOf> for Executor {
     type Result = ();
 
     fn handle(&mut self, close: CloseCursorsOf, _: &mut Context<Self>) {
-        self.cursors.close_those_of(&close.client);
+        self.cursors.close_owned_by(&close.client);
     }
 }
 
 /// `work` on a connection, or the error of the clock that ran out: that of the command, or that of its call.
 ///
-/// No `async fn`, nor are those that stand around it: each would hold the work twice, as its argument and as what it
-/// awaits, and four around each other made 90 KB to be copied for each call.
+/// This is not an `async fn`, and neither are the functions that call it: an `async fn` stores such an argument twice,
+/// as the argument and as the future that it awaits. With four of them nested, each call copied 90 KB.
 fn within<T>(
     call: &RunningCall,
     command_timeout: Duration,
@@ -255,30 +256,30 @@ async fn fail(lease: Lease, left: Cleanup, error: QueryError) -> QueryError {
     }
 }
 
-/// Put a connection back if nothing runs on it any more and it is still what was asked for; otherwise its drop cancels
-/// and closes it.
-fn settle(lease: Lease, left: Cleanup, error: Option<&QueryError>) {
+/// Returns a connection to the pool if no statement runs on it and it can still be used. Otherwise drops it, which
+/// cancels its statement and closes it.
+fn settle(lease: Lease, cleanup: Cleanup, error: Option<&QueryError>) {
     match error {
         Some(QueryError::Unavailable { .. }) => lease.discard(DiscardReason::NetworkCut),
         Some(error) if error.is_lost_connection() => lease.discard(DiscardReason::Closed),
-        Some(error @ QueryError::Rejected(_)) if is_primary_no_more(&lease, left, error) => {
+        Some(error @ QueryError::Rejected(_)) if has_lost_primary_role(&lease, cleanup, error) => {
             lease.discard(DiscardReason::NotPrimary)
         }
-        // A connection exception, though the connection still speaks (a pooler's, for its own one).
+        // Class 08 is a connection exception. The connection itself still works: it is a pooler that has lost its own.
         Some(QueryError::Rejected(rejection)) if rejection.sqlstate.starts_with("08") => {
             lease.discard(DiscardReason::Closed)
         }
         None | Some(QueryError::Rejected(_) | QueryError::Refused { .. } | QueryError::Undecodable { .. }) => {
-            lease.settle(left);
+            lease.settle(cleanup);
         }
         Some(_) => drop(lease),
     }
 }
 
-/// Whether a server that was to take writes has refused one as a standby does (read_only_sql_transaction): after a
-/// failover, connections to the old primary would be refused for as long as they live.
-fn is_primary_no_more(lease: &Lease, left: Cleanup, error: &QueryError) -> bool {
+/// Whether a server that should be the primary has refused a write with read_only_sql_transaction, as a standby does.
+/// After a failover, every connection to the old primary would refuse writes.
+fn has_lost_primary_role(lease: &Lease, cleanup: Cleanup, error: &QueryError) -> bool {
     error.needs_to_write()
-        && left.is_of_a_write()
+        && cleanup.is_of_a_write()
         && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
 }

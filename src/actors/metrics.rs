@@ -1,8 +1,8 @@
-//! The metrics aggregator: what ran, how long it took and what became of it.
+//! The metrics: which statements and calls have ended, how long they took, and how they ended.
 //!
-//! It hears of each statement and each call that has ended and of each reload, and keeps a bounded history and counts
-//! that never stop. It shows them to the tools (`history`), to the status page (`latency`) and to
-//! Prometheus (`exposition`), and a statement's text only with its literals taken out.
+//! The actor receives an event for each statement, call and reload that has ended. It keeps a history of limited size
+//! and counters that only rise. The tools read `history`, the status page reads `latency`, and Prometheus reads
+//! `exposition`. The text of a statement is kept and shown only without its literals.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use exposition::Exposition;
 use history::History;
 use latency::Latencies;
 
-/// The media type of what [`Scrape`] is answered.
+/// The media type of the reply to [`Scrape`].
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
 use crate::messages::events::{
@@ -27,14 +27,14 @@ use crate::messages::events::{
 use crate::messages::metrics::{MetricsSnapshot, Reload, Scrape, Slow, SlowQueries, Snapshot, Summary};
 use crate::units::milliseconds;
 
-/// How many slow statements a snapshot has.
+/// How many slow statements are in a snapshot.
 const SLOW_MAX: usize = 20;
 
 /// How many reloads are remembered.
 const RELOADS_MAX: usize = 50;
 
 pub struct Metrics {
-    /// By the calendar, and by the runtime's clock (which a test can move).
+    /// The start, as the time of day and by the clock of the runtime, which tests can move.
     since: (SystemTime, tokio::time::Instant),
     history: History,
     latencies: Latencies,
@@ -44,7 +44,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing recorded yet. Calls of each of `tools` are counted from 0.
+    /// Metrics without events. The counters of each of `tools` exist from the start, with 0.
     pub fn new(settings: &crate::settings::MetricsSettings, tools: &[&'static str]) -> Self {
         let since = SystemTime::now();
         Self {
@@ -60,7 +60,8 @@ impl Metrics {
         self.since.1.elapsed()
     }
 
-    /// What comes again and again, as a pool that cannot be reached, stands there once, with its last time.
+    /// Adds a reload to the list. If the newest one is equal, as when a pool cannot be opened for a long time, it is
+    /// replaced, so that it is listed once, with its latest time.
     fn remember(&mut self, outcome: ReloadOutcome, what: String) {
         let reload = Reload { at: SystemTime::now(), outcome: outcome.as_str(), what };
         if self.reloads.front().is_some_and(|newest| (newest.outcome, &newest.what) == (reload.outcome, &reload.what)) {
@@ -80,7 +81,7 @@ impl Handler<StatementEnded> for Metrics {
 
     fn handle(&mut self, event: StatementEnded, _: &mut Context<Self>) {
         self.exposition.statement(&event);
-        // What this server asks for itself has no client, and is in no client's summary.
+        // Catalog queries of this server have no client, and no client sees them in its summary.
         if !event.client.is_empty() {
             self.history.record(event, self.uptime().as_secs());
         }

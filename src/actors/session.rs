@@ -1,9 +1,9 @@
-//! The session: one client. It turns a call into a tool's work at one of the databases that the client may ask, and
-//! counts the calls in flight.
+//! The session of one client. For each call it finds the tool and the database, runs the tool, and limits the calls in
+//! flight.
 //!
-//! It knows nothing of PostgreSQL or of MCP: calls come to it by name and arguments, whatever protocol they came by,
-//! and the tools reach the other actors by the messages that those hear. It never stops reading; past its limit a
-//! call is refused at once, so that a cancellation always gets through.
+//! It does not depend on PostgreSQL or on MCP: a call has a name and arguments, whatever protocol it came by, and the
+//! tools reach the other actors by their messages. It always accepts messages. A call over the limit is refused at
+//! once, so a cancellation is never held up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,12 +27,12 @@ use crate::tools::{self, Defaults, ToolContext, boundary};
 
 pub struct Session {
     caller: Caller,
-    /// Those that it may ask.
+    /// The databases that the client may use.
     databases: Arc<ClientDatabases>,
     metrics: Arc<MetricsHandle>,
     events: Arc<Events>,
     defaults: Defaults,
-    /// Those calls that nobody has counted yet.
+    /// Counts the calls that the protocol has not counted already.
     in_flight: InFlight,
     in_flight_max: usize,
     data_boundary: bool,
@@ -40,7 +40,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of that client, which may ask these `databases`.
+    /// The session of `caller`, which may use these `databases`.
     pub fn new(
         settings: &Settings,
         caller: Caller,
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// Which database a call means.
+    /// The database of a call: named by its arguments or by its cursor, or else the first one.
     fn database(&self, may_be_named: bool, arguments: &RawArguments) -> Result<Arc<Database>, Answer> {
         let (mut named, mut cursor_of) = (None, None);
         if may_be_named {
@@ -76,10 +76,10 @@ impl Session {
             cursor_of = arguments.text("cursor").and_then(|cursor| Database::named_in(&cursor).map(str::to_owned));
         }
         match (named, cursor_of) {
-            (Some(name), _) => self.databases.find(&name).ok_or_else(|| self.no_database(&self.why_not(&name))),
+            (Some(name), _) => self.databases.find(&name).ok_or_else(|| self.no_database(&self.why_not_found(&name))),
             (None, Some(name)) => self.databases.find(&name).ok_or_else(|| {
                 let closed = || format!("this cursor was closed when the database {name:?} was removed");
-                self.no_database(&if self.databases.is_removed(&name) { closed() } else { self.why_not(&name) })
+                self.no_database(&if self.databases.is_removed(&name) { closed() } else { self.why_not_found(&name) })
             }),
             (None, None) => self.databases.first().ok_or_else(|| {
                 Answer::invalid_arguments(
@@ -89,8 +89,8 @@ impl Session {
         }
     }
 
-    fn why_not(&self, name: &str) -> String {
-        match self.databases.is_awaited(name) {
+    fn why_not_found(&self, name: &str) -> String {
+        match self.databases.is_pending(name) {
             true => format!("the database {name:?} cannot be reached yet"),
             false => format!("there is no database {name:?} for this client"),
         }
@@ -184,7 +184,7 @@ impl Handler<SettingsChanged> for Session {
     }
 }
 
-/// A call under way. Whatever becomes of it, its drop tells the metrics, once.
+/// The record of a call. However the call ends, the drop of its record reports it exactly once.
 struct CallRecord {
     event: CallEnded,
     began: Instant,
@@ -194,6 +194,6 @@ struct CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         self.event.took = self.began.elapsed();
-        self.events.call_ended.tell(self.event.clone());
+        self.events.call_ended.publish(self.event.clone());
     }
 }

@@ -1,8 +1,8 @@
-//! Many clients, over HTTP, for as long as the process is wanted.
+//! Serves many clients over HTTP until the process ends.
 //!
-//! Ends are: SIGTERM or SIGINT, or a vital actor lost to a bug. Then nobody new is let in and what stands idle is
-//! closed; calls in flight may go on for MCP_DRAIN_TIMEOUT, and what runs then is cancelled in PostgreSQL. A second
-//! signal ends the process at once. SIGHUP has the settings read again.
+//! The process ends on SIGTERM or SIGINT, or when an essential actor is lost to a bug. Then it accepts no more
+//! connections and closes idle ones. Calls in flight may continue for MCP_DRAIN_TIMEOUT; after that they are cancelled
+//! in PostgreSQL. A second signal ends the process at once. SIGHUP reloads the settings.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{EXIT_BUG, LAST_WORDS, System, start_vital, this_program};
+use super::{CLEANUP_MAX, EXIT_BUG, System, start_essential, this_program};
 use crate::actors::clients::client::Client;
 use crate::actors::clients::registry::ClientRegistry;
 use crate::actors::config_watcher::{ConfigWatcher, FilesTouched};
@@ -30,10 +30,10 @@ use crate::mcp::sessions::Sessions;
 use crate::messages::admin::Ping;
 use crate::settings::{Inputs, Loaded};
 
-/// Serve clients over HTTP until the process is to end.
+/// Serves clients over HTTP until the process ends.
 ///
 /// # Errors
-/// Why it cannot begin, as a sentence for the operator.
+/// Why the server cannot start, as a sentence for the operator.
 pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
     let log = log.new(slog::o!("logger" => "app"));
     for warning in &loaded.warnings {
@@ -60,7 +60,7 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
         &log,
     )?;
     let (rules, clients) = (registry.rules(), registry.count());
-    let registry = start_vital(registry, &system.lost);
+    let registry = start_essential(registry, &system.lost);
     system.listeners.push(registry.clone().recipient());
     let config_watcher = system.watch(&loaded, inputs, Some(log_control.clone()), &log);
 
@@ -114,7 +114,7 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
     drop(serving);
     info!(log, "started";
         "version" => env!("CARGO_PKG_VERSION"), "access" => settings.access.to_string(), "pid" => std::process::id());
-    tell_systemd(sd_notify::NotifyState::Ready, &log);
+    notify_systemd(sd_notify::NotifyState::Ready, &log);
     let watchdog = tokio::spawn(watchdog(system.owner.clone(), log.clone()));
 
     let mut signals = Signals::new(log_control)?;
@@ -126,7 +126,7 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
         }
     };
     watchdog.abort();
-    tell_systemd(sd_notify::NotifyState::Stopping, &log);
+    notify_systemd(sd_notify::NotifyState::Stopping, &log);
     info!(log, "ending"; "why" => why, "connections" => connections.len());
     stopping.cancel();
     connections.close();
@@ -141,16 +141,16 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
         warn!(log, "calls are cancelled: they outlived MCP_DRAIN_TIMEOUT"; "connections" => connections.len());
     }
     ending.cancel();
-    let last_words = async {
+    let cleanup = async {
         connections.wait().await;
         system.end().await;
     };
-    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+    let _ = tokio::time::timeout(CLEANUP_MAX, cleanup).await;
     info!(log, "ended"; "why" => why);
     Ok(status)
 }
 
-/// The signals that mean something to a daemon.
+/// The signals that the daemon handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -169,7 +169,7 @@ impl Signals {
         })
     }
 
-    /// The next signal that means the end; those that mean a reload are passed on.
+    /// Waits for a signal that ends the process. SIGHUP causes a reload.
     async fn end(&mut self, config_watcher: &Addr<ConfigWatcher>, log: &Logger) -> &'static str {
         loop {
             tokio::select! {
@@ -185,21 +185,21 @@ impl Signals {
     }
 }
 
-/// Tell systemd that all is well, as often as it wants to hear that (sd_watchdog_enabled(3)): as long as this thread
-/// turns and the owner of the databases answers.
+/// Notifies the watchdog of systemd twice in each of its periods (sd_watchdog_enabled(3)), while this thread runs and
+/// the owner of the databases replies.
 async fn watchdog(databases: Addr<Databases>, log: Logger) {
     let Some(within) = sd_notify::watchdog_enabled() else { return };
     let mut next = tokio::time::interval((within / 2).max(Duration::from_millis(1)));
     loop {
         next.tick().await;
         if databases.send(Ping).await.is_ok() {
-            tell_systemd(sd_notify::NotifyState::Watchdog, &log);
+            notify_systemd(sd_notify::NotifyState::Watchdog, &log);
         }
     }
 }
 
-fn tell_systemd(state: sd_notify::NotifyState<'_>, log: &Logger) {
-    // Without NOTIFY_SOCKET there is nobody to tell.
+fn notify_systemd(state: sd_notify::NotifyState<'_>, log: &Logger) {
+    // Without NOTIFY_SOCKET systemd did not start this process.
     if std::env::var_os("NOTIFY_SOCKET").is_some()
         && let Err(error) = sd_notify::notify(&[state])
     {

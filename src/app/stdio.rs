@@ -1,8 +1,9 @@
-//! One client, on stdin and stdout, until it has gone.
+//! Serves one client on stdin and stdout until the client or the process ends.
 //!
-//! Ends are: the client has gone (end of stdin, closed stdout), a signal (SIGTERM, SIGINT, SIGHUP), or a vital actor
-//! lost to a bug. Then the answers already made are written, what still runs is cancelled in PostgreSQL, and the
-//! process exits: 0, or 70 (EX_SOFTWARE) after a bug, so that a host or systemd starts it again.
+//! The process ends when the client disconnects (end of stdin, closed stdout), on a signal (SIGTERM, SIGINT, SIGHUP),
+//! or when an essential actor is lost to a bug. Then finished answers are written and running statements are cancelled
+//! in PostgreSQL. The exit status is 0, or 70 (EX_SOFTWARE) after a bug, so that a host or systemd starts the process
+//! again.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_BUG, LAST_WORDS, System, this_program};
+use super::{CLEANUP_MAX, EXIT_BUG, System, this_program};
 use crate::actors::clients::access::ClientAccess;
 use crate::caller::Caller;
 use crate::log::{LogControl, error, info, warn};
@@ -23,15 +24,16 @@ use crate::mcp::stdio::{Stdio, Traffic};
 use crate::messages::database::ClientDatabases;
 use crate::settings::{Inputs, Loaded};
 
-/// How long before the end of its input a call may have come to be part of a pipe that ends after its last request
-/// (`printf … | mcp-server-postgres`); and how long such a pipe has for its answers. All else is cancelled at once.
+/// A shell pipe such as `printf … | mcp-server-postgres` ends its input right after its last request. Calls that came
+/// at most `LAST_CALLS` before the end of the input get `LAST_ANSWERS` to be answered. All other calls are cancelled at
+/// once.
 const LAST_CALLS: Duration = Duration::from_millis(50);
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
-/// Serve one client on stdin and stdout until it has gone.
+/// Serves one client on stdin and stdout until it disconnects.
 ///
 /// # Errors
-/// Why it cannot begin, as a sentence for the operator.
+/// Why the server cannot start, as a sentence for the operator.
 pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl, log: Logger) -> Result<u8, String> {
     let log = log.new(slog::o!("logger" => "app"));
     for warning in &loaded.warnings {
@@ -56,9 +58,9 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     let serving_log = log.clone();
     tokio::spawn(async move {
         match server.serve(transport).await {
-            // Held to the end: dropping it would cancel what is in flight.
+            // Kept to the end, because its drop would cancel the calls in flight.
             Ok(service) => drop(service.waiting().await),
-            // The client left before it had begun; its absence is seen by the transport.
+            // The client disconnected before it initialized. The transport reports the end.
             Err(why) => info!(serving_log, "no session"; "why" => why.to_string()),
         }
     });
@@ -82,7 +84,7 @@ pub async fn serve_stdio(loaded: Loaded, inputs: Inputs, log_control: LogControl
     Ok(status)
 }
 
-/// Let the last calls of an input that has ended be answered, then cancel the rest, in bounded time.
+/// Answers the last calls of an input that has ended, then cancels all others. The time is limited.
 async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, input_has_ended: bool) {
     if input_has_ended {
         let now = Instant::now();
@@ -91,10 +93,10 @@ async fn end(system: &System, traffic: &Traffic, ending: &CancellationToken, inp
     }
     ending.cancel();
     traffic.end(Instant::now());
-    let last_words = async {
-        // In the runtime's next turns the cancelled calls are dropped, then their leases, which cancel.
+    let cleanup = async {
+        // The runtime drops the cancelled calls next, and then their leases, which cancel the statements.
         traffic.quiet().await;
         system.end().await;
     };
-    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+    let _ = tokio::time::timeout(CLEANUP_MAX, cleanup).await;
 }

@@ -19,7 +19,7 @@ use super::auth::{self, Auth};
 use super::paths::nothing_here;
 use crate::actors::clients::client::ClientCount;
 use crate::messages::admin::{DatabaseProbe, DatabaseStatus, Status};
-use crate::messages::database::{AwaitedDatabase, DatabaseSet};
+use crate::messages::database::{DatabaseSet, PendingDatabase};
 use crate::messages::metrics::{Scrape, Snapshot};
 use crate::postgres::pool::PoolStatus;
 use crate::postgres::pool::health::HealthState;
@@ -77,16 +77,16 @@ impl AdminState {
     /// How each database is: those that are served, then those that a reload has added and that cannot be reached yet.
     async fn statuses(&self) -> Vec<(Arc<str>, DatabaseStatus)> {
         // Not the set itself: who has that keeps what is removed meanwhile.
-        let (probes, awaited) = {
+        let (probes, pending) = {
             let set = self.databases.borrow();
-            (set.probes.clone(), set.awaited.clone())
+            (set.probes.clone(), set.pending.clone())
         };
         let asked = probes.iter().map(async |database| {
             // An actor that is gone ends the process, or was removed just now.
             Some((database.name.clone(), database.status.upgrade()?.send(Status).await.ok()?))
         });
         let served = join_all(asked).await.into_iter().flatten();
-        served.chain(awaited.iter().map(|awaited| (awaited.name.clone(), awaited_status(awaited)))).collect()
+        served.chain(pending.iter().map(|pending| (pending.name.clone(), pending_status(pending)))).collect()
     }
 
     /// Those that may have calls in flight.
@@ -96,15 +96,15 @@ impl AdminState {
     }
 }
 
-/// One that is awaited has no pool yet, and is down for whoever counts on it.
-fn awaited_status(awaited: &AwaitedDatabase) -> DatabaseStatus {
+/// One that is pending has no pool yet, and is down for whoever counts on it.
+fn pending_status(pending: &PendingDatabase) -> DatabaseStatus {
     DatabaseStatus {
         pool: PoolStatus { generation: 0, size_max: 0, size: 0, idle: 0, waiting: 0 },
         state: HealthState::Down,
-        since: awaited.since,
-        why: Some(format!("a reload has added it, and it is not served yet: {}", awaited.why)),
-        next_try: awaited.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),
-        access: awaited.access,
+        since: pending.since,
+        why: Some(format!("a reload has added it, and it is not served yet: {}", pending.why)),
+        next_try: pending.next_try.map(|at| at.saturating_duration_since(tokio::time::Instant::now())),
+        access: pending.access,
         draining: 0,
         role_findings: [].into(),
     }

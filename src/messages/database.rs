@@ -65,7 +65,7 @@ pub struct DatabaseSet {
     /// The same databases, for the parts that watch over them.
     pub probes: Vec<DatabaseProbe>,
     /// Databases that a reload has added and that could not be reached yet.
-    pub awaited: Vec<AwaitedDatabase>,
+    pub pending: Vec<PendingDatabase>,
     /// Databases that a reload has removed and that may still have calls in flight.
     pub draining: Vec<DatabaseProbe>,
     /// The names of the databases that were removed last and are not there again.
@@ -74,7 +74,7 @@ pub struct DatabaseSet {
 
 /// A database that a reload has added and that is not served yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwaitedDatabase {
+pub struct PendingDatabase {
     /// The name that calls will use.
     pub name: Arc<str>,
     /// The access mode of the database.
@@ -147,8 +147,8 @@ impl ClientDatabases {
     }
 
     /// Whether this client may use that database as soon as it can be reached.
-    pub fn is_awaited(&self, name: &str) -> bool {
-        self.may_ask(name) && self.set.borrow().awaited.iter().any(|awaited| *awaited.name == *name)
+    pub fn is_pending(&self, name: &str) -> bool {
+        self.may_ask(name) && self.set.borrow().pending.iter().any(|pending| *pending.name == *name)
     }
 
     /// The result of `look` on the served databases and their summaries, as soon as it differs from `known`. `None` when the

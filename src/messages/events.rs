@@ -19,16 +19,16 @@ where
     M: Message + Send + Clone + 'static,
     M::Result: Send,
 {
-    pub fn tell(&self, event: M) {
+    pub fn publish(&self, event: M) {
         let Some((last, others)) = self.0.split_last() else { return };
         others.iter().for_each(|subscriber| subscriber.do_send(event.clone()));
         last.do_send(event);
     }
 
     /// The same, but the event is made only if there is a subscriber.
-    pub fn tell_with(&self, event: impl FnOnce() -> M) {
+    pub fn publish_with(&self, event: impl FnOnce() -> M) {
         if !self.0.is_empty() {
-            self.tell(event());
+            self.publish(event());
         }
     }
 }

@@ -42,7 +42,7 @@ impl Cleanup {
         Self {
             transaction: TransactionEnd::Rollback,
             session: match clearance {
-                Clearance { leaves_nothing: true, .. } => SessionCleanup::Nothing,
+                Clearance { leaves_no_state: true, .. } => SessionCleanup::Nothing,
                 Clearance { access: AccessMode::ReadOnly, .. } => SessionCleanup::WhatRollbackLeaves,
                 Clearance { access: AccessMode::ReadWrite, .. } => SessionCleanup::Everything,
             },

@@ -52,7 +52,7 @@ pub struct Connection {
     session: Session,
     inbox: Arc<Inbox>,
     /// The guard's prepared catalog queries.
-    questions: Questions,
+    guard_queries: PreparedQueries,
     history: Arc<SizeHistory>,
     /// The most recently used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
@@ -231,8 +231,8 @@ impl Connection {
     }
 
     /// The guard's prepared catalog queries.
-    pub fn questions(&self) -> &Questions {
-        &self.questions
+    pub fn guard_queries(&self) -> &PreparedQueries {
+        &self.guard_queries
     }
 
     /// What its backend says besides results.

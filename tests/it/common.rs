@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers for all tests.
 
 pub mod databases;
 pub mod heard;
@@ -18,7 +18,7 @@ use mcp_server_postgres::settings::{
 };
 use pg_guard::Policy;
 
-/// Settings that a test changes where it matters.
+/// The settings that tests start from.
 pub fn settings() -> Settings {
     Settings {
         postgres: PostgresSettings {
@@ -92,26 +92,26 @@ pub fn settings() -> Settings {
     }
 }
 
-/// The same with a change.
+/// The settings of [`settings`] with a change.
 pub fn settings_with(change: impl FnOnce(&mut Settings)) -> Settings {
     let mut settings = settings();
     change(&mut settings);
     settings
 }
 
-/// A logger that nobody reads.
+/// A logger that writes nothing.
 pub fn no_log() -> slog::Logger {
     slog::Logger::root(slog::Discard, slog::o!())
 }
 
-/// How long an event may take to come: far longer than any does, so that a lost one fails instead of hanging.
+/// How long to wait for an event. It is much longer than any event takes, so that a lost event fails and does not hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Wait until `condition` holds.
+/// Waits until `condition` is true.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !condition().await {
-        assert!(began.elapsed() < PATIENCE, "this never came to be: {what}");
+        assert!(began.elapsed() < PATIENCE, "this did not happen: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The owner of the set of databases, by messages alone: the test plays the executors.
+//! The owner of the set of databases. The test sends it messages and plays the executors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{PATIENCE, no_log, settings};
 
-/// An executor that was started, played by the test.
+/// A started executor, played by the test.
 struct Played {
     name: String,
     start: Start,
@@ -32,7 +32,7 @@ struct Played {
     may_end: CancellationToken,
     _summary: watch::Sender<DatabaseSummary>,
     _statuses: (Recipient<Status>, Recipient<CancelCall>),
-    /// Who keeps the executor; nobody does when its last call has ended.
+    /// Keeps the executor. It is dropped when the last call has ended.
     calls: Option<Recipient<CallsInFlight>>,
 }
 
@@ -43,10 +43,10 @@ struct World {
     settings: Arc<Settings>,
 }
 
-/// Settings that cannot be used, to whoever starts an executor.
+/// The name of a database with settings that cannot be used.
 const USELESS: &str = "useless";
 
-fn start(tell: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> StartedExecutor {
+fn start(sender: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> StartedExecutor {
     let ((query, _), (fetch, fetches), (batch, _)) = (scripted(), scripted(), scripted());
     let ((status, _), (calls, _), (cancel, _)) = (scripted(), scripted(), scripted());
     let ((open_pool, opens), (settings_changed, changes), (close_cursors, closes)) =
@@ -62,19 +62,20 @@ fn start(tell: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> Star
     let (inspect, close_cursors_of) = (scripted().0, scripted().0);
     let database =
         Database { name: name.into(), query, fetch, batch, inspect, close_cursors: close_cursors_of, summary };
-    tell.send(Played {
-        name: name.to_owned(),
-        start,
-        opens,
-        changes,
-        closes,
-        fetches,
-        may_end: may_end.clone(),
-        _summary: show,
-        _statuses: (status, cancel),
-        calls: Some(calls),
-    })
-    .unwrap();
+    sender
+        .send(Played {
+            name: name.to_owned(),
+            start,
+            opens,
+            changes,
+            closes,
+            fetches,
+            may_end: may_end.clone(),
+            _summary: show,
+            _statuses: (status, cancel),
+            calls: Some(calls),
+        })
+        .unwrap();
     StartedExecutor {
         database: Arc::new(database),
         probe,
@@ -86,16 +87,16 @@ fn start(tell: &mpsc::UnboundedSender<Played>, name: &str, start: Start) -> Star
 }
 
 impl World {
-    /// With these databases beside the main one from the start on.
+    /// The main database and these ones are in the settings from the start.
     fn new(names: &[&str]) -> Self {
         let mut settings = settings();
         names.iter().for_each(|name| add(&mut settings, name));
-        let (tell, started) = mpsc::unbounded_channel();
+        let (sender, started) = mpsc::unbounded_channel();
         let starts = move |name: &str, settings: &Settings, how| {
             let (postgres, _) = settings.database(name).unwrap();
             match postgres.target.database.as_str() {
                 USELESS => Err("no certificate".to_owned()),
-                _ => Ok(start(&tell, name, how)),
+                _ => Ok(start(&sender, name, how)),
             }
         };
         let databases = Databases::new(&settings, Box::new(starts), &no_log()).unwrap();
@@ -103,7 +104,7 @@ impl World {
         Self { owner: databases.start(), set, started, settings: Arc::new(settings) }
     }
 
-    /// The next executor that was started.
+    /// Waits until the next executor is started.
     async fn started(&mut self) -> Played {
         tokio::time::timeout(PATIENCE, self.started.recv()).await.expect("none was started").unwrap()
     }
@@ -115,18 +116,18 @@ impl World {
         self.owner.send(SettingsChanged { old, new }).await.unwrap();
     }
 
-    /// The names of those that are served.
+    /// The names of the served databases.
     fn served(&self) -> Vec<String> {
         self.set.borrow().served.iter().map(|database| database.name.to_string()).collect()
     }
 
-    /// Those that are awaited, with the reason.
-    fn awaited(&self) -> Vec<(String, String)> {
+    /// The pending databases, each with its reason.
+    fn pending(&self) -> Vec<(String, String)> {
         let set = self.set.borrow();
-        set.awaited.iter().map(|awaited| (awaited.name.to_string(), awaited.why.clone())).collect()
+        set.pending.iter().map(|pending| (pending.name.to_string(), pending.why.clone())).collect()
     }
 
-    /// Wait until these are served.
+    /// Waits until these databases are served.
     async fn until_served(&mut self, names: &[&str]) {
         let is_so =
             |set: &Arc<DatabaseSet>| set.served.iter().map(|database| &*database.name).eq(names.iter().copied());
@@ -145,7 +146,7 @@ fn failure(why: &str, is_retryable: bool) -> Result<(), OpenFailure> {
     Err(OpenFailure { why: why.to_owned(), is_retryable })
 }
 
-/// A call of a client that asks this database.
+/// A call to this database.
 fn fetch(database: &Database) -> RecipientRequest<Fetch> {
     let call = CallContext::new("fetch_rows", Caller::stdio());
     let limits = Limits { rows_max: 1, bytes_max: 1 };
@@ -174,14 +175,14 @@ async fn a_database_that_a_reload_adds_is_in_the_set_when_its_connections_are_op
     let (mut main, mut stock) = (world.started().await, world.started().await);
     world.change(|settings| add(settings, "shop")).await;
     let mut shop = world.started().await;
-    assert_eq!((shop.name.as_str(), shop.start), ("shop", Start::Awaited));
+    assert_eq!((shop.name.as_str(), shop.start), ("shop", Start::Pending));
     let opening = shop.opens.next().await;
     assert_eq!(world.served(), ["main", "stock"]);
-    assert_eq!(world.awaited(), [("shop".to_owned(), "it was not reached yet".to_owned())]);
+    assert_eq!(world.pending(), [("shop".to_owned(), "it was not reached yet".to_owned())]);
     opening.answer(Ok(()));
     world.until_served(&["main", "shop", "stock"]).await;
-    assert!(world.awaited().is_empty());
-    // The others have heard of changed settings, and of nothing else.
+    assert!(world.pending().is_empty());
+    // The other executors have received the changed settings and nothing else.
     for other in [&mut main, &mut stock] {
         other.changes.next().await;
         assert!(other.opens.is_silent() && other.closes.is_silent() && !other.may_end.is_cancelled());
@@ -190,7 +191,7 @@ async fn a_database_that_a_reload_adds_is_in_the_set_when_its_connections_are_op
 }
 
 #[actix_rt::test]
-async fn what_cannot_be_reached_is_tried_again_ever_less_often_and_served_when_it_can() {
+async fn an_unreachable_database_is_tried_again_with_longer_pauses_and_served_when_it_is_reached() {
     tokio::time::pause();
     let mut world = World::new(&[]);
     world.started().await;
@@ -199,9 +200,9 @@ async fn what_cannot_be_reached_is_tried_again_ever_less_often_and_served_when_i
     for pause in [1, 2, 4, 8, 16, 30, 30] {
         shop.opens.next().await.answer(failure("nobody answers", true));
         let before = Instant::now();
-        world.set.wait_for(|set| set.awaited[0].next_try.is_some()).await.unwrap();
-        assert_eq!(world.awaited(), [("shop".to_owned(), "nobody answers".to_owned())]);
-        assert_eq!(world.set.borrow().awaited[0].next_try, Some(before + Duration::from_secs(pause)));
+        world.set.wait_for(|set| set.pending[0].next_try.is_some()).await.unwrap();
+        assert_eq!(world.pending(), [("shop".to_owned(), "nobody answers".to_owned())]);
+        assert_eq!(world.set.borrow().pending[0].next_try, Some(before + Duration::from_secs(pause)));
         tokio::time::sleep_until(before + Duration::from_secs(pause) - Duration::from_millis(1)).await;
         assert!(shop.opens.is_silent());
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -213,29 +214,29 @@ async fn what_cannot_be_reached_is_tried_again_ever_less_often_and_served_when_i
 }
 
 #[actix_rt::test]
-async fn what_was_refused_is_tried_again_by_the_next_reload_and_not_before() {
+async fn a_refused_login_is_tried_again_by_the_next_reload_and_not_before() {
     tokio::time::pause();
     let mut world = World::new(&[]);
     world.started().await;
     world.change(|settings| add(settings, "shop")).await;
     let mut first = world.started().await;
     first.opens.next().await.answer(failure("the login was refused", false));
-    world.set.wait_for(|set| set.awaited[0].why == "the login was refused").await.unwrap();
-    assert_eq!(world.set.borrow().awaited[0].next_try, None);
-    let since = world.set.borrow().awaited[0].since;
+    world.set.wait_for(|set| set.pending[0].why == "the login was refused").await.unwrap();
+    assert_eq!(world.set.borrow().pending[0].next_try, None);
+    let since = world.set.borrow().pending[0].since;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(first.opens.is_silent());
     world.change(|settings| settings.limits.rows_max = 7).await;
     assert!(first.may_end.is_cancelled());
     let mut second = world.started().await;
     let opening = second.opens.next().await;
-    assert_eq!(world.set.borrow().awaited[0].since, since);
+    assert_eq!(world.set.borrow().pending[0].since, since);
     opening.answer(Ok(()));
     world.until_served(&["main", "shop"]).await;
 }
 
 #[actix_rt::test]
-async fn settings_that_cannot_be_used_are_told_until_others_come() {
+async fn a_database_with_invalid_settings_is_pending_until_they_change() {
     let mut world = World::new(&[]);
     world.started().await;
     world
@@ -244,14 +245,14 @@ async fn settings_that_cannot_be_used_are_told_until_others_come() {
             settings.more_databases.get_mut("shop").unwrap().postgres.target.database = USELESS.to_owned();
         })
         .await;
-    assert_eq!(world.awaited(), [("shop".to_owned(), "its settings cannot be used: see the log".to_owned())]);
+    assert_eq!(world.pending(), [("shop".to_owned(), "its settings cannot be used: see the log".to_owned())]);
     world.change(|settings| add(settings, "shop")).await;
     world.started().await.opens.next().await.answer(Ok(()));
     world.until_served(&["main", "shop"]).await;
 }
 
 #[actix_rt::test]
-async fn a_call_in_flight_at_a_database_that_is_removed_is_answered_and_then_its_executor_may_end() {
+async fn a_call_in_flight_at_a_removed_database_is_answered_and_then_its_executor_may_end() {
     let mut world = World::new(&["stock"]);
     let (mut main, mut stock) = (world.started().await, world.started().await);
     let database = world.set.borrow().served[1].clone();
@@ -263,7 +264,7 @@ async fn a_call_in_flight_at_a_database_that_is_removed_is_answered_and_then_its
     stock.closes.next().await;
     assert!(stock.may_end.is_cancelled() && stock.changes.is_silent());
     assert_eq!(world.set.borrow().removed, ["stock".into()]);
-    // Whoever watches over the databases sees its calls until the last has ended.
+    // The monitoring sees the calls of a removed database until the last one has ended.
     assert!(world.set.borrow().draining[0].calls.upgrade().is_some());
     asked.answer(Err(answer()));
     assert_eq!(call.await.unwrap(), Err(answer()));
@@ -276,7 +277,7 @@ async fn a_call_in_flight_at_a_database_that_is_removed_is_answered_and_then_its
 }
 
 #[actix_rt::test]
-async fn a_database_that_is_added_again_while_it_drains_is_another_one() {
+async fn a_database_that_is_added_again_while_it_drains_gets_a_new_executor() {
     let mut world = World::new(&["stock"]);
     let (_main, mut older) = (world.started().await, world.started().await);
     let database = world.set.borrow().served[1].clone();
@@ -311,23 +312,23 @@ async fn of_two_reloads_in_a_row_the_newest_counts() {
             add(settings, "stock");
         })
         .await;
-    // Nobody waits for the first any more.
+    // Nobody waits for the first executor any more.
     opening.dropped().await;
     assert!(first.may_end.is_cancelled());
     let (mut shop, mut stock) = (world.started().await, world.started().await);
-    assert_eq!(world.set.borrow().awaited[0].access, AccessMode::ReadWrite);
+    assert_eq!(world.set.borrow().pending[0].access, AccessMode::ReadWrite);
     stock.opens.next().await.answer(Ok(()));
     world.until_served(&["main", "stock"]).await;
-    // What is taken back before it was served leaves nothing.
+    // A database that is removed before it was served leaves nothing.
     world.change(|settings| drop(settings.more_databases.remove("shop"))).await;
     shop.opens.next().await.dropped().await;
     assert!(shop.may_end.is_cancelled());
     let set = world.set.borrow().clone();
-    assert_eq!((set.served.len(), set.awaited.len(), set.draining.len(), set.removed.len()), (2, 0, 0, 0));
+    assert_eq!((set.served.len(), set.pending.len(), set.draining.len(), set.removed.len()), (2, 0, 0, 0));
 }
 
 #[actix_rt::test]
-async fn a_changed_mode_is_told_to_the_executor_and_the_set_stays_as_it_is() {
+async fn a_changed_access_mode_reaches_the_executor_and_does_not_change_the_set() {
     let mut world = World::new(&["stock"]);
     let (_main, mut stock) = (world.started().await, world.started().await);
     let before = world.set.borrow().clone();

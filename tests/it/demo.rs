@@ -1,4 +1,4 @@
-//! The demonstration, and its data.
+//! The demonstration and its data.
 
 use std::process::Command;
 
@@ -6,9 +6,9 @@ use pg_private::PrivateCluster;
 
 use crate::common::postgres::observer;
 
-/// It checks each of its claims itself, and ends with status 1 at the first that does not hold.
+/// The demonstration checks its own claims and ends with status 1 if one is wrong.
 #[test]
-fn the_demonstration_ends_well() {
+fn the_demonstration_succeeds() {
     let output = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres")).arg("demo").output().unwrap();
     let (told, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{complaint}");

@@ -1,10 +1,10 @@
-//! `mcp-server-postgres doctor` over the real program.
+//! `mcp-server-postgres doctor`, run as a program.
 
 use std::process::Command;
 
 use pg_private::{Options, PrivateCluster};
 
-/// Its exit status, and what it prints.
+/// The exit status and the output.
 fn doctor(environment: &[(&str, &str)]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
@@ -15,7 +15,7 @@ fn doctor(environment: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
+async fn all_checks_run_and_the_result_for_the_role_says_what_to_do() {
     let cluster = PrivateCluster::start().unwrap();
     let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -34,7 +34,7 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // The role of docs/safety.md, which is the one that the doctor prints.
+    // The role of docs/safety.md, which the doctor prints too.
     let page = include_str!("../../docs/safety.md");
     let (_, sql) = page.split_once("```sql\nCREATE ROLE agent").unwrap();
     let sql = format!("CREATE ROLE agent{}", sql.split_once("\n```").unwrap().0).replace("\"shop\"", "\"postgres\"");
@@ -54,7 +54,7 @@ async fn it_goes_through_to_the_role_and_says_how_to_mend_that() {
 }
 
 #[test]
-fn it_names_what_fails_and_what_to_look_at_and_never_the_password() {
+fn a_failed_check_is_named_with_what_to_do_and_without_the_password() {
     let cluster = Options::new().password("right").start().unwrap();
     let (url, port) = (cluster.url(), cluster.port().to_string());
     let at = |password: &str, database: &str| format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}");

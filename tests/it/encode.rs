@@ -1,17 +1,17 @@
-//! The encoder against PostgreSQL itself: what it writes from a binary value is what the server's own output function
-//! writes, for every built-in type, for those of the packaged extensions, and for thousands of pseudo-random values.
+//! Compares the texts that the encoder writes from binary values with those of the server's output functions: for every
+//! built-in type, for the types of the packaged extensions, and for thousands of pseudo-random values.
 //!
-//! The oracle is the simple query protocol, whose values are always texts (manual, section 55.2.2). Malformed bytes,
-//! which no server sends, are the unit tests' matter.
+//! The expected texts come by the simple query protocol, which sends all values as texts (PostgreSQL manual, section
+//! 55.2.2). No server sends malformed bytes; the unit tests of pg-render have those.
 
 mod extensions;
-mod foreign;
 mod json;
 mod nested;
 mod numbers;
 mod page;
 mod random;
 mod round_trip;
+mod server_text;
 mod shapes;
 mod texts;
 mod times;
@@ -38,27 +38,27 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, Statement};
 
 use crate::common::versions::version;
 
-/// The settings under which the server's text is the one that the encoder promises.
-const PROMISED: &str = "set TimeZone = 'UTC'; set DateStyle = 'ISO'; set IntervalStyle = 'postgres'; \
+/// The settings under which the server's texts are those of the encoder.
+const USUAL: &str = "set TimeZone = 'UTC'; set DateStyle = 'ISO'; set IntervalStyle = 'postgres'; \
                         set bytea_output = 'hex'; set extra_float_digits = 1";
 
-/// Settings that change the server's texts of the same values.
-const CONTRARY: &str = "set TimeZone = 'Asia/Kathmandu'; set DateStyle = 'SQL, DMY'; \
+/// Settings that change the server's texts.
+const OTHER: &str = "set TimeZone = 'Asia/Kathmandu'; set DateStyle = 'SQL, DMY'; \
                         set IntervalStyle = 'sql_standard'; set bytea_output = 'escape'; set extra_float_digits = -10";
 
-/// A cluster of one test's own, and a session on it.
+/// A cluster for one test, and a session.
 pub struct Server {
     connection: Connection,
     version: u32,
     _cluster: PrivateCluster,
 }
 
-/// A value as it came.
-struct Wire(Vec<u8>);
+/// A value in binary form.
+struct BinaryValue(Vec<u8>);
 
-impl<'a> FromSql<'a> for Wire {
+impl<'a> FromSql<'a> for BinaryValue {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Wire(raw.to_vec()))
+        Ok(BinaryValue(raw.to_vec()))
     }
 
     fn accepts(_: &Type) -> bool {
@@ -66,7 +66,7 @@ impl<'a> FromSql<'a> for Wire {
     }
 }
 
-/// A column by the extended protocol, in binary.
+/// A column in binary form.
 pub struct Column {
     pub type_: Type,
     pub values: Vec<Option<Vec<u8>>>,
@@ -111,8 +111,8 @@ impl Server {
         self.connection.client()
     }
 
-    /// Those of the expressions that the server's version has.
-    pub fn known(&self, expressions: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+    /// The expressions that the version of this server supports.
+    pub fn supported(&self, expressions: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
         let version = self.version;
         let is_known =
             move |expression: &&str| SINCE.iter().all(|(later, since)| later != expression || *since <= version);
@@ -130,11 +130,11 @@ impl Server {
     pub async fn execute(&self, statement: &Statement) -> Column {
         let type_ = statement.columns()[0].type_().clone();
         let rows = self.client().query(statement, &[]).await.unwrap_or_else(|error| panic!("{type_}: {error:?}"));
-        let values = rows.iter().map(|row| row.get::<_, Option<Wire>>(0).map(|wire| wire.0)).collect();
+        let values = rows.iter().map(|row| row.get::<_, Option<BinaryValue>>(0).map(|value| value.0)).collect();
         Column { type_, values }
     }
 
-    /// The first column's texts, by PostgreSQL.
+    /// The texts of the first column from PostgreSQL.
     pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
         let messages = self.client().simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let text = |message| match message {
@@ -144,76 +144,78 @@ impl Server {
         messages.into_iter().filter_map(text).collect()
     }
 
-    /// The first column in binary.
+    /// The first column in binary form.
     pub async fn column(&self, sql: &str) -> Column {
         self.execute(&self.prepare(sql).await).await
     }
 
-    /// The rows that a client of ours gets, as JSON.
+    /// The rows as a client of the server under test receives them, as JSON.
     pub async fn answer(&self, sql: &str, parameters: Vec<Value>) -> Result<Outcome, QueryError> {
         let statement = pg_guard::Statement::new(sql, parameters).unwrap();
         let limits = Limits { rows_max: 2_000, bytes_max: 1 << 20 };
         let reading = Reading { limits, format: Format::Json, cell_offset: 0 };
-        // What the guard thinks of it is not asked here.
+        // These tests do not need the guard.
         let parser = Parser::new("nowhere".into(), &slog::Logger::root(slog::Discard, slog::o!()));
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
-        let statement = guard.unjudged(statement);
+        let statement = guard.without_review(statement);
         let access = AccessMode::ReadOnly;
         let place = ExecTarget { connection: &self.connection, access, name: "test" };
         let read =
-            run::query(place, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
+            run::query(target, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();
         read.map(|read| match read {
             RunResult::FirstPage(answer) => answer.outcome,
-            RunResult::Outgrown => unreachable!("it is held"),
+            RunResult::Outgrown => unreachable!("a portal is used"),
         })
     }
 
-    /// Both writers on each expression: the text is PostgreSQL's, and the JSON is JSON on one line.
+    /// Checks both formats of each expression: the text is that of PostgreSQL, and the JSON is valid and on one line.
     pub async fn check(&self, expressions: &'static [&'static str]) {
         let mut failures = Vec::new();
-        for expression in self.known(expressions) {
+        for expression in self.supported(expressions) {
             let sql = format!("select {expression}");
-            let wanted = self.texts(&sql).await.remove(0);
-            failures.extend(compare(expression, &self.column(&sql).await, 0, &wanted));
+            let expected = self.texts(&sql).await.remove(0);
+            failures.extend(compare(expression, &self.column(&sql).await, 0, &expected));
         }
         report(failures, expressions.len());
     }
 }
 
-/// What is wrong with a row of a column.
-pub fn compare(expression: &str, column: &Column, row: usize, wanted: &Option<String>) -> Option<String> {
+/// The difference in a row of a column, if there is one.
+pub fn compare(expression: &str, column: &Column, row: usize, expected: &Option<String>) -> Option<String> {
     let name = column.type_.name();
     match column.text(row) {
-        Ok(got) if got == *wanted => {}
-        got => return Some(format!("{expression} ({name})\n     got {got:?}\n  wanted {wanted:?}")),
+        Ok(actual) if actual == *expected => {}
+        actual => return Some(format!("{expression} ({name})\n    actual {actual:?}\n  expected {expected:?}")),
     }
     match column.json(row) {
         Ok(None) => None,
-        Ok(Some(json)) if agrees(&json, &column.type_, wanted.as_deref()) => None,
-        json => Some(format!("{expression} ({name})\n     got {json:?}\n  wanted JSON on one line, of {wanted:?}")),
+        Ok(Some(json)) if is_consistent(&json, &column.type_, expected.as_deref()) => None,
+        json => {
+            Some(format!("{expression} ({name})\n    actual {json:?}\n  expected JSON on one line, of {expected:?}"))
+        }
     }
 }
 
-/// Whether it is JSON on one line, and a scalar that is not PostgreSQL's own JSON has the text's characters.
-fn agrees(json: &str, type_: &Type, text: Option<&str>) -> bool {
+/// Whether `json` is valid and on one line. A scalar that is not of type json must have the characters of the text.
+fn is_consistent(json: &str, type_: &Type, text: Option<&str>) -> bool {
     let is_own = matches!(*type_, Type::JSON | Type::JSONB);
-    let agrees = match serde_json::from_str(json) {
+    let is_same = match serde_json::from_str(json) {
         Err(_) => false,
         Ok(Value::String(string)) if !is_own => text == Some(&string),
-        // -0 would be an integer to some readers.
+        // Some readers would read -0 as an integer.
         Ok(Value::Number(_)) if !is_own => text == Some(if json == "-0.0" { "-0" } else { json }),
         Ok(Value::Bool(truth)) if !is_own => text == Some(if truth { "t" } else { "f" }),
         Ok(_) => true,
     };
-    agrees && !json.contains(['\n', '\r'])
+    is_same && !json.contains(['\n', '\r'])
 }
 
 pub fn report(failures: Vec<String>, cases: usize) {
     assert!(failures.is_empty(), "{} of {cases} are wrong:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Every table of expressions whose values the encoder writes, with what must exist before.
+/// The tables of expressions, each with the SQL that prepares it.
 const TABLES: &[(&str, &[&str])] = &[
     ("", numbers::EXPRESSIONS),
     ("", times::EXPRESSIONS),
@@ -223,20 +225,20 @@ const TABLES: &[(&str, &[&str])] = &[
     (extensions::SETUP, extensions::EXPRESSIONS),
 ];
 
-/// Expressions that earlier versions refuse.
+/// Expressions that only this version and later ones support.
 const SINCE: &[(&str, u32)] = &[
     ("12345::numeric(3, -2)", 15),
     ("interval '2562047788:00:54.775807'", 15),
     ("interval '-2562047788:00:54.775807'", 15),
 ];
 
-/// These, and the one of the types that only PostgreSQL can show.
+/// All of these tables, and the table of types that only PostgreSQL can show.
 fn every_table() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    TABLES.iter().copied().chain([(foreign::SETUP, foreign::EXPRESSIONS)])
+    TABLES.iter().copied().chain([(server_text::SETUP, server_text::EXPRESSIONS)])
 }
 
 #[tokio::test]
-async fn every_text_is_the_one_that_postgresql_writes() {
+async fn every_text_is_that_of_postgresql() {
     let server = Server::start().await;
     for (setup, expressions) in TABLES {
         server.run(setup).await;
@@ -246,34 +248,35 @@ async fn every_text_is_the_one_that_postgresql_writes() {
 }
 
 #[tokio::test]
-async fn no_setting_of_the_session_changes_a_text() {
+async fn the_settings_of_the_session_change_no_text() {
     let server = Server::start().await;
     let mut failures = Vec::new();
-    // The types of the other tables are made of these.
+    // The types of the other tables consist of these.
     let expressions = [numbers::EXPRESSIONS, times::EXPRESSIONS, texts::EXPRESSIONS];
-    for expression in expressions.into_iter().flat_map(|expressions| server.known(expressions)) {
+    for expression in expressions.into_iter().flat_map(|expressions| server.supported(expressions)) {
         let sql = format!("select {expression}");
-        let wanted = server.texts(&sql).await.remove(0);
-        // Parsed under the promised settings, so that only the value's way to the client can differ.
+        let expected = server.texts(&sql).await.remove(0);
+        // Prepared with the usual settings, so that only the output of the value can differ.
         let statement = server.prepare(&sql).await;
-        server.run(CONTRARY).await;
-        failures.extend(compare(expression, &server.execute(&statement).await, 0, &wanted));
-        server.run(PROMISED).await;
+        server.run(OTHER).await;
+        failures.extend(compare(expression, &server.execute(&statement).await, 0, &expected));
+        server.run(USUAL).await;
     }
     report(failures, expressions.concat().len());
 }
 
 #[tokio::test]
-async fn every_built_in_type_that_a_column_can_have_is_in_one_of_the_tables() {
+async fn every_built_in_type_of_a_column_is_in_a_table() {
     let server = Server::start().await;
     let mut seen = BTreeSet::new();
     for (setup, expressions) in every_table() {
         server.run(setup).await;
-        for expression in server.known(expressions) {
+        for expression in server.supported(expressions) {
             seen.insert(server.prepare(&format!("select {expression}")).await.columns()[0].type_().oid());
         }
     }
-    // Base types, ranges and multiranges of initdb; arrays go by their elements, the catalogues' rows by their columns.
+    // Base types, ranges and multiranges that are built in. Arrays are tested by their elements, and rows of catalogs
+    // by their columns.
     let sql = "select oid from pg_type where oid < 10000 and typtype in ('b', 'r', 'm') and typcategory <> 'A' \
                and typsend <> 0 order by 1";
     let all = server.client().query(sql, &[]).await.unwrap();

@@ -1,4 +1,4 @@
-//! The executor against a real PostgreSQL: the test sends it messages and plays the metrics.
+//! The executor with a real PostgreSQL. The test sends it messages and plays the metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 mod absence;
 mod access;
 mod again;
+mod answers;
 mod batch;
 mod calls;
 mod cancel;
@@ -44,7 +45,9 @@ mod login;
 mod notices;
 mod pooler;
 mod reads;
+mod rejections;
 mod reload;
+mod resize;
 mod role;
 mod tls;
 mod values;
@@ -53,16 +56,16 @@ use crate::common::heard::{Lines, heard};
 use crate::common::scripted::{Script, scripted};
 use crate::common::{PATIENCE, settings_with, until};
 
-/// An executor, its PostgreSQL, and what is heard of it.
+/// An executor, its PostgreSQL, and what the executor reports.
 struct World {
-    /// Dropped first, so that its connections go before their server.
+    /// Dropped first, so that its connections end before their server.
     executor: Addr<Executor>,
     finished: Script<StatementEnded>,
     rebuilt: Script<PoolRebuilt>,
     log: Lines,
     settings: Arc<Settings>,
     reading: Reading,
-    /// Looks at the same database past the executor.
+    /// A direct connection to the same database.
     observer: Client,
     cluster: PrivateCluster,
 }
@@ -87,17 +90,17 @@ impl World {
         Self { executor, finished, rebuilt, log, settings: Arc::new(settings), reading, observer, cluster }
     }
 
-    /// Run this SQL past the executor.
+    /// Runs SQL on the direct connection.
     async fn prepare(&self, sql: &str) {
         self.observer.batch_execute(sql).await.unwrap();
     }
 
-    /// The first column of the first row, past the executor.
+    /// The first column of the first row, read on the direct connection.
     async fn observed<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
         self.observer.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// Ask and do not wait.
+    /// Sends a query and does not wait for the answer.
     fn ask(&self, sql: &str, parameters: Value) -> Request<Executor, Query> {
         self.ask_as(Caller::stdio(), sql, parameters)
     }
@@ -112,7 +115,7 @@ impl World {
         self.ask(sql, json!([])).await.unwrap()
     }
 
-    /// The answer's rows as JSON.
+    /// The rows of the answer as JSON.
     async fn rows(&self, sql: &str) -> String {
         format!("[{}]", self.query(sql).await.unwrap().answer.page.json)
     }
@@ -121,7 +124,7 @@ impl World {
         self.query(sql).await.map(|answered| answered.answer).expect_err(sql).for_model()
     }
 
-    /// Ask for at most so many rows, whose answer has a cursor.
+    /// Runs a query with a limit of rows. The answer must have a cursor.
     async fn first(&self, sql: &str, rows_max: usize) -> (String, Cursor) {
         let reading = Reading { limits: Limits { rows_max, ..self.reading.limits }, ..self.reading };
         let query =
@@ -130,20 +133,20 @@ impl World {
         (format!("[{}]", answered.answer.page.json), answered.cursor.unwrap())
     }
 
-    /// Ask for the next rows and do not wait.
+    /// Fetches the next page and does not wait for it.
     fn fetch(&self, cursor: &Cursor, rows_max: usize) -> Request<Executor, Fetch> {
         let limits = Limits { rows_max, ..self.reading.limits };
         let cursor = cursor.handle.clone();
         self.executor.send(Fetch { call: CallContext::new("a test", Caller::stdio()), cursor, limits, format: None })
     }
 
-    /// The next rows as JSON, and the cursor for those after them.
+    /// The next rows as JSON, and the cursor for the page after them.
     async fn next(&self, cursor: &Cursor, rows_max: usize) -> (String, Option<Cursor>) {
         let answered = self.fetch(cursor, rows_max).await.unwrap().unwrap();
         (format!("[{}]", answered.answer.page.json), answered.cursor)
     }
 
-    /// Why there are no next rows.
+    /// The error instead of the next rows.
     async fn no_next(&self, cursor: &Cursor) -> String {
         self.fetch(cursor, 1).await.unwrap().unwrap_err().for_model()
     }
@@ -178,13 +181,14 @@ impl World {
         self.executor.send(Status).await.unwrap()
     }
 
-    /// How many of the executor's backends are in this state; `%` for any.
+    /// How many backends of the executor are in this state; `%` for any state.
     async fn backends(&self, state: &str) -> i64 {
         let sql = "select count(*) from pg_stat_activity where application_name = 'test' and state like $1";
         self.observer.query_one(sql, &[&state]).await.unwrap().get(0)
     }
 
-    /// Wait until so many backends are inside of `pg_sleep`: the statement before it on that connection is over.
+    /// Waits until this number of backends are in `pg_sleep`. The statement before it on the same connection has then
+    /// ended.
     async fn until_asleep(&self, count: i64) {
         let sql = "select count(*) from pg_stat_activity where application_name = 'test' and wait_event = 'PgSleep'";
         let asleep = async || self.observer.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
@@ -201,7 +205,8 @@ fn settings_of(cluster: &PrivateCluster, change: impl FnOnce(&mut Settings)) -> 
         settings.postgres.target.ports = vec![cluster.port()];
         settings.postgres.target.database = "postgres".to_owned();
         settings.postgres.target.user = "postgres".to_owned();
-        // What these tests are long with, end connections with and leave behind: here the engine is on its own.
+        // Functions that these tests use for long statements, for ending connections and for session state. With them
+        // only PostgreSQL protects the database.
         settings.policy.allow = [
             "pg_sleep",
             "pg_terminate_backend",

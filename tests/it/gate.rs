@@ -49,7 +49,7 @@ const HERE: Arrival = Arrival::Tcp(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 /// A gate, with who is let in handed to the test.
 struct World {
     router: Router,
-    reception: Addr<ClientRegistry>,
+    registry: Addr<ClientRegistry>,
     connection: Arc<Connection>,
     ending: CancellationToken,
     settings: Arc<Settings>,
@@ -120,17 +120,17 @@ impl World {
         let set = watch::Sender::new(Arc::new(set));
         let metrics = MetricsHandle { summary: scripted().0, slow_queries: scripted().0 };
         let ending = CancellationToken::new();
-        let reception =
+        let registry =
             ClientRegistry::new(&settings, set.subscribe(), metrics, Events::default(), ending.clone(), &no_log())
                 .unwrap();
-        let (rules, here) = (reception.rules(), reception.count());
-        let reception = reception.start();
+        let (rules, here) = (registry.rules(), registry.count());
+        let registry = registry.start();
         let sessions = Arc::new(Sessions::new(Duration::from_secs(60)));
         let of_session = {
             let sessions = sessions.clone();
             Box::new(move |headers: &_| session_owner(&sessions, headers))
         };
-        let auth = Arc::new(Auth::new(reception.clone().recipient(), rules.clone(), of_session, &no_log()));
+        let auth = Arc::new(Auth::new(registry.clone().recipient(), rules.clone(), of_session, &no_log()));
         let admission = Admission::new(sessions.clone(), rules, &no_log());
         let ((snapshot, snapshots), (scrape, scrapes)) = (scripted(), scripted());
         let seen = Arc::new(AdminState {
@@ -152,7 +152,7 @@ impl World {
         let connection = Arc::new(Connection::new(HERE));
         Self {
             router,
-            reception,
+            registry,
             connection,
             ending,
             settings: Arc::new(settings),
@@ -198,7 +198,7 @@ impl World {
         let mut new = (*self.settings).clone();
         change(&mut new);
         let (old, new) = (std::mem::replace(&mut self.settings, Arc::new(new.clone())), Arc::new(new));
-        self.reception.send(SettingsChanged { old, new }).await.unwrap();
+        self.registry.send(SettingsChanged { old, new }).await.unwrap();
     }
 }
 

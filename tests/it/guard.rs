@@ -1,8 +1,8 @@
-//! Read-only mode as an attacker and as an honest analyst meet it: tables of statements that it must refuse, each proven
-//! to do harm where nobody refuses it, and of statements that it must answer, each with its exact rows.
+//! Read-only mode against attackers and for honest users. Tables have statements that it must refuse, each with a proof
+//! that it does harm on a server without a guard, and statements that it must answer, each with its exact rows.
 //!
-//! Every table has two tests, so that each can be run by itself: what PostgreSQL does with its rows, and what our
-//! server does with them.
+//! Each table of attacks has two tests that can run alone: one shows what PostgreSQL does with its rows, and one shows
+//! what the server under test does.
 
 #![allow(clippy::print_stdout, reason = "a fuzzer tells its seed and its count; it speaks no protocol")]
 mod allowed;

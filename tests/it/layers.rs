@@ -1,11 +1,11 @@
 //! The layers: imports go down only, and there are no circles.
 //!
-//! [`FLOORS`] is the architecture. A folder of `src` (a module of the crate, with all that is below it) imports folders of
-//! lower floors only. Besides, in every folder the modules directly in it do not import each other in a circle; a module
-//! and its own children count as one. What is only compiled for tests is not looked at.
+//! [`FLOORS`] is the architecture. A folder of `src` (a module of the crate with all modules in it) may only import
+//! folders of lower floors. In each folder, the modules directly in it must not import each other in a circle; a module
+//! and its children count as one. Code that is compiled only for tests is not checked.
 //!
-//! Read from the sources: `use` declarations, and paths that begin with `crate`, `self` or `super`. A name that a module
-//! has imported itself is followed to where it comes from.
+//! The imports are read from the sources: `use` declarations, and paths that begin with `crate`, `self` or `super`. A
+//! name that a module has itself imported is followed to its origin.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use source::{Token, tokens};
 mod modules;
 mod source;
 
-/// The folders of `src`, and on which floor each stands.
+/// The folders of `src`, by floor.
 const FLOORS: &[(&str, usize)] = &[
     ("random", 0),
     ("tls", 0),
@@ -37,17 +37,17 @@ const FLOORS: &[(&str, usize)] = &[
     ("main", 12),
 ];
 
-/// The crates, and which of ours each may use.
+/// The crates of the workspace, and which of them each may use.
 const CRATES: &[(&str, &[&str])] =
     &[("pg-guard", &["pg_guard_sys"]), ("pg-guard-sys", &[]), ("pg-private", &[]), ("pg-render", &[])];
 
-/// Circles that are the nature of the matter: (crate, modules).
+/// Allowed circles, which are natural recursion: (crate, modules).
 const RECURSIONS: &[(&str, &[&str])] = &[
-    // A type is made of types, and so is how it is written.
+    // A type consists of types, so writing it is recursive.
     ("pg-render", &["anonymous", "nested", "rule"]),
 ];
 
-/// Circles that are still to be opened; there is to be none.
+/// Circles that still have to be removed. The list must stay empty.
 const STILL_OPEN: &[&[&str]] = &[];
 
 /// The sources in a folder, with their paths in it.
@@ -86,7 +86,7 @@ fn imports_go_down_only_and_in_no_circle() {
 }
 
 #[test]
-fn the_crates_know_nothing_of_what_is_above_them_and_have_no_circle() {
+fn crates_import_only_lower_crates_and_have_no_circle() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
     let ours: Vec<String> = CRATES.iter().map(|(name, _)| name.replace('-', "_")).collect();
     for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()) {
@@ -110,7 +110,7 @@ fn the_crates_know_nothing_of_what_is_above_them_and_have_no_circle() {
     }
 }
 
-/// What the check says of made-up sources, where `low` is below `high`.
+/// The result of the check for invented sources, where `low` is on a lower floor than `high`.
 fn wrong_with(sources: &[(&str, &str)]) -> Vec<String> {
     let modules = Modules::of(sources.iter().copied());
     let mut wrong = modules.climbs(&[("low", 0), ("beside", 0), ("high", 1)]);
@@ -119,7 +119,7 @@ fn wrong_with(sources: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn an_import_that_goes_up_is_found_however_it_is_written() {
+fn an_upward_import_is_found_in_every_syntax() {
     let climbs = ["low (floor 0) imports high (floor 1)"];
     for source in [
         "use crate::high::Thing;",
@@ -143,7 +143,7 @@ fn an_import_that_goes_up_is_found_however_it_is_written() {
 }
 
 #[test]
-fn a_name_is_followed_to_where_it_comes_from() {
+fn a_name_is_followed_to_its_origin() {
     let sources = [
         ("low.rs", "mod a; use crate::high::Thing;"),
         ("low/a.rs", "use super::Thing;"),
@@ -155,7 +155,7 @@ fn a_name_is_followed_to_where_it_comes_from() {
 }
 
 #[test]
-fn what_goes_down_or_stays_in_its_folder_is_right() {
+fn imports_downwards_and_inside_a_folder_are_allowed() {
     for source in [
         "use crate::low::Thing; use std::sync::Arc;",
         "// use crate::above::Thing;\n/* crate::above::f() /* */ */",
@@ -175,7 +175,7 @@ fn what_goes_down_or_stays_in_its_folder_is_right() {
 }
 
 #[test]
-fn a_circle_is_found_in_the_folder_where_it_closes() {
+fn a_circle_is_found_in_the_folder_that_contains_it() {
     let pair = [("low.rs", ""), ("low/a.rs", "use super::b::B;"), ("low/b.rs", "use super::a::A;")];
     let circle = ["in src/low: a ⇄ b (low::a → low::b)", "in src/low: b ⇄ a (low::b → low::a)"];
     assert_eq!(wrong_with(&pair), circle);
@@ -187,7 +187,7 @@ fn a_circle_is_found_in_the_folder_where_it_closes() {
         ("low/c.rs", "use super::a::A;"),
     ];
     assert_eq!(wrong_with(&three).len(), 3);
-    // By a name that their parent has of one of them.
+    // By a name that their parent has imported from one of them.
     let by_parent =
         [("low.rs", "mod a; mod b; pub use b::B;"), ("low/a.rs", "use super::B;"), ("low/b.rs", "use super::a::A;")];
     assert_eq!(wrong_with(&by_parent), circle);

@@ -1,5 +1,5 @@
-//! Connections of the daemon, over real sockets: TLS and its renewal, sockets of the file system, clients that dawdle,
-//! and the end. Behind the listener stands a router that says little.
+//! Connections of the daemon, over real sockets: TLS and the renewal of its certificate, Unix sockets, slow clients,
+//! and the end. The router behind the listener belongs to the test.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -25,19 +25,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::common::{PATIENCE, no_log, settings_with, until};
 
-/// A listener with a router of the test's behind it.
+/// A listener with a router of the test.
 struct World {
     address: String,
     rules: watch::Sender<Rules>,
     stopping: CancellationToken,
     connections: TaskTracker,
-    /// Told when `/slow` or `/large` is asked.
+    /// Notified when a request for `/slow` or `/large` comes.
     asked: Arc<Notify>,
-    /// Lets `/slow` answer.
+    /// Lets `/slow` send its answer.
     go_on: Arc<Notify>,
 }
 
-/// How large the answer of `/large` is: more than the system's buffers take.
+/// The size of the answer of `/large`, which is more than the buffers of the system take.
 const LARGE_BYTES: usize = 64 << 20;
 
 impl World {
@@ -55,18 +55,18 @@ impl World {
         let (rules, seen) = watch::channel(Rules { settings, tls });
         let (stopping, connections) = (CancellationToken::new(), TaskTracker::new());
         let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let told = (asked.clone(), go_on.clone());
+        let notify = (asked.clone(), go_on.clone());
         let slow = move || {
-            let (asked, go_on) = told.clone();
+            let (asked, go_on) = notify.clone();
             async move {
                 asked.notify_one();
                 go_on.notified().await;
                 "slow"
             }
         };
-        let told = asked.clone();
+        let notify = asked.clone();
         let large = async move || {
-            told.notify_one();
+            notify.notify_one();
             Body::from(Bytes::from(vec![b'x'; LARGE_BYTES]))
         };
         let router =
@@ -103,7 +103,7 @@ impl World {
     }
 }
 
-/// The body of a request's answer, on a connection that stays open.
+/// Sends a request and returns the body of the answer. The connection stays open.
 async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     answer(stream).await
@@ -128,11 +128,11 @@ async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
     tokio::time::timeout(PATIENCE, reading).await.expect("no answer")
 }
 
-/// Wait until the server has closed the connection.
+/// Waits until the server has closed the connection.
 async fn closed(stream: &mut (impl AsyncRead + Unpin)) {
     let mut rest = Vec::new();
     let reading = stream.read_to_end(&mut rest);
-    // A connection that is reset is closed too.
+    // A reset connection is closed too.
     let _ = tokio::time::timeout(PATIENCE, reading).await.expect("the connection stays open");
 }
 
@@ -143,7 +143,7 @@ fn pair() -> (TlsSettings, CertificateDer<'static>) {
 }
 
 #[actix_rt::test]
-async fn a_renewed_certificate_is_shown_to_who_comes_next_and_ends_no_connection() {
+async fn a_renewed_certificate_is_used_for_new_connections_and_ends_no_open_one() {
     let ((first, old), (second, new)) = (pair(), pair());
     let world = World::new(|settings| settings.http.tls = Some(first)).await;
     let mut before = world.connect_by_tls(&old).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_renewed_certificate_is_shown_to_who_comes_next_and_ends_no_connection
 }
 
 #[actix_rt::test]
-async fn where_there_is_tls_a_client_without_is_not_answered() {
+async fn with_tls_a_client_without_tls_gets_no_answer() {
     let world = World::new(|settings| settings.http.tls = Some(pair().0)).await;
     let mut plain = world.connect().await;
     plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -166,7 +166,7 @@ async fn where_there_is_tls_a_client_without_is_not_answered() {
 }
 
 #[actix_rt::test]
-async fn a_socket_of_the_file_system_is_its_owners_alone_and_goes_with_its_listener() {
+async fn a_unix_socket_is_only_for_its_owner_and_is_removed_with_its_listener() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mcp.sock");
     let unix = |settings: &mut Settings| settings.http.addresses = vec![Address::Unix(path.clone())];
@@ -175,18 +175,18 @@ async fn a_socket_of_the_file_system_is_its_owners_alone_and_goes_with_its_liste
     assert_eq!(mode(&path), 0o600);
     let mut stream = UnixStream::connect(&path).await.unwrap();
     assert_eq!(ask(&mut stream, "/").await, "quick");
-    // One that is served is not taken over.
+    // A socket that another listener serves is not replaced.
     let why = Listener::bind(&Address::Unix(path.clone())).await.err().unwrap();
     assert!(why.starts_with(&format!("unix:{} (MCP_HTTP_ADDR) cannot be listened on: ", path.display())), "{why}");
     assert_eq!(ask(&mut stream, "/").await, "quick");
     world.stopping.cancel();
     until("the socket is gone", async || !path.exists()).await;
-    // One that a killed process has left is.
+    // A socket that a killed process has left is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     World::new(unix).await;
     assert_eq!(ask(&mut UnixStream::connect(&path).await.unwrap(), "/").await, "quick");
-    // A file that is no socket is nobody's to remove.
+    // A file that is not a socket is not removed.
     let file = folder.path().join("notes");
     std::fs::write(&file, "kept").unwrap();
     assert!(Listener::bind(&Address::Unix(file.clone())).await.is_err());
@@ -194,10 +194,10 @@ async fn a_socket_of_the_file_system_is_its_owners_alone_and_goes_with_its_liste
 }
 
 #[actix_rt::test]
-async fn a_client_that_does_not_take_its_answer_is_let_go() {
+async fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let world = World::new(|settings| settings.http.client_timeout = Duration::from_millis(100)).await;
     let socket = TcpSocket::new_v4().unwrap();
-    // Otherwise the system itself would take it all.
+    // Otherwise the buffers of the system would take the whole answer.
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(world.address.parse().unwrap()).await.unwrap();
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -222,7 +222,7 @@ async fn a_request_whose_head_is_too_long_is_refused() {
 }
 
 #[actix_rt::test]
-async fn past_the_most_connections_the_next_waits_for_one_to_end() {
+async fn beyond_the_maximum_of_connections_the_next_one_waits() {
     let world = World::new(|settings| settings.http.connections_max = 1).await;
     let mut first = world.connect().await;
     assert_eq!(ask(&mut first, "/").await, "quick");
@@ -235,7 +235,7 @@ async fn past_the_most_connections_the_next_waits_for_one_to_end() {
 }
 
 #[actix_rt::test]
-async fn at_the_end_idle_connections_close_and_an_answer_that_is_awaited_still_comes() {
+async fn at_the_end_idle_connections_are_closed_and_a_pending_answer_is_still_sent() {
     let world = World::new(|_| {}).await;
     let (mut idle, mut busy) = (world.connect().await, world.connect().await);
     assert_eq!(ask(&mut idle, "/").await, "quick");

@@ -1,5 +1,5 @@
-//! The root logger, as a file shows it. A process has one, to which the libraries log, too: each test runs in a process
-//! of its own.
+//! The root logger and its file. A process has one root logger, which the libraries use too, so each test runs in a
+//! process of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use crate::common::settings_with;
 
 mod file;
 
-/// A root logger that writes to a file in a folder of its own.
+/// A root logger that writes to a file in a new folder.
 struct World {
     log: Logger,
     control: LogControl,
@@ -49,7 +49,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The end of logging, and what each file then holds.
+    /// Ends the logging and returns the lines of these files.
     fn end<const N: usize>(self, names: [&str; N]) -> [Vec<Value>; N] {
         drop(self.guard);
         names.map(|name| lines(&self.folder.path().join(name)))
@@ -66,7 +66,7 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// This second of UTC, as RFC 3339 begins.
+/// The current second in UTC, as the beginning of an RFC 3339 time.
 fn now() -> String {
     let mut now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
     now.truncate("2025-10-11T12:13:14".len());
@@ -78,7 +78,7 @@ fn messages(lines: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn a_line_is_an_object_whose_members_have_their_order() {
+fn a_line_is_an_object_with_a_fixed_order_of_members() {
     in_own_process!();
     let world = World::new(Level::Info);
     let part = world.log.new(o!("logger" => "part", "session" => 7));
@@ -105,7 +105,7 @@ fn a_line_is_an_object_whose_members_have_their_order() {
 }
 
 #[test]
-fn facts_keep_their_types_and_the_nearest_of_two_with_one_name_holds() {
+fn facts_keep_their_types_and_of_two_with_one_name_the_nearer_counts() {
     in_own_process!();
     let world = World::new(Level::Info);
     let part = world.log.new(o!("logger" => "outer", "id" => 1)).new(o!("logger" => "inner"));
@@ -126,7 +126,7 @@ fn facts_keep_their_types_and_the_nearest_of_two_with_one_name_holds() {
 }
 
 #[actix_rt::test]
-async fn an_actors_line_names_the_actor_and_the_function() {
+async fn a_line_of_an_actor_names_the_actor_and_the_function() {
     in_own_process!();
     let world = World::new(Level::Info);
     let settings = settings_with(|settings| settings.limits.in_flight_max = 0);
@@ -170,7 +170,7 @@ async fn an_actors_line_names_the_actor_and_the_function() {
 }
 
 #[test]
-fn a_change_of_the_level_holds_for_the_next_line() {
+fn a_changed_level_applies_from_the_next_line_on() {
     in_own_process!();
     let world = World::new(Level::Info);
     let levels = [
@@ -205,7 +205,7 @@ fn a_file_is_appended_to() {
 }
 
 #[test]
-fn another_file_can_be_taken_or_none() {
+fn the_file_can_be_changed_or_removed() {
     in_own_process!();
     let world = World::new(Level::Info);
     let second = to(Level::Info, world.path("second.log"));
@@ -215,14 +215,14 @@ fn another_file_can_be_taken_or_none() {
     slog::info!(world.log, "to stderr alone");
     world.control.apply(&second).unwrap();
     slog::info!(world.log, "to the second");
-    // A line waits in a queue, and goes to the file that is there when it is written.
+    // A line waits in a queue. It goes to the file that is in use when it is written.
     let [first, second] = world.end(["server.log", "second.log"]);
     assert!(first.is_empty());
     assert_eq!(messages(&second).last(), Some(&"to the second"));
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_named_and_the_one_in_use_stays() {
+fn a_file_that_cannot_be_opened_is_named_and_the_old_file_stays_in_use() {
     in_own_process!();
     let nowhere = tempfile::tempdir().unwrap().path().join("not there/server.log");
     let expected = format!("MCP_LOG_FILE {}: No such file or directory", nowhere.display());
@@ -243,7 +243,7 @@ fn a_file_that_cannot_be_opened_is_named_and_the_one_in_use_stays() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_costs_lines_of_the_file_and_nothing_else() {
+fn a_full_disk_loses_lines_of_the_file_and_nothing_else() {
     in_own_process!();
     let world = World::new(Level::Info);
     world.control.apply(&to(Level::Info, PathBuf::from("/dev/full"))).unwrap();
@@ -258,7 +258,7 @@ fn a_full_disk_costs_lines_of_the_file_and_nothing_else() {
 }
 
 #[test]
-fn who_logs_after_the_end_is_not_harmed() {
+fn logging_after_the_end_does_no_harm() {
     in_own_process!();
     let world = World::new(Level::Info);
     let late = world.log.clone();
@@ -268,7 +268,7 @@ fn who_logs_after_the_end_is_not_harmed() {
 }
 
 #[test]
-fn what_libraries_log_comes_through_under_their_names_at_info_and_above() {
+fn libraries_log_under_their_names_at_info_and_above() {
     in_own_process!();
     let world = World::new(Level::Debug);
     log::error!(target: "a_library::part", "by log: {}", 1);
@@ -298,7 +298,7 @@ fn what_libraries_log_comes_through_under_their_names_at_info_and_above() {
 }
 
 #[test]
-fn the_last_lines_can_be_asked_for_without_what_a_statement_was_given() {
+fn the_last_lines_can_be_read_without_the_values_of_statements() {
     in_own_process!();
     let world = World::new(Level::Info);
     for number in 0..250 {

@@ -1,7 +1,9 @@
-//! The integration tests: one program, a module for each part of the product. `scripts/test.sh -- PART::` runs one.
+//! The integration tests: one program, with a module for each part of the product. `scripts/test.sh -- PART::` runs one
+//! part.
 //!
-//! They run as threads of one process. A test of what a process has one of (its logger) runs in a process of its own:
-//! [`in_own_process`](common::own_process). None changes the environment or the current folder.
+//! They run as threads of one process. A test that needs something which a process has only once, such as the root
+//! logger, runs in a process of its own: [`in_own_process`](common::own_process). No test changes the environment or
+//! the current folder.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 

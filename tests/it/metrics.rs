@@ -1,4 +1,4 @@
-//! The metrics aggregator, by messages alone.
+//! The metrics. The test sends them messages and events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,7 +25,7 @@ mod text_format;
 
 use crate::common::{settings, settings_with};
 
-/// An aggregator, and what the test tells it.
+/// The metrics of a test.
 struct World(Addr<Metrics>);
 
 impl World {
@@ -80,7 +80,7 @@ fn names(databases: &[&str]) -> Arc<[Arc<str>]> {
     databases.iter().map(|&name| name.into()).collect()
 }
 
-/// A statement that was answered with one row.
+/// The event of a statement that was answered with one row.
 fn done(sql: &str, executed_ms: u64) -> StatementEnded {
     StatementEnded {
         tool: "async_query_execute",
@@ -115,7 +115,7 @@ fn cancelled(sql: &str, executed_ms: u64) -> StatementEnded {
     StatementEnded { outcome: StatementOutcome::Cancelled, rows: 0, bytes: 0, ..done(sql, executed_ms) }
 }
 
-/// The same at another database.
+/// The same event of another database.
 fn at(database: &str, event: StatementEnded) -> StatementEnded {
     StatementEnded { database: database.into(), ..event }
 }

@@ -1,6 +1,7 @@
-//! The settings as an operator meets them: files, environment and flags in, settings or sentences out.
+//! The settings from the view of an operator: files, environment variables and flags, and the resulting settings or
+//! errors.
 //!
-//! Most cases are rows of a table of what is [`Given`]; where exit statuses and output matter the real binary runs.
+//! Most cases are rows of a table of [`Given`] inputs. Tests of exit statuses and output run the real program.
 
 mod configured;
 mod databases;
@@ -24,24 +25,24 @@ use std::sync::OnceLock;
 use mcp_server_postgres::settings::{self, Effective, Inputs, Key, Loaded, SettingsError};
 use tempfile::TempDir;
 
-/// What an operator sets, by layer. A case names the layers it needs and takes the rest from [`NOTHING`].
+/// The inputs of an operator, by layer. A case sets the layers that it needs and takes the others from [`NOTHING`].
 #[derive(Clone, Copy, Debug)]
 struct Given<'a> {
-    /// The text of `--config`'s file; no file without one.
+    /// The text of the file of `--config`; empty if there is no file.
     toml: &'a str,
-    /// The text of `.env`, named by `--env-file`; no file without one.
+    /// The text of `.env`, named by `--env-file`; empty if there is no file.
     env: &'a str,
-    /// The text of `.env`, which nobody names; no file without one.
+    /// The text of a `.env` that no flag names; empty if there is no file.
     found: &'a str,
     environment: &'a [(&'a str, &'a str)],
     flags: &'a [(&'a str, &'a str)],
-    /// Other files, by their names.
+    /// Other files, by name.
     files: &'a [(&'a str, &'a str)],
 }
 
 const NOTHING: Given = Given { toml: "", env: "", found: "", environment: &[], flags: &[], files: &[] };
 
-/// The files of one case, in a folder of its own.
+/// The files of one case, in a new folder.
 struct Place {
     folder: TempDir,
 }
@@ -86,13 +87,13 @@ impl Place {
         }
     }
 
-    /// `text` without the folder's name, which is another one each time.
+    /// `text` without the name of the folder, which differs in each run.
     fn plain(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.path().display()), "")
     }
 }
 
-/// Load what is given; the texts about it are without the folder's name.
+/// Loads the inputs. The returned texts do not have the name of the folder.
 fn load(given: &Given) -> Result<Loaded, SettingsError> {
     let place = Place::of(given);
     match settings::load(&place.inputs(given)) {
@@ -123,7 +124,7 @@ fn password(loaded: &Loaded) -> Option<&str> {
     loaded.settings.postgres.target.password.as_ref().map(settings::Secret::expose)
 }
 
-/// A value that `key` may have, and is none of its defaults; each `nth` is another one, where the kind has so many.
+/// A valid value of `key` that is not its default. Each `nth` gives another value if the kind has enough of them.
 fn sample(key: &Key, nth: usize) -> String {
     use mcp_server_postgres::settings::Kind;
     match key.kind {
@@ -138,7 +139,7 @@ fn sample(key: &Key, nth: usize) -> String {
         Kind::Hosts => format!("host{nth}.example"),
         Kind::Origins => format!("https://app{nth}.example"),
         Kind::Ports => (6000 + nth).to_string(),
-        // No more than the pool's default size.
+        // It may not be larger than the default size of the pool.
         Kind::Whole(min, _) if key.name == "POSTGRES_POOL_MIN_SIZE" => (min + [0, 2, 3, 4][nth]).to_string(),
         Kind::Whole(min, _) | Kind::Milliseconds(min, _) => (min + 10 + nth as u64).to_string(),
         Kind::Seconds(min, _) => (min + 0.5 + nth as f64).to_string(),
@@ -150,7 +151,7 @@ fn sample(key: &Key, nth: usize) -> String {
     }
 }
 
-/// The files that samples of paths name: these are read, but for the log's.
+/// The files that sample paths name. All but the log file are read.
 fn sample_files() -> &'static [(&'static str, &'static str)] {
     static FILES: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
     FILES.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! What is written in two places is the same in both.
+//! Tidy checks: what is written in two places is equal, and files follow the rules of the house.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Compare a file with what it should be; write it instead where that is asked for.
+/// Compares a file with its expected text. With UPDATE_SNAPSHOTS=1 it writes the file instead.
 fn is_up_to_date(name: &str, expected: &str) {
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(path(name), expected).unwrap();
@@ -23,7 +23,7 @@ fn is_up_to_date(name: &str, expected: &str) {
     assert!(read(name) == expected, "{name} is not what the code says: run this with UPDATE_SNAPSHOTS=1");
 }
 
-/// What a value may be, where its default does not show it.
+/// The allowed values, if the default does not show them.
 fn range(key: &Key) -> String {
     match key.kind {
         Kind::Whole(..) | Kind::Seconds(..) | Kind::Milliseconds(..) | Kind::Choice(_) | Kind::Switch => {
@@ -85,7 +85,7 @@ fn the_page_of_errors_names_every_rule_of_the_guard() {
     }
 }
 
-/// The files below a folder whose names end so, by their paths from the top.
+/// The files in a folder whose names end in this way, with their paths from the top folder.
 fn files(folder: &str, end: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path(folder)).into_iter().flatten() {
@@ -101,7 +101,7 @@ fn files(folder: &str, end: &str) -> Vec<String> {
     found
 }
 
-/// What is written for people.
+/// The documents.
 fn documents() -> Vec<String> {
     let mut documents: Vec<String> = ["README.md", "actors.md", "CHANGELOG.md"].map(str::to_owned).into();
     documents.extend(files("docs", ".md"));
@@ -117,7 +117,7 @@ fn the_readme_and_actors_md_are_short() {
     }
 }
 
-/// A document's lines outside of code blocks, without what stands in backticks.
+/// The lines of a document without code blocks and without text in backticks.
 fn prose(text: &str) -> Vec<String> {
     let mut is_code = false;
     let mut lines = Vec::new();
@@ -131,7 +131,7 @@ fn prose(text: &str) -> Vec<String> {
     lines
 }
 
-/// Where the links of a document lead.
+/// The targets of the links in a document.
 fn links(text: &str) -> Vec<String> {
     let targets = |line: String| -> Vec<String> {
         let ends = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
@@ -140,7 +140,7 @@ fn links(text: &str) -> Vec<String> {
     prose(text).into_iter().flat_map(targets).collect()
 }
 
-/// What a heading is called in a link: small letters, digits, `-` and `_`; blanks become `-`.
+/// The name of a heading in links: lower case letters, digits, `-` and `_`; spaces become `-`.
 fn anchors(text: &str) -> Vec<String> {
     let mut is_code = false;
     let mut anchors = Vec::new();
@@ -157,7 +157,7 @@ fn anchors(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_of_a_document_leads_to_a_file_and_a_heading_that_are_there() {
+fn every_link_of_a_document_leads_to_an_existing_file_and_heading() {
     let mut checked = 0;
     let mut broken = Vec::new();
     for document in documents() {
@@ -209,7 +209,7 @@ fn the_readme_leads_to_every_page_and_the_list_of_decisions_to_every_decision() 
     }
 }
 
-/// Every file of source text.
+/// All source files.
 fn sources() -> Vec<String> {
     [files("src", ".rs"), files("crates", ".rs")].concat().into_iter().map(|name| read(&name)).collect()
 }
@@ -244,7 +244,7 @@ fn every_type_of_the_glossary_is_in_the_source() {
 }
 
 #[test]
-fn every_path_that_the_maps_name_is_there() {
+fn every_path_in_the_code_maps_exists() {
     for map in ["actors.md", "docs/architecture.md"] {
         let text = read(map);
         let named = text.split('`').skip(1).step_by(2);

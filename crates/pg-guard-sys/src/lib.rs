@@ -1,10 +1,11 @@
-//! PostgreSQL's parser: a text in, its parse tree out.
+//! PostgreSQL's parser: it turns a text into a parse tree.
 //!
-//! The parser is libpg_query, PostgreSQL 18's own source made a library, whose C is in this crate with bindings written down
-//! once. So a build needs a C compiler alone. It gives the tree as a protocol buffer, whose types are [`protobuf`]; they
-//! derive serde's `Serialize`.
+//! The parser is libpg_query: the source of PostgreSQL 18 as a library. This crate has its C sources and fixed
+//! bindings, so a build needs only a C compiler. The tree arrives as a protocol buffer. Its types are in [`protobuf`]
+//! and derive `Serialize` of serde.
 //!
-//! It bounds its own depth by the stack it was given, and it is C that reads whatever it is given: whoever reads what
+//! The parser limits its own depth by the size of its stack. It is C that reads any text, so a program that parses text
+//! from others should run it in a separate process.
 //! strangers write calls it in a process of its own.
 
 use std::ffi::{CStr, CString, NulError, c_char, c_int};
@@ -16,14 +17,14 @@ use prost::Message;
 #[rustfmt::skip]
 pub mod protobuf;
 
-/// Why a text has no tree.
+/// Why a text could not be parsed.
 #[derive(Debug)]
 pub enum Error {
-    /// It holds the character U+0000.
+    /// It has the character U+0000.
     Nul(NulError),
-    /// The parser's words.
+    /// The error message of the parser.
     Syntax(String),
-    /// The tree is not what was agreed on.
+    /// The tree could not be decoded.
     Decode(prost::DecodeError),
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What `pg_query.h` has of what is used here.
+/// The parts of `pg_query.h` that are used here.
 #[repr(C)]
 struct ParseError {
     message: *mut c_char,
@@ -68,24 +69,24 @@ unsafe extern "C" {
     fn pg_query_free_protobuf_parse_result(result: ParseResult);
 }
 
-/// The tree of `sql`.
+/// Parses `sql`.
 ///
 /// # Errors
-/// It cannot be parsed.
+/// The text cannot be parsed.
 pub fn parse(sql: &str) -> Result<protobuf::ParseResult, Error> {
     let sql = CString::new(sql).map_err(Error::Nul)?;
-    // SAFETY: it reads the text up to its NUL and keeps nothing of it.
+    // SAFETY: the function reads the text up to its NUL and keeps no pointer to it.
     let result = unsafe { pg_query_parse_protobuf(sql.as_ptr()) };
     let parsed = if result.error.is_null() {
-        // SAFETY: without an error there are so many bytes of a tree.
+        // SAFETY: without an error, `data` has `len` bytes.
         let tree = unsafe { std::slice::from_raw_parts(result.parse_tree.data.cast::<u8>(), result.parse_tree.len) };
         protobuf::ParseResult::decode(tree).map_err(Error::Decode)
     } else {
-        // SAFETY: an error has a message, which ends in a NUL.
+        // SAFETY: an error has a message that ends with NUL.
         let message = unsafe { CStr::from_ptr((*result.error).message) };
         Err(Error::Syntax(message.to_string_lossy().into_owned()))
     };
-    // SAFETY: nothing of it is used any more.
+    // SAFETY: the result is not used after this.
     unsafe { pg_query_free_protobuf_parse_result(result) };
     parsed
 }
@@ -95,21 +96,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_becomes_its_tree() {
+    fn a_text_is_parsed_into_a_tree() {
         let parsed = parse("select 1; select 2").unwrap();
         assert_eq!((parsed.stmts.len(), parsed.version / 10_000), (2, 18));
         assert!(parse("").unwrap().stmts.is_empty());
     }
 
     #[test]
-    fn what_is_no_sql_is_told_in_the_parsers_words() {
-        let told = parse("select from where").unwrap_err().to_string();
-        assert_eq!(told, "Invalid statement: syntax error at or near \"where\"");
+    fn a_syntax_error_has_the_message_of_the_parser() {
+        let message = parse("select from where").unwrap_err().to_string();
+        assert_eq!(message, "Invalid statement: syntax error at or near \"where\"");
         assert!(matches!(parse("select '\0'"), Err(Error::Nul(_))));
     }
 
     #[test]
-    fn a_tree_may_be_deep_and_one_that_is_too_deep_is_refused_without_a_crash() {
+    fn a_deep_tree_is_parsed_and_one_that_is_too_deep_is_refused_without_a_crash() {
         let nested = |depth| format!("select {}1{}", "(".repeat(depth), ")".repeat(depth));
         let with_stack = std::thread::Builder::new().stack_size(64 << 20);
         let done = with_stack.spawn(move || {

@@ -1,5 +1,5 @@
-//! What the guard says of some statements before any database is asked: `cargo run -p pg-guard --example review`.
-//! Statements may be given as arguments.
+//! Prints what the guard decides about some statements without a database: `cargo run -p pg-guard --example review`.
+//! The statements can be given as arguments.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -17,12 +17,12 @@ const STATEMENTS: &[&str] = &[
     "select 1; drop table customers",
     "set role postgres",
     "begin",
-    "-- nothing",
+    "-- only a comment",
 ];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    // The parser's process is this program again.
+    // The parser process is this program, started with one argument.
     if std::env::args().nth(1).as_deref() == Some(parser::SUBCOMMAND) {
         return parser::serve(std::io::stdin(), std::io::stdout());
     }
@@ -33,12 +33,12 @@ async fn main() -> std::io::Result<()> {
     let given: Vec<&str> =
         if given.is_empty() { STATEMENTS.to_vec() } else { given.iter().map(String::as_str).collect() };
     for sql in given {
-        println!("{sql}\n    {}", said(&guard, sql).await);
+        println!("{sql}\n    {}", verdict(&guard, sql).await);
     }
     Ok(())
 }
 
-async fn said(guard: &Arc<Guard>, sql: &str) -> String {
+async fn verdict(guard: &Arc<Guard>, sql: &str) -> String {
     let access = AccessMode::ReadOnly;
     let reviewed = async {
         let statement = Statement::new(sql, Vec::new())?;
@@ -47,7 +47,7 @@ async fn said(guard: &Arc<Guard>, sql: &str) -> String {
     };
     match reviewed.await {
         Ok(reviewed) if reviewed.cleared().is_some() => "cleared".to_owned(),
-        Ok(_) => "its syntax may run; what its names stand for is asked on a connection".to_owned(),
+        Ok(_) => "its syntax is accepted; its names must be looked up in the catalogs of a database".to_owned(),
         Err(refusal) => format!("refused ({}): {refusal}", refusal.rule),
     }
 }

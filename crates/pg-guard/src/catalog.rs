@@ -1,10 +1,10 @@
-//! What the names of a statement are in this database, by PostgreSQL's catalogs (manual, chapter 53).
+//! Looks up the names of a statement in the system catalogs of the database (PostgreSQL manual, chapter 53).
 //!
-//! A name is looked up over all that it can mean there. Three questions, each of one or two catalogs and prepared once a
-//! connection, say what there is under the names; they are sent together, and most statements need no more. Of what a
-//! user has made, others say the rest: a function's language and owner's rights; what runs because a value has a type of
-//! theirs; and the text behind a view, a function in SQL, a domain's checks, a policy, which is to be read like the
-//! statement itself.
+//! Each name is looked up as everything that it can mean. Three queries, each over one or two catalogs and prepared
+//! once for a connection, find the objects with these names. They are sent together, and most statements need no more.
+//! For user-defined objects further queries find the rest: the language of a function and whether it runs with the
+//! rights of its owner; the functions that run because of the type of a value; and the SQL text of views, of functions
+//! in SQL, of domain checks and of policies. That text is checked like the statement itself.
 
 use futures_util::future::{try_join, try_join3};
 use tokio::sync::OnceCell;
@@ -12,45 +12,45 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Statement};
 
 use crate::secrets::{SecretSource, holds_secrets};
-use crate::syntax::{self, CallOf, Name, Syntax};
+use crate::syntax::{self, Call, Name, Syntax};
 
 mod queries;
 
-use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, OWN_FUNCTIONS, OWN_TEXTS, RELATIONS, SECRETS};
+use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, RELATIONS, SECRETS, USER_FUNCTIONS, USER_TEXTS};
 
-/// The longest text behind a name that is read, in characters; more is taken for unreadable.
+/// The longest SQL text of an object that is read, in characters. A longer text is cut, so it cannot be parsed.
 const TEXT_CHARS_MAX: i32 = 200_000;
 
-/// What there is under the names of a statement.
+/// The objects that have the names of a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    /// Functions under a name that is called, or that stands for one: an operator, a cast, an aggregate's parts.
+    /// The functions that the statement calls by name or by an operator, a cast, or an aggregate.
     pub(crate) functions: Vec<Function>,
     pub(crate) relations: Vec<Relation>,
-    /// Columns of these relations, by the relation's name and their own.
+    /// The columns of these relations whose names are in the statement: the name of the relation and of the column.
     pub(crate) columns: Vec<(String, String)>,
-    /// A type is named that PostgreSQL itself does not have.
-    pub(crate) has_own_types: bool,
-    /// Texts that are run with the statement beside those of functions.
+    /// The statement names a user-defined type.
+    pub(crate) has_user_types: bool,
+    /// The SQL texts that run with the statement, besides those of functions.
     pub(crate) texts: Vec<Text>,
-    /// Where there are secrets, and of settings their names.
+    /// The sources that contain secrets; for settings, with the name of the setting.
     pub(crate) secrets: Vec<(SecretSource, String)>,
 }
 
-/// SQL that is run with a statement.
+/// An SQL text that runs with a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
-    /// What it is of.
-    pub(crate) of: String,
+    /// The object that has this text: a view, a function, a domain or a policy.
+    pub(crate) object: String,
     pub(crate) sql: String,
-    /// Its names may mean what they mean in any schema: it is run with a search path of its own.
+    /// Its names must be looked up in all schemas, because it runs with a search path of its own.
     pub(crate) any_schema: bool,
 }
 
-/// What a function's name stands for.
+/// A function that the statement may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Function {
-    /// What the statement says: the function's name, an operator, a type, an aggregate.
+    /// The name in the statement: of the function, the operator, the type or the aggregate.
     pub(crate) requested_name: String,
     /// The statement calls it by its name.
     pub(crate) is_called: bool,
@@ -61,25 +61,25 @@ pub(crate) struct Function {
     pub(crate) is_trusted: bool,
     pub(crate) is_definer: bool,
     pub(crate) extension: Option<String>,
-    /// PostgreSQL itself has it.
+    /// It is part of PostgreSQL itself.
     pub(crate) is_builtin: bool,
-    /// What it runs, if that is SQL of a user.
+    /// Its body and its argument defaults, if a user has written them in SQL.
     pub(crate) text: Option<Text>,
     arguments_min: usize,
     arguments_max: usize,
-    /// Found without its schema.
+    /// It can be called without its schema.
     is_visible: bool,
 }
 
 impl Function {
-    /// Whether that name can be this function.
-    pub(crate) fn answers_to(&self, name: &Name) -> bool {
+    /// Whether `name` can mean this function.
+    pub(crate) fn matches(&self, name: &Name) -> bool {
         self.is_called
             && self.name == name.name
             && name.schema.as_ref().map_or(self.is_visible, |schema| *schema == self.schema)
     }
 
-    /// Whether it takes so many arguments.
+    /// Whether it can be called with this number of arguments.
     pub(crate) fn takes(&self, arguments: usize) -> bool {
         (self.arguments_min..=self.arguments_max).contains(&arguments)
     }
@@ -88,18 +88,18 @@ impl Function {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) name: String,
-    /// A table, a partitioned table or a materialised view, whose columns have types that PostgreSQL itself has, without
-    /// policies: reading it runs nothing but the statement. Or PostgreSQL's own view.
+    /// Reading it runs nothing else: a table, a partitioned table or a materialised view without policies, whose
+    /// columns have built-in types; or a view of PostgreSQL itself.
     pub(crate) is_plain: bool,
 }
 
-/// The first identifier of what is not part of PostgreSQL itself (FirstNormalObjectId in access/transam.h).
-const OWN: u32 = 16384;
+/// The first OID of objects that are not part of PostgreSQL itself (FirstNormalObjectId in access/transam.h).
+const FIRST_USER_OID: u32 = 16384;
 
-/// The questions that most statements need, prepared on a connection when it is asked first. A connection has one of
-/// these, which stays with it.
+/// The catalog queries that most statements need. They are prepared on a connection when it needs them first, and
+/// belong to that connection.
 #[derive(Debug, Default)]
-pub struct Questions(OnceCell<Prepared>);
+pub struct PreparedQueries(OnceCell<Prepared>);
 
 #[derive(Debug)]
 struct Prepared {
@@ -108,7 +108,7 @@ struct Prepared {
     relations: Statement,
 }
 
-impl Questions {
+impl PreparedQueries {
     async fn prepared(&self, client: &Client) -> Result<&Prepared, Error> {
         self.0.get_or_try_init(|| Prepared::on(client)).await
     }
@@ -127,7 +127,7 @@ impl Prepared {
     }
 }
 
-/// The names of a statement, each once.
+/// The names in a statement, each once.
 #[derive(Debug, Default)]
 struct Names {
     functions: Vec<String>,
@@ -135,7 +135,7 @@ struct Names {
     types: Vec<String>,
     relations: Vec<String>,
     attributes: Vec<String>,
-    /// Something that shows secrets if there are some.
+    /// The statement reads something that may contain secrets.
     may_hold_secrets: bool,
 }
 
@@ -151,8 +151,8 @@ impl Names {
             types: syntax.types.iter().map(|name| name.name.clone()).collect(),
             relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
             attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
-            may_hold_secrets: syntax.shown.is_some()
-                || syntax.calls.iter().any(CallOf::is_about_settings)
+            may_hold_secrets: syntax.show.is_some()
+                || syntax.calls.iter().any(Call::reads_settings)
                 || syntax.relations.iter().any(|relation| holds_secrets(&relation.name.name)),
         };
         names.functions.extend(names.attributes.iter().cloned());
@@ -174,36 +174,36 @@ impl Names {
 }
 
 impl Catalog {
-    /// Whether there is anything to look up.
+    /// Whether the statement has names to look up.
     pub(crate) fn is_needed(syntax: &Syntax) -> bool {
         !Names::of(syntax).is_empty()
     }
 
-    /// What is there under the names of a statement; in any schema if it `any_schema`.
+    /// Looks up the names of a statement; in all schemas if `any_schema`.
     ///
     /// # Errors
-    /// The driver's.
+    /// An error of the driver.
     pub(crate) async fn look_up(
         client: &Client,
-        questions: &Questions,
+        queries: &PreparedQueries,
         syntax: &Syntax,
         any_schema: bool,
     ) -> Result<Self, Error> {
         let names = Names::of(syntax);
-        let questions = questions.prepared(client).await?;
-        let ask = async |question: &Statement, is_needed: bool, parameters: &[&(dyn ToSql + Sync)]| match is_needed {
-            true => client.query(question, parameters).await,
+        let queries = queries.prepared(client).await?;
+        let run = async |query: &Statement, is_needed: bool, parameters: &[&(dyn ToSql + Sync)]| match is_needed {
+            true => client.query(query, parameters).await,
             false => Ok(Vec::new()),
         };
-        // Joined, they are sent without waiting for each other.
+        // Joined futures are sent without waiting for each other.
         let (functions, implicit_functions, relations) = try_join3(
-            ask(&questions.functions, !names.functions.is_empty(), &[&names.functions]),
-            ask(
-                &questions.implicit_functions,
+            run(&queries.functions, !names.functions.is_empty(), &[&names.functions]),
+            run(
+                &queries.implicit_functions,
                 !names.operators.is_empty() || !names.types.is_empty(),
                 &[&names.operators, &names.types],
             ),
-            ask(&questions.relations, !names.relations.is_empty(), &[&names.relations, &names.attributes]),
+            run(&queries.relations, !names.relations.is_empty(), &[&names.relations, &names.attributes]),
         )
         .await?;
         let mut catalog = Self::default();
@@ -212,19 +212,19 @@ impl Catalog {
             catalog.add_function(row, &mut user)?;
         }
         for row in &implicit_functions {
-            let (function, requested_name, own_type): (u32, String, u32) =
+            let (function, requested_name, user_type): (u32, String, u32) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if own_type == 0 {
+            if user_type == 0 {
                 user.implicit_functions.push((function, requested_name));
             } else {
-                catalog.has_own_types = true;
-                user.types.push(own_type);
+                catalog.has_user_types = true;
+                user.types.push(user_type);
             }
         }
         for row in &relations {
             catalog.add_relation(row, &syntax.relations, &mut user)?;
         }
-        catalog.add_own(client, user).await?;
+        catalog.add_user_defined(client, user).await?;
         if names.may_hold_secrets {
             for row in client.query_typed(SECRETS, &[]).await? {
                 let source = match row.try_get::<_, i32>(0)? {
@@ -244,7 +244,7 @@ impl Catalog {
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let schema = unquoted(row.try_get(2)?);
         let is_visible = user.any_schema || row.try_get::<_, Vec<String>>(6)?.contains(&schema);
-        if oid >= OWN {
+        if oid >= FIRST_USER_OID {
             user.functions.push((oid, self.functions.len()));
         }
         self.functions.push(Function {
@@ -257,7 +257,7 @@ impl Catalog {
             is_trusted: true,
             is_definer: false,
             extension: None,
-            is_builtin: oid < OWN,
+            is_builtin: oid < FIRST_USER_OID,
             text: None,
             arguments_min: count(4)?,
             arguments_max: count(5)?,
@@ -269,7 +269,7 @@ impl Catalog {
     fn add_relation(&mut self, row: &Row, named: &[syntax::Relation], user: &mut UserDefined) -> Result<(), Error> {
         let (oid, name): (u32, String) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, kind): (String, &str) = (unquoted(row.try_get(2)?), row.try_get(3)?);
-        let (has_policies, is_visible, own_types): (bool, bool, Vec<u32>) =
+        let (has_policies, is_visible, user_types): (bool, bool, Vec<u32>) =
             (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
         let is_visible = user.any_schema || is_visible;
         let is_named = named.iter().any(|syntax::Relation { name: named, .. }| {
@@ -279,18 +279,18 @@ impl Catalog {
             return Ok(());
         }
         self.columns.extend(row.try_get::<_, Vec<String>>(7)?.into_iter().map(|column| (name.clone(), column)));
-        let is_own = oid >= OWN;
-        if is_own && (kind == "v" || has_policies) {
+        let is_user_defined = oid >= FIRST_USER_OID;
+        if is_user_defined && (kind == "v" || has_policies) {
             user.relations.push(oid);
         }
-        let is_plain = !is_own || (matches!(kind, "r" | "p" | "m") && !has_policies && own_types.is_empty());
-        user.types.extend(own_types);
+        let is_plain = !is_user_defined || (matches!(kind, "r" | "p" | "m") && !has_policies && user_types.is_empty());
+        user.types.extend(user_types);
         self.relations.push(Relation { name, is_plain });
         Ok(())
     }
 
-    /// Add what is to be known of what a user has made.
-    async fn add_own(&mut self, client: &Client, user: UserDefined) -> Result<(), Error> {
+    /// Looks up the details of the user-defined objects.
+    async fn add_user_defined(&mut self, client: &Client, user: UserDefined) -> Result<(), Error> {
         if user.functions.is_empty()
             && user.implicit_functions.is_empty()
             && user.types.is_empty()
@@ -302,32 +302,33 @@ impl Catalog {
         let all: Vec<u32> = called.iter().copied().chain(user.implicit_functions.iter().map(|(oid, _)| *oid)).collect();
         let oids = |oids| -> (&(dyn ToSql + Sync), Type) { (oids, Type::OID_ARRAY) };
         let max: (&(dyn ToSql + Sync), Type) = (&TEXT_CHARS_MAX, Type::INT4);
-        // What an operator or a cast takes tells nothing: there are others of that name, for other types.
+        // The argument types of an operator or a cast are not looked up: the name alone does not say which of them is
+        // meant.
         let (types, called, all, relations) = (oids(&user.types), oids(&called), oids(&all), oids(&user.relations));
-        // Joined, they are sent without waiting for each other.
+        // Joined futures are sent without waiting for each other.
         let (details, texts) = try_join(
-            client.query_typed(OWN_FUNCTIONS, &[types.clone(), called.clone(), max.clone(), all]),
-            client.query_typed(OWN_TEXTS, &[types, called, max, relations]),
+            client.query_typed(USER_FUNCTIONS, &[types.clone(), called.clone(), max.clone(), all]),
+            client.query_typed(USER_TEXTS, &[types, called, max, relations]),
         )
         .await?;
         for row in &details {
-            self.add_own_function(row, &user)?;
+            self.add_user_function(row, &user)?;
         }
         for row in &texts {
             if let Some(sql) = row.try_get(1)? {
-                self.texts.push(Text { of: row.try_get(0)?, sql, any_schema: user.any_schema });
+                self.texts.push(Text { object: row.try_get(0)?, sql, any_schema: user.any_schema });
             }
         }
         Ok(())
     }
 
-    /// Complete a function that is called, or add what else runs.
-    fn add_own_function(&mut self, row: &Row, user: &UserDefined) -> Result<(), Error> {
-        let (whole, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
+    /// Adds the details to a called function, or adds a function that runs implicitly.
+    fn add_user_function(&mut self, row: &Row, user: &UserDefined) -> Result<(), Error> {
+        let (root, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, name): (String, String) = (unquoted(row.try_get(3)?), row.try_get(2)?);
         let has_search_path: bool = row.try_get(10)?;
         let text = row.try_get::<_, Option<String>>(9)?.filter(|text| !text.is_empty()).map(|sql| Text {
-            of: format!("{schema}.{name}"),
+            object: format!("{schema}.{name}"),
             sql,
             any_schema: user.any_schema || has_search_path,
         });
@@ -339,7 +340,7 @@ impl Catalog {
             is_trusted: row.try_get(6)?,
             is_definer: row.try_get(7)?,
             extension: row.try_get(8)?,
-            is_builtin: oid < OWN,
+            is_builtin: oid < FIRST_USER_OID,
             text,
             ..Function::default()
         };
@@ -347,9 +348,9 @@ impl Catalog {
             self.functions.push(Function { requested_name, ..found });
             return Ok(());
         }
-        for (_, at) in user.functions.iter().filter(|(called, _)| *called == whole) {
+        for (_, at) in user.functions.iter().filter(|(called, _)| *called == root) {
             let called = &mut self.functions[*at];
-            if whole == oid {
+            if root == oid {
                 *called = Function {
                     requested_name: called.requested_name.clone(),
                     is_called: true,
@@ -359,32 +360,32 @@ impl Catalog {
                     ..found.clone()
                 };
             } else {
-                // A part of an aggregate.
+                // A support function of an aggregate.
                 let requested_name = called.requested_name.clone();
                 self.functions.push(Function { requested_name, ..found.clone() });
             }
         }
-        for (_, requested_name) in user.implicit_functions.iter().filter(|(stands, _)| *stands == whole) {
+        for (_, requested_name) in user.implicit_functions.iter().filter(|(function, _)| *function == root) {
             self.functions.push(Function { requested_name: requested_name.clone(), ..found.clone() });
         }
         Ok(())
     }
 }
 
-/// What a user has made, of what was found.
+/// The user-defined objects among those that were found.
 #[derive(Debug, Default)]
 struct UserDefined {
-    /// With their places among the catalog's functions.
+    /// The OIDs, each with the index in `Catalog::functions`.
     functions: Vec<(u32, usize)>,
-    /// Functions, with what stands for them.
+    /// The OIDs, each with the operator or type that calls the function.
     implicit_functions: Vec<(u32, String)>,
     relations: Vec<u32>,
     types: Vec<u32>,
-    /// Of a text that is run with a search path of its own.
+    /// The statement runs with a search path of its own.
     any_schema: bool,
 }
 
-/// A schema's name as `regnamespace` writes it, in quotes where it needs them.
+/// The name of a schema, without the quotes that `regnamespace` writes.
 fn unquoted(name: &str) -> String {
     match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
         Some(inside) => inside.replace("\"\"", "\""),

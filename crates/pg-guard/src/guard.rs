@@ -1,17 +1,19 @@
-//! The guard: no statement runs that it has not cleared. In read-only mode it clears what only reads; in read-write mode
-//! everything, and says of what only reads that it does.
+//! The guard checks every statement before it runs. In read-only mode it accepts only statements that read. In
+//! read-write mode it accepts every statement, and finds out which ones only read.
 //!
-//! PostgreSQL is the boundary: the extended protocol, a READ ONLY transaction, ROLLBACK, the role's own rights. The
-//! guard stops before that what a READ ONLY transaction lets through: functions with effects outside of it, settings,
-//! locks, secrets. It reads a statement by PostgreSQL's own parser, decides on its kind, looks up each name in this
-//! database, reads on what stands behind the names, and remembers the judgement for a while by the statement's text.
+//! The guard is not the security boundary. PostgreSQL is, with the extended protocol, a READ ONLY transaction, ROLLBACK
+//! and the rights of the role. The guard refuses what a READ ONLY transaction allows: functions with effects outside of
+//! the transaction, settings, locks, secrets. It parses a statement with PostgreSQL's own parser and checks its kind.
+//! Then it looks up each name in the database and checks the SQL texts of user-defined objects in the same way. It
+//! caches the judgement for a while, with the text of the statement as the key.
 //!
-//! In read-write mode nothing is refused by it. What it finds to read only runs in a READ ONLY transaction all the same,
-//! so it may be sent again, and leaves its connection as it was; if PostgreSQL then says that it writes, the judgement is
-//! taken back and it runs as what writes.
+//! In read-write mode, a statement that only reads runs in a READ ONLY transaction too. So it can be sent again after a
+//! lost connection, and it leaves its connection clean. If PostgreSQL then refuses it because it writes, the judgement
+//! is replaced and the statement runs again as a write.
 //!
-//! The one way to PostgreSQL is by types: a statement is [`Reviewed`] before it gets a connection, and [`Cleared`] on
-//! that connection before it is bound; only the guard makes these, so a function that binds takes a cleared one.
+//! The types make sure that no statement is missed: a statement is [`Reviewed`] before it gets a connection, and
+//! [`Cleared`] on that connection before it is bound. Only the guard can make these types, and the functions that bind
+//! take a [`Cleared`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,52 +21,53 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Error};
 
-use crate::catalog::{Catalog, Questions, Text};
+use crate::catalog::{Catalog, PreparedQueries, Text};
 use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
 use crate::policy::{self, ACCEPTED, Known, Policy};
 use crate::refusal::{Refusal, Rule};
 use crate::statement::{AccessMode, Statement};
 use crate::syntax::{Name, Syntax};
 
-/// How long a judgement holds. What a name stands for may change meanwhile, and the engine's READ ONLY then stands alone.
+/// How long a judgement is cached. If an object is replaced in that time, only the READ ONLY transaction protects the
+/// database.
 const JUDGEMENT_LIFETIME: Duration = Duration::from_secs(30);
 
-/// How many judgements are remembered, of texts up to so many bytes.
+/// The size of the cache, and the longest text that it keeps, in bytes.
 const JUDGEMENTS_MAX: usize = 1024;
 const JUDGEMENT_SQL_BYTES_MAX: usize = 8 << 10;
 
-/// How many texts behind a statement's names are read; a view may stand on views.
+/// How many SQL texts of user-defined objects are checked for one statement. A view can use other views.
 const TEXTS_MAX: usize = 200;
 
-/// What is decided by in read-write mode: whether a statement only reads, whatever it shows.
-const FOR_KNOWLEDGE: Policy = Policy { allow: Vec::new(), deny: Vec::new(), sensitive: true };
+/// The policy in read-write mode. It finds out whether a statement only reads; secrets do not matter for that.
+const READ_WRITE_POLICY: Policy = Policy { allow: Vec::new(), deny: Vec::new(), sensitive: true };
 
-/// The guard for one set of settings.
+/// The guard with the policy of the settings.
 pub struct Guard {
     parser: Arc<Parser>,
     read_only: Judge,
     read_write: Judge,
 }
 
-/// What one mode lets through, or knows.
+/// The policy of one access mode, with the cache of its judgements.
 struct Judge {
     policy: Policy,
     judgements: Judgements,
 }
 
-/// Judgements, remembered by the text.
+/// The cached judgements, by the text of the statement.
 #[derive(Default)]
-struct Judgements(Mutex<HashMap<Arc<str>, Remembered>>);
+struct Judgements(Mutex<HashMap<Arc<str>, CacheEntry>>);
 
-struct Remembered {
+struct CacheEntry {
     until: Instant,
     judgement: Judgement,
 }
 
-/// What is known of a statement that only reads, or why it does not.
+/// What is known about a statement that only reads, or why it is refused.
 type Judgement = Result<Known, Refusal>;
 
-/// A statement whose syntax may run. Whether all that it names may, is decided on its connection.
+/// A statement whose syntax is accepted. Its names are looked up on its connection.
 pub struct Reviewed {
     guard: Arc<Guard>,
     statement: Statement,
@@ -73,21 +76,22 @@ pub struct Reviewed {
 }
 
 enum Stage {
-    /// Decided on before, or not to be decided on.
+    /// The judgement is cached, or none is needed.
     Known(Clearance),
-    /// To be looked up.
-    Read(Box<Syntax>),
-    /// The parser could not read it, for this reason. If PostgreSQL cannot either, its error says more.
-    Unread(String),
+    /// Its names must be looked up.
+    Parsed(Box<Syntax>),
+    /// The parser of the guard could not read it, for this reason. If PostgreSQL cannot read it either, its error is
+    /// the better one.
+    Unparsed(String),
 }
 
 /// Why a statement is not cleared.
 #[derive(Debug)]
 pub enum NotCleared {
-    /// It may not run.
+    /// It is refused.
     Refused(Refusal),
-    /// The catalogs could not be asked.
-    Unasked(Error),
+    /// The catalogs could not be queried.
+    LookupFailed(Error),
 }
 
 /// A statement that may run.
@@ -97,38 +101,38 @@ pub struct Cleared<'a> {
     clearance: Clearance,
 }
 
-/// What a statement may run as.
+/// How a statement may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clearance {
-    /// In this mode.
+    /// The access mode.
     pub access: AccessMode,
-    /// In a READ ONLY transaction, and more than once.
+    /// It only reads: it runs in a READ ONLY transaction and may be sent again.
     pub only_reads: bool,
-    /// It leaves nothing on a connection that was not there before it.
-    pub leaves_nothing: bool,
+    /// It leaves no session state on its connection.
+    pub leaves_no_state: bool,
 }
 
 impl Guard {
-    /// A guard that lets through what it knows as harmless, and what `policy` says.
+    /// A guard that accepts what it knows to be harmless, and what `policy` allows.
     pub fn new(parser: Arc<Parser>, policy: Policy) -> Self {
-        Self { parser, read_only: Judge::new(policy), read_write: Judge::new(FOR_KNOWLEDGE) }
+        Self { parser, read_only: Judge::new(policy), read_write: Judge::new(READ_WRITE_POLICY) }
     }
 
-    /// The guard for other settings, or another database. It remembers nothing.
+    /// A guard with an empty cache, for other settings or another database.
     #[must_use]
     pub fn renewed(&self, policy: Policy) -> Self {
         Self::new(self.parser.clone(), policy)
     }
 
-    /// What it lets through in read-only mode.
+    /// The policy in read-only mode.
     pub fn policy(&self) -> &Policy {
         &self.read_only.policy
     }
 
-    /// Review a statement's syntax. In read-write mode nothing is refused.
+    /// Reviews the syntax of a statement. In read-write mode nothing is refused.
     ///
     /// # Errors
-    /// What is refused, and what is accepted.
+    /// What is refused, and what would be accepted.
     pub async fn review(self: &Arc<Self>, statement: Statement, access: AccessMode) -> Result<Reviewed, Refusal> {
         let stage = match self.judge(access).judgements.get(statement.sql()) {
             Some(judgement) => Stage::Known(cleared(access, judgement)?),
@@ -141,8 +145,8 @@ impl Guard {
         Ok(Reviewed { guard: self.clone(), statement, access, stage })
     }
 
-    /// Take a statement as what it may be at most in read-write mode, without a look at it.
-    pub fn unjudged(self: &Arc<Self>, statement: Statement) -> Reviewed {
+    /// Accepts a statement in read-write mode without a review. It is handled as a write.
+    pub fn without_review(self: &Arc<Self>, statement: Statement) -> Reviewed {
         let access = AccessMode::ReadWrite;
         Reviewed { guard: self.clone(), statement, access, stage: Stage::Known(Clearance::of(access)) }
     }
@@ -159,27 +163,27 @@ impl Guard {
         match self.parser.parse(sql).await {
             Ok(syntax) => {
                 let judgement = match policy::kinds(&syntax) {
-                    Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Read(Box::new(syntax))),
+                    Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Parsed(Box::new(syntax))),
                     Ok(()) => policy::names(&syntax, Catalog::default(), policy).map(|(known, _)| known),
                     Err(why) => Err(why),
                 };
                 judgements.remember(sql, judgement.clone());
                 Ok(Stage::Known(cleared(access, judgement)?))
             }
-            Err(Unreadable::Syntax(why)) if access == AccessMode::ReadOnly => Ok(Stage::Unread(why)),
-            Err(unreadable) => Ok(Stage::Known(cleared(access, Err(unread(&unreadable)))?)),
+            Err(Unreadable::Syntax(why)) if access == AccessMode::ReadOnly => Ok(Stage::Unparsed(why)),
+            Err(unreadable) => Ok(Stage::Known(cleared(access, Err(unreadable_refusal(&unreadable)))?)),
         }
     }
 
-    /// Decide on everything that a statement names, and on what stands behind the names.
+    /// Decides on all names of a statement, and on the SQL texts of the user-defined objects among them.
     async fn decide(
         &self,
         client: &Client,
-        questions: &Questions,
+        queries: &PreparedQueries,
         syntax: &Syntax,
         policy: &Policy,
     ) -> Result<Judgement, Error> {
-        let catalog = Catalog::look_up(client, questions, syntax, false).await?;
+        let catalog = Catalog::look_up(client, queries, syntax, false).await?;
         let (known, mut texts) = match policy::names(syntax, catalog, policy) {
             Ok(known) => known,
             Err(why) => return Ok(Err(why)),
@@ -189,28 +193,28 @@ impl Guard {
             if !seen.insert(text.clone()) {
                 continue;
             }
-            let Text { of, sql, any_schema } = text;
-            let behind = |refusal: Refusal| {
-                Ok(Err(refusal.reworded(|why| format!("{of} cannot be used: of what stands behind it, {why}"))))
+            let Text { object, sql, any_schema } = text;
+            let in_object = |refusal: Refusal| {
+                Ok(Err(refusal.reworded(|why| format!("{object} cannot be used: of what stands behind it, {why}"))))
             };
             if seen.len() > TEXTS_MAX {
                 let why = format!("there are more than {TEXTS_MAX} texts.");
-                return behind(Refusal::new(Rule::TooMuchBehind, of.as_str(), why));
+                return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
             }
             let syntax = match self.parser.parse(&sql).await {
                 Ok(syntax) => syntax,
-                Err(unreadable) => return behind(unread(&unreadable)),
+                Err(unreadable) => return in_object(unreadable_refusal(&unreadable)),
             };
-            if let Err(why) = policy::kinds_behind(&syntax) {
-                return behind(why);
+            if let Err(why) = policy::kinds_in_text(&syntax) {
+                return in_object(why);
             }
             if !Catalog::is_needed(&syntax) {
                 continue;
             }
-            let catalog = Catalog::look_up(client, questions, &syntax, any_schema).await?;
+            let catalog = Catalog::look_up(client, queries, &syntax, any_schema).await?;
             match policy::names(&syntax, catalog, policy) {
                 Ok((_, further)) => texts.extend(further),
-                Err(why) => return behind(why),
+                Err(why) => return in_object(why),
             }
         }
         Ok(Ok(known))
@@ -225,9 +229,9 @@ impl Judge {
 
 impl Judgements {
     fn get(&self, sql: &str) -> Option<Judgement> {
-        let judgements = self.all();
-        let remembered = judgements.get(sql)?;
-        (remembered.until > Instant::now()).then(|| remembered.judgement.clone())
+        let judgements = self.lock();
+        let entry = judgements.get(sql)?;
+        (entry.until > Instant::now()).then(|| entry.judgement.clone())
     }
 
     fn remember(&self, sql: &Arc<str>, judgement: Judgement) {
@@ -235,18 +239,18 @@ impl Judgements {
             return;
         }
         let now = Instant::now();
-        let mut judgements = self.all();
+        let mut judgements = self.lock();
         if judgements.len() >= JUDGEMENTS_MAX {
-            judgements.retain(|_, remembered| remembered.until > now);
+            judgements.retain(|_, entry| entry.until > now);
             if judgements.len() >= JUDGEMENTS_MAX {
                 judgements.clear();
             }
         }
-        judgements.insert(sql.clone(), Remembered { until: now + JUDGEMENT_LIFETIME, judgement });
+        judgements.insert(sql.clone(), CacheEntry { until: now + JUDGEMENT_LIFETIME, judgement });
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Remembered>> {
-        // Nothing panics while it is held.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, CacheEntry>> {
+        // No code panics while it has the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -257,62 +261,64 @@ impl Reviewed {
         &self.statement
     }
 
-    /// What it will be cleared for, as far as that is known.
+    /// The clearance that is to be expected, as far as it is known.
     pub fn expected(&self) -> Clearance {
         match self.stage {
             Stage::Known(clearance) => clearance,
-            Stage::Read(_) | Stage::Unread(_) => {
-                Clearance { access: self.access, only_reads: true, leaves_nothing: false }
+            Stage::Parsed(_) | Stage::Unparsed(_) => {
+                Clearance { access: self.access, only_reads: true, leaves_no_state: false }
             }
         }
     }
 
-    /// Whether it must be cleared before PostgreSQL parses it: that reads the literals in it as what they are of, and of
-    /// an array, a row or a range over a user's domain it runs the domain's checks.
+    /// Whether it must be cleared before PostgreSQL parses it. PostgreSQL evaluates a literal while it parses it, and
+    /// for an array, a row or a range over a user-defined domain that runs the checks of the domain.
     pub fn must_be_cleared_first(&self) -> bool {
         let is_builtin = |name: &Name| name.schema.as_deref() == Some("pg_catalog");
-        let Stage::Read(syntax) = &self.stage else { return false };
+        let Stage::Parsed(syntax) = &self.stage else { return false };
         self.access == AccessMode::ReadOnly && !syntax.types.iter().all(is_builtin)
     }
 
-    /// Clear it for a connection, on which a READ ONLY transaction has begun. PostgreSQL must have parsed it meanwhile:
-    /// what the guard's parser cannot read is left to PostgreSQL's error, and refused if there is none. `questions` are
-    /// the connection's.
+    /// Clears it on a connection where a READ ONLY transaction has begun. PostgreSQL must have parsed it before: for a
+    /// statement that the guard cannot parse, the error of PostgreSQL is reported, and if there is none, the statement
+    /// is refused. `queries` are those of the connection.
     ///
     /// # Errors
-    /// It is refused, or the catalogs cannot be asked.
-    pub async fn clear(&self, client: &Client, questions: &Questions) -> Result<Cleared<'_>, NotCleared> {
+    /// The statement is refused, or the catalogs cannot be queried.
+    pub async fn clear(&self, client: &Client, queries: &PreparedQueries) -> Result<Cleared<'_>, NotCleared> {
         let clearance = match &self.stage {
             Stage::Known(clearance) => *clearance,
-            Stage::Unread(why) => return Err(NotCleared::Refused(unread(&Unreadable::Syntax(why.clone())))),
-            Stage::Read(syntax) => {
+            Stage::Unparsed(why) => {
+                return Err(NotCleared::Refused(unreadable_refusal(&Unreadable::Syntax(why.clone()))));
+            }
+            Stage::Parsed(syntax) => {
                 let Judge { policy, judgements } = self.guard.judge(self.access);
-                match self.guard.decide(client, questions, syntax, policy).await {
+                match self.guard.decide(client, queries, syntax, policy).await {
                     Ok(judgement) => {
                         judgements.remember(self.statement.sql(), judgement.clone());
                         cleared(self.access, judgement).map_err(NotCleared::Refused)?
                     }
-                    // What the role may not ask it may run all the same.
+                    // If the role may not query the catalogs, the statement may still run in read-write mode.
                     Err(error) if self.access == AccessMode::ReadWrite && error.as_db_error().is_some() => {
                         Clearance::of(self.access)
                     }
-                    Err(error) => return Err(NotCleared::Unasked(error)),
+                    Err(error) => return Err(NotCleared::LookupFailed(error)),
                 }
             }
         };
         Ok(Cleared { statement: &self.statement, clearance })
     }
 
-    /// The same without a connection, if that was done before.
+    /// The cleared statement, if no catalog has to be queried for it.
     pub fn cleared(&self) -> Option<Cleared<'_>> {
         match self.stage {
             Stage::Known(clearance) => Some(Cleared { statement: &self.statement, clearance }),
-            Stage::Read(_) | Stage::Unread(_) => None,
+            Stage::Parsed(_) | Stage::Unparsed(_) => None,
         }
     }
 
-    /// In read-write mode: PostgreSQL says that it writes, whatever was found of it.
-    pub fn writes(&mut self) {
+    /// Records in read-write mode that PostgreSQL has refused it as a write.
+    pub fn mark_as_write(&mut self) {
         self.stage = Stage::Known(Clearance::of(AccessMode::ReadWrite));
         let why = "PostgreSQL has refused it in a READ ONLY transaction";
         let refusal = Refusal::new(Rule::StatementKind, self.statement.operation().as_str(), why);
@@ -326,16 +332,16 @@ impl<'a> Cleared<'a> {
         self.statement
     }
 
-    /// What it may run as.
+    /// How it may run.
     pub fn clearance(self) -> Clearance {
         self.clearance
     }
 }
 
 impl Clearance {
-    /// What any statement may run as in that mode.
+    /// The clearance of any statement in this access mode.
     pub fn of(access: AccessMode) -> Self {
-        Self { access, only_reads: access == AccessMode::ReadOnly, leaves_nothing: false }
+        Self { access, only_reads: access == AccessMode::ReadOnly, leaves_no_state: false }
     }
 
     /// What a question of the caller's own is in that mode: it only reads.
@@ -349,16 +355,16 @@ impl Clearance {
     }
 }
 
-/// What a judgement makes of a statement in that mode.
+/// The clearance of a statement with this judgement.
 fn cleared(access: AccessMode, judgement: Judgement) -> Result<Clearance, Refusal> {
     match (judgement, access) {
-        (Ok(Known { leaves_nothing }), _) => Ok(Clearance { access, only_reads: true, leaves_nothing }),
+        (Ok(Known { leaves_no_state }), _) => Ok(Clearance { access, only_reads: true, leaves_no_state }),
         (Err(refusal), AccessMode::ReadOnly) => Err(refusal),
         (Err(_), AccessMode::ReadWrite) => Ok(Clearance::of(access)),
     }
 }
 
-fn unread(unreadable: &Unreadable) -> Refusal {
+fn unreadable_refusal(unreadable: &Unreadable) -> Refusal {
     const UNCHECKED: &str = "The statement cannot be checked for read-only mode, so it does not run";
     let (rule, why) = match unreadable {
         Unreadable::Syntax(why) => (Rule::Syntax, format!("{UNCHECKED}: {why}. {ACCEPTED}.")),

@@ -1,9 +1,9 @@
-//! Whether a SQL statement only reads, and may run where only reading is wanted.
+//! Decides whether an SQL statement only reads, so that it may run in read-only mode.
 //!
-//! A text becomes a [`Statement`]; the [`Guard`] reviews it by PostgreSQL's own parser, which runs in a process of its own
-//! ([`parser`]), and makes it a [`Reviewed`]; that is cleared on a connection, by what its names stand for there, and
-//! becomes a [`Cleared`]. Whoever binds nothing else runs nothing that was not cleared. What may not run is a [`Refusal`],
-//! with the [`Rule`] that refuses it and a sentence for whoever wrote the statement.
+//! A text becomes a [`Statement`]. The [`Guard`] parses it with PostgreSQL's own parser, which runs in a separate
+//! process ([`parser`]), and returns a [`Reviewed`] statement. On a connection its names are looked up in the catalogs,
+//! and it becomes [`Cleared`]. A program that binds only cleared statements runs no other. A statement that may not run
+//! leads to a [`Refusal`]: it has the [`Rule`] and a sentence for the author of the statement.
 //!
 //! - [`statement`](Statement): a text, its first keyword, its parameters. `unsupported` knows what no call can run,
 //!   `session` what cannot run through a pooler.
@@ -13,8 +13,8 @@
 //! - `policy`: the tables of what is known, and the decision on each name.
 //! - `guard`: all of it together, and the memory of what was decided.
 //!
-//! This guards nothing by itself: PostgreSQL's READ ONLY transaction and the rights of the role do. It refuses what those
-//! let through: functions with effects outside of the transaction, locks, settings, secrets.
+//! The guard is not the security boundary: PostgreSQL's READ ONLY transaction and the rights of the role are. The guard
+//! refuses what those allow: functions with effects outside of the transaction, locks, settings, secrets.
 
 #![warn(missing_docs)]
 
@@ -31,7 +31,7 @@ pub mod syntax;
 mod unsupported;
 mod walk;
 
-pub use catalog::Questions;
+pub use catalog::PreparedQueries;
 pub use guard::{Clearance, Cleared, Guard, NotCleared, Reviewed};
 pub use policy::Policy;
 pub use refusal::{Refusal, Rule};

@@ -1,11 +1,12 @@
-//! PostgreSQL's parser, in a process of its own.
+//! PostgreSQL's parser, in a separate process.
 //!
-//! The parser is 100,000 lines of C that read what anybody may have written. What crashes it (a nesting that
-//! overflows its stack, a bug) costs the one statement: the process is started again for the next. It has no
-//! connection, no environment and no secret. It is a program of the caller's, as a rule itself again, whose one argument
-//! is `parser`: a child that calls [`serve`] and ends when its input ends.
+//! The parser is 100,000 lines of C, and it reads text that anybody may have written. If a statement crashes it (by a
+//! nesting that overflows its stack, or by a bug), only this statement fails, and the process is started again for the
+//! next one. The process has no connection, no environment and no secret. It is a program that the caller chooses,
+//! usually its own, started with the one argument `parser`. It must call [`serve`], and it ends when its input ends.
 //!
-//! One statement goes there and its syntax comes back, each as a length (4 bytes, big-endian) and so many bytes.
+//! A request is a statement and a reply is its syntax. Each is sent as a length (4 bytes, big-endian) and then its
+//! bytes.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -20,35 +21,35 @@ use tokio::sync::Mutex;
 
 use crate::syntax::Syntax;
 
-/// The subcommand that is the parser's process.
+/// The argument that starts the parser process.
 pub const SUBCOMMAND: &str = "parser";
 
-/// A longer statement is not parsed, in bytes: its tree would need some hundred times of that.
+/// The longest statement that is parsed, in bytes. A tree needs about a hundred times the memory of its text.
 pub const SQL_BYTES_MAX: usize = 1 << 20;
 
-/// After a statement of this length, in bytes, its process is not used again: it would keep the memory.
+/// After a statement of at least this length, in bytes, the process is replaced, because it would keep the memory.
 const RESTART_BYTES: usize = 64 << 10;
 
-/// How long a statement may take; the longest that is parsed takes a tenth of it.
+/// How long one statement may take. The longest statement that is parsed takes a tenth of this.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the parser's tree needs of the stack while it is walked; memory only where it is touched.
+/// The size of the stack on which the tree is traversed. Only the part that is used takes memory.
 const STACK_BYTES: usize = 256 << 20;
 
 /// Why a statement has no syntax.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unreadable {
-    /// The parser's words.
+    /// The error message of the parser.
     Syntax(String),
-    /// It has so many bytes, and not more than [`SQL_BYTES_MAX`] are read.
+    /// The statement has this many bytes; the limit is [`SQL_BYTES_MAX`].
     TooLong(usize),
-    /// Its process ended over it.
+    /// The parser process has crashed on it.
     Crashed,
-    /// It took too long.
+    /// The parser took too long.
     TimedOut,
 }
 
-/// A way to the parser. Its process begins with the first statement.
+/// Access to the parser. Its process is started for the first statement.
 pub struct Parser {
     program: PathBuf,
     process: Mutex<Option<Process>>,
@@ -56,19 +57,19 @@ pub struct Parser {
 }
 
 struct Process {
-    /// Killed when it is dropped.
+    /// The process is killed when this is dropped.
     _child: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
 
 impl Parser {
-    /// A parser that is the subcommand of `program`.
+    /// A parser whose process is `program`, started with the argument [`SUBCOMMAND`].
     pub fn new(program: PathBuf, log: &Logger) -> Self {
         Self { program, process: Mutex::default(), log: log.new(slog::o!("logger" => "parser")) }
     }
 
-    /// The syntax of `sql`. One statement at a time; the others wait.
+    /// Parses `sql`. Statements are parsed one at a time.
     ///
     /// # Errors
     /// See [`Unreadable`].
@@ -78,7 +79,8 @@ impl Parser {
         }
         let mut process = self.process.lock().await;
         loop {
-            // Taken out: a call that is dropped meanwhile leaves no process behind that is in the middle of an answer.
+            // The process is taken out, so that a dropped call does not leave a process that is in the middle of a
+            // reply.
             let before = process.take();
             let is_new = before.is_none();
             let mut running = match before {
@@ -88,16 +90,16 @@ impl Parser {
                     Unreadable::Crashed
                 })?,
             };
-            match tokio::time::timeout(PARSE_TIMEOUT, running.ask(sql.as_bytes())).await {
-                Ok(Ok(answer)) => {
+            match tokio::time::timeout(PARSE_TIMEOUT, running.parse(sql.as_bytes())).await {
+                Ok(Ok(reply)) => {
                     if sql.len() < RESTART_BYTES {
                         *process = Some(running);
                     }
-                    return serde_json::from_slice(&answer).unwrap_or(Err(Unreadable::Crashed));
+                    return serde_json::from_slice(&reply).unwrap_or(Err(Unreadable::Crashed));
                 }
                 Ok(Err(error)) => {
                     warn!(self.log, "the parser has ended"; "why" => error.to_string(), "sql_bytes" => sql.len());
-                    // One that has answered others may have ended before it heard of this statement.
+                    // A process that has served other statements may have ended before it received this one.
                     if is_new {
                         return Err(Unreadable::Crashed);
                     }
@@ -128,41 +130,41 @@ impl Parser {
 }
 
 impl Process {
-    async fn ask(&mut self, sql: &[u8]) -> io::Result<Vec<u8>> {
-        let mut question = Vec::with_capacity(4 + sql.len());
-        question.extend_from_slice(&(sql.len() as u32).to_be_bytes());
-        question.extend_from_slice(sql);
-        self.input.write_all(&question).await?;
+    async fn parse(&mut self, sql: &[u8]) -> io::Result<Vec<u8>> {
+        let mut request = Vec::with_capacity(4 + sql.len());
+        request.extend_from_slice(&(sql.len() as u32).to_be_bytes());
+        request.extend_from_slice(sql);
+        self.input.write_all(&request).await?;
         let bytes = self.output.read_u32().await?;
-        let mut answer = vec![0; bytes as usize];
-        self.output.read_exact(&mut answer).await?;
-        Ok(answer)
+        let mut reply = vec![0; bytes as usize];
+        self.output.read_exact(&mut reply).await?;
+        Ok(reply)
     }
 }
 
-/// The parser's process: answers until its input ends.
+/// Runs the parser process: replies to requests until the input ends.
 ///
 /// # Errors
-/// Its thread could not be started.
+/// The thread could not be started.
 pub fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> io::Result<()> {
-    let answering = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || answer_all(input, output))?;
-    // It ends by an error when whoever asked has gone, which is no failure.
-    let _ = answering.join();
+    let serving = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || serve_all(input, output))?;
+    // An error means that the other process has gone, which is the normal end.
+    let _ = serving.join();
     Ok(())
 }
 
-fn answer_all(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+fn serve_all(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     loop {
         let mut length = [0; 4];
         input.read_exact(&mut length)?;
         let mut sql = vec![0; u32::from_be_bytes(length) as usize];
         input.read_exact(&mut sql)?;
         let syntax = Syntax::of(&String::from_utf8_lossy(&sql)).map_err(Unreadable::Syntax);
-        let mut answer = vec![0; 4];
-        serde_json::to_writer(&mut answer, &syntax)?;
-        let bytes = (answer.len() - 4) as u32;
-        answer[..4].copy_from_slice(&bytes.to_be_bytes());
-        output.write_all(&answer)?;
+        let mut reply = vec![0; 4];
+        serde_json::to_writer(&mut reply, &syntax)?;
+        let bytes = (reply.len() - 4) as u32;
+        reply[..4].copy_from_slice(&bytes.to_be_bytes());
+        output.write_all(&reply)?;
         output.flush()?;
     }
 }

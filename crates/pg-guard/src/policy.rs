@@ -1,13 +1,13 @@
-//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name (`functions`
-//! has what is known of functions).
+//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name
+//! (`functions` lists the known functions).
 //!
-//! A function that is not volatile (manual, section 38.7) promises to change nothing, and stays usable; a volatile one
-//! must be known as harmless. So a function that a later PostgreSQL or an extension brings is refused until somebody
-//! has looked at it, unless it promises. Those that promise and break it are listed.
+//! A function that is not volatile promises to change nothing (PostgreSQL manual, section 38.7), so it is accepted. A
+//! volatile function is accepted only if it is known to be harmless. So a volatile function of a later PostgreSQL or of
+//! an unknown extension is refused until somebody has examined it. Functions that break the promise are listed.
 
 use crate::catalog::{Catalog, Function, Text};
 use crate::refusal::{Refusal, Rule};
-use crate::secrets::check_no_secret_is_read;
+use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
 use functions::{
     HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
@@ -16,88 +16,89 @@ use functions::{
 mod functions;
 mod kinds;
 
-pub(crate) use kinds::{ACCEPTED, kinds, kinds_behind};
+pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
 
-/// What the operator wants otherwise.
+/// What the operator allows and denies in addition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// Functions that may run all the same, by name or by schema and name.
+    /// Functions that may run although the guard would refuse them, as `name` or `schema.name`.
     pub allow: Vec<String>,
-    /// Functions that may not run, likewise.
+    /// Functions that may not run, in the same form.
     pub deny: Vec<String>,
-    /// Password hashes, other sessions' statements and the like may be read.
+    /// Password hashes, the statements of other sessions and similar secrets may be read.
     pub sensitive: bool,
 }
 
-/// What is known of a statement that may run.
+/// What is known about an accepted statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// It calls nothing, and reads nothing, that could leave anything on its connection.
-    pub(crate) leaves_nothing: bool,
+    /// It calls and reads nothing that could leave session state on its connection.
+    pub(crate) leaves_no_state: bool,
 }
 
-/// Whether all that a statement names may run.
+/// Checks all names of a statement. Returns what is known about it, and the SQL texts that must be checked too.
 ///
 /// # Errors
-/// Why not.
+/// Why the statement is refused.
 pub(crate) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Result<(Known, Vec<Text>), Refusal> {
     let mut texts = Vec::new();
-    let mut leaves_nothing = syntax.kind.as_deref() == Some("SelectStmt")
-        && !catalog.has_own_types
+    let mut leaves_no_state = syntax.kind.as_deref() == Some("SelectStmt")
+        && !catalog.has_user_types
         && catalog.texts.is_empty()
         && catalog.relations.iter().all(|relation| relation.is_plain);
     for call in &syntax.calls {
-        let candidates: Vec<_> =
-            catalog.functions.iter().filter(|function| function.answers_to(&call.function)).collect();
+        let candidates: Vec<_> = catalog.functions.iter().filter(|function| function.matches(&call.function)).collect();
         let fitting = candidates.iter().filter(|function| function.takes(call.arguments));
-        // With none that fits, PostgreSQL will say so; or it counts otherwise than we do.
+        // If no function takes this number of arguments, PostgreSQL reports an error, or it counts differently. So all
+        // are checked.
         let fitting: Vec<_> = if fitting.clone().next().is_none() { candidates } else { fitting.copied().collect() };
         for function in &fitting {
-            leaves_nothing &= judge(function, policy, &mut texts)?;
+            leaves_no_state &= judge(function, policy, &mut texts)?;
         }
     }
     for attribute in &syntax.attributes {
         let name = Name { schema: None, name: attribute.name.clone() };
         let is_column = is_column(attribute, syntax, &catalog);
-        let called = catalog.functions.iter().filter(|function| function.answers_to(&name) && function.takes(1));
+        let called = catalog.functions.iter().filter(|function| function.matches(&name) && function.takes(1));
         for function in called.filter(|function| function.is_builtin || !is_column) {
-            leaves_nothing &= judge(function, policy, &mut texts)?;
+            leaves_no_state &= judge(function, policy, &mut texts)?;
         }
     }
-    for hidden in catalog.functions.iter().filter(|function| !function.is_called) {
-        let judged = judge(hidden, policy, &mut texts);
+    for implicit in catalog.functions.iter().filter(|function| !function.is_called) {
+        let judged = judge(implicit, policy, &mut texts);
         judged.map_err(|refusal| {
-            refusal.reworded(|why| format!("{} stands for a function. {why}", hidden.requested_name))
+            refusal.reworded(|why| format!("{} stands for a function. {why}", implicit.requested_name))
         })?;
-        leaves_nothing = false;
+        leaves_no_state = false;
     }
     if !policy.sensitive {
         let is_found = |name: &str| catalog.relations.iter().any(|found| found.name == name);
-        check_no_secret_is_read(syntax, is_found, &catalog.secrets)?;
+        check_secrets(syntax, is_found, &catalog.secrets)?;
     }
     texts.extend(catalog.texts);
-    Ok((Known { leaves_nothing }, texts))
+    Ok((Known { leaves_no_state }, texts))
 }
 
-/// Whether a name after a dot is a column, and so no function: of the tables that are called what stands before the dot,
-/// or, where that is something else, of any.
+/// Whether a name after a dot is a column, and not a function. It is looked up in the tables that have the name before
+/// the dot, or in all tables of the statement if there are none.
 fn is_column(attribute: &Attribute, syntax: &Syntax, catalog: &Catalog) -> bool {
-    let of: Vec<_> = syntax
+    let tables: Vec<_> = syntax
         .relations
         .iter()
         .filter(|relation| {
-            attribute.of.as_deref() == Some(relation.called()) && !syntax.with.contains(&relation.name.name)
+            attribute.qualifier.as_deref() == Some(relation.alias_or_name())
+                && !syntax.with.contains(&relation.name.name)
         })
         .collect();
     let mut columns = catalog.columns.iter().filter(|(_, column)| *column == attribute.name);
-    match of.is_empty() {
+    match tables.is_empty() {
         true => columns.next().is_some(),
-        false => of.iter().all(|relation| columns.clone().any(|(table, _)| *table == relation.name.name)),
+        false => tables.iter().all(|relation| columns.clone().any(|(table, _)| *table == relation.name.name)),
     }
 }
 
-/// Whether a function may run; and then, whether it is one of PostgreSQL's own that leaves nothing on its connection.
-/// What it runs is added to `texts`.
+/// Decides on one function. Returns whether it is a function of PostgreSQL that leaves no session state. If it runs an
+/// SQL text, the text is added to `texts`.
 fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<bool, Refusal> {
     let Function { schema, name, .. } = function;
     let whole = format!("{schema}.{name}");
@@ -133,7 +134,8 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         if extension.is_some() && has(HARMFUL_ALTHOUGH_NOT_VOLATILE, name) {
             return refused(Rule::FunctionHarmful, why_harmful().unwrap_or("it does more than it promises"), &allow);
         }
-        // An extension's C is the extension's promise; C by itself has been put there by a superuser, for anything.
+        // The author of an extension answers for its C functions. Any other C function was created by a superuser and
+        // can do anything.
         if !function.is_trusted && extension.is_none() && !function.is_builtin {
             let why = format!("it is written in {}, which can do anything on the server", function.language);
             return refused(Rule::FunctionLanguage, &why, &allow);

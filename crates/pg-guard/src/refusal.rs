@@ -1,13 +1,13 @@
-//! Why a statement is not let run: a rule, what it is about, and a sentence for whoever wrote the statement.
+//! A refusal: the rule, what in the statement it is about, and a sentence for the author of the statement.
 
 use std::fmt;
 
-/// A statement that may not run.
+/// Why a statement may not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule that refuses it.
     pub rule: Rule,
-    /// What in the statement the rule is about: a command, a function, a relation, a setting. May be empty.
+    /// The part of the statement that the rule is about: a command, a function, a relation, a setting. Can be empty.
     pub subject: String,
     /// What is wrong and what would be accepted, in whole sentences.
     pub why: String,
@@ -15,15 +15,15 @@ pub struct Refusal {
 
 macro_rules! rules {
     ($($(#[$what:meta])* $rule:ident => $name:literal,)*) => {
-        /// The rules. Their names do not change: a log or a program may depend on them.
+        /// The rules. Their names do not change, because logs and programs may depend on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Rule { $($(#[$what])* $rule,)* }
 
         impl Rule {
-            /// All of them.
+            /// All rules.
             pub const ALL: &[Self] = &[$(Self::$rule),*];
 
-            /// Its name.
+            /// The name of the rule.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$rule => $name,)* }
             }
@@ -32,13 +32,13 @@ macro_rules! rules {
 }
 
 rules! {
-    /// There is no statement in the text.
+    /// The text has no statement.
     NoStatement => "no-statement",
-    /// The text holds the character U+0000.
+    /// The text has the character U+0000.
     NulCharacter => "nul-character",
-    /// The statement acts on the connection, which the next call may have: BEGIN, PREPARE, COPY, LISTEN.
+    /// The statement changes the connection, which the next call may use: BEGIN, PREPARE, COPY, LISTEN.
     ConnectionState => "connection-state",
-    /// What the statement does ends with its call: SET, LOCK, DECLARE.
+    /// The effect of the statement ends with its call: SET, LOCK, DECLARE.
     EndsWithTheCall => "ends-with-the-call",
     /// The statement needs a session, and the connection goes through a pooler that lends one for a transaction only.
     NeedsSession => "needs-session",
@@ -46,33 +46,33 @@ rules! {
     SeveralStatements => "several-statements",
     /// The statement, or one inside it, is of a kind that does not only read.
     StatementKind => "statement-kind",
-    /// SELECT INTO makes a table.
+    /// SELECT INTO creates a table.
     SelectInto => "select-into",
-    /// FOR UPDATE and its like lock rows.
+    /// FOR UPDATE and similar clauses lock rows.
     RowLock => "row-lock",
     /// The operator has excluded the function.
     FunctionExcluded => "function-excluded",
-    /// The function shows secrets.
+    /// The function returns secrets.
     FunctionSecret => "function-secret",
-    /// The function runs with the rights of its owner.
+    /// The function runs with the rights of its owner (SECURITY DEFINER).
     FunctionDefiner => "function-definer",
     /// The function is written in a language that can do anything on the server.
     FunctionLanguage => "function-language",
-    /// The function is known to have effects that no transaction undoes.
+    /// The function is known to have effects that ROLLBACK does not undo.
     FunctionHarmful => "function-harmful",
-    /// The function is volatile, and nobody has found it harmless.
+    /// The function is volatile and not known to be harmless.
     FunctionVolatile => "function-volatile",
-    /// The relation's columns hold secrets.
+    /// The columns of the relation contain secrets.
     SecretRelation => "secret-relation",
-    /// The setting is a secret, or one of all the settings is.
+    /// The setting is a secret, or all settings are read and one of them is a secret.
     SecretSetting => "secret-setting",
-    /// There is too much SQL behind the statement's names.
+    /// The objects that the statement uses have too many SQL texts.
     TooMuchBehind => "too-much-behind",
     /// The parser cannot read it.
     Syntax => "syntax",
     /// It is too long to be parsed.
     TooLong => "too-long",
-    /// The parser ended over it.
+    /// The parser crashed on it.
     ParserCrashed => "parser-crashed",
     /// The parser took too long.
     ParserTimedOut => "parser-timed-out",
@@ -89,7 +89,7 @@ impl Refusal {
         Self { rule, subject: subject.into(), why: why.into() }
     }
 
-    /// The same refusal in other words.
+    /// The same refusal with another sentence.
     pub(crate) fn reworded(self, words: impl FnOnce(&str) -> String) -> Self {
         Self { why: words(&self.why), ..self }
     }

@@ -1,22 +1,22 @@
-//! What a catalogue knows and no reader of it needs: hashes, passwords, other sessions' SQL.
+//! The secrets in the system catalogs: password hashes, passwords, the SQL of other sessions.
 
 use crate::refusal::{Refusal, Rule};
 use crate::syntax::Syntax;
 
-/// Where secrets may be, or not: it is looked whether they are there.
+/// Where secrets may be. The catalogs are queried whether they are really there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SecretSource {
     /// Settings of the server.
     Settings,
     /// Settings of roles and databases.
     RoleSettings,
-    /// Values of columns, as ANALYZE has found them: those of the column of password hashes.
+    /// Statistics that ANALYZE has stored about the column with the password hashes.
     Statistics,
     /// Options of foreign servers.
     ServerOptions,
 }
 
-/// Tables and views that hold secrets, in these columns; the last only if there is one.
+/// Tables and views with secrets: the columns, what the secret is, and the source if the secret is not always there.
 const SENSITIVE: &[(&str, &[&str], &str, Option<SecretSource>)] = &[
     ("pg_authid", &["rolpassword"], "password hashes", None),
     ("pg_shadow", &["passwd"], "password hashes", None),
@@ -53,7 +53,7 @@ const SENSITIVE: &[(&str, &[&str], &str, Option<SecretSource>)] = &[
     ),
 ];
 
-/// What the names of a user's own settings end with that hold secrets: `app.jwt_secret`.
+/// The endings of the names of user-defined settings that are secrets, such as `app.jwt_secret`.
 const SECRET_ENDS: &[&str] = &[
     "password",
     "passwd",
@@ -68,20 +68,20 @@ const SECRET_ENDS: &[&str] = &[
     "private_key",
 ];
 
-/// Whether there may be secrets in a relation of this name, so that it has to be looked.
+/// Whether a relation with this name may contain secrets, so that the catalogs must be queried.
 pub(crate) fn holds_secrets(relation: &str) -> bool {
     SENSITIVE.iter().any(|(sensitive, .., source)| *sensitive == relation && source.is_some())
 }
 
-/// Whether a statement reads nothing secret. A column is known by its name alone, wherever that stands; so it is refused in
-/// some statements that would not show it.
+/// Checks that a statement reads no secret. A column is found by its name alone, anywhere in the statement. So some
+/// statements are refused that would not show the secret.
 ///
-/// `is_found` says whether there is a relation of that name, `secrets` where there are secrets, and of settings their
-/// names.
+/// `is_found` says whether there is a relation with this name. `secrets` are the sources that contain secrets; for
+/// settings, with the name of the setting.
 ///
 /// # Errors
-/// What holds which secret.
-pub(crate) fn check_no_secret_is_read(
+/// Which relation or setting contains which secret.
+pub(crate) fn check_secrets(
     syntax: &Syntax,
     is_found: impl Fn(&str) -> bool,
     secrets: &[(SecretSource, String)],
@@ -98,7 +98,7 @@ pub(crate) fn check_no_secret_is_read(
         if !is_found(name) {
             continue;
         }
-        // All of a row by what it is called: row_to_json(a).
+        // A whole row, by the name or the alias of its table: row_to_json(a).
         let is_row = |row: &String| row == name || syntax.aliases.contains(row);
         let shows_all = syntax.has_star || relation.renames_columns || syntax.rows.iter().any(is_row);
         let of_it = SENSITIVE.iter().filter(|(sensitive, _, _, source)| sensitive == name && source.is_none_or(has));
@@ -124,7 +124,7 @@ pub(crate) fn check_no_secret_is_read(
     let setting =
         |what: &str, of: &str, subject: &str, instead: &str| refused(Rule::SecretSetting, what, of, subject, instead);
     let some = has(SecretSource::Settings) || has(SecretSource::RoleSettings);
-    if let Some(shown) = &syntax.shown {
+    if let Some(shown) = &syntax.show {
         if is_secret(shown) {
             return setting("a password", shown, shown, "");
         }
@@ -132,7 +132,7 @@ pub(crate) fn check_no_secret_is_read(
             return setting("passwords", "One of the settings", "all", all);
         }
     }
-    for call in syntax.calls.iter().filter(|call| call.is_about_settings()) {
+    for call in syntax.calls.iter().filter(|call| call.reads_settings()) {
         match &call.first {
             Some(name) if call.function.name == "current_setting" && is_secret(name) => {
                 return setting("a password", name, name, "");

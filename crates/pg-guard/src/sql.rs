@@ -1,24 +1,24 @@
-//! What can be told of an SQL text without PostgreSQL: its first keyword, and the text without its literals.
+//! Facts about an SQL text that need no parser: its first keyword, its names, and its form without literals.
 //!
-//! This is no parser and guards nothing: whether a statement may run is PostgreSQL's decision. It reads tokens as
-//! the manual's section 4.1 (Lexical Structure) gives them, and where it is in doubt it takes more for a literal
-//! rather than less, because a literal that is shown is a leak and an identifier that is hidden is not.
+//! This is not for security: PostgreSQL decides whether a statement may run. The tokens are those of section 4.1
+//! (Lexical Structure) of the PostgreSQL manual. If a token is ambiguous, it counts as a literal, because a literal
+//! that is shown leaks data, and an identifier that is hidden does not.
 
 use std::fmt;
 
-/// What kind of statement a text begins, by its first keyword in upper case (`SELECT`, `WITH`, `CREATE` …).
+/// The kind of statement, by the first keyword in upper case (`SELECT`, `WITH`, `CREATE` …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Operation(&'static str);
 
 impl Operation {
-    /// Sets a setting, or what holds for the transaction.
+    /// Changes a setting, or a property of the transaction.
     pub const SET: Self = Self("SET");
-    /// Takes a setting back.
+    /// Resets a setting.
     pub const RESET: Self = Self("RESET");
 
-    /// The operation of `sql`; `OTHER` for a word that begins no statement we know, `EMPTY` for no token at all.
+    /// The operation of `sql`. `OTHER` if the first word begins no known statement, `EMPTY` if there is no token.
     pub fn of(sql: &str) -> Self {
-        // A SELECT may stand in parentheses.
+        // A SELECT can be in parentheses.
         let first = Tokens::new(sql).find(|token| !matches!(token, Token::Symbol("(" | ";")));
         match first {
             None => Self("EMPTY"),
@@ -30,12 +30,12 @@ impl Operation {
         }
     }
 
-    /// Whether there is no token at all.
+    /// Whether the text has no token.
     pub fn is_none(self) -> bool {
         self.0 == "EMPTY"
     }
 
-    /// Whether it can stand in another statement's FROM clause, if nothing in it writes.
+    /// Whether it can be a subquery in the FROM clause of another statement, if nothing in it writes.
     pub fn is_a_query(self) -> bool {
         matches!(self.0, "SELECT" | "WITH" | "VALUES" | "TABLE")
     }
@@ -50,7 +50,7 @@ impl Operation {
         self.0
     }
 
-    /// Whether the number in PostgreSQL's command tag counts rows that were changed.
+    /// Whether the number in PostgreSQL's command tag counts changed rows.
     pub fn changes_rows(self) -> bool {
         matches!(self.0, "INSERT" | "UPDATE" | "DELETE" | "MERGE")
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Every word that begins a statement in PostgreSQL 18 (part VI of the manual, SQL Commands).
+/// The first words of all statements of PostgreSQL 18 (part VI of the manual, SQL Commands).
 pub(crate) const OPERATIONS: &[&str] = &[
     "ABORT",
     "ALTER",
@@ -118,7 +118,7 @@ pub(crate) const OPERATIONS: &[&str] = &[
     "WITH",
 ];
 
-/// `sql` up to the end of its last token, without the semicolons and comments after that.
+/// `sql` up to its last token, without the semicolons and comments after it.
 pub fn without_tail(sql: &str) -> &str {
     let mut tokens = Tokens::new(sql);
     let mut end = 0;
@@ -130,8 +130,8 @@ pub fn without_tail(sql: &str) -> &str {
     &sql[..end]
 }
 
-/// The last part of the name (`orders` of `sales.orders`) that begins at `character` (from 1) of `sql`, as PostgreSQL
-/// reads it: in small letters unless in quotes.
+/// The last part of the name (`orders` of `sales.orders`) that begins at `character` of `sql`, counted from 1. Like
+/// PostgreSQL it turns a name into lower case, unless it is quoted.
 pub fn name_at(sql: &str, character: usize) -> Option<String> {
     let (start, _) = sql.char_indices().nth(character.checked_sub(1)?)?;
     let mut name = None;
@@ -148,7 +148,7 @@ pub fn name_at(sql: &str, character: usize) -> Option<String> {
     }
 }
 
-/// Every word of `sql` that may be a name, as PostgreSQL reads it: keywords too, and no literals.
+/// Every word of `sql` that can be a name, in lower case unless it is quoted. Keywords are included, literals are not.
 pub fn names(sql: &str) -> Vec<String> {
     let name = |token| match token {
         Token::Word(word) => Some(word.to_lowercase()),
@@ -175,8 +175,8 @@ fn unquoted(text: &str) -> String {
     text.trim_matches('"').replace("\"\"", "\"")
 }
 
-/// `sql` without comments, with one space for any white space and `?` for every literal, cut at `chars_max`
-/// characters: the form in which a statement may be shown in metrics.
+/// `sql` without comments, with one space for each white space and `?` for each literal, cut at `chars_max` characters.
+/// Metrics and logs show statements in this form.
 pub fn normalised(sql: &str, chars_max: usize) -> String {
     let mut text = String::new();
     let mut glue = true;
@@ -296,7 +296,7 @@ fn digits(text: &str) -> usize {
     text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())
 }
 
-/// A number, with its fraction and exponent, and with any letters that stick to it.
+/// The length of a number in bytes, with its fraction and exponent, and with letters that follow without a space.
 fn number_bytes(text: &str) -> usize {
     let mut previous = ' ';
     text.find(|c: char| {
@@ -308,7 +308,8 @@ fn number_bytes(text: &str) -> usize {
     .unwrap_or(text.len())
 }
 
-/// A text in quotes, where a doubled quote is a quote; with `escapes` a backslash takes the next character with it.
+/// The length of a quoted text in bytes. Two quotes stand for one quote. With `escapes`, a backslash escapes the next
+/// character.
 fn quoted_bytes(text: &str, quote: char, escapes: bool) -> usize {
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -325,8 +326,8 @@ fn quoted_bytes(text: &str, quote: char, escapes: bool) -> usize {
     text.len()
 }
 
-/// A string, and with `escapes` also those that go on with it after white space (manual, section 4.1.2.1): the
-/// backslash means in them what it means in the first.
+/// The length of a string in bytes. With `escapes` the strings that continue it after white space are included (manual,
+/// section 4.1.2.1), because a backslash escapes in them too.
 fn continued_bytes(text: &str, escapes: bool) -> usize {
     let mut bytes = quoted_bytes(text, '\'', escapes);
     if !escapes {
@@ -342,7 +343,7 @@ fn continued_bytes(text: &str, escapes: bool) -> usize {
     }
 }
 
-/// `$tag$ … $tag$`, or `None` where the dollar begins no such thing.
+/// The length of `$tag$ … $tag$` in bytes; `None` if the dollar does not begin a dollar-quoted string.
 fn dollar_quoted_bytes(text: &str) -> Option<usize> {
     let tag_end = 1 + text[1..].find('$')?;
     let tag = &text[1..tag_end];
@@ -356,7 +357,7 @@ fn dollar_quoted_bytes(text: &str) -> Option<usize> {
     Some(body.find(opening).map_or(text.len(), |end| opening.len() + end + opening.len()))
 }
 
-/// A block comment; they nest. One that is not closed goes to the end.
+/// The length of a block comment in bytes. Block comments can be nested. An unclosed one ends with the text.
 fn block_comment_bytes(text: &str) -> usize {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0);

@@ -1,4 +1,4 @@
-//! A statement: its text, what kind it is by its first keyword, and the values of its parameters.
+//! A statement: its text, its kind by the first keyword, and the values of its parameters.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::session::needs_session;
 use crate::sql::Operation;
 use crate::unsupported::{Transaction, unsupported};
 
-/// One statement to run. It is not empty and holds no U+0000; more is not known of it yet.
+/// One SQL statement. It is not empty and has no U+0000. It has not been parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
     sql: Arc<str>,
@@ -27,10 +27,10 @@ pub enum AccessMode {
 }
 
 impl Statement {
-    /// The statement of this text, with the values of `$1 … $n`.
+    /// A statement with this text and with the values of `$1 … $n`.
     ///
     /// # Errors
-    /// There is no statement in the text, or a character that PostgreSQL's protocol cannot carry.
+    /// The text has no statement, or it has a character that PostgreSQL's protocol cannot carry.
     pub fn new(sql: impl Into<Arc<str>>, parameters: Vec<Value>) -> Result<Self, Refusal> {
         let sql = sql.into();
         let operation = Operation::of(&sql);
@@ -47,13 +47,14 @@ impl Statement {
         }
     }
 
-    /// Whether a call can run it at all, in this mode and in such a transaction: what can be said by its first words,
-    /// without a parser and a database. In read-only mode the [`Guard`](crate::Guard) says more, in its own words.
+    /// Checks whether a call can run it at all, in this access mode and in this kind of transaction. It looks only at
+    /// the first words and needs no parser and no database. In read-only mode the [`Guard`](crate::Guard) checks the
+    /// rest.
     ///
     /// # Errors
-    /// What cannot be run so, and what to do instead.
+    /// What cannot run, and what to do instead.
     pub fn review(&self, access: AccessMode, transaction: Transaction) -> Result<(), Refusal> {
-        // In read-only mode a batch takes no more than a query, so there is nothing to be referred to.
+        // A read-only batch accepts no more kinds of statements, so a refusal must not recommend it.
         let transaction = if access == AccessMode::ReadOnly { Transaction::Shared } else { transaction };
         unsupported(&self.sql, self.operation, transaction)
     }
@@ -71,7 +72,7 @@ impl Statement {
         &self.sql
     }
 
-    /// What kind it is, by its first keyword.
+    /// The kind, by the first keyword.
     pub fn operation(&self) -> Operation {
         self.operation
     }

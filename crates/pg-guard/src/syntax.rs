@@ -1,60 +1,60 @@
-//! What the guard wants to know of a statement's syntax: its kind, and every name in it that may stand for something
-//! with an effect. Taken from PostgreSQL's own parse tree, of all of its nodes.
+//! The facts about the syntax of a statement that the guard needs: its kind, and every name in it that can lead to an
+//! effect. They are taken from all nodes of PostgreSQL's own parse tree.
 
 use serde::{Deserialize, Serialize};
 
 use crate::walk::{Visitor, walk};
 
-/// What a text holds. Names are as PostgreSQL takes them: in small letters unless quoted, escapes resolved.
+/// The syntax of a text. Names are as PostgreSQL reads them: in lower case unless quoted, with escapes resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Syntax {
-    /// How many statements.
+    /// The number of statements.
     pub statements: usize,
-    /// The parser's name for the kind of the first, such as `SelectStmt`; `None` for no statement.
+    /// The kind of the first statement, as the parser names it, such as `SelectStmt`; `None` without a statement.
     pub kind: Option<String>,
-    /// The kinds of statements inside it that read nothing, such as `DeleteStmt`.
+    /// The kinds of statements inside it that are no SELECT, such as `DeleteStmt`.
     pub inner: Vec<String>,
-    /// It is an EXPLAIN that runs its statement.
+    /// It is an EXPLAIN with ANALYZE, which runs its statement.
     pub analyzes: bool,
-    /// It has an INTO.
+    /// It has an INTO clause.
     pub has_into: bool,
-    /// It has a FOR UPDATE or the like.
+    /// It has FOR UPDATE or a similar clause.
     pub has_locking: bool,
-    /// What is called.
-    pub calls: Vec<CallOf>,
-    /// Every part of what stands for a column.
+    /// The function calls.
+    pub calls: Vec<Call>,
+    /// Every part of the names of columns.
     pub columns: Vec<String>,
-    /// Names after a dot in an expression: columns, or functions of what stands before the dot.
+    /// Names after a dot in an expression: each is a column, or a function that is called with the part before the dot.
     pub attributes: Vec<Attribute>,
-    /// The last parts of the names that stand where a column stands: each may be a whole row, by what that is called.
+    /// The last parts of the names of columns. Each can be a whole row, named by its table or alias.
     pub rows: Vec<String>,
-    /// What rows are called.
+    /// The aliases of tables and subqueries.
     pub aliases: Vec<String>,
-    /// What the queries in WITH are called.
+    /// The names of the queries in WITH.
     pub with: Vec<String>,
-    /// A `*` for columns, or a NATURAL JOIN.
+    /// It has a `*` for all columns, or a NATURAL JOIN.
     pub has_star: bool,
-    /// Operators, also those that a keyword stands for.
+    /// The operators, including those that a keyword stands for.
     pub operators: Vec<Name>,
-    /// Types, of casts for example.
+    /// The types, for example of casts.
     pub types: Vec<Name>,
-    /// What is read from.
+    /// The tables and views that it reads.
     pub relations: Vec<Relation>,
-    /// What SHOW shows.
-    pub shown: Option<String>,
+    /// The setting that SHOW shows.
+    pub show: Option<String>,
 }
 
-/// A name, perhaps with its schema.
+/// A name, with its schema if it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Name {
-    /// Its schema, where it is given.
+    /// The schema, if it is given.
     pub schema: Option<String>,
-    /// The name in it.
+    /// The name without the schema.
     pub name: String,
 }
 
-/// Functions that PostgreSQL's later versions have as syntax of their own, by the parser's nodes for them. To an earlier
-/// one, which may run what we read here, each is a call of whatever has that name.
+/// Functions for which later versions of PostgreSQL have a syntax of their own, by the parser's nodes. An earlier
+/// PostgreSQL, which may run this statement, calls any function with this name.
 const CALLS_BY_SYNTAX: &[(&str, &[&str])] = &[
     ("JsonArrayAgg", &["json_arrayagg"]),
     ("JsonArrayConstructor", &["json_array"]),
@@ -69,23 +69,23 @@ const CALLS_BY_SYNTAX: &[(&str, &[&str])] = &[
     ("MergeSupportFunc", &["merge_action"]),
 ];
 
-/// More arguments than anything takes: a call whose arguments are not counted.
-const UNCOUNTED: usize = usize::MAX;
+/// The call of a function whose arguments are not counted.
+const ANY_NUMBER: usize = usize::MAX;
 
-/// A function where it is called.
+/// The call of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallOf {
-    /// Which.
+pub struct Call {
+    /// The name of the function.
     pub function: Name,
-    /// With how many arguments.
+    /// The number of arguments.
     pub arguments: usize,
-    /// Its first argument, where that is a literal text.
+    /// The first argument, if it is a literal text.
     pub first: Option<String>,
 }
 
-impl CallOf {
-    /// Whether it gives settings.
-    pub(crate) fn is_about_settings(&self) -> bool {
+impl Call {
+    /// Whether it returns settings.
+    pub(crate) fn reads_settings(&self) -> bool {
         matches!(&*self.function.name, "current_setting" | "pg_show_all_settings")
     }
 }
@@ -93,20 +93,20 @@ impl CallOf {
 /// A name after a dot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
-    /// The name before the dot, where it is one.
-    pub of: Option<String>,
-    /// Itself.
+    /// The name before the dot, if there is one.
+    pub qualifier: Option<String>,
+    /// The name after the dot.
     pub name: String,
 }
 
-/// A table, a view or the like where it is read from.
+/// A table or view that is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
-    /// Which.
+    /// Its name.
     pub name: Name,
-    /// What it is called here, if that is not its name.
+    /// Its alias in the statement, if it has one.
     pub alias: Option<String>,
-    /// Its columns have other names here.
+    /// The alias renames its columns.
     pub renames_columns: bool,
 }
 
@@ -115,7 +115,7 @@ impl Name {
         Self { schema: None, name: name.to_owned() }
     }
 
-    /// Of the parts of a name; a database before the schema can only be the one we are connected to.
+    /// From the parts of a name. A database before the schema can only be the current database.
     fn of(mut parts: Vec<String>) -> Option<Self> {
         let name = parts.pop()?;
         Some(Self { schema: parts.pop(), name })
@@ -132,17 +132,17 @@ impl std::fmt::Display for Name {
 }
 
 impl Relation {
-    /// What its rows are called here.
-    pub fn called(&self) -> &str {
+    /// The name of its rows in the statement.
+    pub fn alias_or_name(&self) -> &str {
         self.alias.as_ref().unwrap_or(&self.name.name)
     }
 }
 
 impl Syntax {
-    /// The syntax of `sql`.
+    /// Parses `sql`.
     ///
     /// # Errors
-    /// The parser's, in its words.
+    /// The error message of the parser.
     pub fn of(sql: &str) -> Result<Self, String> {
         let parsed = pg_guard_sys::parse(sql).map_err(|error| error.to_string())?;
         let mut reader =
@@ -152,19 +152,19 @@ impl Syntax {
     }
 }
 
-/// A node that has begun and not ended.
+/// A node that is being visited.
 struct Open {
     node: &'static str,
     field: &'static str,
-    /// The texts in it, with their fields.
+    /// The texts in it, each with its field.
     texts: Vec<(&'static str, String)>,
-    /// Arguments, of a call.
+    /// The number of arguments, if it is a call.
     arguments: usize,
-    /// Its first argument, of a call where that is a literal text.
+    /// The first argument, if it is a call and the argument is a literal text.
     first: Option<String>,
-    /// Its alias,
+    /// The alias of a table.
     alias: Option<String>,
-    /// which names columns, too.
+    /// Whether the alias renames columns.
     renames_columns: bool,
 }
 
@@ -178,7 +178,7 @@ impl Visitor for Reader {
         let outer = self.nodes.last_mut();
         match (node, &outer) {
             ("AStar", _) => self.syntax.has_star = true,
-            // A statement in a statement. What reads is read on.
+            // A statement inside a statement. The parts of a SELECT are checked like the rest.
             (node, outer) if node.ends_with("Stmt") && node != "RawStmt" => {
                 let is_first = outer.as_ref().is_some_and(|outer| outer.node == "RawStmt");
                 if is_first && self.syntax.kind.is_none() {
@@ -216,7 +216,7 @@ impl Visitor for Reader {
         if value.is_empty() {
             return;
         }
-        // A part of a name is a node of its own, and so is a constant's text.
+        // A part of a name is a node of its own, and so is the text of a constant.
         let depth = match self.nodes.last() {
             Some(node) if node.node == "String" => 2,
             _ => 1,
@@ -233,7 +233,7 @@ impl Visitor for Reader {
             ("JoinExpr", "is_natural") if value != 0 => self.syntax.has_star = true,
             ("Integer" | "Boolean", _) => {
                 let is_set = value != 0;
-                // What an option of EXPLAIN is set to.
+                // The value of an option of EXPLAIN.
                 if let Some(outer) = at.checked_sub(1).map(|at| &mut self.nodes[at])
                     && outer.node == "DefElem"
                 {
@@ -254,9 +254,10 @@ impl Visitor for Reader {
         match node.node {
             "FuncCall" => {
                 if let Some(mut function) = Name::of(of("funcname")) {
-                    // Later versions' syntax for that one function; an earlier one takes any of that name.
+                    // The parser replaces json_object by its own function. An earlier PostgreSQL calls any function
+                    // with this name.
                     function.schema.take_if(|_| function.name == "json_object");
-                    syntax.calls.push(CallOf { function, arguments: node.arguments, first: node.first });
+                    syntax.calls.push(Call { function, arguments: node.arguments, first: node.first });
                 }
             }
             "AConst" => {
@@ -270,7 +271,7 @@ impl Visitor for Reader {
                 }
             }
             "AExpr" => match Name::of(of("name")) {
-                // BETWEEN in its forms stands for these.
+                // All forms of BETWEEN use these operators.
                 Some(name) if name.name.ends_with("BETWEEN") || name.name.ends_with("SYMMETRIC") => {
                     syntax.operators.extend(["<", "<=", ">", ">="].map(Name::bare));
                 }
@@ -286,15 +287,15 @@ impl Visitor for Reader {
                 let pairs = fields.iter().zip(fields.iter().skip(1));
                 syntax
                     .attributes
-                    .extend(pairs.map(|(of, name)| Attribute { of: Some(of.clone()), name: name.clone() }));
+                    .extend(pairs.map(|(of, name)| Attribute { qualifier: Some(of.clone()), name: name.clone() }));
                 syntax.columns.append(&mut fields);
             }
             "AIndirection" => {
                 syntax.columns.append(&mut of("indirection"));
-                syntax.attributes.extend(of("indirection").into_iter().map(|name| Attribute { of: None, name }));
+                syntax.attributes.extend(of("indirection").into_iter().map(|name| Attribute { qualifier: None, name }));
             }
             "JoinExpr" => {
-                // Columns of its tables under other names.
+                // The alias can rename the columns of the joined tables.
                 syntax.has_star |= node.renames_columns;
                 syntax.columns.append(&mut of("using_clause"));
                 syntax.operators.push(Name::bare("="));
@@ -315,15 +316,15 @@ impl Visitor for Reader {
                 }
             }
             "RangeTableSample" => {
-                // Its method is a function, too; the two that PostgreSQL has are called like types.
+                // The sampling method is a function too. The two that are part of PostgreSQL are called like types.
                 if let Some(function) = Name::of(of("method")) {
-                    syntax.calls.push(CallOf { function, arguments: 1, first: None });
+                    syntax.calls.push(Call { function, arguments: 1, first: None });
                 }
             }
             "CommonTableExpr" => syntax.with.extend(one("ctename")),
             "IntoClause" => syntax.has_into = true,
             "LockingClause" => syntax.has_locking = true,
-            "VariableShowStmt" => syntax.shown = one("name"),
+            "VariableShowStmt" => syntax.show = one("name"),
             "DefElem" => {
                 let is_off = |text: &String| ["off", "false", "0", "no"].contains(&&*text.to_lowercase());
                 let is_explain = self.nodes.last().is_some_and(|outer| outer.node == "ExplainStmt");
@@ -336,9 +337,9 @@ impl Visitor for Reader {
             }
             node => {
                 let names = CALLS_BY_SYNTAX.iter().filter(|(syntax, _)| *syntax == node).flat_map(|(_, names)| *names);
-                syntax.calls.extend(names.map(|name| CallOf {
+                syntax.calls.extend(names.map(|name| Call {
                     function: Name::bare(name),
-                    arguments: UNCOUNTED,
+                    arguments: ANY_NUMBER,
                     first: None,
                 }));
             }

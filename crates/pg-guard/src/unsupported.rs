@@ -1,20 +1,21 @@
-//! Statements that no call runs, or not the call that was made, and what to do instead.
+//! Statements that no call can run, or not this kind of call, with what to do instead.
 //!
-//! It spares a model an answer that says "Done." of what is gone with the call. It guards nothing.
+//! This is not for security. It saves a model from an answer "Done." when the effect of the statement ends with the
+//! call.
 
 use crate::refusal::{Refusal, Rule};
 use crate::sql::{Operation, Token, Tokens};
 
-/// In whose transaction a statement is to run.
+/// The kind of transaction that a statement is to run in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transaction {
-    /// One of its own.
+    /// It has one statement.
     Own,
-    /// One with others.
+    /// It is a batch of several statements.
     Shared,
 }
 
-/// Whether `sql` can be run there.
+/// Checks whether `sql` can run in this kind of transaction.
 ///
 /// # Errors
 /// The statement that cannot, and what to do instead.
@@ -26,7 +27,7 @@ pub(crate) fn unsupported(sql: &str, operation: Operation, transaction: Transact
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let found = unsupported_anywhere(&words).map(|found| (Rule::ConnectionState, found));
     let found = found.or_else(|| match transaction {
-        Transaction::Own => gone_with_its_call(&words).map(|found| (Rule::EndsWithTheCall, found)),
+        Transaction::Own => ends_with_the_call(&words).map(|found| (Rule::EndsWithTheCall, found)),
         Transaction::Shared => None,
     });
     match found {
@@ -37,7 +38,7 @@ pub(crate) fn unsupported(sql: &str, operation: Operation, transaction: Transact
     }
 }
 
-/// What would act on a connection that the next call shares, or wait for data that nobody sends.
+/// Statements that would change a connection which other calls use, or that wait for data which nobody sends.
 fn unsupported_anywhere<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
     const TWO_PHASES: &str = "no transaction is prepared through this server, for nobody would be sure to end it; every call \
                               commits by itself. Several statements of one transaction go to batch_query_execute, and \
@@ -66,8 +67,8 @@ fn unsupported_anywhere<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)
     })
 }
 
-/// What does something for the statements after it, and there are none: the connection is clean again when a call ends.
-fn gone_with_its_call<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
+/// Statements that only affect the statements after them. There are none: the connection is cleaned when a call ends.
+fn ends_with_the_call<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
     let (statement, rest) = words.split_first()?;
     let why = match *statement {
         "SET" => {
@@ -90,7 +91,7 @@ fn gone_with_its_call<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> 
             "the next call may have another connection, without that library; put it into batch_query_execute in front of \
              the statements that need it, or ask the operator for POSTGRES_OPTIONS (-c session_preload_libraries=name)"
         }
-        "CREATE" if makes_something_temporary(rest) => {
+        "CREATE" if creates_temporary(rest) => {
             return Some((
                 "CREATE TEMPORARY",
                 "what is temporary is gone when the call ends; put it into batch_query_execute in front of the statements \
@@ -102,17 +103,17 @@ fn gone_with_its_call<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> 
     Some((statement, why))
 }
 
-/// `[OR REPLACE] [GLOBAL | LOCAL] TEMP …`
-fn makes_something_temporary(words: &[&str]) -> bool {
+/// Whether the words after CREATE are `[OR REPLACE] [GLOBAL | LOCAL] TEMP …`.
+fn creates_temporary(words: &[&str]) -> bool {
     let words = words.strip_prefix(&["OR", "REPLACE"]).unwrap_or(words);
     let words = words.strip_prefix(&["GLOBAL"]).or_else(|| words.strip_prefix(&["LOCAL"])).unwrap_or(words);
     matches!(words.first(), Some(&("TEMP" | "TEMPORARY")))
 }
 
-/// As many words as tell the statements above apart.
+/// How many words are needed to tell these statements apart.
 const WORDS_MAX: usize = 5;
 
-/// The words that `sql` begins with, in upper case.
+/// The first words of `sql`, in upper case.
 fn first_words(sql: &str) -> Vec<String> {
     let tokens = Tokens::new(sql).skip_while(|token| matches!(token, Token::Symbol("(" | ";")));
     let words = tokens.map_while(|token| match token {

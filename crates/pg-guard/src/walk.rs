@@ -1,9 +1,9 @@
-//! A way through a whole parse tree, node by node.
+//! Visits all nodes of a parse tree.
 //!
-//! The tree's types are some 270 structs that refer to each other in every way, and a walk written for them by hand
-//! leaves one out (published holes of other guards are that). They all derive serde's `Serialize`, so this is a
-//! serializer that writes nothing: what it does not visit does not exist. It has a field's name where it stands, and a
-//! node of a later version of PostgreSQL is visited like any other.
+//! The tree has some 270 struct types that contain each other. A traversal that is written by hand forgets some of
+//! them; other guards have had published holes for that reason. All types derive `Serialize` of serde, so this
+//! traversal is a serializer that writes nothing and cannot forget a node. It knows the name of each field, and it
+//! visits the new nodes of a later PostgreSQL like all others.
 
 use std::fmt;
 
@@ -13,36 +13,36 @@ use serde::ser::{
     SerializeTupleVariant, Serializer,
 };
 
-/// Hears what is met.
+/// Receives the nodes of a tree.
 pub(super) trait Visitor {
     /// A node begins.
     fn enter(&mut self, node: &'static str);
 
-    /// This field of the node that has begun last follows.
+    /// The value of this field of the current node follows.
     fn field(&mut self, name: &'static str);
 
-    /// A text, in the field that was named last.
+    /// A text value of the current field.
     fn text(&mut self, value: &str);
 
-    /// A number or a truth value, likewise.
+    /// A number or boolean value of the current field.
     fn number(&mut self, value: i64);
 
-    /// The node that has begun last ends.
+    /// The current node ends.
     fn leave(&mut self);
 }
 
-/// The struct that only wraps each node.
+/// The struct that wraps each node and is no node itself.
 const WRAPPER: &str = "Node";
 
-/// Visit all of a tree.
+/// Visits all nodes of a tree.
 pub(super) fn walk(tree: &impl Serialize, visitor: &mut impl Visitor) {
-    // It fails for a map with keys alone, and a tree has none.
+    // It can fail only for maps, and a tree has none.
     let _ = tree.serialize(Walker(visitor));
 }
 
 struct Walker<'a, V>(&'a mut V);
 
-/// The inside of something: its fields, or its items.
+/// The fields or items of a value that is being visited.
 struct Inside<'a, V> {
     visitor: &'a mut V,
     is_node: bool,

@@ -1,4 +1,4 @@
-//! A running PostgreSQL, or a stopped one that can start again.
+//! A PostgreSQL server that runs, or that is stopped and can start again.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -22,16 +22,17 @@ use crate::template::make_data;
 /// A start that takes longer has failed.
 const START_MAX: Duration = Duration::from_secs(30);
 
-/// A fast shutdown that takes longer becomes an immediate one, and then a kill.
+/// If a fast shutdown takes longer, it becomes an immediate shutdown, and after the same time a kill.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// A free port can be lost between finding it and PostgreSQL's binding it.
+/// Another process can take a free port before PostgreSQL binds it.
 const PORT_TRIES_MAX: u32 = 20;
 
-/// Settings for every cluster, `name=value` with spaces between them: a whole test run on another `lc_messages`, say.
+/// The environment variable with settings for every cluster: `name=value` pairs with spaces between them. For instance,
+/// it runs all tests with another `lc_messages`.
 const MORE_SETTINGS: &str = "PG_PRIVATE_SETTINGS";
 
-/// A running PostgreSQL, or a stopped one that can start again. Ends with its value.
+/// A PostgreSQL server that runs, or that is stopped and can start again. The drop ends it and removes its folder.
 pub struct PrivateCluster {
     installation: &'static Installation,
     options: Options,
@@ -42,8 +43,8 @@ pub struct PrivateCluster {
 }
 
 impl Options {
-    /// Makes the cluster and returns when it accepts sessions. Blocks for a fraction of a second; the first one of a
-    /// process takes about a second more.
+    /// Makes the cluster and returns when it accepts sessions. This blocks for a fraction of a second; the first
+    /// cluster of a process takes about a second more.
     pub fn start(self) -> Result<PrivateCluster, ClusterError> {
         PrivateCluster::start_with(self)
     }
@@ -72,7 +73,7 @@ impl PrivateCluster {
         }
     }
 
-    /// The superuser's address of the database `postgres`, with the password if there is one.
+    /// The URL of the database `postgres` for the superuser, with the password if there is one.
     pub fn url(&self) -> String {
         let password = match &self.options.password {
             Some(password) => format!(":{}", utf8_percent_encode(password, NON_ALPHANUMERIC)),
@@ -81,30 +82,30 @@ impl PrivateCluster {
         format!("postgres://{SUPERUSER}{password}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// The TCP port on 127.0.0.1: the same from start to drop.
+    /// The TCP port on 127.0.0.1. It stays the same until the drop.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder of the Unix socket: a `host` for libpq and tokio-postgres. All else that the
-    /// cluster owns is in it too.
+    /// The folder of the Unix socket: a `host` for libpq and tokio-postgres. The other files of the cluster are in it
+    /// too.
     pub fn socket_folder(&self) -> &Path {
         &self.folder.path
     }
 
-    /// The server's process id, while it runs.
+    /// The process id of the server while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.server.as_ref().map(Child::id)
     }
 
-    /// Stops the server as an operator would: sessions are cut (SQLSTATE 57P01), data stays. Returns
-    /// when it is gone. Stopping a stopped cluster does nothing.
+    /// Stops the server with a fast shutdown: sessions end with SQLSTATE 57P01, and the data stays. Returns when the
+    /// server has ended. Does nothing if the cluster is stopped.
     pub fn stop(&mut self) -> Result<(), ClusterError> {
         self.end(Signal::INT).map_err(at("stop postgres"))
     }
 
-    /// Starts a stopped cluster on its old port, with its data, and returns when it answers.
-    /// Starting a running cluster does nothing.
+    /// Starts a stopped cluster on its old port with its data, and returns when it accepts sessions. Does nothing if
+    /// the cluster runs.
     pub fn start_again(&mut self) -> Result<(), ClusterError> {
         if self.server.is_some() {
             return Ok(());
@@ -119,7 +120,7 @@ impl PrivateCluster {
         self.server = Some(command.spawn().map_err(at("start postgres"))?);
         let waited = self.until_it_answers();
         if waited.is_err() {
-            let _ = self.end(Signal::QUIT); // the first error is the one to tell
+            let _ = self.end(Signal::QUIT); // the first error is the one to report
         }
         waited
     }
@@ -134,9 +135,9 @@ impl PrivateCluster {
         self.folder.path.join("log")
     }
 
-    /// Of two settings with one name PostgreSQL takes the later.
+    /// Of two settings with the same name PostgreSQL takes the later one.
     fn settings(&self) -> Vec<(String, String)> {
-        let ours = [
+        let own = [
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", self.port.to_string()),
             ("unix_socket_directories", self.folder.path.display().to_string()),
@@ -145,11 +146,11 @@ impl PrivateCluster {
             ("synchronous_commit", "off".to_owned()),
             ("shared_buffers", "16MB".to_owned()),
         ];
-        let ours = ours.map(|(name, value)| (name.to_owned(), value));
+        let own = own.map(|(name, value)| (name.to_owned(), value));
         let more = std::env::var(MORE_SETTINGS).unwrap_or_default();
         let more = more.split_whitespace().filter_map(|pair| pair.split_once('='));
         let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        ours.into_iter().chain(more).chain(self.options.settings.iter().cloned()).collect()
+        own.into_iter().chain(more).chain(self.options.settings.iter().cloned()).collect()
     }
 
     fn initialize(&self) -> Result<(), ClusterError> {
@@ -166,8 +167,8 @@ impl PrivateCluster {
         Ok(())
     }
 
-    /// PostgreSQL binds its TCP port before its socket, so the socket speaks for both. It is asked
-    /// there because nobody else's server can answer.
+    /// Waits until the server accepts sessions. It is asked through its socket, because no other server can answer
+    /// there. PostgreSQL binds its TCP port before its socket, so both are ready.
     fn until_it_answers(&mut self) -> Result<(), ClusterError> {
         let socket = self.folder.path.join(format!(".s.PGSQL.{}", self.port));
         let began = Instant::now();
@@ -182,23 +183,23 @@ impl PrivateCluster {
                 pause = (pause * 2).min(Duration::from_millis(10));
                 continue;
             }
-            let said = last_lines(&fs::read_to_string(self.log()).unwrap_or_default());
+            let output = last_lines(&fs::read_to_string(self.log()).unwrap_or_default());
             return Err(match exited {
                 Some(_) if is_taken(self.port) => ClusterError::PortTaken { port: self.port },
-                Some(status) => ClusterError::Failed { program: "postgres", status, said },
-                None => ClusterError::Silent { said },
+                Some(status) => ClusterError::Failed { program: "postgres", status, output },
+                None => ClusterError::Silent { output },
             });
         }
         Ok(())
     }
 
-    /// Sends the server this signal, stronger ones if it takes too long, and waits for its end.
+    /// Sends the signal to the server and waits for its end. If that takes too long, it sends stronger signals.
     fn end(&mut self, signal: Signal) -> io::Result<()> {
         let Some(mut child) = self.server.take() else {
             return Ok(());
         };
         for signal in [signal, Signal::QUIT] {
-            let _ = kill_process(Pid::from_child(&child), signal); // it fails when the process has just ended by itself
+            let _ = kill_process(Pid::from_child(&child), signal); // it fails if the process has just ended by itself
             if ended_within(&mut child, STOP_MAX)? {
                 return Ok(());
             }
@@ -209,14 +210,14 @@ impl PrivateCluster {
 }
 
 impl Drop for PrivateCluster {
-    /// Nothing in it is wanted any more: an immediate shutdown. The folder's drop follows.
+    /// An immediate shutdown, because the data is not needed any more. Then the drop of the folder removes it.
     fn drop(&mut self) {
         let _ = self.end(Signal::QUIT);
     }
 }
 
 impl fmt::Debug for PrivateCluster {
-    /// Without the password.
+    /// The password is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrivateCluster")
             .field("port", &self.port)
@@ -239,23 +240,23 @@ fn ended_within(child: &mut Child, limit: Duration) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Opens a session and leaves at once (PostgreSQL manual, "Message Formats": StartupMessage,
-/// Terminate). While PostgreSQL starts it answers with the error 57P03; any other answer, be it a
-/// question for a password, comes from a server that is ready.
+/// Opens a session and ends it at once (PostgreSQL manual, "Message Formats": StartupMessage, Terminate). While
+/// PostgreSQL starts it replies with the error 57P03. With any other reply, such as a request for the password, the
+/// server is ready.
 fn accepts_sessions(socket: &Path) -> bool {
     const STARTUP: &[u8] = b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0";
     const TERMINATE: &[u8] = b"X\0\0\0\x04";
-    let ask = || -> io::Result<Vec<u8>> {
+    let reply = || -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(START_MAX))?;
         stream.write_all(&[STARTUP, TERMINATE].concat())?;
         let mut answer = Vec::new();
-        // An end by reset comes after the answer.
+        // If the connection ends with a reset, the reply has come before.
         let read = stream.read_to_end(&mut answer);
         if answer.is_empty() { read.map(|_| answer) } else { Ok(answer) }
     };
     let is_starting = |answer: &[u8]| answer.windows(5).any(|code| code == b"57P03");
-    ask().is_ok_and(|answer| !answer.is_empty() && !is_starting(&answer))
+    reply().is_ok_and(|answer| !answer.is_empty() && !is_starting(&answer))
 }
 
 fn free_port() -> Result<u16, ClusterError> {
@@ -265,7 +266,8 @@ fn free_port() -> Result<u16, ClusterError> {
         .map_err(at("find a free port"))
 }
 
-/// Whether something listens there. It is asked, for what PostgreSQL says about it may be in any language.
+/// Whether another process listens on the port. This is tested, because the error message of PostgreSQL can be in any
+/// language.
 fn is_taken(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }

@@ -1,44 +1,44 @@
-//! Why there is no cluster.
+//! The errors: why a cluster could not be made, started or stopped.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::{fmt, io};
 
-/// Lines of the server's log that an error quotes.
+/// How many lines of the server log an error quotes.
 const LOG_LINES_MAX: usize = 20;
 
-/// Why there is no cluster. Each variant says what its reader can do.
+/// Why a cluster could not be made, started or stopped. Each variant says what can be done about it.
 #[derive(Debug)]
 pub enum ClusterError {
-    /// No folder that was looked in has both `initdb` and `postgres`: install PostgreSQL.
+    /// No folder has both `initdb` and `postgres`: install PostgreSQL.
     NotInstalled {
-        /// Where they were sought.
+        /// The folders that were searched.
         looked_in: Vec<PathBuf>,
     },
-    /// Something else listens there: end it, or make another cluster.
+    /// Another process listens on the port: end it, or make another cluster.
     PortTaken {
         /// The port on 127.0.0.1.
         port: u16,
     },
-    /// A program ended that should not have: read what it said.
+    /// A program failed: read its output.
     Failed {
         /// `initdb`, `postgres`, `pg_config` or `id`.
         program: &'static str,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// The last lines that it wrote.
-        said: String,
+        /// The last lines of its output.
+        output: String,
     },
-    /// The server runs but took no session in 30 s: read what it said.
+    /// The server runs but accepts no session after 30 s: read its output.
     Silent {
-        /// The last lines that it wrote.
-        said: String,
+        /// The last lines of its output.
+        output: String,
     },
-    /// The operating system refused.
+    /// An error of the operating system.
     Io {
-        /// What was to be done.
+        /// The failed operation.
         what: &'static str,
-        /// Its reason.
+        /// The error.
         source: io::Error,
     },
 }
@@ -56,11 +56,11 @@ impl fmt::Display for ClusterError {
                 looked_in.iter().try_for_each(|folder| write!(f, " {}", folder.display()))
             }
             Self::PortTaken { port } => write!(f, "port {port} of 127.0.0.1 is taken"),
-            Self::Failed { program, status, said } => {
-                write!(f, "{program} failed ({status}). It said:\n{said}")
+            Self::Failed { program, status, output } => {
+                write!(f, "{program} failed ({status}). It said:\n{output}")
             }
-            Self::Silent { said } => {
-                write!(f, "postgres takes no session after 30 s. It said:\n{said}")
+            Self::Silent { output } => {
+                write!(f, "postgres takes no session after 30 s. It said:\n{output}")
             }
             Self::Io { what, source } => write!(f, "could not {what}: {source}"),
         }

@@ -1,8 +1,8 @@
-//! Temporary folders, and the keeper that ends the server in one and removes it.
+//! Temporary folders. Each has a keeper, a process that ends the server in it and removes it.
 //!
-//! The keeper of a folder is a child process: a shell that waits on a pipe from this process. A line in it, or its end,
-//! means: end the server, remove the folder. So a parent that is killed, and a folder in a `static`, which Rust never
-//! drops, leave nothing behind either.
+//! The keeper is a child process: a shell that reads from a pipe of this process. When a line comes, or the pipe ends,
+//! it ends the server and removes the folder. So the folder is removed too if this process is killed, or if the folder
+//! is in a `static`, which Rust never drops.
 
 use std::env;
 use std::fs::{self, DirBuilder, File};
@@ -16,17 +16,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{ClusterError, at};
 use crate::programs::{Installation, Owner};
 
-/// The path of a socket has at most 103 bytes on macOS (107 on Linux). `/pg-private-PID-N/.s.PGSQL.PORT` below the
+/// The path of a socket can have at most 103 bytes on macOS (107 on Linux). `/pg-private-PID-N/.s.PGSQL.PORT` in the
 /// parent folder takes up to 45 of them.
 const PARENT_BYTES_MAX: usize = 58;
 
-/// How much room a file system in memory must have for a cluster to be made there: some forty times an empty one.
+/// The free space that a file system in memory must have to be used: about forty times the size of an empty cluster.
 #[cfg(target_os = "linux")]
 const IN_MEMORY_BYTES_MIN: u64 = 2 << 30;
 
-/// What the keeper runs; `$1` is the folder. It reads in `postmaster.pid` which process to end, so nobody has to tell it
-/// of restarts. SIGQUIT is PostgreSQL's immediate shutdown; after 8 s without effect it is a kill. `initdb` may still
-/// be writing when the folder is removed, hence the second try.
+/// The script of the keeper; `$1` is the folder. It reads the process id of the server from `postmaster.pid`, so it
+/// also finds a restarted server. SIGQUIT is PostgreSQL's immediate shutdown; after 8 s without effect the server is
+/// killed. `initdb` may still write while the folder is removed, so there is a second attempt.
 const KEEPER: &str = r#"
 trap '' HUP INT TERM
 read -r _
@@ -39,7 +39,7 @@ done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 "#;
 
-/// A temporary folder. Its drop removes it, by way of the keeper.
+/// A temporary folder. The drop makes the keeper remove it.
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     owner: Option<Owner>,
@@ -55,7 +55,7 @@ impl Folder {
             let number = MADE.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("pg-private-{}-{number}", process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
-                // Left by a process that had our id before a reboot, or in another container.
+                // An old process had the same id, before a reboot or in another container.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => {
                     made.map_err(at("make a temporary folder"))?;
@@ -67,18 +67,18 @@ impl Folder {
             .args(["-c", KEEPER, "keeper"])
             .arg(&path)
             .current_dir("/")
-            .process_group(0) // what ends our group must not end it
+            .process_group(0) // a signal to our process group must not end it
             .stdin(Stdio::piped())
-            .stdout(Stdio::null()) // a reader of our output must not wait for it
+            .stdout(Stdio::null()) // a process that reads our output must not wait for the keeper
             .stderr(Stdio::null())
             .spawn()
             .map_err(at("start the keeper"))?;
         let folder = Self { path, owner, keeper };
-        folder.hand_over(&folder.path)?;
+        folder.set_owner(&folder.path)?;
         Ok(folder)
     }
 
-    /// PostgreSQL's data folder, which is in it.
+    /// The data folder of PostgreSQL inside this folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
@@ -87,10 +87,10 @@ impl Folder {
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
         options.open(path).and_then(|mut file| file.write_all(contents)).map_err(at("write a file of the cluster"))?;
-        self.hand_over(path)
+        self.set_owner(path)
     }
 
-    pub(crate) fn hand_over(&self, path: &Path) -> Result<(), ClusterError> {
+    pub(crate) fn set_owner(&self, path: &Path) -> Result<(), ClusterError> {
         match self.owner {
             Some(Owner { uid, gid }) => {
                 chown(path, Some(uid), Some(gid)).map_err(at("give the folder to PostgreSQL's user"))
@@ -101,8 +101,8 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    /// A line, not only the pipe's end: on systems without `pipe2` a process started meanwhile may
-    /// hold a copy of our end, and we would wait for it.
+    /// Sends a line and does not only close the pipe: on systems without `pipe2` another child process may have
+    /// inherited the pipe, and then the keeper would not see its end.
     fn drop(&mut self) {
         if let Some(pipe) = &mut self.keeper.stdin {
             let _ = pipe.write_all(b"\n");
@@ -111,14 +111,15 @@ impl Drop for Folder {
     }
 }
 
-/// Where temporary folders are made: in `TMPDIR`; else, on Linux, in memory, where there is room; else in /tmp. Not in a
-/// folder that is too long for a socket or, for root, closed to other users.
-fn parent(for_another: bool) -> PathBuf {
+/// The parent of the temporary folders: `TMPDIR`; if it is not set, a file system in memory with enough space (Linux
+/// only); else /tmp. A parent is not used if its path is too long for a socket, or, for root, if other users cannot
+/// enter it.
+fn parent(for_other_user: bool) -> PathBuf {
     let open = |folder: &Path| fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o001 != 0);
     let fits = |folder: &Path| {
         folder.as_os_str().len() <= PARENT_BYTES_MAX
             && folder.is_absolute()
-            && (!for_another || folder.ancestors().all(open))
+            && (!for_other_user || folder.ancestors().all(open))
     };
     let chosen = match env::var_os("TMPDIR") {
         Some(_) => Some(env::temp_dir()),
@@ -127,14 +128,14 @@ fn parent(for_another: bool) -> PathBuf {
     chosen.filter(|folder| fits(folder)).unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
-/// A file system in memory: making a thousand files there takes a tenth of the time.
+/// A file system in memory. Making a thousand files takes a tenth of the time there.
 #[cfg(target_os = "linux")]
 fn in_memory() -> Option<PathBuf> {
     let folder = Path::new("/dev/shm");
-    let room = rustix::fs::statvfs(folder).ok()?;
-    let has_room = room.f_bavail.saturating_mul(room.f_frsize) >= IN_MEMORY_BYTES_MIN;
-    let is_ours_too = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
-    (has_room && is_ours_too).then(|| folder.to_owned())
+    let space = rustix::fs::statvfs(folder).ok()?;
+    let has_space = space.f_bavail.saturating_mul(space.f_frsize) >= IN_MEMORY_BYTES_MIN;
+    let is_writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+    (has_space && is_writable).then(|| folder.to_owned())
 }
 
 #[cfg(not(target_os = "linux"))]

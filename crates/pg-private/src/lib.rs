@@ -1,16 +1,15 @@
-//! A private PostgreSQL server, for tests and for demonstrations.
+//! A private PostgreSQL server for tests and demonstrations.
 //!
-//! It lives in a temporary folder and listens on 127.0.0.1 and on a socket in that folder. When its [`PrivateCluster`]
-//! is dropped, or the process that made it ends in whatever way, the server and its folder are gone.
-//! Blocking code without a runtime and without a client library. Nothing that the server holds is durable
-//! (`fsync=off`).
+//! It runs in a temporary folder and listens on 127.0.0.1 and on a socket in that folder. When its [`PrivateCluster`]
+//! is dropped, or when the process that made it ends in any way, the server ends and its folder is removed. The
+//! functions block; no async runtime and no client library are needed. The data is not durable (`fsync=off`).
 //!
-//! - [`Options`]: what a cluster is started with.
+//! - [`Options`]: the options for a cluster.
 //! - [`PrivateCluster`]: a server that runs, or that is stopped and can start again.
-//! - [`ClusterError`]: why there is none.
+//! - [`ClusterError`]: why a cluster could not be made, started or stopped.
 //!
-//! Inside: `template` makes a data folder once in a process, of which each cluster gets a copy; `folder` makes temporary
-//! folders that go away with the process; `programs` finds PostgreSQL and runs its programs.
+//! The private modules: `template` makes a data folder once in a process, and each cluster gets a copy of it. `folder`
+//! makes temporary folders that are removed with the process. `programs` finds PostgreSQL and runs its programs.
 
 #![warn(missing_docs)]
 

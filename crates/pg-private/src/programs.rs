@@ -1,4 +1,4 @@
-//! PostgreSQL's programs: where they are, who runs them, and one of them run to its end.
+//! Finds the programs of PostgreSQL and runs them as the right user.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 
 use crate::error::{ClusterError, at, last_lines};
 
-/// The superuser, and the database, that a cluster begins with.
+/// The name of the superuser and of the database that every new cluster has.
 pub(crate) const SUPERUSER: &str = "postgres";
 
-/// Folders that hold one PostgreSQL per version: the folder, and what stands before the version.
+/// Folders with one PostgreSQL for each version: the folder, and the prefix of the version.
 const INSTALLED_IN: [(&str, &str); 5] = [
     ("/usr/lib/postgresql", ""), // Debian
     ("/usr", "pgsql-"),          // the RPMs of postgresql.org
@@ -23,10 +23,10 @@ const INSTALLED_IN: [(&str, &str); 5] = [
     ("/Applications/Postgres.app/Contents/Versions", ""),
 ];
 
-/// The PostgreSQL of this machine. It is looked for once in a process.
+/// The PostgreSQL installation of this machine. It is searched once in a process.
 pub(crate) struct Installation {
     binaries: PathBuf,
-    /// Who runs PostgreSQL when we are root, which it refuses to be.
+    /// The user that PostgreSQL runs as if this process is root, because PostgreSQL refuses to run as root.
     pub(crate) owner: Option<Owner>,
 }
 
@@ -47,12 +47,12 @@ impl Installation {
         Ok(FOUND.get_or_init(|| found))
     }
 
-    /// One of PostgreSQL's programs, in a process group of its own: the Ctrl-C of a terminal is not for it, it ends
-    /// when its parent has ended.
+    /// A command for one of the programs of PostgreSQL. It has a process group of its own, so that Ctrl-C in a terminal
+    /// does not end it. It ends after its parent.
     pub(crate) fn program(&self, name: &str, folder: &Path) -> Command {
         let mut command = Command::new(self.binaries.join(name));
         command
-            .current_dir(folder) // the caller's may be closed to the owner
+            .current_dir(folder) // the owner may have no right to enter the current folder
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .process_group(0);
@@ -63,47 +63,47 @@ impl Installation {
     }
 }
 
-/// `postgres`, who comes with Debian's package, or `nobody`, who is everywhere.
+/// The user that runs PostgreSQL: `postgres`, which the package of Debian creates, or `nobody`, which every system has.
 fn unprivileged() -> Result<Owner, ClusterError> {
     let owner = |name| -> Result<Owner, ClusterError> { Ok(Owner { uid: id("-u", name)?, gid: id("-g", name)? }) };
     owner("postgres").or_else(|_| owner("nobody"))
 }
 
-/// The number that `id` prints of the user with this name.
+/// The number that `id` prints for the user with this name.
 fn id(which: &str, name: &str) -> Result<u32, ClusterError> {
     let mut command = Command::new("id");
     command.args([which, name]);
     let output = run(command, "id")?;
     let number = String::from_utf8_lossy(&output.stdout).trim().parse::<i64>();
-    // macOS prints nobody's 4294967294 as -2.
+    // macOS prints the id 4294967294 of nobody as -2.
     number.map(|number| number as u32).map_err(|error| at("read the number that id printed")(io::Error::other(error)))
 }
 
-/// The folder of PostgreSQL's programs. `PG_BIN_DIR`, if set, is the only one looked in.
+/// The folder with PostgreSQL's programs. If `PG_BIN_DIR` is set, only that folder is searched.
 fn binaries() -> Result<PathBuf, ClusterError> {
     let looked_in = match env::var_os("PG_BIN_DIR") {
         Some(folder) => vec![PathBuf::from(folder)],
         None => {
             let mut folders: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
-            if let Ok(output) = run(bindir_question(), "pg_config") {
+            if let Ok(output) = run(pg_config_bindir(), "pg_config") {
                 folders.push(String::from_utf8_lossy(&output.stdout).trim_end().into());
             }
             folders.extend(INSTALLED_IN.iter().flat_map(|(parent, prefix)| newest_first(parent.as_ref(), prefix)));
             folders
         }
     };
-    first_with_a_server(looked_in)
+    first_with_server(looked_in)
 }
 
-fn bindir_question() -> Command {
+fn pg_config_bindir() -> Command {
     let mut command = Command::new("pg_config");
     command.arg("--bindir");
     command
 }
 
-/// A link to `initdb` alone, as in /usr/local/bin, is followed: `initdb` looks for `postgres` beside
-/// its real self.
-fn first_with_a_server(looked_in: Vec<PathBuf>) -> Result<PathBuf, ClusterError> {
+/// The first folder with both programs. A link to `initdb`, as in /usr/local/bin, is followed, because `initdb` looks
+/// for `postgres` in its real folder.
+fn first_with_server(looked_in: Vec<PathBuf>) -> Result<PathBuf, ClusterError> {
     let real = |folder: &PathBuf| Some(fs::canonicalize(folder.join("initdb")).ok()?.parent()?.to_owned());
     match looked_in.iter().filter_map(real).find(|folder| folder.join("postgres").is_file()) {
         Some(folder) => Ok(folder),
@@ -111,7 +111,7 @@ fn first_with_a_server(looked_in: Vec<PathBuf>) -> Result<PathBuf, ClusterError>
     }
 }
 
-/// The `bin` folders of `parent`'s folders that are called `prefix` and a version.
+/// The `bin` folders of those folders in `parent` whose names are `prefix` and a version, the newest version first.
 fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let version = |name: OsString| -> Option<Vec<u32>> {
         let version = name.to_str()?.strip_prefix(prefix)?;
@@ -132,8 +132,8 @@ pub(crate) fn run(mut command: Command, program: &'static str) -> Result<Output,
     if output.status.success() {
         return Ok(output);
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(ClusterError::Failed { program, status: output.status, said: last_lines(&String::from_utf8_lossy(&said)) })
+    let text = [output.stdout, output.stderr].concat();
+    Err(ClusterError::Failed { program, status: output.status, output: last_lines(&String::from_utf8_lossy(&text)) })
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_versions_the_newest_is_tried_first() {
+    fn the_newest_version_is_tried_first() {
         let parent = tempfile::tempdir().unwrap();
         for name in ["pg@9.6", "pg@15", "pg@16", "pg@16.2", "pg@", "pg@old", "16"] {
             fs::create_dir(parent.path().join(name)).unwrap();
@@ -153,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_server_is_reported_with_the_way_to_install_it() {
+    fn the_error_for_a_missing_server_says_how_to_install_it() {
         let empty = tempfile::tempdir().unwrap();
-        let error = first_with_a_server(vec![empty.path().into()]).unwrap_err().to_string();
+        let error = first_with_server(vec![empty.path().into()]).unwrap_err().to_string();
         for needed in ["apt-get install postgresql", "brew install postgresql", "PG_BIN_DIR"] {
             assert!(error.contains(needed), "{error}");
         }

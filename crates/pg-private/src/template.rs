@@ -1,5 +1,5 @@
-//! Data folders are copies: `initdb` takes longer than all else of a start, and makes the same each time.
-//! A template is made by the first cluster of a process that needs it, and is removed when the process has ended.
+//! Data folders are copies of a template: `initdb` takes most of the time of a start and always makes the same. The
+//! first cluster of a process makes the template, and it is removed after the process has ended.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -10,16 +10,16 @@ use crate::error::{ClusterError, at};
 use crate::folder::Folder;
 use crate::programs::{Installation, SUPERUSER, run};
 
-/// A data folder as `initdb` has made it, with this password of the superuser.
+/// A data folder from `initdb`, for one password of the superuser.
 struct Template {
     password: Option<String>,
     folder: Folder,
 }
 
-/// Never dropped. Each folder's keeper removes it when the process has ended.
+/// They are never dropped. The keeper of each folder removes it when the process has ended.
 static TEMPLATES: Mutex<Vec<Template>> = Mutex::new(Vec::new());
 
-/// Makes the data folder of `folder`, which no server has used before.
+/// Makes a data folder in `folder`, which no server has used before.
 pub(crate) fn make_data(
     folder: &Folder,
     installation: &Installation,
@@ -36,7 +36,7 @@ pub(crate) fn make_data(
             templates.len() - 1
         }
     };
-    // A template stays as it is until the process ends: nobody need wait for this copy.
+    // A template does not change, so the copy needs no lock.
     let from = templates[index].folder.data();
     drop(templates);
     copy(&from, &folder.data(), folder)
@@ -63,12 +63,12 @@ fn initialize(folder: &Folder, installation: &Installation, password: Option<&st
     Ok(())
 }
 
-/// Copies folders and files, and gives the copies to PostgreSQL's user. Where the file system can share blocks, the
-/// standard library's `copy` does.
+/// Copies folders and files and gives the copies to the user of PostgreSQL. `fs::copy` shares blocks if the file system
+/// can.
 fn copy(from: &Path, to: &Path, owned: &Folder) -> Result<(), ClusterError> {
     const WHAT: &str = "copy the data folder";
     DirBuilder::new().mode(0o700).create(to).map_err(at(WHAT))?;
-    owned.hand_over(to)?;
+    owned.set_owner(to)?;
     for entry in fs::read_dir(from).map_err(at(WHAT))? {
         let entry = entry.map_err(at(WHAT))?;
         let target = to.join(entry.file_name());
@@ -76,7 +76,7 @@ fn copy(from: &Path, to: &Path, owned: &Folder) -> Result<(), ClusterError> {
             copy(&entry.path(), &target, owned)?;
         } else {
             fs::copy(entry.path(), &target).map_err(at(WHAT))?;
-            owned.hand_over(&target)?;
+            owned.set_owner(&target)?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: it starts, stops, and leaves nothing behind.
+//! A private cluster starts, stops, and leaves nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
@@ -31,7 +31,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_cluster_answers_stops_and_starts_again_on_its_port_with_its_data() {
+async fn a_cluster_starts_stops_and_starts_again_on_its_port_with_its_data() {
     let mut cluster = Options::new().setting("work_mem", "1234kB").start().unwrap();
     let port = cluster.port();
     let client = connect(&cluster.url()).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_cluster_answers_stops_and_starts_again_on_its_port_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_dropped_cluster_leaves_neither_process_nor_folder_though_a_session_is_open() {
+async fn a_drop_removes_the_process_and_the_folder_although_a_session_is_open() {
     let cluster = PrivateCluster::start().unwrap();
     let (pid, folder) = (cluster.pid().unwrap(), cluster.socket_folder().to_owned());
     let client = connect(&cluster.url()).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_dropped_cluster_leaves_neither_process_nor_folder_though_a_session_is
 }
 
 #[test]
-fn a_killed_parent_takes_its_cluster_and_its_template_with_it() {
+fn the_cluster_and_the_template_of_a_killed_process_are_removed() {
     const VICTIM: &str = "CLUSTER_TEST_IS_THE_VICTIM";
     if env::var_os(VICTIM).is_some() {
         let cluster = PrivateCluster::start().unwrap();
@@ -80,7 +80,7 @@ fn a_killed_parent_takes_its_cluster_and_its_template_with_it() {
         }
     }
     let mut victim = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "a_killed_parent_takes_its_cluster_and_its_template_with_it", "--nocapture"])
+        .args(["--exact", "the_cluster_and_the_template_of_a_killed_process_are_removed", "--nocapture"])
         .env(VICTIM, "1")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -96,7 +96,7 @@ fn a_killed_parent_takes_its_cluster_and_its_template_with_it() {
 
     victim.kill().unwrap();
     victim.wait().unwrap();
-    // A dead parent tells nobody that its heirs are done: ask until it is so.
+    // Nobody reports the end of the keepers, so the test asks repeatedly.
     let asked = Instant::now();
     while is_alive(pid) || folders_of(victim.id(), parent) > 0 {
         assert!(asked.elapsed() < Duration::from_secs(20), "still there: {line}");
@@ -104,7 +104,7 @@ fn a_killed_parent_takes_its_cluster_and_its_template_with_it() {
     }
 }
 
-/// How many folders of a process are there.
+/// The number of folders that a process has made.
 fn folders_of(process: u32, parent: &Path) -> usize {
     let of_process = format!("pg-private-{process}-");
     let names = fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name());
@@ -112,7 +112,7 @@ fn folders_of(process: u32, parent: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn what_one_cluster_has_made_is_not_in_the_next() {
+async fn clusters_share_no_data() {
     for _ in 0..2 {
         let cluster = PrivateCluster::start().unwrap();
         let client = connect(&cluster.url()).await.unwrap();
@@ -123,7 +123,7 @@ async fn what_one_cluster_has_made_is_not_in_the_next() {
 }
 
 #[tokio::test]
-async fn a_password_is_asked_for_and_own_lines_of_pg_hba_come_first() {
+async fn a_password_is_required_and_given_lines_of_pg_hba_come_first() {
     let cluster = Options::new().password("p@ss/wörd").hba("host template1 all 127.0.0.1/32 reject").start().unwrap();
     let client = connect(&cluster.url()).await.unwrap();
     let method = "select auth_method from pg_hba_file_rules where 'all' = any(database) and type = 'local'";
@@ -141,16 +141,16 @@ async fn a_password_is_asked_for_and_own_lines_of_pg_hba_come_first() {
 }
 
 #[test]
-fn a_server_that_cannot_start_is_reported_with_what_it_said() {
+fn a_failed_start_is_reported_with_the_output_of_the_server() {
     let error = Options::new().setting("work_mem", "much").start().unwrap_err();
     assert!(matches!(error, ClusterError::Failed { program: "postgres", .. }), "{error:?}");
-    // What it said is in the language of its messages, with the setting and the value.
-    let said = error.to_string();
-    assert!(said.contains(r#""work_mem""#) && said.contains(r#""much""#), "{said}");
+    // The output is in the language of the server's messages. It names the setting and the value.
+    let message = error.to_string();
+    assert!(message.contains(r#""work_mem""#) && message.contains(r#""much""#), "{message}");
 }
 
 #[tokio::test]
-async fn a_file_given_is_one_that_the_server_can_read() {
+async fn the_server_can_read_a_given_file() {
     let cluster = Options::new().file("readable", "by the server").start().unwrap();
     let client = connect(&cluster.url()).await.unwrap();
     assert_eq!(one::<String>(&client, "select pg_read_file('readable')").await, "by the server");

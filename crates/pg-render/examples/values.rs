@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "{:<11} | {text:<29} | {json}", type_.name())?;
     }
 
-    // Of `money` only the server knows the text, and a value that is cut off is an error.
+    // Only the server can write the text of `money`. A value that is too short is an error.
     writeln!(out, "money is native: {}", Codec::of(&Type::MONEY).is_native())?;
     if let Err(error) = Codec::of(&Type::INT4).write_text(&[0, 0], &mut Vec::new()) {
         writeln!(out, "{error}")?;

@@ -1,4 +1,4 @@
-//! What one client may do: the databases that it may ask, and the mode of each as it is for this client.
+//! What one client may do: which databases it may use, and in which access mode.
 
 use std::sync::Arc;
 
@@ -6,37 +6,37 @@ use crate::caller::Caller;
 use crate::messages::database::{ClientDatabases, DatabaseSummary};
 use crate::settings::AccessMode;
 
-/// What a client may do. It follows the set of databases, and what each says of itself.
+/// What a client may do. The answers follow the set of databases and the access mode of each database.
 #[derive(Clone)]
 pub struct ClientAccess {
-    /// The most that the client may do.
+    /// The access mode of the client. For each database the stricter mode counts.
     access: AccessMode,
     databases: ClientDatabases,
 }
 
-/// What the list of tools depends on.
+/// The facts that decide what `tools/list` contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {
-    /// The databases' names; a call that names none means the first.
+    /// The names of the databases. A call that names none uses the first.
     pub databases: Vec<Arc<str>>,
-    /// Whether this client may write anywhere.
+    /// Read-write if this client may write to at least one database.
     pub access: AccessMode,
     /// Whether answers have structured content.
     pub is_structured: bool,
 }
 
 impl ClientAccess {
-    /// What that caller may do with these databases.
+    /// The access of `caller` to these databases.
     pub fn new(caller: &Caller, databases: ClientDatabases) -> Self {
         Self { access: caller.access, databases }
     }
 
-    /// What is so now.
+    /// The current facts.
     pub fn now(&self) -> Offered {
         offered(self.access, &self.databases.summaries())
     }
 
-    /// Wait until [`ClientAccess::now`] is not as `known`, which it is made then; `None` when the process ends.
+    /// Waits until the facts differ from `known` and stores the new ones there; `None` when the process ends.
     pub async fn changed(&mut self, known: &mut Offered) -> Option<()> {
         let access = self.access;
         *known = self.databases.changed(known, |databases| offered(access, databases)).await?;

@@ -1,7 +1,8 @@
-//! One client of the daemon: what it may do, its session, and how much it asks.
+//! One client of the daemon: its access, its session, and its rate of requests.
 //!
-//! With tokens a client is a token, on however many connections. Without, it is a connection, and whatever that opened.
-//! It ends when nobody holds it any more, or when its token is taken away: then all that it has in flight is cancelled.
+//! If the daemon uses tokens, a client is a token, on any number of connections. Otherwise a client is a connection,
+//! with the MCP sessions that it has opened. A client ends with its last owner, or when its token is removed: then all
+//! of its calls are cancelled.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,63 +16,63 @@ use crate::caller::Caller;
 use crate::messages::call::Call;
 use crate::messages::in_flight::InFlight;
 
-/// How many seconds' worth of requests a client may make at once.
+/// A client may save up the requests of this many seconds and send them at once.
 const BURST_S: f64 = 2.0;
 
 pub struct Client {
     pub caller: Caller,
-    /// Its session, which ends with it.
+    /// Its session actor, which ends with the client.
     pub session: Recipient<Call>,
     /// What it may do.
     pub access: ClientAccess,
-    /// Whether it may see what everybody does, and cancel it.
+    /// Whether it may see and cancel the calls of all clients.
     pub is_operator: bool,
-    /// Cancelled when its token is taken away, or the process ends.
+    /// Cancelled when its token is removed, or when the process ends.
     pub ending: CancellationToken,
-    /// What it has in flight.
+    /// Its calls in flight.
     pub in_flight: InFlight,
     bucket: Mutex<Option<Bucket>>,
-    _here: ClientCount,
+    _count: ClientCount,
 }
 
-/// Says that a client is here, for whoever counts them.
+/// Counts the clients that exist: each of them owns a clone.
 #[derive(Clone, Default)]
 pub struct ClientCount(Arc<()>);
 
 impl ClientCount {
-    /// How many clients there are, where this is the counter's own.
+    /// The number of clients, except for the clones of those who count.
     pub fn others(&self) -> usize {
         Arc::strong_count(&self.0) - COUNTERS
     }
 }
 
-/// Who has one and is no client: the registry, and what operators see of the server.
+/// The clones that belong to no client: those of the registry and of the admin state.
 const COUNTERS: usize = 2;
 
-/// A bucket of requests that a client may still make, which fills by itself.
+/// A token bucket: the number of requests that the client may still send.
 struct Bucket {
     requests: f64,
     at: Instant,
 }
 
 impl Client {
-    /// A client that has asked nothing yet.
+    /// A client that has sent no request yet.
     pub fn new(
         caller: Caller,
         session: Recipient<Call>,
         access: ClientAccess,
         is_operator: bool,
         ending: CancellationToken,
-        here: ClientCount,
+        count: ClientCount,
     ) -> Self {
         let (in_flight, bucket) = (InFlight::default(), Mutex::new(None));
-        Self { caller, session, access, is_operator, ending, in_flight, bucket, _here: here }
+        Self { caller, session, access, is_operator, ending, in_flight, bucket, _count: count }
     }
 
-    /// Count a request against `rate`, requests a second; 0 is no limit.
+    /// Counts a request against the limit of `rate` requests a second. 0 means no limit.
     ///
     /// # Errors
-    /// When the next one will be taken.
+    /// How long to wait until a request is allowed.
     pub fn count(&self, rate: u32) -> Result<(), Duration> {
         if rate == 0 {
             return Ok(());

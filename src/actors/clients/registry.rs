@@ -1,7 +1,7 @@
-//! The client registry: it lets clients in, each with a session of its own, and tells them all of changed settings.
+//! The client registry: it admits clients, starts a session for each, and passes changed settings on to the sessions.
 //!
-//! It knows clients by their tokens, of which it holds one client each; or, where there are no tokens, it makes a client
-//! of every connection that asks, and holds none. A session ends when its client does: nobody is told to stop.
+//! With tokens, the registry owns one client for each token. Without tokens, each connection gets a client of its own,
+//! which the connection owns. A session ends when its client is dropped: no message stops it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -23,22 +23,22 @@ use crate::messages::events::{Events, SettingsChanged};
 use crate::messages::metrics::MetricsHandle;
 use crate::settings::{AccessMode, Settings, TlsSettings, Token};
 
-/// Lets a client in. Sent by the gate.
+/// Admits a client. Sent by the authentication of HTTP requests. The reply is `None` if the client is refused.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Option<Arc<Client>>")]
 pub enum Admit {
-    /// Who bears the token with this SHA-256; nobody is let in by one that is not known.
+    /// A client with the token that has this SHA-256 hash. It is refused if the hash is not known.
     Bearer([u8; 32]),
-    /// Who comes without one; nobody is let in so where there are tokens.
+    /// A client without a token. It is refused if the daemon uses tokens.
     Anonymous,
 }
 
-/// What the authentication and the listeners go by, as it is now.
+/// The current rules for the authentication and the listeners.
 #[derive(Clone)]
 pub struct Rules {
     /// The settings in force.
     pub settings: Arc<Settings>,
-    /// What is shown to clients where there is TLS.
+    /// The certificate and its key, if the daemon uses TLS.
     pub tls: Option<Arc<ServerConfig>>,
 }
 
@@ -54,22 +54,22 @@ pub struct ClientRegistry {
     databases: watch::Receiver<Arc<DatabaseSet>>,
     metrics: MetricsHandle,
     events: Events,
-    /// By the tokens' names.
+    /// The clients with tokens, by the names of the tokens.
     bearers: HashMap<String, Arc<Client>>,
     anonymous: Vec<Weak<Client>>,
     anonymous_ever: u64,
     sessions: Vec<WeakAddr<Session>>,
-    here: ClientCount,
-    /// The parent of every client's end.
+    client_count: ClientCount,
+    /// The parent of the `ending` tokens of all clients.
     ending: CancellationToken,
     log: Logger,
 }
 
 impl ClientRegistry {
-    /// A registry with nobody in. `ending` ends all clients.
+    /// A registry without clients. Cancelling `ending` ends all clients.
     ///
     /// # Errors
-    /// What in the settings cannot be used, as a sentence for the operator.
+    /// Which setting cannot be used and why, as a sentence for the operator.
     pub fn new(
         settings: &Settings,
         databases: watch::Receiver<Arc<DatabaseSet>>,
@@ -87,20 +87,20 @@ impl ClientRegistry {
             anonymous: Vec::new(),
             anonymous_ever: 0,
             sessions: Vec::new(),
-            here: ClientCount::default(),
+            client_count: ClientCount::default(),
             ending,
             log: log.new(slog::o!("logger" => "reception")),
         })
     }
 
-    /// What the authentication and the listeners go by, now and whenever that changes.
+    /// The current rules, with their changes.
     pub fn rules(&self) -> watch::Receiver<Rules> {
         self.rules.subscribe()
     }
 
-    /// What counts the clients; for one asker.
+    /// A clone of the counter of clients.
     pub fn count(&self) -> ClientCount {
-        self.here.clone()
+        self.client_count.clone()
     }
 
     fn bearer(&mut self, hash: [u8; 32]) -> Option<Arc<Client>> {
@@ -122,7 +122,7 @@ impl ClientRegistry {
             return None;
         }
         self.anonymous_ever += 1;
-        // What the process may do; what everybody does is for those alone whom a token has named.
+        // An anonymous client may do what the settings allow, but it is never an operator: only a token can make one.
         let name = format!("client {}", self.anonymous_ever).into();
         let caller = Caller { name, is_anonymous: true, access: AccessMode::ReadWrite };
         let client = self.open(&settings, caller, ClientDatabases::all(self.databases.clone()), false);
@@ -133,8 +133,8 @@ impl ClientRegistry {
         Some(client)
     }
 
-    /// Let a client in. It may be that none of its databases can be reached yet: then each call says so, and the client is
-    /// told when one can.
+    /// Starts the session of a client. If none of its databases can be reached yet, each call returns an error that
+    /// says so, and the client is notified when a database can be used.
     fn open(
         &mut self,
         settings: &Settings,
@@ -151,14 +151,14 @@ impl ClientRegistry {
         }
         self.sessions.push(session.downgrade());
         let ending = self.ending.child_token();
-        Arc::new(Client::new(caller, session.recipient(), access, is_operator, ending, self.here.clone()))
+        Arc::new(Client::new(caller, session.recipient(), access, is_operator, ending, self.client_count.clone()))
     }
 
-    /// End those clients whose rights are not what they were.
+    /// Ends the clients whose rights have changed.
     fn revoke(&mut self, old: &Settings, new: &Settings) {
         let token =
             |settings: &Settings, name: &str| settings.http.tokens.as_ref().and_then(|all| all.get(name).cloned());
-        // Another hash alone is a rotation: whoever came with the old token has to come with the new one, and is the same.
+        // A changed hash alone is a rotation of the token: the client stays, and has to send the new token.
         let rights = |token: Token| (token.access, token.databases, token.is_operator);
         self.bearers.retain(|name, client| {
             let stays = token(new, name).is_some_and(|new| token(old, name).map(rights) == Some(rights(new)));

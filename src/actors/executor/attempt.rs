@@ -1,7 +1,7 @@
-//! Whether a statement is sent to PostgreSQL once more, and how.
+//! Decides whether a statement is sent to PostgreSQL again, and how.
 //!
-//! [`Attempt`] is told what each run came to and says what comes next. It does no input or output and knows no clock:
-//! what runs a statement is in `query` and `batch`.
+//! [`Attempt`] is a state machine: it is given the result of each run and returns the next step. It does no input or
+//! output and reads no clock. `query`, `batch` and `inspect` run the statements.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::postgres::pool::Admission;
 use crate::postgres::run::{FetchMode, RunProgress};
 use crate::settings::AccessMode;
 
-/// The runs of one statement, of one batch, or of one question of our own.
+/// The runs of one statement, of one batch, or of one catalog query of this server.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    of: Of,
+    kind: Kind,
     fetch_mode: FetchMode,
     admission: Admission,
-    /// It was lost once after its transaction had begun.
+    /// The connection was lost once already after the transaction had begun.
     was_lost: bool,
     /// How many times it was sent again because its connection was lost.
     retries: u32,
@@ -26,7 +26,7 @@ pub(super) struct Attempt {
 const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Of {
+enum Kind {
     Statement(AccessMode),
     Batch,
     Inspection,
@@ -37,76 +37,76 @@ enum Of {
 pub(super) enum Run {
     /// It was to give little, and gave more than the page takes: it has to be read from a portal.
     Outgrown,
-    /// It gave an error.
+    /// It returned an error.
     Failed(Failure),
 }
 
-/// What matters of an error, and of how far the statement had come by then.
+/// The facts about an error, and about the progress of the statement before it, that decide whether it is sent again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// The connection is gone.
+    /// The connection is lost.
     pub(super) connection_lost: bool,
-    /// PostgreSQL has refused a write, because the transaction is READ ONLY.
+    /// PostgreSQL has refused a write because the transaction is READ ONLY.
     pub(super) needs_to_write: bool,
-    /// The connection was lost while the transaction was being committed.
+    /// The connection was lost during COMMIT.
     pub(super) outcome_unknown: bool,
     /// An administrator has ended its connection (57P01) while it ran.
     pub(super) terminated: bool,
     /// Its transaction has begun.
     pub(super) begun: bool,
-    /// It is known to read only.
+    /// The statement only reads.
     pub(super) only_reads: bool,
-    /// Its first row had come.
+    /// The first row had arrived.
     pub(super) rows_came: bool,
 }
 
-/// What comes after a run.
+/// The next step after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Its error is the answer.
     Fail,
-    /// It runs once more, as [`Attempt::fetch_mode`] and [`Attempt::admission`] say.
+    /// Run it again, with [`Attempt::fetch_mode`] and [`Attempt::admission`].
     RunAgain(Reason),
 }
 
-/// Why a statement runs once more.
+/// Why a statement runs again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// It gives more than was expected. What runs of it must be cancelled.
+    /// The answer is larger than expected. The statement that still runs must be cancelled.
     Outgrown,
-    /// It was taken for one that only reads, and writes.
+    /// It was expected only to read, and it writes.
     Writes,
-    /// Its connection was lost, and it has changed nothing.
+    /// Its connection was lost before it changed anything.
     ConnectionLost,
 }
 
 impl Attempt {
-    /// One statement, in that mode.
+    /// The attempt of one statement in this access mode.
     pub(super) fn of_statement(access: AccessMode) -> Self {
-        Self::new(Of::Statement(access))
+        Self::new(Kind::Statement(access))
     }
 
-    /// A batch: all of its statements are sent again, or none.
+    /// The attempt of a batch: all of its statements are sent again, or none.
     pub(super) fn of_batch() -> Self {
-        Self::new(Of::Batch)
+        Self::new(Kind::Batch)
     }
 
-    /// A question of our own, which only reads, and waits so for its first connection.
+    /// The attempt of a catalog query, which only reads. `admission` is how it waits for its first connection.
     pub(super) fn of_inspection(admission: Admission) -> Self {
-        Self { admission, ..Self::new(Of::Inspection) }
+        Self { admission, ..Self::new(Kind::Inspection) }
     }
 
-    fn new(of: Of) -> Self {
+    fn new(kind: Kind) -> Self {
         let fetch_mode = FetchMode::RunToEndIfSmall;
-        Self { of, fetch_mode, admission: Admission::Normal, was_lost: false, retries: 0 }
+        Self { kind, fetch_mode, admission: Admission::Normal, was_lost: false, retries: 0 }
     }
 
-    /// How the rows of the next run are to be fetched.
+    /// How the next run fetches its rows.
     pub(super) fn fetch_mode(&self) -> FetchMode {
         self.fetch_mode
     }
 
-    /// How the next run is to wait for its connection.
+    /// How the next run waits for its connection.
     pub(super) fn admission(&self) -> Admission {
         self.admission
     }
@@ -116,7 +116,7 @@ impl Attempt {
         self.retries
     }
 
-    /// What comes after a run that came to this.
+    /// The next step after a run with this result.
     pub(super) fn after(&mut self, run: Run) -> Next {
         let reason = match run {
             Run::Outgrown => Reason::Outgrown,
@@ -132,7 +132,7 @@ impl Attempt {
             Reason::Outgrown => self.fetch_mode = FetchMode::Portal,
             Reason::Writes => {}
             Reason::ConnectionLost => {
-                // From a portal it is known whether it has begun.
+                // With a portal it is known whether the statement has begun.
                 self.fetch_mode = FetchMode::Portal;
                 self.retries += 1;
             }
@@ -140,9 +140,9 @@ impl Attempt {
         Next::RunAgain(reason)
     }
 
-    /// Why what has failed so runs once more, if it does.
+    /// Why a statement with this failure runs again; `None` if it does not.
     fn reason(&mut self, failure: Failure) -> Option<Reason> {
-        if self.of == Of::Statement(AccessMode::ReadWrite) && failure.only_reads && failure.needs_to_write {
+        if self.kind == Kind::Statement(AccessMode::ReadWrite) && failure.only_reads && failure.needs_to_write {
             return Some(Reason::Writes);
         }
         if !failure.connection_lost || failure.outcome_unknown {
@@ -163,7 +163,7 @@ impl Attempt {
 }
 
 impl Failure {
-    /// What matters of that error, of a run that came so far.
+    /// The facts about `error`, after a run with this progress.
     pub(super) fn of(error: &QueryError, progress: &RunProgress) -> Self {
         Self {
             connection_lost: error.is_lost_connection(),

@@ -1,4 +1,4 @@
-//! Statements in one transaction, all or nothing.
+//! Runs several statements in one transaction: all or nothing.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -27,13 +27,13 @@ impl Handler<Batch> for Executor {
         let (access, guard, permission) = (self.access_of(&batch.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, log) = (self.waiting_max, self.log.clone());
         let record = |statement: &Statement| {
-            let shown = (statement.sql(), statement.operation());
-            self.record(&batch.call, shown, statement.parameters(), generation.number())
+            let sql_and_operation = (statement.sql(), statement.operation());
+            self.record(&batch.call, sql_and_operation, statement.parameters(), generation.number())
         };
         let mut queue: Queue = batch.statements.iter().map(record).collect();
-        let nothing = "".into();
+        let empty = "".into();
         let first = batch.statements.first();
-        let first = first.map_or((&nothing, Operation::of("")), |first| (first.sql(), first.operation()));
+        let first = first.map_or((&empty, Operation::of("")), |first| (first.sql(), first.operation()));
         let call = self.calls.begin(&batch.call, first);
         WhileWanted::new(async move {
             let began = Instant::now();
@@ -49,8 +49,8 @@ impl Handler<Batch> for Executor {
                         AccessMode::ReadOnly => {
                             guard.review(statement, access).await.map_err(|refusal| (Some(at), refusal.into()))?
                         }
-                        // One transaction for all: nothing is gained by what is known of one of them.
-                        AccessMode::ReadWrite => guard.unjudged(statement),
+                        // All statements share one transaction, so knowing that one of them only reads changes nothing.
+                        AccessMode::ReadWrite => guard.without_review(statement),
                     });
                 }
                 let mut attempt = Attempt::of_batch();
@@ -58,11 +58,11 @@ impl Handler<Batch> for Executor {
                     let lease = call.lease(&generation, waiting_max, attempt.admission()).await;
                     let lease = lease.map_err(|error| (None, error))?;
                     let target = generation.target_name();
-                    let place = lease.exec_target(access, &target);
-                    // The first statement has waited for that.
+                    let exec_target = lease.exec_target(access, &target);
+                    // The first statement has waited until the connection was open.
                     let mut opened_in = lease.opened_in();
                     let work = run::batch(
-                        place,
+                        exec_target,
                         &statements,
                         batch.reading,
                         &progress,
@@ -70,7 +70,7 @@ impl Handler<Batch> for Executor {
                             let mut next = queue.next();
                             if let Some(record) = &mut next {
                                 record.executing(opened_in.take());
-                                call.is_at(&record.event.sql, record.event.operation);
+                                call.set_statement(&record.event.sql, record.event.operation);
                             }
                             *current.borrow_mut() = next;
                         },
@@ -95,7 +95,7 @@ impl Handler<Batch> for Executor {
                     if !matches!(attempt.after(run), Next::RunAgain(_)) {
                         return Err((at, error));
                     }
-                    queue.again(attempt.retries());
+                    queue.wait_again(attempt.retries());
                     warn!(log, "connection had died in the pool, another is taken");
                 }
             };
@@ -105,7 +105,8 @@ impl Handler<Batch> for Executor {
                 if let (Some(at), false) = (at, queue.has_begun()) {
                     queue.refused(*at, error);
                 }
-                // The one that a clock or an operator has stopped; or the first, if the transaction did not even begin.
+                // The statement that a timeout or an operator has stopped; or the first one, if the batch has not
+                // begun.
                 let first = if queue.has_begun() { None } else { queue.next() };
                 current.take().or(first).into_iter().for_each(|mut stopped| stopped.end(Err(error)));
             }

@@ -1,4 +1,4 @@
-//! The calls in flight: who waits for what, how far each has come, and how an operator ends one.
+//! The calls in flight: what each waits for, how many rows it has read, and how an operator cancels it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,11 +20,11 @@ use actix::prelude::*;
 use futures_util::FutureExt as _;
 use pg_guard::sql::{Operation, normalised};
 
-/// No call's work is larger, in bytes. What is seldom is boxed: it was 22 KB once for what opens a connection, and a third
-/// of a call's time went into that.
+/// The future of a call may have at most this many bytes. Rare paths are boxed: the path that opens a connection once
+/// had 22 KB, and copying it took a third of the time of a call.
 const WORK_BYTES_MAX: usize = 4 << 10;
 
-/// How much of a statement is shown, in characters.
+/// How many characters of a statement are shown.
 const SQL_CHARS_MAX: usize = 1000;
 
 impl Handler<CallsInFlight> for Executor {
@@ -75,7 +75,7 @@ pub(super) struct Calls(Rc<RefCell<BTreeMap<u64, Rc<CallEntry>>>>);
 struct CallEntry {
     client: Arc<str>,
     tool: &'static str,
-    /// Its text, and what kind it is.
+    /// Its current statement and the kind of it.
     statement: RefCell<(Arc<str>, Operation)>,
     began: Instant,
     /// When its own time limit is over, and how long that limit is.
@@ -83,14 +83,14 @@ struct CallEntry {
     phase: Cell<Phase>,
     progress: Progress,
     cancelled: Cell<bool>,
-    /// Who is to look whether it is cancelled.
+    /// Wakes the future of the call, so that it sees `cancelled`.
     waker: Cell<Option<Waker>>,
 }
 
 impl Calls {
-    /// A call has come. It is in flight until the reply is dropped.
+    /// Adds a call, which is in flight until the returned value is dropped.
     pub(super) fn begin(&self, call: &CallContext, (sql, operation): (&Arc<str>, Operation)) -> RunningCall {
-        // Of the process and not of the executor: whoever cancels a call need not know whose it is.
+        // The numbers are unique in the process, so that a call can be cancelled without naming its database.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let deadline = |after| tokio::time::Instant::now().checked_add(after).map(|at| (at, after));
@@ -117,12 +117,12 @@ pub(super) struct RunningCall {
 }
 
 impl RunningCall {
-    /// What counts its rows.
+    /// Counts the rows of the call.
     pub(super) fn progress(&self) -> Progress {
         self.entry.progress.clone()
     }
 
-    /// A connection for it.
+    /// Waits for a connection.
     pub(super) async fn lease(
         &self,
         generation: &Arc<Generation>,
@@ -137,8 +137,8 @@ impl RunningCall {
         Ok(lease)
     }
 
-    /// It has a connection from before, and reads on.
-    pub(super) fn fetches(&self) {
+    /// The call continues on the connection of its cursor.
+    pub(super) fn set_fetching(&self) {
         self.entry.phase.set(Phase::Fetch);
     }
 
@@ -171,28 +171,28 @@ impl RunningCall {
         Clock::Call { during: self.entry.phase.get() }
     }
 
-    /// That error, as its client is to read it.
+    /// The error as the client receives it: it says if the changes may have been committed.
     pub(super) fn error_for_client(&self, error: QueryError, target: &str) -> QueryError {
         if self.entry.progress.has_commit_started() { error.may_be_committed(target) } else { error }
     }
 
-    /// An operator wanted it to end.
+    /// The error for a call that an operator has cancelled.
     pub(super) fn cancelled(&self) -> QueryError {
         QueryError::Cancelled { phase: self.entry.phase.get() }
     }
 
-    /// It has come to this statement.
-    pub(super) fn is_at(&self, sql: &Arc<str>, operation: Operation) {
+    /// A batch has come to this statement.
+    pub(super) fn set_statement(&self, sql: &Arc<str>, operation: Operation) {
         *self.entry.statement.borrow_mut() = (sql.clone(), operation);
     }
 
-    /// What the work gives; nothing if the call is cancelled first, and the work is dropped then.
+    /// The result of `work`; `None` if the call is cancelled first. `work` is then dropped.
     pub(super) fn unless_cancelled<'a, T>(
         &'a self,
         work: impl Future<Output = T> + 'a,
     ) -> impl Future<Output = Option<T>> + 'a {
         debug_assert!(size_of_val(&work) <= WORK_BYTES_MAX, "{} bytes for each call", size_of_val(&work));
-        // Boxed, for it is large, and whoever waits for it is moved about.
+        // Boxed, because it is large and its owner is moved.
         let mut work = Box::pin(work);
         poll_fn(move |context| match self.poll_cancelled(context) {
             Poll::Ready(()) => Poll::Ready(None),
@@ -205,8 +205,8 @@ impl RunningCall {
             return Poll::Ready(());
         }
         let waker = self.entry.waker.take();
-        let is_known = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
-        self.entry.waker.set(if is_known { waker } else { Some(context.waker().clone()) });
+        let is_current = waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        self.entry.waker.set(if is_current { waker } else { Some(context.waker().clone()) });
         Poll::Pending
     }
 }

@@ -1,5 +1,5 @@
-//! Statements that are not read to their end, each waiting with its connection for the next page: what the handles of an
-//! executor hold.
+//! Cursors: statements with more rows, each of which waits with its connection for the next page. They are the entries
+//! of the table in `handles`.
 
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use crate::settings::MAIN_DATABASE;
 /// The cursors of an executor.
 pub(super) type Cursors = Handles<Open>;
 
-/// A statement that can be read on. Its fields end in this order: the reading, then the lease.
+/// A statement whose next rows can be read. The order of the fields matters: the reader must be dropped before the
+/// lease.
 pub(super) struct Open {
     pub(super) reader: Reader,
     pub(super) lease: Lease,
     pub(super) clearance: Clearance,
-    /// How its last page was laid out.
+    /// The format of its last page.
     pub(super) format: Format,
 }
 
@@ -36,7 +37,7 @@ impl Held for Open {
     }
 
     fn handles_max(&self) -> usize {
-        // One connection is left for the calls.
+        // One connection stays free for the other calls.
         self.lease.others_max()
     }
 
@@ -61,7 +62,7 @@ impl From<Kept> for Cursor {
 }
 
 impl Taken<Open> {
-    /// There is more: it waits again.
+    /// There are more rows: the cursor waits for the next call.
     pub(super) fn wait(self) -> Option<Cursor> {
         self.keep().map(Cursor::from)
     }
@@ -79,12 +80,12 @@ impl Taken<Open> {
     }
 }
 
-/// What the handles of that database's cursors begin with: its name, where that is not the one that calls need not name.
+/// The prefix of the handles of a database's cursors: its name, or nothing for the main database.
 pub(super) fn prefix(database: &str) -> String {
     if database == MAIN_DATABASE { String::new() } else { format!("{database}{OF_DATABASE}") }
 }
 
-/// Why a cursor cannot be read on, for the model.
+/// The error for a cursor that cannot be used, as the model reads it.
 pub(super) fn refusal(unusable: Unusable) -> QueryError {
     let why = match unusable {
         Unusable::InUse => {

@@ -1,8 +1,9 @@
-//! What clients keep open from one call to the next, and call by a handle.
+//! The table of what clients keep open from one call to the next. A client names an entry by its handle.
 //!
-//! Whatever a handle holds occupies a connection, so there are few handles, and each only for a while: the longest unused
-//! gives way to a new one, and none lives past its lifetime. Only its owner can use it, by one call at a time; what belongs to
-//! anonymous clients can be used by whoever of them has the handle. What it holds is none of this file's business: see [`Held`].
+//! Each entry occupies a connection, so there are few of them and each has a lifetime. If the table is full, a new
+//! entry replaces the entry that has not been used for the longest time. Only the owner of an entry can use it, one
+//! call at a time. An entry of an anonymous client can be used by every anonymous client that has its handle. What an
+//! entry can be is defined by [`Held`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
@@ -16,35 +17,35 @@ use crate::caller::Principal;
 use crate::log::debug;
 use crate::random;
 
-/// Of so many handles that have ended it is known why.
+/// How many ended handles are remembered, each with its reason.
 const ENDED_MAX: usize = 64;
 
-/// What a handle can hold.
+/// Something that a client can keep open under a handle.
 pub(super) trait Held: 'static {
-    /// What it is called in the log.
+    /// Its name in the log.
     const NAME: &'static str;
 
-    /// How long it waits for the next call.
+    /// How long it stays open between two calls.
     fn lifetime(&self) -> Duration;
 
-    /// How many there may be beside it and with it, for the sake of what it occupies.
+    /// How many entries there may be in the table, itself included: limited by the connections of its pool.
     fn handles_max(&self) -> usize;
 
-    /// Nobody will use it any more.
+    /// Closes it: no call will use it again.
     fn close(self);
 }
 
-/// The handles of an executor, shared with its calls. No borrow of the table leaves a method, and no method waits.
+/// The handles of an executor, shared with its calls. No method returns a borrow of the table, and none waits.
 pub(super) struct Handles<H: Held>(Rc<RefCell<Table<H>>>);
 
 struct Table<H: Held> {
-    /// What handles begin with.
+    /// The prefix of all handles.
     prefix: String,
     handles_max: usize,
-    /// The longest unused first.
+    /// The entries that no call uses, the longest unused first.
     unused: VecDeque<Unused<H>>,
     in_use: HashSet<String>,
-    /// The first ended first.
+    /// The ended handles with their reasons, the oldest first.
     ended: VecDeque<(String, Ended)>,
     log: Logger,
 }
@@ -56,12 +57,12 @@ struct Unused<H> {
     _expiry: AbortOnDropHandle<()>,
 }
 
-/// A handle that waits for its next use.
+/// A handle that can be used by a later call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Kept {
-    /// Nobody can guess it.
+    /// A random name that cannot be guessed.
     pub(super) handle: String,
-    /// How long it waits, from now on.
+    /// How long it can be used, counted from now.
     pub(super) lifetime: Duration,
 }
 
@@ -70,9 +71,9 @@ pub(super) struct Kept {
 pub(super) enum Ended {
     /// Its owner has used it to its end.
     Finished,
-    /// It was not used for this long.
+    /// It was not used for this time.
     Expired(Duration),
-    /// A new one needed its connection.
+    /// A new handle needed its connection.
     Displaced,
     /// The call that used it was dropped.
     Dropped,
@@ -85,25 +86,25 @@ pub(super) enum Ended {
 pub(super) enum Unusable {
     /// Another call uses it.
     InUse,
-    /// It was there, and has ended.
+    /// It existed and has ended.
     Ended(Ended),
-    /// It was never given to that client, or has ended long ago.
+    /// It was never given to this client, or it ended too long ago to be remembered.
     Unknown,
 }
 
 impl<H: Held> Handles<H> {
-    /// None yet, and never more than `handles_max`. Each begins with `prefix`.
+    /// An empty table for at most `handles_max` handles, which all begin with `prefix`.
     pub(super) fn new(prefix: String, handles_max: usize, log: &Logger) -> Self {
         let (unused, in_use, ended) = Default::default();
         Self(Rc::new(RefCell::new(Table { prefix, handles_max, unused, in_use, ended, log: log.clone() })))
     }
 
-    /// So many there may be from the next one on.
-    pub(super) fn allow(&self, handles_max: usize) {
+    /// Changes the maximum. It applies from the next handle on.
+    pub(super) fn set_max(&self, handles_max: usize) {
         self.0.borrow_mut().handles_max = handles_max;
     }
 
-    /// A handle on that, for that owner; `None` if there may be none, and it is closed then.
+    /// Adds an entry and returns its handle. `None` if the table allows no entry: `held` is then closed.
     pub(super) fn put(&self, owner: Principal, held: H) -> Option<Kept> {
         let Some(word) = random::word() else {
             held.close();
@@ -137,21 +138,21 @@ impl<H: Held> Handles<H> {
         Some(Kept { handle, lifetime })
     }
 
-    /// What that handle of that owner holds, for one call.
+    /// Takes the entry of that handle and owner for one call.
     pub(super) fn take(&self, handle: &str, owner: &Principal) -> Result<Taken<H>, Unusable> {
         let mut table = self.0.borrow_mut();
-        let is_it = |unused: &Unused<H>| unused.handle == handle && unused.owner == *owner;
-        let at = table.unused.iter().position(is_it);
+        let matches = |unused: &Unused<H>| unused.handle == handle && unused.owner == *owner;
+        let at = table.unused.iter().position(matches);
         let Some(Unused { handle, owner, held, .. }) = at.and_then(|at| table.unused.remove(at)) else {
-            return Err(table.why_not(handle));
+            return Err(table.why_unusable(handle));
         };
         table.in_use.insert(handle.clone());
         let guard = HandleGuard { handles: Self(self.0.clone()), handle, ended: Cell::new(Ended::Dropped) };
         Ok(Taken { held, owner, guard })
     }
 
-    /// End those of that owner that no call uses: it has gone.
-    pub(super) fn close_those_of(&self, owner: &str) {
+    /// Closes the unused entries of an owner that has disconnected.
+    pub(super) fn close_owned_by(&self, owner: &str) {
         let mut table = self.0.borrow_mut();
         let (theirs, others) = table.unused.drain(..).partition(|unused| unused.owner.as_deref() == Some(owner));
         table.unused = others;
@@ -162,7 +163,7 @@ impl<H: Held> Handles<H> {
         }
     }
 
-    /// End all that no call uses, and keep none from now on.
+    /// Closes all unused entries and allows no new ones.
     pub(super) fn close_all(&self) {
         let mut table = self.0.borrow_mut();
         table.handles_max = 0;
@@ -193,7 +194,7 @@ impl<H: Held> Table<H> {
         self.ended.push_back((handle, ended));
     }
 
-    fn why_not(&self, handle: &str) -> Unusable {
+    fn why_unusable(&self, handle: &str) -> Unusable {
         if self.in_use.contains(handle) {
             return Unusable::InUse;
         }
@@ -202,7 +203,7 @@ impl<H: Held> Table<H> {
     }
 }
 
-/// What a handle holds, while a call uses it. Dropped, the handle has ended; what it held is dropped before.
+/// An entry that a call uses. If it is dropped, `held` is dropped first, and then the handle ends.
 pub(super) struct Taken<H: Held> {
     pub(super) held: H,
     owner: Principal,
@@ -210,21 +211,21 @@ pub(super) struct Taken<H: Held> {
 }
 
 impl<H: Held> Taken<H> {
-    /// It waits for its next use. `None` if there may be none any more, and it is closed then.
+    /// Puts the entry back for a later call. `None` if the table allows no entry now: it is then closed.
     pub(super) fn keep(self) -> Option<Kept> {
         let Self { held, owner, guard } = self;
         let (handles, handle) = guard.release();
         handles.keep(handle, owner, held)
     }
 
-    /// It has ended so; what it held is the caller's to end.
+    /// Ends the handle for this reason and returns the entry, which the caller must close.
     pub(super) fn end(self, ended: Ended) -> H {
         self.guard.ended.set(ended);
         self.held
     }
 }
 
-/// A handle in use. Dropped, it has ended.
+/// The handle of an entry in use. If it is dropped, the handle ends.
 struct HandleGuard<H: Held> {
     handles: Handles<H>,
     handle: String,
@@ -232,7 +233,7 @@ struct HandleGuard<H: Held> {
 }
 
 impl<H: Held> HandleGuard<H> {
-    /// The handle goes on.
+    /// Releases the handle without ending it.
     fn release(self) -> (Handles<H>, String) {
         self.handles.0.borrow_mut().in_use.remove(&self.handle);
         (self.handles.clone(), self.handle.clone())
@@ -242,7 +243,7 @@ impl<H: Held> HandleGuard<H> {
 impl<H: Held> Drop for HandleGuard<H> {
     fn drop(&mut self) {
         let mut table = self.handles.0.borrow_mut();
-        // It is not there if the handle goes on.
+        // A released handle is not in the set.
         if table.in_use.remove(&self.handle) {
             table.end(std::mem::take(&mut self.handle), self.ended.get());
         }

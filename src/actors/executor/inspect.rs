@@ -1,4 +1,4 @@
-//! Questions of our own to the catalogs: those that come by a message, and what the role may do.
+//! Catalog queries of this server: those that other actors and tools send, and the check of the role.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::postgres::run::{self, RunProgress};
 use crate::postgres::statement::Limits;
 use crate::settings::{AccessMode, RoleCheck};
 
-/// What is about the role has one row, and is not large.
+/// The query for the rights of the role has one small row.
 const ROLE_LIMITS: Limits = Limits { rows_max: 1, bytes_max: 1 << 20 };
 
-/// Something that is answered later.
+/// A result that is ready later. Boxed, because its types differ.
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = Result<T, QueryError>>>>;
 
 impl Handler<Inspect> for Executor {
@@ -45,7 +45,7 @@ impl Handler<Inspect> for Executor {
 }
 
 impl Executor {
-    /// Ask that; `admission` says how it waits for its connection at first.
+    /// Runs a catalog query. `admission` is how it first waits for its connection.
     fn inspection(
         &self,
         Inspect { call: context, asked, limits }: Inspect,
@@ -53,9 +53,9 @@ impl Executor {
     ) -> impl Future<Output = Result<Answered<CatalogRows>, QueryError>> + use<> {
         let (generation, access) = (self.generation.clone(), self.access_of(&context.caller));
         let (waiting_max, reports) = (self.waiting_max, self.reports.clone());
-        let shown = (&asked.sql, Operation::of(&asked.sql));
-        let mut record = self.record(&context, shown, &[], generation.number());
-        let call = self.calls.begin(&context, shown);
+        let sql_and_operation = (&asked.sql, Operation::of(&asked.sql));
+        let mut record = self.record(&context, sql_and_operation, &[], generation.number());
+        let call = self.calls.begin(&context, sql_and_operation);
         async move {
             let target = generation.target_name();
             let work = async {
@@ -81,7 +81,7 @@ impl Executor {
                     if !matches!(attempt.after(run), Next::RunAgain(_)) || is_silent && !call.has_time() {
                         return Err(error);
                     }
-                    record.again(attempt.retries());
+                    record.wait_again(attempt.retries());
                     warn!(record.log, "connection lost, the question is sent on another"; "asked" => asked.name);
                 }
             };
@@ -91,7 +91,7 @@ impl Executor {
         }
     }
 
-    /// Whether anything may run, where the role has to be looked at for that.
+    /// Checks whether statements may run, if MCP_ROLE_CHECK is `enforce`. `None` if there is nothing to check.
     pub(super) fn permission(&self) -> Option<Later<()>> {
         if self.role_check != RoleCheck::Enforce {
             return None;
@@ -111,7 +111,7 @@ impl Executor {
         }))
     }
 
-    /// Look what the role may do too much of, and say it; once for a generation, unless it is to be done `anew`.
+    /// Checks the role and logs which rights it should not have. This is done once for each generation, unless `anew`.
     pub(super) fn check_role(&self, anew: bool) {
         if self.role_check == RoleCheck::Off {
             return;
@@ -136,7 +136,7 @@ impl Executor {
         });
     }
 
-    /// What the role may do too much of. PostgreSQL is asked once for a generation, unless it is to be asked `anew`.
+    /// The rights that the role should not have. PostgreSQL is queried once for each generation, unless `anew`.
     fn findings(&self, anew: bool) -> Later<Arc<[Finding]>> {
         let generation = self.generation.clone();
         if !anew && let Some(findings) = generation.known_findings() {

@@ -1,4 +1,4 @@
-//! One statement, and the pages after its first.
+//! Runs one statement, and reads its further pages.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ impl Handler<Query> for Executor {
         let (access, guard, permission) = (self.access_of(&query.call.caller), self.guard.clone(), self.permission());
         let (waiting_max, cursors, reports) = (self.waiting_max, self.cursors.clone(), self.reports.clone());
         let statement = &query.statement;
-        let shown = (statement.sql(), statement.operation());
-        let mut record = self.record(&query.call, shown, statement.parameters(), generation.number());
-        let call = self.calls.begin(&query.call, shown);
+        let sql_and_operation = (statement.sql(), statement.operation());
+        let mut record = self.record(&query.call, sql_and_operation, statement.parameters(), generation.number());
+        let call = self.calls.begin(&query.call, sql_and_operation);
         WhileWanted::new(async move {
             let work = async {
                 let review = async {
@@ -48,10 +48,10 @@ impl Handler<Query> for Executor {
             let result = result.map_err(|error| call.error_for_client(error, &generation.target_name()));
             result.as_ref().err().into_iter().for_each(|error| record.refused(error));
             record.end(result.as_ref().map(|(answer, ..)| size_of_answer(&answer.outcome)));
-            let (FirstPage { outcome, rest }, lease, left) = result?;
+            let (FirstPage { outcome, rest }, lease, cleanup) = result?;
             let mut answered = record.answered(outcome, &reports);
             match rest {
-                None => settle(lease, left, None),
+                None => settle(lease, cleanup, None),
                 Some((reader, clearance)) => {
                     let open = Open { reader, lease, clearance, format: query.reading.format };
                     answered.cursor = cursors.put(query.call.caller.principal(), open).map(Cursor::from);
@@ -62,7 +62,7 @@ impl Handler<Query> for Executor {
     }
 }
 
-/// The runs of one statement, of which [`Attempt`] says how many there are.
+/// The runs of one statement. [`Attempt`] decides how many there are.
 struct Runs<'a> {
     call: &'a RunningCall,
     generation: &'a Arc<Generation>,
@@ -72,7 +72,7 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// The answer, with the connection that it came on and what the statement has left there.
+    /// The answer, with its connection and the cleanup that the statement has left to do there.
     async fn until_answered(
         &self,
         statement: &mut Reviewed,
@@ -116,7 +116,7 @@ impl Runs<'_> {
                 }
                 Next::Fail => return Err(error),
             }
-            record.again(attempt.retries());
+            record.wait_again(attempt.retries());
         }
     }
 }
@@ -126,16 +126,16 @@ impl Handler<Fetch> for Executor {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Context<Self>) -> Self::Result {
         let taken = self.cursors.take(&fetch.cursor, &fetch.call.caller.principal()).map_err(refusal).map(|taken| {
-            let shown = (taken.held.reader.sql(), taken.held.reader.operation());
-            let record = self.record(&fetch.call, shown, &[], taken.held.lease.generation());
-            let call = self.calls.begin(&fetch.call, shown);
+            let sql_and_operation = (taken.held.reader.sql(), taken.held.reader.operation());
+            let record = self.record(&fetch.call, sql_and_operation, &[], taken.held.lease.generation());
+            let call = self.calls.begin(&fetch.call, sql_and_operation);
             (taken, record, call)
         });
         let reports = self.reports.clone();
         WhileWanted::new(async move {
             let (mut taken, mut record, call) = taken?;
             record.executing(None);
-            call.fetches();
+            call.set_fetching();
             let open = &mut taken.held;
             let target = open.lease.target_name();
             open.format = fetch.format.unwrap_or(open.format);
@@ -156,7 +156,7 @@ impl Handler<Fetch> for Executor {
                     }
                     Ok(answered)
                 }
-                // Its drop cancels the statement.
+                // The drop cancels the statement.
                 Err(error @ QueryError::Cancelled { .. }) => Err(error),
                 Err(error) => {
                     let error = taken.fail(progress.cleanup.get(), error).await;

@@ -1,4 +1,4 @@
-//! The record of one statement: when it began and what became of it. Its end is reported to the metrics and the log.
+//! The record of one statement, from its start to its end, for the metrics and the log.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,27 +14,27 @@ use crate::messages::trace::TraceId;
 use crate::postgres::error::QueryError;
 use crate::postgres::statement::Outcome;
 
-/// How many rows a statement read or changed, and the bytes of those that it gives.
+/// How many rows a statement read or changed, and the bytes of the rows in its answer.
 pub(super) fn size_of_answer(outcome: &Outcome) -> (u64, u64) {
     (outcome.rows_affected.unwrap_or(outcome.page.rows as u64), outcome.page.json.len() as u64)
 }
 
-/// The record of a statement. Whatever becomes of the statement, the drop of its record reports it once.
+/// The record of a statement. However the statement ends, the drop of its record reports it exactly once.
 pub(super) struct StatementRecord {
     pub(super) event: StatementEnded,
-    /// For the log, where the operator wants them there.
+    /// For the log, if MCP_LOG_PARAMETERS is on.
     pub(super) parameters: Option<Vec<serde_json::Value>>,
-    /// For the log, if the call's client names one.
+    /// For the log, if the client has sent one.
     pub(super) trace: Option<TraceId>,
     pub(super) executing_since: Option<Instant>,
-    /// Whether it has had a connection.
+    /// Whether the statement has had a connection.
     pub(super) began: bool,
     pub(super) events: Rc<Events>,
     pub(super) log: Logger,
 }
 
 impl StatementRecord {
-    /// It has its connection, which was opened for it in so long, if it was.
+    /// The statement has a connection. `opened_in` is how long opening it took, if it was opened for this statement.
     pub(super) fn executing(&mut self, opened_in: Option<Duration>) {
         let now = Instant::now();
         self.event.waited = (now - self.event.began).saturating_sub(self.event.executed);
@@ -44,7 +44,7 @@ impl StatementRecord {
         self.executing_since = Some(now);
         if !std::mem::replace(&mut self.began, true) {
             let event = &self.event;
-            self.events.statement_began.tell_with(|| StatementBegan {
+            self.events.statement_began.publish_with(|| StatementBegan {
                 tool: event.tool,
                 client: event.client.clone(),
                 database: event.database.clone(),
@@ -55,11 +55,11 @@ impl StatementRecord {
         }
     }
 
-    /// Report that the guard has refused it, if that is what this error says.
+    /// Reports a refusal by a rule of the guard. Other errors are not reported here.
     pub(super) fn refused(&self, error: &QueryError) {
         let QueryError::Refused { rule: Some(rule), why } = error else { return };
         let event = &self.event;
-        self.events.statement_refused.tell_with(|| StatementRefused {
+        self.events.statement_refused.publish_with(|| StatementRefused {
             tool: event.tool,
             client: event.client.clone(),
             database: event.database.clone(),
@@ -70,16 +70,16 @@ impl StatementRecord {
         });
     }
 
-    /// It waits for a connection again; so often because the one before was lost.
-    pub(super) fn again(&mut self, retries: u32) {
+    /// The statement waits for a connection again. `retries` is how often its connection was lost.
+    pub(super) fn wait_again(&mut self, retries: u32) {
         self.stop();
         self.event.retries = retries;
     }
 
-    /// It has given an answer of so many rows and bytes, or an error.
+    /// The statement has returned this many rows and bytes, or an error.
     pub(super) fn end(&mut self, result: Result<(u64, u64), &QueryError>) {
         if matches!(result, Err(QueryError::Cancelled { .. })) {
-            // As when nobody wants it any more: its drop says so.
+            // The drop reports it as cancelled, as it does when the client no longer waits.
             return;
         }
         self.stop();
@@ -97,14 +97,14 @@ impl StatementRecord {
         };
     }
 
-    /// The answer. It does not wait for the report.
+    /// The answer. The report is sent after it.
     pub(super) fn answered<T>(self, answer: T, reports: &DeferredReports) -> Answered<T> {
         let (took, generation) = (self.event.began.elapsed(), self.event.generation);
         reports.put(self);
         Answered { answer, took, generation, cursor: None }
     }
 
-    /// Its time is over.
+    /// Adds the time since the last change to the wait or to the execution.
     fn stop(&mut self) {
         match self.executing_since.take() {
             Some(since) => self.event.executed += since.elapsed(),
@@ -112,7 +112,7 @@ impl StatementRecord {
         }
     }
 
-    /// It never ran.
+    /// Drops the record without a report: the statement never ran.
     fn forget(mut self) {
         self.event.outcome = StatementOutcome::NeverBegan;
     }
@@ -138,7 +138,7 @@ impl Drop for StatementRecord {
         let trace = self.trace.as_ref().map(TraceId::as_str);
         let parameters = self.parameters.take().map(|values| slog::Serde(serde_json::Value::from(values)));
         match &event.outcome {
-            // A question of this server's own, which no client has asked.
+            // A catalog query of this server has no client.
             StatementOutcome::Done if event.client.is_empty() => debug!(self.log, "own question answered"; facts),
             StatementOutcome::Done => {
                 info!(self.log, "query executed"; facts, "parameters" => parameters, "trace" => trace)
@@ -155,11 +155,11 @@ impl Drop for StatementRecord {
             }
             StatementOutcome::NeverBegan => {}
         }
-        self.events.statement_ended.tell(self.event.clone());
+        self.events.statement_ended.publish(self.event.clone());
     }
 }
 
-/// The records of statements that have been answered. They are dropped, and so reported, after the answers were sent.
+/// The records of answered statements. They are dropped, and so reported, after the answers have been sent.
 #[derive(Clone, Default)]
 pub(super) struct DeferredReports(Rc<RefCell<Vec<StatementRecord>>>);
 
@@ -167,7 +167,7 @@ impl DeferredReports {
     fn put(&self, answered: StatementRecord) {
         let mut waiting = self.0.borrow_mut();
         waiting.push(answered);
-        // The first one starts a task for all that come until it runs.
+        // The first one starts the task that reports all of them.
         if waiting.len() == 1 {
             let all = self.0.clone();
             actix_rt::spawn(async move {
@@ -178,8 +178,8 @@ impl DeferredReports {
     }
 }
 
-/// The statements of a batch that wait for their turn. Those that never have it are in no count; but for the first,
-/// which stands for the batch if that never begins.
+/// The statements of a batch that have not begun. They are not reported, except for the first: if the batch never
+/// begins, the first statement is reported in its place.
 pub(super) struct Queue {
     waiting: VecDeque<StatementRecord>,
     begun: bool,
@@ -189,19 +189,19 @@ impl Queue {
     pub(super) fn next(&mut self) -> Option<StatementRecord> {
         let mut next = self.waiting.pop_front();
         if self.begun {
-            // It has waited for the statements before it, and not for a connection.
+            // It has waited for the statements before it, not for a connection.
             next.iter_mut().for_each(|next| next.event.began = Instant::now());
         }
         self.begun = true;
         next
     }
 
-    /// The connection was lost before the first began.
-    pub(super) fn again(&mut self, retries: u32) {
+    /// The connection was lost before the first statement began.
+    pub(super) fn wait_again(&mut self, retries: u32) {
         self.waiting.front_mut().into_iter().for_each(|first| first.event.retries = retries);
     }
 
-    /// Report that the guard has refused this statement of the batch, counted from 0, before any has begun.
+    /// Reports that the guard has refused the statement at this index, before any statement has begun.
     pub(super) fn refused(&self, at: usize, error: &QueryError) {
         self.waiting.get(at).into_iter().for_each(|refused| refused.refused(error));
     }

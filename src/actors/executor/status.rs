@@ -1,4 +1,4 @@
-//! How a database and its pool are, for whoever watches over them.
+//! The state of the database and of its pool.
 
 use std::time::SystemTime;
 
@@ -10,16 +10,16 @@ use crate::messages::admin::{DatabaseStatus, Status};
 use crate::postgres::pool::health::{Condition, HealthState};
 use crate::settings::RoleCheck;
 
-/// Why the pool that the settings ask for is not the one that serves, and since when.
+/// Why the pool for the newest settings could not be opened, and since when it could not.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct ReloadFailure {
     pub(super) since: SystemTime,
     pub(super) why: String,
 }
 
-/// How the database is, all told.
-fn all_told(condition: Condition, trouble: Option<Trouble>) -> Condition {
-    let Some(Trouble { since, why }) = trouble else { return condition };
+/// The condition of the database, with the failed reload if there is one.
+fn overall(condition: Condition, reload_failure: Option<ReloadFailure>) -> Condition {
+    let Some(ReloadFailure { since, why }) = reload_failure else { return condition };
     let why = format!("a pool of the changed settings cannot be made, the old one serves: {why}");
     match condition.state {
         HealthState::Up => Condition { state: HealthState::Degraded, since, why: Some(why), next_try: None },
@@ -35,7 +35,7 @@ impl Handler<Status> for Executor {
 
     fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
         self.older.retain(|draining| !draining.is_over());
-        let (generation, trouble) = (self.generation.clone(), self.trouble.clone());
+        let (generation, reload_failure) = (self.generation.clone(), self.reload_failure.clone());
         let (access, draining) = (self.access, self.older.len());
         let checked = (self.role_check != RoleCheck::Off).then(|| generation.known_findings());
         let role_findings = checked.flatten().unwrap_or_default();

@@ -1,16 +1,16 @@
-//! How long calls took, as a histogram: bounded memory whatever the number of calls.
+//! The distribution of the times of calls, as a histogram. Its memory is bounded, however many calls there are.
 
 use std::time::Duration;
 
 use hdrhistogram::{Counter, Histogram};
 
-/// With one digit no bucket is wider than a sixteenth of its smallest value, and that is the error of a quantile.
+/// With one digit no bucket is wider than a sixteenth of its smallest value. That is the largest error of a quantile.
 const SIGNIFICANT_DIGITS: u8 = 1;
 
-/// About 38 hours. A longer time is counted as this one.
+/// About 38 hours. Longer times are counted as this one.
 const MICROSECONDS_MAX: u64 = (1 << 37) - 1;
 
-/// `C` is how much a bucket can count.
+/// `C` is the type of the counter of a bucket.
 pub(super) struct Distribution<C: Counter> {
     microseconds: Histogram<C>,
     max: Duration,

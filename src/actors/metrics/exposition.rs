@@ -1,7 +1,9 @@
-//! The metrics as Prometheus reads them: its text format 0.0.4, names by its conventions (base units, `_total`).
+//! The metrics in the text format of Prometheus, version 0.0.4. The names follow its conventions: base units, and
+//! `_total` for counters.
 //!
-//! No label ever holds what a client sent: tools are ours, databases the operator's, all others are words of this file.
-//! So there are only so many series, whatever is asked: some 500 for each database, and 150 beside those.
+//! No label has a value that a client has sent. Tools have the names of this program, databases those of the settings,
+//! and all other values are words of this file. This limits the number of series: some 500 for each database, and 150
+//! others.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,10 +23,10 @@ use crate::messages::events::{
 };
 use crate::messages::metrics::{DatabaseGauges, Gauges};
 
-/// What begins every name but those that Prometheus has for all processes.
+/// The prefix of all names, except for those that Prometheus defines for every process.
 const PREFIX: &str = "mcp_server_postgres";
 
-/// All metrics. A family that has no series yet is not shown.
+/// All metrics. A family without series is not in the text.
 pub(super) struct Exposition {
     registry: Registry,
     calls: Family<OfCall, Counter>,
@@ -42,14 +44,14 @@ pub(super) struct Exposition {
     pool_connections: Family<OfConnections, Gauge>,
     pool_waiting: Family<OfDatabase, Gauge>,
     pool_generation: Family<OfDatabase, Gauge>,
-    sessions: Family<Alone, Gauge>,
-    connections: Family<Alone, Gauge>,
-    resident_bytes: Family<Alone, Gauge>,
-    descriptors: Family<Alone, Gauge>,
+    sessions: Family<NoLabels, Gauge>,
+    connections: Family<NoLabels, Gauge>,
+    resident_bytes: Family<NoLabels, Gauge>,
+    descriptors: Family<NoLabels, Gauge>,
 }
 
-/// The labels of a metric that has none.
-type Alone = [(&'static str, &'static str); 0];
+/// The labels of a metric without labels.
+type NoLabels = [(&'static str, &'static str); 0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfCall {
@@ -105,7 +107,8 @@ struct OfRebuild {
 }
 
 impl Exposition {
-    /// Nothing counted yet. What can be counted from the start on is there with 0, so that the first of it is a rise.
+    /// Metrics without events. Series that can be known at the start exist with 0, so that the first event shows as a
+    /// rise.
     pub(super) fn new(since: SystemTime, tools: &[&'static str]) -> Self {
         let mut registry = Registry::default();
         let start: Gauge<f64, AtomicU64> = Gauge::default();
@@ -115,36 +118,36 @@ impl Exposition {
         register(&mut registry, "process_resident_memory_bytes", "Memory in use", &resident_bytes);
         register(&mut registry, "process_open_fds", "File descriptors that are open", &descriptors);
 
-        let ours = registry.sub_registry_with_prefix(PREFIX);
-        ours.register("build", "The program's version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let own = registry.sub_registry_with_prefix(PREFIX);
+        own.register("build", "The program's version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let (calls, statements, refusals, rows, bytes, retries, reloads, rebuilds) = Default::default();
         let (call_seconds, phase_seconds) = (
             Family::new_with_constructor(histogram as fn() -> _),
             Family::new_with_constructor(histogram as fn() -> _),
         );
-        register(ours, "calls", "Calls of tools that have ended, by what became of them", &calls);
-        register(ours, "call_duration_seconds", "From a call to its answer, of calls that came to run", &call_seconds);
+        register(own, "calls", "Calls of tools that have ended, by what became of them", &calls);
+        register(own, "call_duration_seconds", "From a call to its answer, of calls that came to run", &call_seconds);
         let what = "Statements that have ended, by what became of them: cancels and refusals too";
-        register(ours, "statements", what, &statements);
-        register(ours, "statement_refusals", "Statements that the guard has refused, by its rule", &refusals);
+        register(own, "statements", what, &statements);
+        register(own, "statement_refusals", "Statements that the guard has refused, by its rule", &refusals);
         let what = "Waiting for a connection, opening it (if the call did), running";
-        register(ours, "statement_phase_seconds", what, &phase_seconds);
-        register(ours, "statement_rows", "Rows that statements have read or changed", &rows);
-        register(ours, "answer_bytes", "Bytes of the answers' rows, as JSON", &bytes);
+        register(own, "statement_phase_seconds", what, &phase_seconds);
+        register(own, "statement_rows", "Rows that statements have read or changed", &rows);
+        register(own, "answer_bytes", "Bytes of the answers' rows, as JSON", &bytes);
         let what = "Statements that were sent once more, because their connection was lost before the first row";
-        register(ours, "statement_retries", what, &retries);
-        register(ours, "reloads", "Changed settings files, by what became of the change", &reloads);
-        register(ours, "pool_rebuilds", "Pools that a change of the settings was to make", &rebuilds);
+        register(own, "statement_retries", what, &retries);
+        register(own, "reloads", "Changed settings files, by what became of the change", &reloads);
+        register(own, "pool_rebuilds", "Pools that a change of the settings was to make", &rebuilds);
         let (database_up, pool_connections_max, pool_connections, pool_waiting, pool_generation) = Default::default();
         let (sessions, connections) = Default::default();
-        register(ours, "database_up", "Whether the database can be asked: 1 or 0", &database_up);
-        register(ours, "pool_connections_max", "Connections that the pool may have", &pool_connections_max);
-        register(ours, "pool_connections", "Connections that the pool has, in use or idle", &pool_connections);
-        register(ours, "pool_waiting_calls", "Calls that wait for a connection", &pool_waiting);
+        register(own, "database_up", "Whether the database can be asked: 1 or 0", &database_up);
+        register(own, "pool_connections_max", "Connections that the pool may have", &pool_connections_max);
+        register(own, "pool_connections", "Connections that the pool has, in use or idle", &pool_connections);
+        register(own, "pool_waiting_calls", "Calls that wait for a connection", &pool_waiting);
         let what = "The number of the pool, which each change of it raises";
-        register(ours, "pool_generation", what, &pool_generation);
-        register(ours, "sessions", "Sessions of clients", &sessions);
-        register(ours, "client_connections", "Connections of clients", &connections);
+        register(own, "pool_generation", what, &pool_generation);
+        register(own, "sessions", "Sessions of clients", &sessions);
+        register(own, "client_connections", "Connections of clients", &connections);
 
         let exposition = Self {
             registry,
@@ -168,11 +171,11 @@ impl Exposition {
             resident_bytes,
             descriptors,
         };
-        exposition.begin_at_zero(tools);
+        exposition.create_series(tools);
         exposition
     }
 
-    fn begin_at_zero(&self, tools: &[&'static str]) {
+    fn create_series(&self, tools: &[&'static str]) {
         for outcome in CallOutcome::ALL.map(CallOutcome::as_str) {
             for tool in tools {
                 drop(self.calls.get_or_create(&OfCall { tool, outcome }));
@@ -204,15 +207,15 @@ impl Exposition {
         self.rows.get_or_create(&of_database).inc_by(event.rows);
         self.bytes.get_or_create(&of_database).inc_by(event.bytes);
         self.retries.get_or_create(&of_database).inc_by(event.retries.into());
-        let spent = |phase, time: Duration| {
+        let observe = |phase, time: Duration| {
             let labels = OfPhase { database: database.clone(), tool, phase };
             self.phase_seconds.get_or_create(&labels).observe(time.as_secs_f64());
         };
-        // A phase that it did not come to has taken no time, and is not a fast one.
-        spent("wait", event.waited.saturating_sub(event.connected.unwrap_or_default()));
-        event.connected.into_iter().for_each(|time| spent("connect", time));
+        // A phase that the statement did not reach is not observed. With 0 seconds it would look like a fast one.
+        observe("wait", event.waited.saturating_sub(event.connected.unwrap_or_default()));
+        event.connected.into_iter().for_each(|time| observe("connect", time));
         if event.executed > Duration::ZERO {
-            spent("execute", event.executed);
+            observe("execute", event.executed);
         }
     }
 
@@ -230,9 +233,9 @@ impl Exposition {
         self.rebuilds.get_or_create(&OfRebuild { database: rebuilt.database.clone(), outcome }).inc();
     }
 
-    /// The text, with what the asker has gathered.
+    /// The text, with the gauges that the sender of `Scrape` has collected.
     pub(super) fn text(&self, gauges: Gauges) -> String {
-        // A database that is there no more has no series left.
+        // A removed database must not keep a series.
         self.pool_connections.clear();
         for family in [&self.database_up, &self.pool_connections_max, &self.pool_waiting, &self.pool_generation] {
             family.clear();
@@ -255,7 +258,7 @@ impl Exposition {
             value.into_iter().for_each(|value| set(family, &[], value));
         }
         let mut text = String::new();
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = prometheus_text::encode(&mut text, &self.registry);
         text
     }

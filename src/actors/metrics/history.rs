@@ -1,5 +1,5 @@
-//! The last finished statements, and counts of each database that never stop. What a client may see of them is of the
-//! databases that it may ask.
+//! The newest statements that have ended, and counters of each database. A client sees only those of the databases that
+//! it may use.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::messages::metrics::{PerformanceSummary, SlowList, SlowQuery, Times, T
 use crate::settings::MetricsSettings;
 use pg_guard::sql::normalised;
 
-/// How much of a statement is kept, in characters.
+/// How many characters of a statement are kept.
 const SQL_CHARS_MAX: usize = 1000;
 
-/// What is said of a statement that was answered.
+/// The outcome of a statement that was answered.
 const SUCCESSFUL: &str = "successful";
 
-/// The history, and the counts.
+/// The history and the counters.
 pub(super) struct History {
     entries: VecDeque<SlowQuery>,
     pub(super) entries_max: usize,
@@ -47,7 +47,7 @@ impl History {
         self.entries.drain(..surplus);
     }
 
-    /// A statement has ended, so many seconds after counting began.
+    /// Adds a statement that ended in this second after the start.
     pub(super) fn record(&mut self, event: StatementEnded, second: u64) {
         if event.outcome == StatementOutcome::NeverBegan {
             return;
@@ -82,13 +82,13 @@ impl History {
         });
     }
 
-    /// How things have gone at these databases, so long after counting began.
-    pub(super) fn summary(&self, of: &[Arc<str>], since: SystemTime, uptime: Duration) -> PerformanceSummary {
-        let counts = || self.databases.iter().filter(|(name, _)| of.contains(name)).map(|(_, counts)| counts);
+    /// The summary of these databases. `since` is the time of the start, and `uptime` the time since then.
+    pub(super) fn summary(&self, databases: &[Arc<str>], since: SystemTime, uptime: Duration) -> PerformanceSummary {
+        let counts = || self.databases.iter().filter(|(name, _)| databases.contains(name)).map(|(_, counts)| counts);
         let [successful, failed, cancelled] =
             [|totals: &Totals| totals.successful, |totals: &Totals| totals.failed, |totals: &Totals| totals.cancelled]
                 .map(|count| counts().map(|counts| count(&counts.totals)).sum::<u64>());
-        let entries: Vec<&SlowQuery> = self.of(of).collect();
+        let entries: Vec<&SlowQuery> = self.entries_of(databases).collect();
         PerformanceSummary {
             since,
             uptime,
@@ -104,10 +104,10 @@ impl History {
     }
 
     /// The slowest statements of these databases.
-    pub(super) fn slow(&self, of: &[Arc<str>], threshold: Option<Duration>, limit: usize) -> SlowList {
+    pub(super) fn slow(&self, databases: &[Arc<str>], threshold: Option<Duration>, limit: usize) -> SlowList {
         let threshold = threshold.unwrap_or(self.slow_threshold);
-        let (queries, over) = slowest(self.of(of), threshold, limit);
-        SlowList { threshold, looked_at: self.of(of).count(), over, queries }
+        let (queries, over) = slowest(self.entries_of(databases), threshold, limit);
+        SlowList { threshold, looked_at: self.entries_of(databases).count(), over, queries }
     }
 
     /// The slowest statements of all databases.
@@ -115,7 +115,7 @@ impl History {
         slowest(self.entries.iter(), self.slow_threshold, limit).0
     }
 
-    /// Of all databases together.
+    /// The totals of all databases.
     pub(super) fn totals(&self) -> Totals {
         self.databases.values().fold(Totals::default(), |sum, Counts { totals, .. }| Totals {
             successful: sum.successful + totals.successful,
@@ -127,12 +127,13 @@ impl History {
         })
     }
 
-    fn of<'a>(&'a self, databases: &'a [Arc<str>]) -> impl Iterator<Item = &'a SlowQuery> {
+    fn entries_of<'a>(&'a self, databases: &'a [Arc<str>]) -> impl Iterator<Item = &'a SlowQuery> {
         self.entries.iter().filter(|entry| databases.contains(&entry.database))
     }
 }
 
-/// Those at or over the threshold, slowest first and at most so many; and how many there are.
+/// The statements that ran at least as long as the threshold, slowest first and at most `limit` of them; and how many
+/// there are.
 fn slowest<'a>(
     entries: impl Iterator<Item = &'a SlowQuery>,
     threshold: Duration,
@@ -161,9 +162,9 @@ fn times(entries: &[&SlowQuery]) -> Option<Times> {
     })
 }
 
-/// How many statements ended in each of the last 60 seconds, whatever the history still holds.
+/// How many statements ended in each of the last 60 seconds. It does not depend on the size of the history.
 struct PerSecond {
-    /// The second a slot was last used for, and its count.
+    /// For each slot, the second that it was last used for and the count of that second.
     slots: [(u64, u64); 60],
 }
 

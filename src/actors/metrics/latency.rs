@@ -1,5 +1,6 @@
-//! How long calls took: over the last hour in steps, and by tool since the start. What is kept are counts in fixed
-//! buckets, so memory is bounded whatever the number of calls: at most 800 KiB, of a server that was busy all hour.
+//! The times of calls: of the last hour in steps of 10 seconds, and of each tool since the start. They are kept as
+//! histograms, so memory is bounded, however many calls there are: at most 800 KiB for an hour with calls in every
+//! step.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -9,24 +10,24 @@ use crate::messages::events::{CallEnded, CallOutcome};
 use crate::messages::metrics::{Bucket, Latency, Point, ToolCalls};
 use crate::units::milliseconds;
 
-/// The bounds of the histograms, in milliseconds: from a statement that is known to one that the usual timeout ends.
+/// The bounds of the histograms in milliseconds, up to the default timeout of a statement.
 pub(super) const BUCKETS_MS: [f64; 17] =
     [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 30_000.0];
 
 const STEP: Duration = Duration::from_secs(10);
 
-/// An hour.
+/// The steps of an hour.
 const STEPS_MAX: u64 = 360;
 
-/// What calls have taken.
+/// The times of calls.
 pub(super) struct Latencies {
-    /// Those with calls, the oldest first.
+    /// The steps that have calls, the oldest first.
     steps: VecDeque<Step>,
     tools: BTreeMap<&'static str, Tool>,
 }
 
 struct Step {
-    /// How many steps after the start.
+    /// The number of steps between the start and this one.
     number: u64,
     failed: u64,
     times: Distribution<u32>,
@@ -45,7 +46,7 @@ impl Latencies {
         Self { steps: VecDeque::new(), tools: BTreeMap::new() }
     }
 
-    /// A call has ended, so long after the start.
+    /// Adds a call that ended at this time after the start.
     pub(super) fn record(&mut self, call: &CallEnded, after: Duration) {
         if !call.outcome.came_to_run() {
             return;
@@ -57,7 +58,7 @@ impl Latencies {
         };
         let number = step(after);
         if self.steps.back().is_none_or(|step| step.number != number) {
-            self.forget(number);
+            self.remove_old(number);
             self.steps.push_back(Step { number, failed: 0, times: Distribution::default() });
         }
         if let Some(step) = self.steps.back_mut() {
@@ -74,17 +75,17 @@ impl Latencies {
         }
     }
 
-    /// What is older than an hour.
-    fn forget(&mut self, now: u64) {
+    /// Removes the steps that are older than an hour.
+    fn remove_old(&mut self, now: u64) {
         while self.steps.front().is_some_and(|step| step.number + STEPS_MAX <= now) {
             self.steps.pop_front();
         }
     }
 
-    /// The last hour, so long after the start.
+    /// The last hour. `after` is the time since the start.
     pub(super) fn over_time(&mut self, since: SystemTime, after: Duration) -> Latency {
         let now = step(after);
-        self.forget(now);
+        self.remove_old(now);
         let mut with_calls = self.steps.iter().peekable();
         let points = (now.saturating_sub(STEPS_MAX - 1)..=now).map(|number| {
             let step = with_calls.next_if(|step| step.number == number);
@@ -101,7 +102,7 @@ impl Latencies {
         Latency { step_ms: milliseconds(STEP), points: points.collect() }
     }
 
-    /// Every tool that was called, by name.
+    /// The tools that were called, by name.
     pub(super) fn by_tool(&self) -> Vec<ToolCalls> {
         let tools = self.tools.iter().map(|(&name, Tool { failed, cancelled, times, buckets })| {
             let mut below = 0;

@@ -32,7 +32,7 @@ impl Run<'_> {
         // Joined, the parts are sent without waiting for each other.
         let (cleared, opened) = match (kept, statement.cleared()) {
             (Some(prepared), Some(cleared)) if cleared.clearance().only_reads && is_small(&prepared) => {
-                if cleared.clearance().leaves_nothing {
+                if cleared.clearance().leaves_no_state {
                     (cleared, self.run_without_cleanup(prepared, cleared).await)
                 } else {
                     let (begun, opened) = join(transaction(cleared.clearance()), self.stream(prepared, cleared)).await;

@@ -1,4 +1,4 @@
-//! A log that the test reads.
+//! A log in memory that a test reads.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -8,24 +8,24 @@ use tokio::sync::Notify;
 
 use super::PATIENCE;
 
-/// One event.
+/// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub level: Level,
-    /// `message; key=value key=value …`, the event's own facts only.
+    /// `message; key=value key=value …`, without the facts of the logger.
     pub text: String,
 }
 
-/// A logger, and what the test hears of it.
+/// A logger and the lines that are written to it.
 pub fn heard() -> (Logger, Lines) {
     let all = Arc::<All>::default();
     (Logger::root(Hearing(all.clone()), o!()), Lines { all, taken: 0 })
 }
 
-/// What was logged, in order.
+/// The lines in their order.
 pub struct Lines {
     all: Arc<All>,
-    /// How many of them [`Lines::next`] and [`Lines::count`] have gone past.
+    /// How many of them [`Lines::next`] and [`Lines::count`] have consumed.
     taken: usize,
 }
 
@@ -36,7 +36,7 @@ struct All {
 }
 
 impl Lines {
-    /// The next line that begins like this; those before it are passed over.
+    /// Waits for the next line with this beginning. The lines before it are skipped.
     pub async fn next(&mut self, beginning: &str) -> Line {
         let all = self.all.clone();
         let search = async {
@@ -52,12 +52,12 @@ impl Lines {
         tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("nothing was logged like: {beginning}"))
     }
 
-    /// How many lines that begin like this have come since the last one taken.
+    /// Consumes all lines so far and counts those with this beginning.
     pub fn count(&mut self, beginning: &str) -> usize {
         std::iter::from_fn(|| self.take()).filter(|line| line.text.starts_with(beginning)).count()
     }
 
-    /// All lines so far that begin like this, taken or not.
+    /// All lines so far with this beginning, consumed or not.
     pub fn of(&self, beginning: &str) -> Vec<String> {
         self.all_of(beginning).into_iter().map(|line| line.text).collect()
     }

@@ -1,13 +1,13 @@
-//! A test that has a process of its own, because what it changes is there once in a process.
+//! Tests that need a process of their own, because they change something that exists once in a process.
 
 use std::env;
 use std::process::Command;
 
-/// Set in that process.
+/// This environment variable is set in such a process.
 const IS_OWN: &str = "TEST_HAS_ITS_OWN_PROCESS";
 
-/// Ends the test that begins with it, unless it runs in a process of its own: then it goes on. Before it ends it runs
-/// the same test in such a process, and fails if it failed there.
+/// At the start of a test: runs the same test in a process of its own and returns. In that process the test continues.
+/// It fails if the test fails there.
 macro_rules! in_own_process {
     () => {
         fn here() {}
@@ -18,8 +18,8 @@ macro_rules! in_own_process {
 }
 pub(crate) use in_own_process;
 
-/// False in a test's own process. Otherwise the test runs there, and that was successful. The test's name is the path
-/// of a function inside of it.
+/// Whether the test has been run in a process of its own. It panics if the test failed there. The name of the test is
+/// the path of a function inside it.
 pub fn has_run(inside: &str) -> bool {
     if is_own() {
         return false;
@@ -27,18 +27,21 @@ pub fn has_run(inside: &str) -> bool {
     let name = inside.split_once("::").unwrap().1;
     let name = name.trim_end_matches("::here").trim_end_matches("::{{closure}}");
     let output = command(name).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.contains("1 passed"), "{name} in a process of its own: {said}");
+    let output_text = [output.stdout, output.stderr].concat();
+    let output_text = String::from_utf8_lossy(&output_text);
+    assert!(
+        output.status.success() && output_text.contains("1 passed"),
+        "{name} in a process of its own: {output_text}"
+    );
     true
 }
 
-/// Whether this process runs one test alone.
+/// Whether this process runs a single test.
 pub fn is_own() -> bool {
     env::var_os(IS_OWN).is_some()
 }
 
-/// This program, to run one test as a test that has its own process.
+/// A command that runs a single test in a process of its own.
 pub fn command(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env(IS_OWN, "1");

@@ -1,32 +1,31 @@
-//! PostgreSQL as it is seen past the server under test.
+//! PostgreSQL itself, without the server under test.
 
 use pg_private::{Options, PrivateCluster};
 use tokio_postgres::{Client, NoTls};
 
 use super::until;
 
-/// A client of PostgreSQL itself, past the server.
+/// A direct connection to PostgreSQL.
 pub async fn observer(cluster: &PrivateCluster) -> Client {
     let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// A PostgreSQL whose messages are English whatever the other clusters speak, for a test of what a document quotes.
+/// The options for a PostgreSQL with English messages, for tests of messages that a document quotes.
 pub fn in_english() -> Options {
     Options::new().setting("lc_messages", "C")
 }
 
-/// What makes a test's statement long. Whatever else the server asks (of its role, of functions) is active too, and over
-/// before anybody could count on it.
+/// Finds the long statements of the tests. The catalog queries of the server are active too, but not for long.
 const LONG: &str = r"pg_sleep|generate_series\(1, 1000000\)|pg_advisory_lock_shared";
 
-/// What a long statement is seen by that runs, and is not only parsed: it sleeps, waits for its lock, or has written the
-/// rows of `generate_series` to a temporary file, whose name begins with the process.
+/// Finds statements that really run, and are not only parsed: they sleep, wait for a lock, or have written rows of
+/// `generate_series` to a temporary file, whose name begins with the process id.
 const RUNS: &str = "(wait_event = 'PgSleep' or wait_event_type = 'Lock' \
                     or exists (select from pg_ls_tmpdir() where name like 'pgsql_tmp' || pid || '.%'))";
 
-/// Wait until so many long statements of the server run. None at all is none that is parsed, either.
+/// Waits until the server runs this number of long statements. For 0, none may be parsed either.
 pub async fn until_active(observer: &Client, count: i64) {
     let runs = if count == 0 { "true" } else { RUNS };
     let sql = format!(

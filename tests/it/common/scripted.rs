@@ -1,5 +1,5 @@
-//! A scripted recipient: an actor that answers nothing by itself. It hands the test each message with the means to
-//! answer it, so that the test plays the neighbour of the actor under test.
+//! A scripted recipient: an actor that sends no reply by itself. It hands each message to the test, and the test
+//! replies. So the test plays the other actors of the actor under test.
 
 use std::time::Duration;
 
@@ -7,53 +7,54 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use tokio::sync::mpsc;
 
-/// How long a message may be on its way: far longer than any is, so that a lost one fails instead of hanging.
+/// How long to wait for a message. It is much longer than any message takes, so that a lost message fails and does not
+/// hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A message that was heard. Dropping it leaves the asker without an answer, as an actor that is gone does.
+/// A received message. If it is dropped, its sender gets no reply, as from an actor that has ended.
 pub struct Asked<M: Message> {
     pub message: M,
-    asker: Option<OneshotSender<M::Result>>,
+    sender: Option<OneshotSender<M::Result>>,
 }
 
 impl<M: Message> Asked<M> {
-    /// Answer it. The asker has to be there still.
+    /// Replies to it. The sender must still wait.
     pub fn answer(self, reply: M::Result) {
-        let asker = self.asker.expect("sent by `send`, not by `do_send`");
-        assert!(asker.send(reply).is_ok(), "the asker has left");
+        let sender = self.sender.expect("sent by `send`, not by `do_send`");
+        assert!(sender.send(reply).is_ok(), "the sender does not wait");
     }
 
-    /// Wait until the asker has dropped its side.
+    /// Waits until the sender does not wait any more.
     pub async fn dropped(mut self) {
-        let asker = self.asker.as_mut().expect("sent by `send`, not by `do_send`");
-        tokio::time::timeout(PATIENCE, asker.closed()).await.expect("the asker is still there");
+        let sender = self.sender.as_mut().expect("sent by `send`, not by `do_send`");
+        tokio::time::timeout(PATIENCE, sender.closed()).await.expect("the sender still waits");
     }
 }
 
-/// What the recipient has heard, in order.
+/// The received messages in their order.
 pub struct Script<M: Message>(mpsc::UnboundedReceiver<Asked<M>>);
 
 impl<M: Message> Script<M> {
-    /// The next message.
+    /// Waits for the next message.
     pub async fn next(&mut self) -> Asked<M> {
-        let asked = tokio::time::timeout(PATIENCE, self.0.recv()).await.expect("nothing was asked");
-        asked.expect("the recipient is gone")
+        let asked = tokio::time::timeout(PATIENCE, self.0.recv()).await.expect("no message came");
+        asked.expect("the recipient has ended")
     }
 
-    /// Whether nothing has been heard since the last message taken.
+    /// Whether no message has come since the last one that was taken.
     pub fn is_silent(&mut self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A recipient, and what the test hears of it.
+/// A recipient and the messages that it receives.
 pub fn scripted<M>() -> (Recipient<M>, Script<M>)
 where
     M: Message + Send + Unpin + 'static,
     M::Result: Send,
 {
-    let (tell, script) = mpsc::unbounded_channel();
-    (Scripted(tell).start().recipient(), Script(script))
+    let (messages, script) = mpsc::unbounded_channel();
+    (Scripted(messages).start().recipient(), Script(script))
 }
 
 struct Scripted<M: Message>(mpsc::UnboundedSender<Asked<M>>);
@@ -63,21 +64,21 @@ impl<M: Message + Unpin + 'static> Actor for Scripted<M> {
 }
 
 impl<M: Message + Unpin + 'static> Handler<M> for Scripted<M> {
-    type Result = HandOver<M>;
+    type Result = ForwardToTest<M>;
 
-    fn handle(&mut self, message: M, _: &mut Context<Self>) -> HandOver<M> {
-        HandOver { message, tell: self.0.clone() }
+    fn handle(&mut self, message: M, _: &mut Context<Self>) -> ForwardToTest<M> {
+        ForwardToTest { message, messages: self.0.clone() }
     }
 }
 
-struct HandOver<M: Message> {
+struct ForwardToTest<M: Message> {
     message: M,
-    tell: mpsc::UnboundedSender<Asked<M>>,
+    messages: mpsc::UnboundedSender<Asked<M>>,
 }
 
-impl<M: Message + Unpin + 'static> MessageResponse<Scripted<M>, M> for HandOver<M> {
-    fn handle(self, _: &mut Context<Scripted<M>>, asker: Option<OneshotSender<M::Result>>) {
-        // A test that has ended listens no more.
-        let _ = self.tell.send(Asked { message: self.message, asker });
+impl<M: Message + Unpin + 'static> MessageResponse<Scripted<M>, M> for ForwardToTest<M> {
+    fn handle(self, _: &mut Context<Scripted<M>>, sender: Option<OneshotSender<M::Result>>) {
+        // A test that has ended takes no more messages.
+        let _ = self.messages.send(Asked { message: self.message, sender });
     }
 }

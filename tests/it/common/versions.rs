@@ -1,14 +1,14 @@
-//! What holds for some versions of PostgreSQL only.
+//! Tests and lines of scripts for some versions of PostgreSQL only.
 
 use tokio_postgres::Client;
 
-/// The server's major version.
+/// The major version of the server.
 pub async fn version(client: &Client) -> u32 {
     let row = client.query_one("select current_setting('server_version_num')::int / 10000", &[]).await.unwrap();
     row.get::<_, i32>(0) as u32
 }
 
-/// The major versions for which something holds.
+/// A range of major versions.
 #[derive(Debug, Clone, Copy)]
 pub struct Versions {
     pub since: u32,
@@ -22,7 +22,7 @@ impl Versions {
         (self.since..=self.until).contains(&version)
     }
 
-    /// `since 15` or `until 16`, with a reason after it or without.
+    /// Parses `since 15` or `until 16`, with or without a reason after it.
     pub fn of(text: &str) -> Option<Self> {
         let mut words = text.split([' ', ':']);
         let (word, number) = (words.next()?, words.next()?.parse().ok()?);
@@ -34,7 +34,8 @@ impl Versions {
     }
 }
 
-/// A script without the lines that end with `-- since VERSION` or `-- until VERSION` and are not for this one.
+/// A script without those lines that end with `-- since VERSION` or `-- until VERSION` and do not apply to this
+/// version.
 pub fn lines_for(version: u32, script: &str) -> String {
     let is_for = |line: &&str| {
         let versions = line.rsplit_once("-- ").and_then(|(_, comment)| Versions::of(comment));

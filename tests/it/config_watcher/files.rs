@@ -1,5 +1,5 @@
-//! The watcher with real files and their real loading, changed in the ways in which editors, programs and Kubernetes
-//! change files. A test waits for what it expects, however long the file system takes to tell.
+//! The watcher with real files, changed in the ways in which editors, programs and Kubernetes change files. A test
+//! waits until the file system has reported a change.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::common::heard::{Lines, heard};
 use crate::common::scripted::{Script, scripted};
 
-/// A folder, and a watcher of what is in it.
+/// A folder and a watcher of its files.
 struct World {
     folder: TempDir,
     changes: Script<SettingsChanged>,
@@ -26,20 +26,20 @@ struct World {
 }
 
 impl World {
-    /// The folder as `prepare` leaves it, once the watcher has looked at it. The settings come from there, by `inputs`.
+    /// `prepare` fills the folder. The watcher loads the settings from it with `inputs`.
     async fn new(prepare: impl FnOnce(&Path), inputs: Inputs) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         let environment = vec![("MCP_RELOAD_DEBOUNCE_MS".to_owned(), "10".to_owned())];
         let inputs = Inputs { folder: folder.path().to_owned(), environment, ..inputs };
         let loaded = settings::load(&inputs).unwrap();
-        let (tell, mut loads) = mpsc::unbounded_channel();
-        // Every load writes into the folder, as one whose log file stands there does.
+        let (sender, mut loads) = mpsc::unbounded_channel();
+        // Every load writes a log file into the folder.
         let log_file = folder.path().join("server.log");
         let load = Arc::new(move || {
             append(&log_file, "loading");
             let loaded = settings::load(&inputs);
-            let _ = tell.send(());
+            let _ = sender.send(());
             loaded
         });
         let (recipient, changes) = scripted();
@@ -49,7 +49,7 @@ impl World {
         Self { folder, changes, lines, _watcher: watcher }
     }
 
-    /// With a `.env` that is named and says 10 rows.
+    /// A folder with a named `.env` file that sets 10 rows.
     async fn with_env_file() -> Self {
         let inputs = Inputs { env_file: Some(PathBuf::from(".env")), ..Inputs::default() };
         Self::new(|folder| fs::write(folder.join(".env"), rows(10)).unwrap(), inputs).await
@@ -59,7 +59,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The next change is of the rows, and to so many.
+    /// The next change sets this number of rows.
     async fn assert_rows(&mut self, rows_max: usize) {
         assert_eq!(self.changes.next().await.message.new.limits.rows_max, rows_max);
     }
@@ -74,7 +74,7 @@ fn append(path: &Path, line: &str) {
     writeln!(file, "{line}").unwrap();
 }
 
-/// As editors and careful programs do.
+/// Replaces a file as editors do: they rename a new file over it.
 fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
@@ -102,14 +102,14 @@ async fn a_file_that_another_is_renamed_over_is_loaded() {
 }
 
 #[actix_rt::test]
-async fn a_file_that_comes_later_is_loaded() {
+async fn a_file_that_is_created_later_is_loaded() {
     let mut world = World::new(|_| (), Inputs::default()).await;
     fs::write(world.path(".env"), rows(20)).unwrap();
     world.assert_rows(20).await;
 }
 
 #[actix_rt::test]
-async fn a_file_that_goes_and_comes_back_is_loaded_then() {
+async fn a_file_that_is_removed_and_created_again_is_loaded() {
     let mut world = World::with_env_file().await;
     for rows_max in [20, 30] {
         fs::remove_file(world.path(".env")).unwrap();
@@ -131,7 +131,7 @@ async fn a_file_with_a_mistake_is_named_in_the_log_with_the_key_and_the_next_one
 }
 
 #[actix_rt::test]
-async fn a_folder_that_kubernetes_swaps_a_link_to_is_loaded() {
+async fn a_folder_whose_link_kubernetes_replaces_is_loaded() {
     let version = |folder: &Path, number: usize| {
         let version = folder.join(format!("..version_{number}"));
         fs::create_dir(&version).unwrap();
@@ -152,7 +152,7 @@ async fn a_folder_that_kubernetes_swaps_a_link_to_is_loaded() {
 }
 
 #[actix_rt::test]
-async fn a_link_is_followed_to_wherever_it_leads_by_now() {
+async fn a_link_is_followed_to_its_current_target() {
     let link = |folder: &Path, to: &str| {
         symlink(format!("{to}/settings"), folder.join("link.new")).unwrap();
         fs::rename(folder.join("link.new"), folder.join(".env")).unwrap();
@@ -165,14 +165,14 @@ async fn a_link_is_followed_to_wherever_it_leads_by_now() {
         link(folder, "a");
     };
     let mut world = World::new(prepare, Inputs::default()).await;
-    // By another name than the link's.
+    // The target has another name than the link.
     fs::write(world.path("a/settings"), rows(15)).unwrap();
     world.assert_rows(15).await;
     link(world.folder.path(), "b");
     world.assert_rows(20).await;
     replace(&world.path("b/settings"), &rows(30));
     world.assert_rows(30).await;
-    // To a file with the same text: nobody is told, and yet its changes are.
+    // The new target has the same text, so there is no change; but later changes of it are noticed.
     replace(&world.path("c/settings"), &rows(30));
     link(world.folder.path(), "c");
     replace(&world.path("c/settings"), &rows(40));
@@ -202,7 +202,7 @@ async fn the_password_file_and_the_toml_file_are_followed_in_folders_of_their_ow
     replace(&world.path("config/server.toml"), "[mcp]\nmax_rows = 20\n");
     world.assert_rows(20).await;
 
-    // One that is named only now is followed from now on.
+    // A file that the settings name only now is watched from now on.
     fs::create_dir(world.path("other")).unwrap();
     fs::write(world.path("other/password"), "fourth").unwrap();
     replace(&world.path(".env"), "POSTGRES_PASSWORD_FILE=other/password\n");
@@ -212,14 +212,14 @@ async fn the_password_file_and_the_toml_file_are_followed_in_folders_of_their_ow
 }
 
 #[actix_rt::test]
-async fn what_happens_to_other_files_in_the_folder_is_no_reload() {
+async fn changes_of_other_files_in_the_folder_cause_no_reload() {
     let mut world = World::with_env_file().await;
     for round in 0..50 {
         append(&world.path("server.log"), "as a server does");
         fs::write(world.path(&format!("unrelated {round}")), rows(round)).unwrap();
         fs::rename(world.path(&format!("unrelated {round}")), world.path(".env.example")).unwrap();
     }
-    // Read again, but as it was.
+    // The file is read again, with the same text.
     replace(&world.path(".env"), &rows(10));
     replace(&world.path(".env"), &rows(20));
     let change = world.changes.next().await.message;
@@ -230,7 +230,7 @@ async fn what_happens_to_other_files_in_the_folder_is_no_reload() {
 }
 
 #[actix_rt::test]
-async fn a_password_file_that_comes_after_the_setting_that_names_it_is_loaded() {
+async fn a_password_file_that_is_created_after_the_setting_that_names_it_is_loaded() {
     let mut world = World::with_env_file().await;
     fs::create_dir(world.path("secrets")).unwrap();
     let password = world.path("secrets").join("password");

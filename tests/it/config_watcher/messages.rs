@@ -1,5 +1,5 @@
-//! The watcher with a scripted disk, by messages alone. Time is paused: it goes on when everybody waits for it, and
-//! stands still while a load runs.
+//! The watcher with a scripted disk. The test sends it messages. Time is paused: it advances when all tasks wait for
+//! it, and not while a load runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,10 @@ use crate::common::settings_with;
 
 const NOT_RELOADED: &str = "settings not reloaded, the old ones stay; why=";
 
-/// As in `common::settings`.
+/// The same as in `common::settings`.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// What loading `text` gives. It sets `limits.rows_max`: `20`, or `20 # with a comment`.
+/// The result of loading `text`, which sets `limits.rows_max`: `20`, or `20 # with a comment`.
 fn load(text: Option<&str>) -> Result<Loaded, SettingsError> {
     let word = text.and_then(|text| text.split_whitespace().next());
     assert_ne!(word, Some("panic"), "as a bug would");
@@ -43,12 +43,12 @@ fn load(text: Option<&str>) -> Result<Loaded, SettingsError> {
     })
 }
 
-/// A watcher whose disk and whose listeners are the test.
+/// A watcher. The test plays its disk and its listeners.
 struct World {
     watcher: Addr<ConfigWatcher>,
     disk: Arc<Mutex<Option<String>>>,
     loads: mpsc::UnboundedReceiver<Instant>,
-    /// Whoever holds it keeps a load from ending.
+    /// While it is locked, no load ends.
     gate: Arc<Gate<()>>,
     listeners: Vec<Script<SettingsChanged>>,
     outcomes: Script<ReloadFinished>,
@@ -58,12 +58,12 @@ struct World {
 impl World {
     fn new(text: Option<&str>) -> Self {
         let disk = Arc::new(Mutex::new(text.map(str::to_owned)));
-        let (tell, loads) = mpsc::unbounded_channel();
+        let (sender, loads) = mpsc::unbounded_channel();
         let gate = Arc::new(Gate::new(()));
         let (read, pass) = (disk.clone(), gate.clone());
         let loading = Arc::new(move || {
             let text = read.lock().unwrap().clone();
-            tell.send(Instant::now()).unwrap();
+            sender.send(Instant::now()).unwrap();
             drop(pass.blocking_lock());
             load(text.as_deref())
         });
@@ -90,18 +90,18 @@ impl World {
         self.watcher.send(FilesTouched).await.unwrap();
     }
 
-    /// The next load, at any time.
+    /// Waits for the next load.
     async fn assert_loads(&mut self) -> Instant {
         self.loads.recv().await.unwrap()
     }
 
-    /// The next load, and that it came then; tokio's timers keep whole milliseconds.
+    /// Waits for the next load and checks its time. The timers of tokio have a resolution of one millisecond.
     async fn assert_loads_at(&mut self, expected: Instant) {
         let loaded = self.assert_loads().await;
         assert!(expected <= loaded && loaded <= expected + Duration::from_millis(2), "{loaded:?}, not {expected:?}");
     }
 
-    /// Each listener hears this next, and the same.
+    /// The next message of each listener is this change.
     async fn assert_changed(&mut self, old: usize, new: usize) {
         for listener in &mut self.listeners {
             let change = listener.next().await.message;
@@ -109,8 +109,8 @@ impl World {
         }
     }
 
-    /// However long one waits, nothing more is loaded or told.
-    async fn assert_still(&mut self) {
+    /// Nothing more is loaded or sent, however long the test waits.
+    async fn assert_quiet(&mut self) {
         sleep(DEBOUNCE * 100).await;
         assert!(self.loads.is_empty());
         assert!(self.listeners.iter_mut().all(Script::is_silent));
@@ -118,7 +118,7 @@ impl World {
 }
 
 #[actix_rt::test]
-async fn a_burst_of_changes_is_one_load_when_it_is_over() {
+async fn a_burst_of_changes_causes_one_load_after_its_end() {
     pause();
     let mut world = World::new(Some("10"));
     for rows in 11..=20 {
@@ -129,11 +129,11 @@ async fn a_burst_of_changes_is_one_load_when_it_is_over() {
     let last_touch = Instant::now() - DEBOUNCE / 2;
     world.assert_loads_at(last_touch + DEBOUNCE).await;
     world.assert_changed(10, 20).await;
-    world.assert_still().await;
+    world.assert_quiet().await;
 }
 
 #[actix_rt::test]
-async fn a_file_that_is_never_quiet_is_loaded_after_ten_times_the_debounce() {
+async fn a_file_that_changes_all_the_time_is_loaded_after_ten_times_the_debounce() {
     pause();
     let mut world = World::new(Some("10"));
     let mut first_touch = Instant::now();
@@ -147,11 +147,11 @@ async fn a_file_that_is_never_quiet_is_loaded_after_ten_times_the_debounce() {
         first_touch = Instant::now();
         world.assert_changed(old, new).await;
     }
-    world.assert_still().await;
+    world.assert_quiet().await;
 }
 
 #[actix_rt::test]
-async fn a_touch_after_a_quiet_time_is_a_load_of_its_own() {
+async fn a_touch_after_a_pause_causes_another_load() {
     pause();
     let mut world = World::new(Some("10"));
     for (old, new) in [(10, 20), (20, 30), (30, 10)] {
@@ -160,19 +160,19 @@ async fn a_touch_after_a_quiet_time_is_a_load_of_its_own() {
         world.touch().await;
         world.assert_loads_at(touch + DEBOUNCE).await;
         world.assert_changed(old, new).await;
-        world.assert_still().await;
+        world.assert_quiet().await;
     }
 }
 
 #[actix_rt::test]
-async fn what_changes_while_a_load_is_under_way_is_loaded_after_it_and_never_before() {
+async fn a_change_during_a_load_is_loaded_after_it() {
     pause();
     let mut world = World::new(Some("10"));
     let gate = world.gate.clone().lock_owned().await;
     world.write(Some("20"));
     world.touch().await;
     world.assert_loads().await;
-    // The load has read the disk, and does not come back.
+    // The load has already read the disk.
     world.write(Some("30"));
     for _ in 0..20 {
         world.touch().await;
@@ -186,14 +186,14 @@ async fn what_changes_while_a_load_is_under_way_is_loaded_after_it_and_never_bef
 }
 
 #[actix_rt::test]
-async fn a_text_that_is_the_same_or_means_the_same_is_told_to_nobody() {
+async fn a_text_with_the_same_settings_is_no_change() {
     pause();
     let mut world = World::new(Some("10"));
     for text in ["10", "10 # a comment", " 10 ", "10"] {
         world.write(Some(text));
         world.touch().await;
         world.assert_loads().await;
-        world.assert_still().await;
+        world.assert_quiet().await;
     }
     world.write(Some("20"));
     world.touch().await;
@@ -201,7 +201,7 @@ async fn a_text_that_is_the_same_or_means_the_same_is_told_to_nobody() {
 }
 
 #[actix_rt::test]
-async fn what_does_not_load_changes_nothing_and_the_log_says_why() {
+async fn settings_that_cannot_be_loaded_change_nothing_and_the_log_says_why() {
     pause();
     let mut world = World::new(Some("10"));
     world.write(Some("many"));
@@ -212,14 +212,14 @@ async fn what_does_not_load_changes_nothing_and_the_log_says_why() {
         assert_eq!(line.level, Level::Error);
         let why = "MCP_MAX_ROWS is \"many\" (in app/.env, line 1): it must be a whole number";
         assert_eq!(line.text, format!("{NOT_RELOADED}{why}"));
-        world.assert_still().await;
+        world.assert_quiet().await;
     }
     world.write(Some("20"));
     world.touch().await;
     world.assert_changed(10, 20).await;
     assert_eq!(world.lines.next("settings reloaded").await.text, "settings reloaded; pool=kept");
 
-    // Back to the text that is in force: nothing was to be undone.
+    // The text that is in force is back, so nothing has to be undone.
     world.write(Some("many"));
     world.touch().await;
     world.lines.next(NOT_RELOADED).await;
@@ -228,7 +228,7 @@ async fn what_does_not_load_changes_nothing_and_the_log_says_why() {
     world.touch().await;
     world.assert_loads().await;
     world.assert_loads().await;
-    world.assert_still().await;
+    world.assert_quiet().await;
 }
 
 #[actix_rt::test]
@@ -244,7 +244,7 @@ async fn a_bug_in_loading_costs_one_load() {
 }
 
 #[actix_rt::test]
-async fn a_file_that_is_gone_or_was_emptied_changes_nothing_until_there_is_something_in_it() {
+async fn a_missing_or_emptied_file_changes_nothing_until_it_has_text() {
     pause();
     for (text, why) in
         [(None, "app/.env is gone"), (Some(""), "app/.env is empty"), (Some(" \r\n\t\n"), "app/.env is empty")]
@@ -255,13 +255,13 @@ async fn a_file_that_is_gone_or_was_emptied_changes_nothing_until_there_is_somet
         let line = world.lines.next(NOT_RELOADED).await;
         assert_eq!((line.level, line.text), (Level::Error, format!("{NOT_RELOADED}{why}")));
         world.assert_loads().await;
-        world.assert_still().await;
+        world.assert_quiet().await;
 
-        // It is back as it was, and then with something else.
+        // First with its old text, and then with another one.
         world.write(Some("10"));
         world.touch().await;
         world.assert_loads().await;
-        world.assert_still().await;
+        world.assert_quiet().await;
         world.write(Some("20"));
         world.touch().await;
         world.assert_changed(10, 20).await;
@@ -269,7 +269,7 @@ async fn a_file_that_is_gone_or_was_emptied_changes_nothing_until_there_is_somet
 }
 
 #[actix_rt::test]
-async fn a_file_that_was_not_there_or_was_empty_from_the_start_is_loaded_when_it_has_something_in_it() {
+async fn a_file_that_was_missing_or_empty_at_the_start_is_loaded_when_it_has_text() {
     pause();
     for text in [None, Some(""), Some("\n")] {
         let mut world = World::new(text);
@@ -277,7 +277,7 @@ async fn a_file_that_was_not_there_or_was_empty_from_the_start_is_loaded_when_it
             world.write(empty);
             world.touch().await;
             world.assert_loads().await;
-            world.assert_still().await;
+            world.assert_quiet().await;
         }
         assert_eq!(world.lines.count(NOT_RELOADED), 0);
         world.write(Some("20"));
@@ -294,14 +294,14 @@ async fn a_warning_of_a_load_is_logged_once_for_each_text() {
         world.write(Some(text));
         world.touch().await;
         world.assert_loads().await;
-        // Whatever follows the load has been said by then.
+        // After this event, everything that follows the load has been logged.
         sleep(DEBOUNCE).await;
         assert_eq!(world.lines.count("settings; warning=that is odd"), lines, "{text}");
     }
 }
 
 #[actix_rt::test]
-async fn what_became_of_each_change_is_told_by_its_keys_or_its_reason() {
+async fn the_result_of_each_change_has_its_keys_or_its_reason() {
     pause();
     let mut world = World::new(Some("10"));
     for (text, outcome, what) in [
@@ -324,9 +324,9 @@ async fn what_became_of_each_change_is_told_by_its_keys_or_its_reason() {
     }
     world.assert_changed(10, 20).await;
     world.assert_changed(20, 30).await;
-    // A touch that changes nothing is no reload.
+    // A touch that changes nothing is not counted as a reload.
     world.touch().await;
     world.assert_loads().await;
-    world.assert_still().await;
+    world.assert_quiet().await;
     assert!(world.outcomes.is_silent());
 }

@@ -1,10 +1,10 @@
-//! The extensions of PostgreSQL's own distribution whose values the encoder reads.
+//! The extensions that come with PostgreSQL and whose values the encoder can write.
 
 pub const SETUP: &str = "create schema elsewhere; create extension hstore schema elsewhere; create extension citext; \
                          create extension ltree; create domain tags as elsewhere.hstore; \
                          set search_path = public, elsewhere";
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "''::hstore",
     "'a=>1, bb=>NULL, c=>\"NULL\"'::hstore",

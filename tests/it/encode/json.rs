@@ -1,12 +1,12 @@
-//! What a value is in JSON: the shapes that `Codec::write_json` promises.
+//! The JSON of values, as `Codec::write_json` documents it.
 
 use crate::encode::{Server, report};
 
-/// The expression, and its JSON byte for byte.
+/// Expressions with their exact JSON.
 const SHAPES: &[(&str, &str)] = &[
     ("true", "true"),
     ("false", "false"),
-    // numbers that any reader keeps
+    // numbers that every reader keeps exactly
     ("(-32768)::int2", "-32768"),
     ("2147483647", "2147483647"),
     ("4294967295::oid", "4294967295"),
@@ -26,7 +26,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("123456789012345::float8", "123456789012345"),
     ("5e-324::float8", "5e-324"),
     ("1.7976931348623157e308::float8", "1.7976931348623157e+308"),
-    // numbers that a double would change, or that are none
+    // numbers that a double would change, or that JSON does not have
     ("9007199254740992", r#""9007199254740992""#),
     ("-9007199254740992", r#""-9007199254740992""#),
     ("9223372036854775807", r#""9223372036854775807""#),
@@ -77,7 +77,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("$$'a':1A '\\\\'$$::tsvector", r#""'\\\\' 'a':1A""#),
     ("'a & b'::tsquery", r#""'a' & 'b'""#),
     ("'$.\"a\"'::jsonpath", r#""$.\"a\"""#),
-    // JSON is itself: digits, keys and their order, blanks
+    // JSON keeps its digits, its keys with their order, and its white space
     ("'{\"b\":1.00, \"a\":[1e5,-0],\"b\":9007199254740993}'::json", r#"{"b":1.00, "a":[1e5,-0],"b":9007199254740993}"#),
     ("E'{\\n\\t\"a\":\\r\\n1}'::json", "{ \t\"a\":  1}"),
     ("'null'::json", "null"),
@@ -96,7 +96,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("array[1.10]", r#"["1.10"]"#),
     ("array['a', '', 'null', null, '\"']", r#"["a","","null",null,"\""]"#),
     ("array['{\"a\":1}'::jsonb, null]", r#"[{"a": 1},null]"#),
-    // with elements that would be taken for others
+    // with elements that look like other values
     ("array['{\"a\":1}'::jsonb, 'null', null]", r#""{\"{\\\"a\\\": 1}\",\"null\",NULL}""#),
     ("array[['1', null], ['[1e999]', '\"1e999\"']]::json[]", r#""{{1,NULL},{[1e999],\"\\\"1e999\\\"\"}}""#),
     ("array['((1,2),(3,4))'::box]", r#"["(3,4),(1,2)"]"#),
@@ -107,7 +107,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("'1 2'::int2vector", "[1,2]"),
     ("''::oidvector", "[]"),
     ("'1 4294967295'::oidvector", "[1,4294967295]"),
-    // records and ranges are their texts
+    // records and ranges are strings of their text
     ("row(1, 'a b', null)", r#""(1,\"a b\",)""#),
     ("row()", r#""()""#),
     ("row(1, '\"')::pair", r#""(1,\"\"\"\")""#),
@@ -134,9 +134,9 @@ create domain ints as int4[];
 create domain document as jsonb;
 "#;
 
-/// JSON that PostgreSQL takes and that a widespread reader refuses, and the whole answer with it.
+/// JSON that PostgreSQL accepts and a common reader refuses, together with everything around it.
 const UNREADABLE: &[(&str, bool)] = &[
-    // serde_json and Go refuse a number that no double can hold
+    // serde_json and Go refuse a number that does not fit into a double
     ("1e308", false),
     ("-1.7976931348623157e308", false),
     ("1e309", true),
@@ -157,21 +157,21 @@ const UNREADABLE: &[(&str, bool)] = &[
 ];
 
 #[tokio::test]
-async fn a_value_has_the_json_that_is_promised() {
+async fn each_value_has_the_documented_json() {
     let server = Server::start().await;
     server.run(SETUP).await;
     let mut failures = Vec::new();
-    for (expression, wanted) in SHAPES {
-        let got = server.column(&format!("select {expression}")).await.json(0);
-        if got.as_ref().ok().and_then(Option::as_deref) != Some(wanted) {
-            failures.push(format!("{expression}\n     got {got:?}\n  wanted {wanted}"));
+    for (expression, expected) in SHAPES {
+        let actual = server.column(&format!("select {expression}")).await.json(0);
+        if actual.as_ref().ok().and_then(Option::as_deref) != Some(expected) {
+            failures.push(format!("{expression}\n    actual {actual:?}\n  expected {expected}"));
         }
     }
     report(failures, SHAPES.len());
 }
 
 #[tokio::test]
-async fn json_that_would_cost_a_reader_the_whole_answer_is_a_string_of_its_text() {
+async fn json_that_some_readers_refuse_is_a_string_of_its_text() {
     let server = Server::start().await;
     let mut failures = Vec::new();
     let nested = |depth: usize| (format!("{}{}", "[".repeat(depth), "]".repeat(depth)), depth > 100);
@@ -181,10 +181,10 @@ async fn json_that_would_cost_a_reader_the_whole_answer_is_a_string_of_its_text(
         .chain([nested(100), nested(101)])
         .collect();
     for (json, is_text) in &rows {
-        let got = server.column(&format!("select $x${json}$x$::json")).await.json(0);
-        let wanted = if *is_text { serde_json::to_string(json).unwrap() } else { json.clone() };
-        if got != Ok(Some(wanted.clone())) {
-            failures.push(format!("{json}\n     got {got:?}\n  wanted {wanted}"));
+        let actual = server.column(&format!("select $x${json}$x$::json")).await.json(0);
+        let expected = if *is_text { serde_json::to_string(json).unwrap() } else { json.clone() };
+        if actual != Ok(Some(expected.clone())) {
+            failures.push(format!("{json}\n    actual {actual:?}\n  expected {expected}"));
         }
     }
     report(failures, rows.len());

@@ -28,7 +28,7 @@ create table measured as select '2024-01-01 00:00'::timestamp + n % 9 * '1 day':
 analyze measured;
 "#;
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "array[]::int4[]",
     "null::int4[]",
@@ -100,7 +100,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "array[row(1, 'a b'), row(2, '\"')]",
     "(select dropped from dropped)",
     "array(select dropped from dropped)",
-    // the planner's statistics are arrays of whatever the column is
+    // the statistics of the planner are arrays of the type of the column
     "(select most_common_vals from pg_stats where tablename = 'measured' and attname = 'at')",
     "(select most_common_vals from pg_stats where tablename = 'measured' and attname = 'f')",
     "(select most_common_vals from pg_stats where tablename = 'measured' and attname = 'label')",

@@ -1,6 +1,6 @@
-//! Numbers, truth values, and the identifiers that are numbers.
+//! Numbers, booleans, and identifiers that are numbers.
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "true",
     "false",

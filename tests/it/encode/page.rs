@@ -1,20 +1,20 @@
-//! The tables of docs/values.md, against real answers.
+//! Compares the tables of docs/values.md with real answers.
 
 use std::fs;
 use std::path::Path;
 
 use crate::encode::{Server, report};
 
-/// What the examples speak of.
+/// The objects that the examples use.
 const SETUP: &str = "create type pair as (n int, label text); create type mood as enum ('sad', 'very happy'); \
                      create domain age as int check (value >= 0); create extension hstore; create extension citext; \
                      create extension ltree; create extension cube";
 
-/// Base types, ranges and multiranges of PostgreSQL's own, by their names in SQL; arrays go by their elements.
+/// The SQL names of the built-in base types, ranges and multiranges. Arrays are tested by their elements.
 const TYPES: &str = "select format_type(oid, null) from pg_type where oid < 10000 and typtype in ('b', 'r', 'm') \
                      and (typcategory <> 'A' or typarray <> 0) order by oid";
 
-/// The cells of a row: PostgreSQL's types, the JSON, the examples.
+/// The cells of each row: the types, the JSON, the examples.
 fn table() -> Vec<[String; 3]> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/values.md")).unwrap();
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| PostgreSQL |"));
@@ -25,13 +25,13 @@ fn table() -> Vec<[String; 3]> {
     .collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
 #[tokio::test]
-async fn every_example_of_the_values_page_is_what_is_answered() {
+async fn the_examples_of_the_values_page_are_exact() {
     let server = Server::start().await;
     server.run(SETUP).await;
     let (mut failures, mut examples) = (Vec::new(), 0);
@@ -44,15 +44,15 @@ async fn every_example_of_the_values_page_is_what_is_answered() {
         }
         for pair in codes.chunks(2) {
             examples += 1;
-            let got = server.answer(&format!("select {}", pair[0]), Vec::new()).await;
-            let got = got.map_or_else(|error| error.for_model(), |outcome| outcome.page.json);
-            let wanted = format!("[{}]", pair[1]);
-            if got != wanted {
-                failures.push(format!("{}\n     got {got}\n  wanted {wanted}", pair[0]));
+            let actual = server.answer(&format!("select {}", pair[0]), Vec::new()).await;
+            let actual = actual.map_or_else(|error| error.for_model(), |outcome| outcome.page.json);
+            let expected = format!("[{}]", pair[1]);
+            if actual != expected {
+                failures.push(format!("{}\n    actual {actual}\n  expected {expected}", pair[0]));
             }
         }
     }
-    assert!(examples >= 60, "the search finds nothing any more: {examples}");
+    assert!(examples >= 60, "too few examples were found: {examples}");
     report(failures, examples);
 }
 

@@ -1,4 +1,5 @@
-//! Pseudo-random values, thousands of each type and the same ones in every run, text against text.
+//! Pseudo-random values, thousands of each type, which are the same in every run. Their texts are compared with those
+//! of PostgreSQL.
 
 use crate::encode::{Server, compare, report};
 
@@ -6,7 +7,7 @@ const ROWS: usize = 2_000;
 
 const SEED: &str = "select setseed(0.25)";
 
-/// A type's name, and an expression over `random()` and the row's number `n`.
+/// The name of a type, and an expression with `random()` and the row number `n`.
 const GENERATED: &[(&str, &str)] = &[
     ("int2", "(random() * 65535 - 32768)::int2"),
     ("int8", "((random() * 2 - 1) * 10 ^ (random() * 18))::int8"),
@@ -104,12 +105,12 @@ const GENERATED: &[(&str, &str)] = &[
     ("tid", "('(' || (random() * 4294967295)::int8 || ',' || n % 65536 || ')')::tid"),
 ];
 
-/// A text of up to seven of the characters that something in PostgreSQL or in JSON treats apart, other for each place
-/// that it stands in and for each row.
+/// A text of up to seven characters that PostgreSQL or JSON treat specially. It differs for each row and for each
+/// position in an expression.
 const TEXT: &str = "(select coalesce(string_agg(substr(U&'ab\"\\\\''(){}[],;: <>&|!*\\0001\\0009\\000A\\000B\\000C\\000D\\001F\\007F\\00A0\\00E9\\2028\\65E5\\+01F642NULL', \
                     1 + (random() * 45)::int, 1), ''), '') from generate_series(1, (random() * 7)::int + n * 0))";
 
-/// A query of random shape.
+/// A tsquery of random structure.
 const TREE: &str = "(select case n % 7 when 0 then a && b || c when 1 then a || b && !!c when 2 then tsquery_phrase(a, b || c, n % 5) \
                     when 3 then tsquery_phrase(tsquery_phrase(a, b), c) when 4 then tsquery_phrase(a, tsquery_phrase(b, c)) \
                     when 5 then !!(a && !!tsquery_phrase(b, c)) else tsquery_phrase(!!a, b && c) || a end \
@@ -118,7 +119,7 @@ const TREE: &str = "(select case n % 7 when 0 then a && b || c when 1 then a || 
                     lateral (select q[1] as a, q[2] as b, q[3] as c) named)";
 
 #[tokio::test]
-async fn generated_values_have_the_text_that_postgresql_writes() {
+async fn generated_values_have_the_text_of_postgresql() {
     let server = Server::start().await;
     server.run("create type textrange as range (subtype = text, collation = \"C\")").await;
     let mut failures = Vec::new();
@@ -130,20 +131,20 @@ async fn generated_values_have_the_text_that_postgresql_writes() {
     report(failures, GENERATED.len() * ROWS);
 }
 
-/// The first few, for one bug makes thousands.
+/// The first few differences, because one bug can cause thousands.
 async fn differences(server: &Server, name: &str, sql: &str) -> Vec<String> {
-    // The same random numbers for both.
+    // Both queries get the same random numbers.
     server.run(SEED).await;
-    let wanted = server.texts(sql).await;
+    let expected = server.texts(sql).await;
     server.run(SEED).await;
     let column = server.column(sql).await;
-    assert!(wanted.len() >= ROWS && wanted.len() == column.values.len(), "{name}: {} rows", wanted.len());
-    let different: std::collections::BTreeSet<_> = wanted.iter().collect();
+    assert!(expected.len() >= ROWS && expected.len() == column.values.len(), "{name}: {} rows", expected.len());
+    let different: std::collections::BTreeSet<_> = expected.iter().collect();
     assert!(different.len() > ROWS / 40, "{name}: only {} different values", different.len());
-    wanted.iter().enumerate().filter_map(|(row, wanted)| compare(name, &column, row, wanted)).take(3).collect()
+    expected.iter().enumerate().filter_map(|(row, expected)| compare(name, &column, row, expected)).take(3).collect()
 }
 
-/// SplitMix64 (public domain, Sebastiano Vigna): a fixed sequence, for the bits of a float cannot be had in SQL.
+/// SplitMix64 (public domain, Sebastiano Vigna): a fixed sequence. SQL cannot make a float from its bits.
 struct Generator(u64);
 
 impl Generator {
@@ -156,13 +157,14 @@ impl Generator {
 }
 
 #[tokio::test]
-async fn floats_of_every_bit_pattern_have_the_text_that_postgresql_writes() {
+async fn random_floats_have_the_text_of_postgresql() {
     const FLOATS: usize = 20_000;
     let server = Server::start().await;
     let mut failures = Vec::new();
     let mut generator = Generator(15);
     let mut next = || generator.next();
-    // By their bits; short decimals; and where a decimal can lie half way between two floats (see encode/float.rs).
+    // Floats with random bits, with short decimals, and in the range where a decimal can be half way between two floats
+    // (see float.rs of pg-render).
     let singles: Vec<f32> = (0..FLOATS)
         .map(|n| match n % 4 {
             0 => f32::from_bits(next() as u32),

@@ -1,6 +1,6 @@
 //! Addresses, geometry, and full text search.
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "'0.0.0.0'::inet",
     "'192.168.100.128'::inet",

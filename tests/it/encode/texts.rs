@@ -1,6 +1,6 @@
-//! Texts, bytes, bits, and the types whose value is a text.
+//! Texts, bytes, bits, and types whose values are texts.
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "''",
     "'a'",
@@ -45,7 +45,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "b'10110'::varbit",
     "x'1234567890abcdef'::varbit",
     "repeat('10', 1000)::varbit",
-    // XML: PostgreSQL writes the declaration anew, without the encoding that is no longer true
+    // XML: PostgreSQL writes a new declaration without the encoding, which may be wrong by then
     "'<a/>'::xml",
     "'<a b=\"c\">d &amp; é</a>'::xml",
     "'no element'::xml",
@@ -56,7 +56,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "'<?xml version=\"1.0\" standalone=\"yes\"?><a/>'::xml",
     "'<?xml version=\"1.1\" encoding=\"utf-8\" standalone=\"no\"?><a/>'::xml",
     "xmlelement(name a, xmlattributes('<' as b), E'two\\nlines')",
-    // JSON: json keeps what was written, jsonb does not
+    // json keeps its text, jsonb does not
     "'{\"b\":1, \"a\" : [1.0, 1e5, -0], \"b\":2}'::json",
     "E'{\\n\\t\"a\":\\r\\n1}'::json",
     "'\"\\u00e9 \\ud83d\\ude42 \\/ \\\\ \\\" \\n\"'::json",
@@ -77,7 +77,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "'$.a[*] ? (@.b > 1.50 && @.c like_regex \"^x\" flag \"i\")'::jsonpath",
     "'strict $.\"a b\".size()'::jsonpath",
     "'lax $.**{2 to 5}'::jsonpath",
-    // parser trees of the catalogue are texts that can be read and not written
+    // pg_node_tree is a text that PostgreSQL does not accept as input
     "(select adbin from pg_attrdef where adrelid = 'information_schema.sql_features'::regclass limit 1)",
     "(select ev_action from pg_rewrite where ev_class = 'pg_user'::regclass)",
 ];

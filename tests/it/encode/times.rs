@@ -1,6 +1,6 @@
-//! Dates, times, and what is between them.
+//! Dates, times and intervals.
 
-/// What is between `select` and the end of the statement.
+/// The expressions of the select lists.
 pub const EXPRESSIONS: &[&str] = &[
     "date '2000-01-01'",
     "date '1999-12-31'",

@@ -1,4 +1,4 @@
-//! A database that is not there, goes, and comes back.
+//! A database that cannot be reached, is lost, and comes back.
 
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::postgres::error::{Clock, Phase};
@@ -6,13 +6,13 @@ use mcp_server_postgres::postgres::error::{Clock, Phase};
 use super::*;
 
 #[actix_rt::test]
-async fn without_a_database_a_call_is_told_so_and_the_first_after_its_return_succeeds() {
+async fn without_a_database_a_call_fails_with_the_reason_and_succeeds_after_its_return() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.clocks.connect_timeout = seconds(2)).await;
     world.cluster.stop().unwrap();
     let (executor, _finished, log) = start(&world.settings);
     world.executor = executor;
     for _ in 0..3 {
-        // An error of its own and not that of a clock: nothing was waited for.
+        // The error says that the connection was refused, and not that a timeout has passed.
         let error = world.query("select 1").await.unwrap_err();
         assert!(matches!(error, QueryError::Unavailable { outcome_unknown: false, .. }), "{error:?}");
         let text = error.for_model();
@@ -22,13 +22,13 @@ async fn without_a_database_a_call_is_told_so_and_the_first_after_its_return_suc
             "{error}"
         );
     }
-    until("the operator is told", async || !log.of("the database is not available yet").is_empty()).await;
+    until("the failure is logged", async || !log.of("the database is not available yet").is_empty()).await;
     world.cluster.start_again().unwrap();
     assert_eq!(world.rows("select 1").await, "[[1]]");
 }
 
 #[actix_rt::test]
-async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() {
+async fn a_server_that_does_not_answer_is_given_up_after_the_connect_timeout() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world = World::new().await;
     let settings = settings_of(&world.cluster, |settings| {
@@ -39,7 +39,7 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
     world.executor = start(&settings).0;
     let text = world.refusal("select 1").await;
     assert!(text.contains("200ms (POSTGRES_CONNECT_TIMEOUT)"), "{text}");
-    // The call's own clock says as much.
+    // The timeout of the call is reported in the same way.
     let statement = statement("select 1", json!([]));
     let after = Duration::from_millis(50);
     let query = Query {
@@ -52,7 +52,7 @@ async fn a_server_that_takes_no_connection_is_given_up_at_the_connect_timeout() 
 }
 
 #[actix_rt::test]
-async fn a_restart_of_the_server_fails_the_writes_that_run_and_nothing_after() {
+async fn a_restart_of_the_server_fails_the_running_writes_and_no_later_call() {
     let mut world = World::read_write().await;
     let running = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
@@ -66,7 +66,7 @@ async fn a_restart_of_the_server_fails_the_writes_that_run_and_nothing_after() {
 }
 
 #[actix_rt::test]
-async fn a_killed_backend_costs_the_write_that_ran_on_it_and_no_other_call() {
+async fn a_killed_backend_fails_its_write_and_no_other_call() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.access = AccessMode::ReadWrite;
@@ -146,7 +146,7 @@ async fn a_read_that_an_administrator_ends_is_not_sent_again() {
     assert_eq!(world.finished.next().await.message.retries, 0);
 }
 
-/// Leads to a port, and can be cut: what is sent on the connections that there are goes nowhere then, and nobody says so.
+/// A proxy to a port. After it is cut, it still accepts what is sent on its connections, but forwards nothing.
 struct Wire {
     port: u16,
     cut: tokio::sync::watch::Sender<()>,
@@ -178,7 +178,7 @@ impl Wire {
 }
 
 #[actix_rt::test]
-async fn connections_that_are_cut_without_a_word_cost_one_call() {
+async fn silently_cut_connections_fail_one_call() {
     for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
         let mut world = World::new().await;
         let wire = Wire::to(world.cluster.port()).await;
@@ -224,7 +224,7 @@ async fn a_read_without_an_answer_goes_to_another_connection_if_its_call_has_tim
 #[actix_rt::test]
 async fn a_read_that_has_given_rows_is_not_sent_again() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
-    // More rows than the first fetch asks for, the last of which never comes.
+    // There are more rows than the first fetch requests, and the last one never comes.
     let sql = "select case when n = 200 then pg_sleep(60)::text else 'x' end from generate_series(1, 200) n";
     let reading = actix_rt::spawn(world.ask(sql, json!([])));
     world.until_asleep(1).await;
@@ -234,7 +234,7 @@ async fn a_read_that_has_given_rows_is_not_sent_again() {
 }
 
 #[actix_rt::test]
-async fn a_connection_that_died_in_the_pool_costs_no_call() {
+async fn a_connection_that_died_in_the_pool_fails_no_call() {
     for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
         let mut world = World::with(Options::new(), |settings| {
             settings.access = access;
@@ -253,7 +253,7 @@ async fn a_connection_that_died_in_the_pool_costs_no_call() {
                 .iter()
                 .map(|row| row.get(0))
                 .collect();
-            // Blocking, so that nobody reads the backends' last words before the next call does.
+            // This blocks the thread, so that the messages of the ended backends are read only by the next call.
             for pid in pids {
                 let pid = pid.to_string();
                 assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
@@ -270,13 +270,13 @@ async fn a_connection_that_died_in_the_pool_costs_no_call() {
                 world.finished.next().await.message.outcome,
                 mcp_server_postgres::messages::events::StatementOutcome::Done
             ));
-            // Fill the pool again.
+            // Open all connections of the pool again.
             let calls: Vec<_> = (0..3).map(|_| world.ask("select pg_sleep(0.05)", json!([]))).collect();
             for call in calls {
                 call.await.unwrap().unwrap();
                 world.finished.next().await;
             }
         }
-        assert!(!world.log.of("connection had died in the pool").is_empty(), "the test reached what it is about");
+        assert!(!world.log.of("connection had died in the pool").is_empty(), "the test has met a dead connection");
     }
 }

@@ -1,17 +1,17 @@
-//! Read-only and read-write.
+//! The access modes: read-only and read-write.
 
 use super::*;
 use crate::common::versions::version;
 use mcp_server_postgres::messages::call::CallContext;
 use mcp_server_postgres::messages::events::Events;
 
-/// A function that writes, and that the operator lets through.
+/// A function that writes and that the operator has allowed.
 const MISCHIEF: &str = "create table t (n int);
     create function mischief() returns int language sql as 'insert into t values (1) returning n'";
 
 #[actix_rt::test]
-async fn a_copy_that_comes_past_the_tools_ends_and_costs_the_next_call_nothing() {
-    // In read-write mode the driver does not know the copy's messages, and gives its connection up.
+async fn a_copy_that_the_tools_have_not_refused_fails_and_the_next_call_works() {
+    // In read-write mode the driver does not support the messages of COPY and closes its connection.
     for (world, says) in [(World::new().await, "COPY"), (World::read_write().await, "")] {
         world.prepare("create table t (n int)").await;
         for sql in
@@ -56,7 +56,7 @@ async fn in_read_only_mode_a_write_is_refused_with_the_setting_that_would_allow_
             "{error}"
         );
     }
-    // What the operator has let through meets PostgreSQL's own mode.
+    // A function that the operator has allowed still runs in a READ ONLY transaction.
     world
         .prepare("create function mischief() returns int language sql as 'insert into t values (1) returning n'")
         .await;
@@ -67,7 +67,7 @@ async fn in_read_only_mode_a_write_is_refused_with_the_setting_that_would_allow_
 }
 
 #[actix_rt::test]
-async fn what_leaves_read_only_mode_in_its_own_call_leaves_it_for_nothing() {
+async fn a_statement_that_tries_to_leave_read_only_mode_does_not_affect_the_next_call() {
     let world = World::new().await;
     world.prepare(MISCHIEF).await;
     for sql in [
@@ -83,7 +83,7 @@ async fn what_leaves_read_only_mode_in_its_own_call_leaves_it_for_nothing() {
         "select 1; commit; insert into t values (1)",
         "create database other",
     ] {
-        // Some are answered, some refused; either way the next call is as read-only as ever.
+        // Some of them are answered and some are refused. In both cases the next call is read-only.
         let _ = world.query(sql).await;
         let error = world.refusal("select mischief()").await;
         assert!(error.starts_with("ERROR 25006"), "after {sql}: {error}");
@@ -136,7 +136,7 @@ async fn two_statements_in_one_query_are_refused_in_either_mode() {
 }
 
 #[actix_rt::test]
-async fn in_read_write_mode_a_write_lasts_and_is_counted() {
+async fn in_read_write_mode_a_write_is_committed_and_its_rows_are_counted() {
     let world = World::read_write().await;
     let (merge, merged) = match version(&world.observer).await {
         15.. => (
@@ -166,7 +166,7 @@ async fn in_read_write_mode_a_write_lasts_and_is_counted() {
 }
 
 #[actix_rt::test]
-async fn in_read_write_mode_what_takes_no_transaction_runs_without_one() {
+async fn in_read_write_mode_a_statement_that_allows_no_transaction_block_runs_without_one() {
     let world = World::read_write().await;
     world.prepare("create table t (n int); create procedure p() language plpgsql as 'begin insert into t values (1); commit; insert into t values (2); end'").await;
     for sql in ["vacuum t", "create index concurrently i on t (n)", "create database other", "call p()"] {
@@ -177,7 +177,7 @@ async fn in_read_write_mode_what_takes_no_transaction_runs_without_one() {
 }
 
 #[actix_rt::test]
-async fn what_a_procedure_that_commits_gives_out_is_shown_whatever_its_type() {
+async fn the_output_of_a_procedure_that_commits_is_shown_with_any_type() {
     let world = World::read_write().await;
     world.prepare("create type mood as enum ('ok'); create table t (n int)").await;
     let body = "insert into t values (1); commit; a := 1.5; b := row(2, 'ok'::mood); c := 3;";
@@ -191,7 +191,7 @@ async fn what_a_procedure_that_commits_gives_out_is_shown_whatever_its_type() {
 }
 
 #[actix_rt::test]
-async fn a_change_of_the_mode_holds_from_the_next_call_on() {
+async fn a_changed_access_mode_applies_from_the_next_call_on() {
     let mut world = World::new().await;
     world.prepare(MISCHIEF).await;
     for _ in 0..3 {
@@ -204,7 +204,7 @@ async fn a_change_of_the_mode_holds_from_the_next_call_on() {
 }
 
 #[actix_rt::test]
-async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_write_to() {
+async fn a_read_only_caller_cannot_write_to_a_database_that_others_write_to() {
     let world = World::read_write().await;
     world.query("create table written (n int)").await.unwrap();
     let query = |name: &str, access| Query {
@@ -220,7 +220,7 @@ async fn a_caller_that_may_only_read_does_only_read_on_a_database_that_others_wr
 }
 
 #[actix_rt::test]
-async fn what_clients_are_told_of_the_mode_changes_with_it_and_only_then() {
+async fn the_published_access_mode_changes_with_the_settings_and_only_then() {
     let settings = settings_with(|settings| settings.postgres.pool.min_size = 0);
     let (log, _) = heard();
     let events = Events::default();

@@ -1,4 +1,4 @@
-//! A statement that comes again, on a connection where it stayed prepared.
+//! A repeated statement, on a connection where it is already prepared.
 
 use super::*;
 
@@ -6,13 +6,13 @@ async fn world() -> World {
     World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await
 }
 
-/// The same with a second connection, so that a cursor may be held.
+/// The same with a second connection, so that a cursor can be open.
 async fn roomy() -> World {
     World::with(Options::new(), |settings| settings.limits.cursors_max = 1).await
 }
 
 #[actix_rt::test]
-async fn it_answers_what_is_there_now() {
+async fn a_repeated_statement_returns_the_current_rows() {
     let world = world().await;
     world.prepare("create table t (n int); insert into t values (1)").await;
     let sql = "select n from t order by n";
@@ -24,13 +24,13 @@ async fn it_answers_what_is_there_now() {
 }
 
 #[actix_rt::test]
-async fn it_takes_other_parameters() {
+async fn a_repeated_statement_can_have_other_parameters() {
     let world = world().await;
     for n in 0..5 {
         let answer = world.ask("select $1::int + 1, $2::text", json!([n, format!("x{n}")])).await.unwrap().unwrap();
         assert_eq!(answer.answer.page.json, format!(r#"[{},"x{n}"]"#, n + 1));
     }
-    // A wrong one is told as it is the first time, and costs nothing after it.
+    // A wrong parameter leads to the same error as the first time, and the next call works.
     for _ in 0..2 {
         let error = world.ask("select $1::int + 1, $2::text", json!(["y", "x"])).await.unwrap().unwrap_err();
         assert!(error.for_model().contains("22P02"), "{error}");
@@ -41,7 +41,7 @@ async fn it_takes_other_parameters() {
 }
 
 #[actix_rt::test]
-async fn it_is_cut_and_read_on_when_it_gives_more_than_it_ever_did() {
+async fn a_repeated_statement_with_a_larger_answer_than_before_is_cut_and_has_a_cursor() {
     let world = roomy().await;
     world.prepare("create table t as select n from generate_series(1, 3) n").await;
     let sql = "select n from t order by n";
@@ -56,7 +56,7 @@ async fn it_is_cut_and_read_on_when_it_gives_more_than_it_ever_did() {
 }
 
 #[actix_rt::test]
-async fn its_table_may_change_and_go() {
+async fn the_table_of_a_repeated_statement_can_change_and_be_dropped() {
     let world = world().await;
     world.prepare("create table t (n int, x text); insert into t values (1, '2')").await;
     let sql = "select * from t";
@@ -75,7 +75,7 @@ async fn its_table_may_change_and_go() {
 }
 
 #[actix_rt::test]
-async fn it_is_prepared_anew_when_postgresql_has_forgotten_it() {
+async fn a_repeated_statement_is_prepared_again_if_postgresql_has_deallocated_it() {
     let world = world().await;
     world.prepare("create function mischief() returns int language plpgsql as 'begin execute ''deallocate all''; return 1; end'").await;
     for forgets in ["select mischief()", "select 1", "select mischief(), 2", "select 2"] {
@@ -89,7 +89,7 @@ async fn it_is_prepared_anew_when_postgresql_has_forgotten_it() {
 }
 
 #[actix_rt::test]
-async fn of_very_many_the_last_ones_stay_prepared_and_no_more() {
+async fn only_the_last_of_very_many_statements_stay_prepared() {
     let world = world().await;
     for n in 0..100 {
         assert_eq!(world.rows(&format!("select {n}")).await, format!("[[{n}]]"));

@@ -23,7 +23,7 @@ async fn a_batch_commits_as_one_and_answers_each_statement() {
 }
 
 #[actix_rt::test]
-async fn a_batch_that_fails_leaves_nothing_and_names_the_statement() {
+async fn a_failed_batch_changes_nothing_and_its_error_names_the_statement() {
     let world = World::read_write().await;
     world.prepare("create table t (n int primary key, m int references t deferrable initially deferred)").await;
     let insert = ("insert into t values (1)", json!([]));
@@ -34,7 +34,7 @@ async fn a_batch_that_fails_leaves_nothing_and_names_the_statement() {
         (("insert into t values (2); commit", json!([])), Some(2), "42601"),
         (("select 1 / 0", json!([])), Some(2), "22012"),
         (("vacuum t", json!([])), Some(2), "25001"),
-        // What fails only in COMMIT is no statement's fault alone.
+        // A failure in COMMIT does not belong to a single statement.
         (("insert into t values (2, 99)", json!([])), None, "23503"),
     ] {
         let error = world
@@ -50,7 +50,7 @@ async fn a_batch_that_fails_leaves_nothing_and_names_the_statement() {
 }
 
 #[actix_rt::test]
-async fn a_batch_whose_connection_is_cut_leaves_nothing() {
+async fn a_batch_whose_connection_is_lost_changes_nothing() {
     let world = World::read_write().await;
     world.prepare("create table t (n int)").await;
     let batch = world.ask_batch(&[("insert into t values (1)", json!([])), ("select pg_sleep(60)", json!([]))]);
@@ -64,7 +64,7 @@ async fn a_batch_whose_connection_is_cut_leaves_nothing() {
 }
 
 #[actix_rt::test]
-async fn a_connection_lost_in_commit_is_told_as_an_unknown_outcome() {
+async fn a_connection_lost_in_commit_is_reported_as_an_unknown_outcome() {
     let world = World::read_write().await;
     world
         .prepare(
@@ -89,7 +89,7 @@ async fn a_connection_lost_in_commit_is_told_as_an_unknown_outcome() {
 }
 
 #[actix_rt::test]
-async fn the_statements_of_a_batch_share_one_clock_and_the_limits_of_one_answer() {
+async fn the_statements_of_a_batch_share_one_timeout_and_the_limits_of_one_answer() {
     let mut world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
         settings.postgres.clocks.command_timeout = Duration::from_millis(500);
@@ -109,7 +109,7 @@ async fn the_statements_of_a_batch_share_one_clock_and_the_limits_of_one_answer(
 }
 
 #[actix_rt::test]
-async fn a_batch_cuts_the_long_cells_of_each_statement_to_the_room_that_is_left() {
+async fn a_batch_cuts_the_long_cells_of_each_statement_to_the_remaining_bytes() {
     let mut world = World::new().await;
     world.reading.limits = Limits { rows_max: 10, bytes_max: 1000 };
     let long = |bytes: u32| (format!("select repeat('x', {bytes})"), json!([]));
@@ -121,26 +121,26 @@ async fn a_batch_cuts_the_long_cells_of_each_statement_to_the_room_that_is_left(
         .iter()
         .map(|outcome| outcome.page.cut_cells.iter().map(|cell| (cell.bytes, cell.length)).collect())
         .collect();
-    // What is left for the third is less than the least that a cell has.
+    // The remaining bytes are fewer than the minimum for the cell of the third statement.
     assert_eq!(cut, [vec![], vec![(292, 5000)], vec![(38, 5000)]]);
 }
 
 #[actix_rt::test]
-async fn each_statement_that_began_is_told_to_the_metrics_once() {
+async fn each_statement_that_began_is_reported_to_the_metrics_once() {
     let mut world = World::read_write().await;
     let begun = ("select 1", json!([]));
     world.batch(&[begun.clone(), ("select 1 / 0", json!([])), begun]).await.unwrap_err();
     world.query("select 2").await.unwrap();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..3 {
         let event = world.finished.next().await.message;
         let outcome = match event.outcome {
             StatementOutcome::Failed { sqlstate, .. } => sqlstate.unwrap(),
             outcome => format!("{outcome:?}"),
         };
-        told.push((event.sql.to_string(), outcome));
+        reported.push((event.sql.to_string(), outcome));
     }
     let expected = [("select 1", "Done"), ("select 1 / 0", "22012"), ("select 2", "Done")];
-    assert_eq!(told, expected.map(|(sql, outcome)| (sql.to_owned(), outcome.to_owned())));
+    assert_eq!(reported, expected.map(|(sql, outcome)| (sql.to_owned(), outcome.to_owned())));
     assert!(world.finished.is_silent());
 }

@@ -1,4 +1,4 @@
-//! The calls in flight, and how an operator ends one.
+//! The calls in flight, and how an operator cancels one.
 
 use mcp_server_postgres::messages::admin::{CallInFlight, CallPhase, CallsInFlight, CancelCall};
 use mcp_server_postgres::messages::events::StatementOutcome;
@@ -21,7 +21,7 @@ fn client(name: &str) -> Caller {
 }
 
 #[actix_rt::test]
-async fn each_call_is_listed_with_what_it_does_and_without_its_literals() {
+async fn each_call_is_listed_with_its_statement_but_without_literals() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     assert_eq!(world.calls().await, []);
     let running = actix_rt::spawn(world.ask_as(client("alice"), "select 'secret', pg_sleep(60)", json!([])));
@@ -52,11 +52,11 @@ async fn each_call_is_listed_with_what_it_does_and_without_its_literals() {
 }
 
 #[actix_rt::test]
-async fn rows_are_counted_though_the_client_has_not_asked_for_progress() {
+async fn rows_are_counted_although_the_client_has_not_asked_for_progress() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let gate = connect(&world.cluster.url()).await;
     gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
-    // The first fetch asks for fewer rows than come before the gate.
+    // The first fetch requests fewer rows than there are before the lock.
     let sql = "select case when n = 500 then pg_advisory_xact_lock_shared(7)::text else 'x' end \
                from generate_series(1, 500) n";
     let call = actix_rt::spawn(world.ask(sql, json!([])));
@@ -67,7 +67,7 @@ async fn rows_are_counted_though_the_client_has_not_asked_for_progress() {
 }
 
 #[actix_rt::test]
-async fn a_cancelled_call_tells_its_client_who_wanted_that_and_stops_in_postgresql() {
+async fn a_call_that_an_operator_cancels_stops_in_postgresql_and_its_error_says_so() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let running = actix_rt::spawn(world.ask_as(client("alice"), "select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
@@ -92,7 +92,7 @@ async fn a_cancelled_call_tells_its_client_who_wanted_that_and_stops_in_postgres
 }
 
 #[actix_rt::test]
-async fn a_batch_is_one_call_at_its_current_statement_and_cancelled_whole() {
+async fn a_batch_is_listed_with_its_current_statement_and_cancelled_as_a_whole() {
     let mut world = World::read_write().await;
     world.prepare("create table t (n int)").await;
     let statements = ["insert into t values (1)", "select pg_sleep(60)", "select 3"].map(|sql| (sql, json!([])));
@@ -116,7 +116,7 @@ async fn a_batch_is_one_call_at_its_current_statement_and_cancelled_whole() {
 async fn a_cancelled_fetch_closes_its_cursor() {
     let world = World::with(Options::new(), |settings| settings.limits.cursors_max = 1).await;
     let sql = "select case when n = 20 then pg_sleep(60)::text else 'x' end from generate_series(1, 20) n";
-    // In a portal that is read row by row the sleep comes with a later page.
+    // With a portal that is read row by row, the sleep is in a later page.
     let sql = format!("select * from ({sql}) s union all select repeat('x', 1000) from generate_series(1, 500)");
     let (_, cursor) = world.first(&format!("{} offset 0", sql.replace("n = 20", "n = 15")), 2).await;
     let fetch = actix_rt::spawn(world.fetch(&cursor, 400));

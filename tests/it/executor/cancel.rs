@@ -1,4 +1,5 @@
-//! What nobody waits for does not run on, and what takes too long is ended by the clock that says so.
+//! Statements that nobody waits for are cancelled, and statements that take too long are ended by a timeout, which the
+//! error names.
 
 use futures_util::future::join_all;
 use mcp_server_postgres::caller::Caller;
@@ -9,7 +10,7 @@ use mcp_server_postgres::postgres::error::{Clock, Phase};
 use super::*;
 
 #[actix_rt::test]
-async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
+async fn a_dropped_call_stops_in_postgresql_and_frees_its_slot_in_the_pool() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     world.prepare("create function mischief() returns int language plpgsql as 'begin loop null; end loop; end'").await;
     for sql in [
@@ -24,12 +25,12 @@ async fn a_dropped_call_stops_in_postgresql_and_frees_its_place_in_the_pool() {
         assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Cancelled, "{sql}");
         assert_eq!(world.rows("select 1").await, "[[1]]");
         assert_eq!(world.finished.next().await.message.outcome, StatementOutcome::Done);
-        assert!(world.backends("%").await <= 1, "the pool's place was not given away twice");
+        assert!(world.backends("%").await <= 1, "the slot of the pool was freed only once");
     }
 }
 
 #[actix_rt::test]
-async fn a_statement_that_will_not_be_cancelled_ends_with_its_connection() {
+async fn a_statement_that_ignores_its_cancellation_ends_with_its_connection() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let deaf = "begin loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop; end";
     world.prepare(&format!("create function mischief() returns int language plpgsql as '{deaf}'")).await;
@@ -41,7 +42,7 @@ async fn a_statement_that_will_not_be_cancelled_ends_with_its_connection() {
 }
 
 #[actix_rt::test]
-async fn a_dropped_batch_stops_and_leaves_nothing() {
+async fn a_dropped_batch_stops_and_changes_nothing() {
     let mut world = World::read_write().await;
     world.prepare("create table t (n int)").await;
     let [insert, sleep] = ["insert into t values (1)", "select pg_sleep(60)"].map(|sql| (sql, json!([])));
@@ -49,7 +50,7 @@ async fn a_dropped_batch_stops_and_leaves_nothing() {
     world.until_asleep(1).await;
     batch.abort();
     world.until_backends("active", 0).await;
-    // The third never had its turn, and is in no count.
+    // The third statement never began and is not counted.
     for (sql, outcome) in
         [("insert into t values (1)", StatementOutcome::Done), ("select pg_sleep(60)", StatementOutcome::Cancelled)]
     {
@@ -77,7 +78,7 @@ async fn a_call_dropped_while_it_waits_for_a_connection_never_runs() {
 }
 
 #[actix_rt::test]
-async fn a_statement_past_the_command_timeout_is_stopped_and_the_clock_is_named() {
+async fn a_statement_that_exceeds_the_command_timeout_is_stopped_and_the_error_names_the_timeout() {
     let world =
         World::with(Options::new(), |settings| settings.postgres.clocks.command_timeout = Duration::from_millis(200))
             .await;
@@ -90,7 +91,7 @@ async fn a_statement_past_the_command_timeout_is_stopped_and_the_clock_is_named(
 }
 
 #[actix_rt::test]
-async fn a_statement_that_our_clock_missed_is_ended_by_postgresqls_own() {
+async fn postgresql_s_own_timeouts_are_a_little_longer_than_those_of_the_server() {
     let world = World::with(Options::new(), |settings| settings.postgres.clocks.command_timeout = seconds(3)).await;
     assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
     assert_eq!(world.rows("show idle_in_transaction_session_timeout").await, r#"[["2min"]]"#);
@@ -99,7 +100,7 @@ async fn a_statement_that_our_clock_missed_is_ended_by_postgresqls_own() {
 }
 
 #[actix_rt::test]
-async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
+async fn the_error_of_a_call_without_a_connection_in_time_names_the_timeout() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.postgres.clocks.pool_wait_timeout = Duration::from_millis(100);
@@ -115,19 +116,21 @@ async fn a_call_that_gets_no_connection_in_time_is_told_which_clock_ran_out() {
     assert_eq!(world.rows("select 3").await, "[[3]]");
 }
 
-/// Takes a while.
+/// A statement that takes some time.
 const LONG: &str = "select count(*) from generate_series(1, 10000)";
 
 #[actix_rt::test]
 async fn a_cancellation_never_hits_the_next_statement_in_thousands_of_races() {
-    // As many connections as calls at a time: what is freed by one lane is taken by the next call at once.
+    // There are as many connections as lanes, so a connection that is freed in one lane is used at once in another.
     race(4, 750).await;
 }
 
-/// A race that nearly always ends the same way shows nothing: it goes on until so many calls were cancelled.
+/// A race that nearly always ends in the same way shows nothing. So the test continues until this number of calls were
+/// cancelled.
 const CANCELLED_MIN: usize = 100;
 
-/// In so many lanes, each with a connection, calls are dropped at any moment, and those after them have their answers.
+/// Runs calls in several lanes, as many as there are connections. In each lane calls are dropped at random moments, and
+/// the call after each must be answered.
 async fn race(lanes: u64, rounds: u64) {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = lanes as usize).await;
     let ask = || actix_rt::spawn(world.ask(LONG, json!([])));
@@ -136,7 +139,7 @@ async fn race(lanes: u64, rounds: u64) {
         let (mut turns, mut round) = (0, 0);
         while round < rounds || (cancelled() < CANCELLED_MIN && round < rounds * 20) {
             if round % 10 == 0 {
-                // What a call takes now in turns of the runtime, whatever else the machine does: no clock is as fine.
+                // Measures the length of a call in turns of the runtime, because a clock is not precise enough.
                 let call = ask();
                 turns = 0;
                 while !call.is_finished() {
@@ -145,7 +148,7 @@ async fn race(lanes: u64, rounds: u64) {
                 }
             }
             let call = ask();
-            // From before it is sent to after it has answered.
+            // The moments range from before the call is sent to after its answer.
             for _ in 0..turns * ((round * lanes + lane) % 100) / 70 {
                 tokio::task::yield_now().await;
             }
@@ -160,7 +163,7 @@ async fn race(lanes: u64, rounds: u64) {
 }
 
 #[actix_rt::test]
-async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enough() {
+async fn a_call_can_have_a_timeout_and_its_error_says_when_it_was_too_short() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let call = |timeout| CallContext { timeout: Some(timeout), ..CallContext::new("a test", Caller::stdio()) };
     let query = |timeout, sql: &str| Query {
@@ -169,7 +172,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
         reading: world.reading,
     };
     let ran_out = |after, during| QueryError::TimedOut { clock: Clock::Call { during }, after };
-    // Long enough on this machine for all that comes before the statement runs.
+    // The timeout must be long enough for everything before the statement runs, so it is doubled until it is.
     let mut timeout = Duration::from_millis(100);
     let error = loop {
         timeout *= 2;
@@ -183,7 +186,7 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     world.until_backends("active", 0).await;
     assert!(world.executor.send(query(PATIENCE, "select 1")).await.unwrap().is_ok());
 
-    // Waiting for a connection is a part of it.
+    // The wait for a connection counts toward the timeout.
     let first = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
     let waited = world.executor.send(query(timeout, "select 2")).await.unwrap();
@@ -204,16 +207,16 @@ async fn a_call_can_say_how_long_it_may_take_and_is_told_when_that_was_not_enoug
     };
     assert!(error.for_model().contains("timeout_ms"), "{}", error.for_model());
     world.until_backends("active", 0).await;
-    // The batch's two statements are told of, each with what became of it.
-    let mut told = Vec::new();
-    while !told.ends_with(&expected) {
+    // Both statements of the batch are reported with their outcomes.
+    let mut reported = Vec::new();
+    while !reported.ends_with(&expected) {
         let event = world.finished.next().await.message;
-        told.push((event.sql.to_string(), matches!(event.outcome, StatementOutcome::Failed { .. })));
+        reported.push((event.sql.to_string(), matches!(event.outcome, StatementOutcome::Failed { .. })));
     }
 }
 
 #[actix_rt::test]
-async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
+async fn beyond_the_maximum_of_waiting_calls_the_next_is_refused_at_once() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 2;
@@ -234,8 +237,9 @@ async fn past_so_many_waiting_calls_the_next_is_refused_at_once() {
 }
 
 #[actix_rt::test]
-async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
-    // A COMMIT that waits for a standby that never comes; what it has written is there when the wait is cancelled.
+async fn the_error_of_a_call_that_ends_during_commit_says_that_its_changes_may_be_saved() {
+    // COMMIT waits for a standby that does not exist. If the wait is cancelled, the transaction is committed
+    // nevertheless.
     let options = Options::new().setting("synchronous_standby_names", "nobody").setting("synchronous_commit", "on");
     let world = World::with(options, |settings| {
         settings.access = AccessMode::ReadWrite;
@@ -248,7 +252,7 @@ async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
         statement: statement("insert into t values (1)", json!([])),
         reading: world.reading,
     };
-    // At first the server knows of no standby that it has to wait for.
+    // At first the server does not wait, because it has not read the setting yet.
     let mut written = 0;
     let by_the_call = loop {
         match world.executor.send(query.clone()).await.unwrap() {
@@ -257,7 +261,7 @@ async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
                 written += 1;
                 break error;
             }
-            // On a busy machine its time was over before it came to that.
+            // On a busy machine the timeout can pass before COMMIT.
             Err(_) => {}
         }
     };
@@ -272,7 +276,7 @@ async fn what_is_ended_while_it_commits_may_have_lasted_and_says_so() {
         assert!(text.contains(clock) && text.contains("look before doing it again"), "{text}");
         assert!(!error.is_retryable());
     }
-    // The last is to be seen when its wait is over.
+    // The last row becomes visible when its COMMIT does not wait any more.
     let rows = async || world.observed::<i64>("select count(*) from t").await;
-    until("all of it has lasted", async || rows().await == written + 2).await;
+    until("all rows are committed", async || rows().await == written + 2).await;
 }

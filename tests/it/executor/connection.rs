@@ -1,9 +1,9 @@
-//! What a call leaves behind on its connection: nothing.
+//! A call leaves no session state on its connection.
 
 use super::*;
 
 #[actix_rt::test]
-async fn nothing_of_a_call_is_there_in_the_next() {
+async fn a_call_leaves_no_state_for_the_next_one() {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
         settings.postgres.pool.size = 1;
@@ -41,7 +41,7 @@ async fn nothing_of_a_call_is_there_in_the_next() {
         assert_eq!(world.rows(look).await, expected, "after {leave}");
     }
     let backend = world.rows("select pg_backend_pid()").await;
-    // `currval` is of this session, which has never called `nextval` as far as the next call can see.
+    // `currval` fails, because for the next call this session has never called `nextval`.
     world.query("select nextval('s')").await.unwrap();
     assert!(world.refusal("select currval('s')").await.starts_with("ERROR 55000: "));
     assert_eq!(world.rows("select pg_backend_pid()").await, backend, "and the connection is still the same");
@@ -53,7 +53,7 @@ async fn nothing_of_a_call_is_there_in_the_next() {
 }
 
 #[actix_rt::test]
-async fn what_the_operator_set_for_the_session_is_there_again_after_each_call() {
+async fn the_session_settings_of_the_operator_are_restored_after_each_call() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.postgres.target.options = Some("-c search_path=app -c work_mem=8MB".to_owned());
@@ -70,7 +70,7 @@ async fn what_the_operator_set_for_the_session_is_there_again_after_each_call() 
 }
 
 #[actix_rt::test]
-async fn there_are_never_more_backends_than_the_pool_is_large() {
+async fn there_are_never_more_backends_than_the_size_of_the_pool() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 3).await;
     let calls: Vec<_> = (0..60).map(|_| world.ask("select pg_sleep(0.005), pg_backend_pid()", json!([]))).collect();
     let mut most = 0;

@@ -1,4 +1,4 @@
-//! Answers that are read on.
+//! Cursors: answers that are read page by page.
 
 use mcp_server_postgres::caller::Caller;
 use mcp_server_postgres::messages::call::CallContext;
@@ -26,7 +26,7 @@ async fn the_pages_of_a_cursor_are_the_rows_of_one_answer() {
         let (mut rows, cursor) = world.first(sql, rows_max).await;
         let mut next = Some(cursor);
         while let Some(cursor) = next {
-            // What others commit meanwhile is not in it: the data is as it was when the query began.
+            // The cursor does not see later commits of others: it shows the data as of the start of the query.
             world.prepare("update t set x = 'new'").await;
             let (page, after) = world.next(&cursor, rows_max).await;
             rows = format!("{},{}", rows.strip_suffix(']').unwrap(), page.strip_prefix('[').unwrap());
@@ -40,7 +40,7 @@ async fn the_pages_of_a_cursor_are_the_rows_of_one_answer() {
 #[actix_rt::test]
 async fn pages_cut_by_bytes_lose_no_row_and_repeat_none() {
     let mut world = world().await;
-    // Rows of very different sizes, so that what a fetch brings and what a page takes differ.
+    // The rows have very different sizes, so that a fetch and a page have different numbers of rows.
     let sql = "select n, repeat('y', (n * 7919) % 3000) from generate_series(1, 500) n";
     world.reading.limits.bytes_max = 10_000;
     let (mut rows, cursor) = world.first(sql, 400).await;
@@ -58,7 +58,7 @@ async fn pages_cut_by_bytes_lose_no_row_and_repeat_none() {
 }
 
 #[actix_rt::test]
-async fn what_only_postgresql_can_show_is_read_on_too() {
+async fn a_cursor_can_have_values_that_only_postgresql_can_show() {
     let world = world().await;
     let sql = "select n, row(n, 'x') from generate_series(1, 300) n";
     let (first, cursor) = world.first(sql, 2).await;
@@ -70,7 +70,7 @@ async fn what_only_postgresql_can_show_is_read_on_too() {
 }
 
 #[actix_rt::test]
-async fn a_cursor_that_waits_too_long_ends_and_says_so() {
+async fn a_cursor_expires_and_its_error_says_so() {
     let world = World::with(Options::new(), |settings| {
         settings.limits.cursors_max = 1;
         settings.postgres.clocks.cursor_lifetime = Duration::from_millis(100);
@@ -84,7 +84,7 @@ async fn a_cursor_that_waits_too_long_ends_and_says_so() {
 }
 
 #[actix_rt::test]
-async fn the_longest_unused_gives_way_to_a_new_one() {
+async fn a_new_cursor_displaces_the_longest_unused_one() {
     let world = world().await;
     let (_, first) = world.first(NUMBERS, 10).await;
     let (_, second) = world.first(NUMBERS, 10).await;
@@ -94,12 +94,12 @@ async fn the_longest_unused_gives_way_to_a_new_one() {
     assert!(why.contains("newer") && why.contains("MCP_MAX_CURSORS"), "{why}");
     assert!(world.next(&first, 10).await.0.starts_with("[[21]"));
     assert!(world.next(&third, 10).await.0.starts_with("[[11]"));
-    // Two are open, and the third connection is free.
+    // Two cursors are open, and the third connection is free.
     assert_eq!(world.rows("select 1").await, "[[1]]");
 }
 
 #[actix_rt::test]
-async fn one_connection_is_always_left_for_calls() {
+async fn cursors_always_leave_one_connection_for_calls() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.limits.cursors_max = 5;
@@ -172,7 +172,7 @@ async fn a_cursor_outlives_a_reload() {
 }
 
 #[actix_rt::test]
-async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
+async fn the_cursors_of_a_disconnected_client_are_closed_and_no_others() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 4;
         settings.limits.cursors_max = 3;
@@ -191,7 +191,7 @@ async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
 }
 
 #[actix_rt::test]
-async fn closing_all_leaves_no_transaction_open() {
+async fn closing_all_cursors_leaves_no_transaction_open() {
     let world = world().await;
     let (_, cursor) = world.first(NUMBERS, 10).await;
     world.until_backends("idle in transaction", 1).await;
@@ -201,7 +201,7 @@ async fn closing_all_leaves_no_transaction_open() {
 }
 
 #[actix_rt::test]
-async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
+async fn in_read_write_mode_only_a_statement_that_has_not_written_has_a_cursor() {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
         settings.limits.cursors_max = 1;
@@ -214,7 +214,7 @@ async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
     let (_, cursor) = world.first(NUMBERS, 10).await;
     assert!(world.next(&cursor, 1000).await.0.ends_with("[1000]]"));
 
-    // What was answered lasts, though nobody reads on.
+    // The changes of an answered statement are committed, although its rows are not all read.
     let limits = Limits { rows_max: 10, ..world.reading.limits };
     let reading = Reading { limits, ..world.reading };
     for sql in
@@ -227,7 +227,7 @@ async fn in_read_write_mode_only_what_has_written_nothing_is_read_on() {
         assert!(world.observed::<i64>("select count(*) from t").await >= 10, "{sql}");
     }
 
-    // It begins to write on its second page: that is committed, and ends it.
+    // The statement writes for the first time on its second page. That page is committed and ends the cursor.
     world.prepare("truncate t").await;
     let late = "select case when n > 150 then put(n) else n end from generate_series(1, 1000) n";
     let (_, cursor) = world.first(late, 10).await;

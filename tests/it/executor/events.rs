@@ -1,11 +1,10 @@
-//! Events: which subscribers get a statement's begin, its refusal and its end, and in which order.
+//! The events of a statement: which subscribers receive its begin, its refusal and its end, and in which order.
 
 use super::*;
 use mcp_server_postgres::messages::events::{StatementBegan, StatementOutcome, StatementRefused};
 
 #[actix_rt::test]
-async fn each_subscriber_is_told_that_a_statement_began_and_then_how_it_ended_and_what_is_refused_by_its_text_never_began()
- {
+async fn each_subscriber_gets_the_begin_and_the_end_of_a_statement_and_a_refused_text_has_no_begin() {
     let cluster = Options::new().start().unwrap();
     let settings = settings_of(&cluster, |_| {});
     let (log, _) = heard();
@@ -38,9 +37,10 @@ async fn each_subscriber_is_told_that_a_statement_began_and_then_how_it_ended_an
     assert!(ones.is_silent() && others.is_silent());
 }
 
-/// Refused by its text, by what the catalogs say of a function, and both in a batch; and what no rule of the guard refuses.
+/// Statements that are refused because of their text, because of a function in the catalogs, and in a batch; and
+/// statements that no rule of the guard refuses.
 #[actix_rt::test]
-async fn a_refused_statement_is_an_event_of_its_own_once_with_the_rule() {
+async fn a_refusal_is_one_event_with_its_rule() {
     let world = World::new().await;
     world.prepare("create function tricky() returns int volatile language sql as 'select 1'").await;
     let (log, _) = heard();
@@ -58,7 +58,7 @@ async fn a_refused_statement_is_an_event_of_its_own_once_with_the_rule() {
         assert_eq!((&*event.sql, event.rule.as_str(), event.why), (sql, rule, error.for_model()));
         assert!(is_refused(ends.next().await.message.outcome), "{sql}");
 
-        // It is the second of a batch, of which the first has its end in the counts.
+        // It is the second statement of a batch. The end of the first is reported too.
         let statements = vec![statement("select 1", json!([])), statement(sql, json!([]))];
         let batch = Batch { call: call(), statements, reading: world.reading };
         let error = executor.send(batch).await.unwrap().unwrap_err();

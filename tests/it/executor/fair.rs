@@ -1,4 +1,4 @@
-//! Fair turns: a client that floods does not starve one that asks seldom.
+//! The fair queue: many calls of one client do not delay the few calls of another.
 
 use super::*;
 
@@ -6,15 +6,15 @@ fn client(name: &str) -> Caller {
     Caller { name: name.into(), ..Caller::stdio() }
 }
 
-/// Whose calls end, in this order, when all have waited in one line for the only place.
+/// The clients in the order in which their calls end, if all calls wait for the only connection.
 async fn order_of(world: &mut World, clients: &[&str]) -> Vec<String> {
     let gate = connect(&world.cluster.url()).await;
     gate.batch_execute("select pg_advisory_lock(7)").await.unwrap();
-    let behind_the_gate = "select pg_advisory_xact_lock_shared(7)::text";
+    let wait_for_lock = "select pg_advisory_xact_lock_shared(7)::text";
     let mut calls = Vec::new();
     for (waiting, name) in clients.iter().enumerate() {
-        calls.push(actix_rt::spawn(world.ask_as(client(name), behind_the_gate, json!([]))));
-        until("it waits behind those before it", async || {
+        calls.push(actix_rt::spawn(world.ask_as(client(name), wait_for_lock, json!([]))));
+        until("it waits in the queue", async || {
             let status = world.status().await;
             status.waiting == waiting && status.idle == 0
         })
@@ -30,7 +30,7 @@ async fn order_of(world: &mut World, clients: &[&str]) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn a_call_of_a_client_that_asks_seldom_goes_after_one_of_a_flood() {
+async fn a_client_with_few_calls_waits_for_one_call_of_a_client_with_many() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.postgres.clocks.pool_wait_timeout = seconds(60);
@@ -38,14 +38,14 @@ async fn a_call_of_a_client_that_asks_seldom_goes_after_one_of_a_flood() {
     .await;
     let asked = [vec!["flooder"; 100], vec!["seldom"; 3], vec!["late"]].concat();
     let order = order_of(&mut world, &asked).await;
-    // The first of the flood had the place before anybody else came.
+    // The first call had the connection before the other calls came.
     let begins = ["flooder", "flooder", "seldom", "late", "flooder", "seldom", "flooder", "seldom", "flooder"];
     assert_eq!(order[..begins.len()], begins);
     assert!(order[begins.len()..].iter().all(|client| client == "flooder"), "{order:?}");
 }
 
 #[actix_rt::test]
-async fn a_full_line_keeps_nobody_out_who_has_less_in_it_than_another() {
+async fn a_full_queue_refuses_the_client_with_the_most_calls() {
     let world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 3;
@@ -59,7 +59,7 @@ async fn a_full_line_keeps_nobody_out_who_has_less_in_it_than_another() {
         until("it waits", async || world.status().await.waiting == n).await;
     }
     let seldom = actix_rt::spawn(world.ask_as(client("seldom"), "select 'seldom'", json!([])));
-    // The flooder's newest has made room for it.
+    // The newest call of the flooder was refused in its place.
     let error = flood.pop().unwrap().await.unwrap().unwrap().unwrap_err();
     assert_eq!(error, QueryError::Busy { waiting_max: 3 });
     assert_eq!(world.status().await.waiting, 3);
@@ -71,7 +71,7 @@ async fn a_full_line_keeps_nobody_out_who_has_less_in_it_than_another() {
 }
 
 #[actix_rt::test]
-async fn a_client_that_waits_is_next_though_the_place_must_be_cleaned_or_cancelled_first() {
+async fn a_waiting_client_is_next_although_the_connection_must_be_cleaned_or_cancelled_first() {
     let world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     for sql in ["select pg_sleep(60)", "select 1 / 0"] {
         let first = actix_rt::spawn(world.ask(sql, json!([])));
@@ -84,7 +84,7 @@ async fn a_client_that_waits_is_next_though_the_place_must_be_cleaned_or_cancell
         first.abort();
         for call in calls {
             call.await.unwrap().unwrap().unwrap();
-            assert!(world.backends("%").await <= 1, "a place is given on when its backend is idle or gone");
+            assert!(world.backends("%").await <= 1, "a slot is freed when its backend is idle or gone");
         }
     }
 }

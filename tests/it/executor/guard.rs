@@ -1,4 +1,4 @@
-//! What the guard lets through, by what the names of a statement are in this database.
+//! The decisions of the guard on the names of statements, with a real database.
 
 use pg_guard::parser::Unreadable;
 
@@ -44,7 +44,7 @@ const SCHEMA: &str = "
     create view activity as select pid, query from pg_stat_activity";
 
 #[actix_rt::test]
-async fn a_name_is_decided_on_by_what_it_is_in_this_database_and_by_what_stands_behind_it() {
+async fn a_name_is_judged_by_its_object_in_this_database_and_by_the_sql_of_that_object() {
     let world = World::new().await;
     world.prepare(SCHEMA).await;
     let mut wrong = Vec::new();
@@ -113,7 +113,7 @@ async fn a_name_is_decided_on_by_what_it_is_in_this_database_and_by_what_stands_
 }
 
 #[actix_rt::test]
-async fn the_operator_allows_and_excludes_functions_by_name_from_the_next_call_on() {
+async fn the_operator_allows_and_denies_functions_by_name_from_the_next_call_on() {
     let mut world = World::new().await;
     world.prepare(SCHEMA).await;
     let secret = "select count(*) > 0 from (select query from pg_stat_activity) q";
@@ -137,7 +137,7 @@ async fn the_operator_allows_and_excludes_functions_by_name_from_the_next_call_o
 }
 
 #[actix_rt::test]
-async fn a_setting_with_a_password_is_not_shown_and_the_others_are() {
+async fn a_setting_with_a_password_is_not_shown_but_other_settings_are() {
     let world = World::with(Options::new().setting("primary_conninfo", "host=a password=b"), |_| ()).await;
     for sql in [
         "show primary_conninfo",
@@ -158,9 +158,9 @@ async fn a_setting_with_a_password_is_not_shown_and_the_others_are() {
 }
 
 #[actix_rt::test]
-async fn a_string_ends_where_the_guard_sees_its_end_whatever_the_server_is_set_to() {
+async fn the_guard_and_the_server_agree_on_the_end_of_a_string_with_every_setting() {
     let world = World::with(Options::new().setting("standard_conforming_strings", "off"), |_| ()).await;
-    // To a server with that setting the call is no part of the string.
+    // For a server with this setting, the call is not part of the string.
     let sql = r"select 'a\'', pg_read_file($$postgresql.conf$$) --'";
     for _ in 0..2 {
         assert_eq!(world.rows(sql).await, r#"[["a\\', pg_read_file($$postgresql.conf$$) --"]]"#);
@@ -168,7 +168,7 @@ async fn a_string_ends_where_the_guard_sees_its_end_whatever_the_server_is_set_t
 }
 
 #[actix_rt::test]
-async fn a_value_is_shown_by_its_type_and_not_by_a_cast_of_a_user_s() {
+async fn a_value_is_shown_by_its_type_and_not_by_a_user_defined_cast() {
     let world = World::new().await;
     world
         .prepare(
@@ -182,7 +182,7 @@ async fn a_value_is_shown_by_its_type_and_not_by_a_cast_of_a_user_s() {
 }
 
 #[actix_rt::test]
-async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
+async fn a_statement_that_is_too_long_too_deep_or_no_sql_fails_one_call() {
     let world = World::new().await;
     let nested = |n: usize| format!("select {}1{}", "(".repeat(n), ")".repeat(n));
     let chained = |n: usize| format!("select 1{}", "+1".repeat(n));
@@ -206,7 +206,7 @@ async fn what_is_too_long_too_deep_or_no_sql_is_one_call_s_answer() {
 }
 
 #[actix_rt::test]
-async fn a_parser_that_was_killed_between_two_calls_costs_none() {
+async fn a_parser_that_was_killed_between_two_calls_fails_none() {
     let world = World::new().await;
     for round in 1..4 {
         assert_eq!(world.rows(&format!("select {round}")).await, format!("[[{round}]]"));
@@ -214,14 +214,14 @@ async fn a_parser_that_was_killed_between_two_calls_costs_none() {
         assert_eq!(starts.len(), round, "{starts:?}");
         let (_, pid) = starts[round - 1].split_once("pid=").unwrap();
         assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
-        // What it had still to say is over when it is gone; a zombie says nothing either.
+        // All its output has been read when it has ended. A zombie writes nothing either.
         let stat = format!("/proc/{pid}/stat");
         until("it is gone", async || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))).await;
     }
 }
 
 #[actix_rt::test]
-async fn a_parser_that_ends_costs_one_statement() {
+async fn a_parser_that_ends_fails_one_statement() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("parser");
     let real = env!("CARGO_BIN_EXE_mcp-server-postgres");

@@ -1,4 +1,4 @@
-//! Whether a database can be reached, and that its return is noticed.
+//! The health of a database: a failure and a return are noticed.
 
 use mcp_server_postgres::postgres::pool::health::HealthState;
 use mcp_server_postgres::settings::TargetSessionAttrs;
@@ -13,13 +13,13 @@ impl World {
 }
 
 #[actix_rt::test]
-async fn it_is_up_from_the_first_look_on() {
+async fn a_reachable_database_is_up_at_the_first_request() {
     for pool_min_size in [0, 2] {
         let world = World::with(Options::new(), |settings| settings.postgres.pool.min_size = pool_min_size).await;
         let status = world.health().await;
         assert_eq!((status.state, &status.why, status.next_try), (HealthState::Up, &None, None));
         assert_eq!((status.access, status.draining), (AccessMode::ReadOnly, 0));
-        // However often it is looked at, one connection was opened for it.
+        // One connection was opened, however often the status was requested.
         for _ in 0..20 {
             assert_eq!(world.health().await.since, status.since);
         }
@@ -28,11 +28,11 @@ async fn it_is_up_from_the_first_look_on() {
 }
 
 #[actix_rt::test]
-async fn what_goes_down_is_noticed_and_its_return_too_though_no_call_comes() {
+async fn a_failure_and_a_return_are_noticed_without_calls() {
     let mut world = World::new().await;
     world.until_state(HealthState::Up).await;
     world.cluster.stop().unwrap();
-    // Nobody has asked it for anything yet; a call finds it out.
+    // There was no request since, so a call finds it out.
     let error = world.query("select 1").await.unwrap_err();
     assert!(matches!(error, QueryError::Unavailable { .. }), "{error}");
     let down = world.until_state(HealthState::Down).await;
@@ -42,7 +42,7 @@ async fn what_goes_down_is_noticed_and_its_return_too_though_no_call_comes() {
     let line = world.log.of("database is not as it should be").pop().unwrap();
     assert!(line.contains(&format!("127.0.0.1:{}", world.cluster.port())), "the operator reads where: {line}");
     world.cluster.start_again().unwrap();
-    // No look at it, and no call: it is tried again by itself.
+    // There is no request for the status and no call: the executor tries again by itself.
     world.log.next("database is not as it should be").await;
     world.log.next("database is up").await;
     let up = world.health().await;
@@ -51,7 +51,7 @@ async fn what_goes_down_is_noticed_and_its_return_too_though_no_call_comes() {
 }
 
 #[actix_rt::test]
-async fn a_call_in_the_meantime_is_tried_at_once_and_its_outcome_counts() {
+async fn a_call_to_a_lost_database_is_tried_at_once_and_its_outcome_counts() {
     let mut world = World::new().await;
     world.until_state(HealthState::Up).await;
     world.cluster.stop().unwrap();
@@ -63,7 +63,7 @@ async fn a_call_in_the_meantime_is_tried_at_once_and_its_outcome_counts() {
 }
 
 #[actix_rt::test]
-async fn a_lost_connection_makes_the_next_look_ask() {
+async fn after_a_lost_connection_the_next_status_checks_the_database() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let running = actix_rt::spawn(world.ask("select pg_sleep(60) from pg_class", json!([])));
     world.until_asleep(1).await;
@@ -73,13 +73,13 @@ async fn a_lost_connection_makes_the_next_look_ask() {
 }
 
 #[actix_rt::test]
-async fn while_open_connections_answer_and_no_other_can_be_opened_it_is_degraded() {
+async fn a_database_is_degraded_while_only_its_open_connections_work() {
     let options = Options::new().setting("max_connections", "10").setting("superuser_reserved_connections", "0");
     let world = World::with(options, |settings| settings.postgres.pool.size = 3).await;
     until("one is in the pool", async || world.status().await.idle == 1).await;
     let sleeping = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
     world.until_asleep(1).await;
-    // All that the server takes but the one that looks.
+    // All connections that the server allows, except for the observer.
     let mut others = Vec::new();
     while let Ok((other, connection)) = tokio_postgres::connect(&world.cluster.url(), NoTls).await {
         actix_rt::spawn(connection);
@@ -110,11 +110,11 @@ async fn a_refused_login_is_not_tried_again_soon() {
 }
 
 #[actix_rt::test]
-async fn a_reload_that_does_not_come_about_is_told_while_the_old_pool_serves() {
+async fn a_failed_reload_is_reported_while_the_old_pool_serves() {
     let mut world = World::new().await;
     world.until_state(HealthState::Up).await;
     let port = world.cluster.port();
-    // Nobody listens on this port.
+    // No server listens on this port.
     world.change(|settings| settings.postgres.target.ports = vec![1]).await;
     let status = world.until_state(HealthState::Degraded).await;
     let why = status.why.unwrap();
@@ -125,7 +125,7 @@ async fn a_reload_that_does_not_come_about_is_told_while_the_old_pool_serves() {
 }
 
 #[actix_rt::test]
-async fn pools_of_before_are_counted_while_a_statement_runs_on_them() {
+async fn old_pools_are_counted_while_a_statement_runs_on_them() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let mut running = Vec::new();
     for size in 2..4 {
@@ -140,7 +140,7 @@ async fn pools_of_before_are_counted_while_a_statement_runs_on_them() {
 }
 
 #[actix_rt::test]
-async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
+async fn connections_to_a_former_primary_are_not_used_any_more() {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
         settings.postgres.target.target_session_attrs = TargetSessionAttrs::ReadWrite;
@@ -150,7 +150,7 @@ async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
     .await;
     world.prepare("create table t (n int)").await;
     until("all are in the pool", async || world.status().await.idle == 3).await;
-    // As on a server that has become a standby: each write is refused, on every connection that is open.
+    // This is what a standby does: it refuses each write, on every open connection.
     world.prepare("alter database postgres set default_transaction_read_only = on").await;
     let refuse = "select set_config('transaction_read_only', 'on', true)";
     let error = world.batch(&[(refuse, json!([])), ("insert into t values (1)", json!([]))]).await.unwrap_err().error;
@@ -163,7 +163,7 @@ async fn connections_to_a_primary_that_is_none_any_more_are_used_no_more() {
 }
 
 #[actix_rt::test]
-async fn a_connection_that_gives_no_answer_is_degraded_at_first_then_down_and_then_replaced() {
+async fn a_database_whose_connection_does_not_answer_is_degraded_then_down_and_then_up_again() {
     let mut world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
         settings.postgres.pool.min_size = 2;
@@ -175,7 +175,7 @@ async fn a_connection_that_gives_no_answer_is_degraded_at_first_then_down_and_th
     let idle = "select pid from pg_stat_activity where application_name = 'test' and state = 'idle'";
     let silent = world.observed::<i32>(idle).await;
     signal("-STOP", silent);
-    // The other is lost, so what is known is in doubt.
+    // The other connection is lost, so the condition must be checked.
     let kill = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'";
     world.prepare(kill).await;
     running.await.unwrap().unwrap().unwrap_err();

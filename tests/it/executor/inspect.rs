@@ -1,4 +1,4 @@
-//! Questions of our own to the catalogs, by the message.
+//! Catalog queries of this server, sent as messages.
 
 use mcp_server_postgres::messages::database::Database;
 use mcp_server_postgres::messages::events::StatementOutcome;
@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 
 use super::*;
 
-/// A row with one number.
+/// A query whose row has one number.
 #[derive(Debug, PartialEq, Eq)]
 struct Number(i32);
 
@@ -24,7 +24,7 @@ impl CatalogRow for Number {
 
 macro_rules! questions {
     ($($name:ident $sql:literal)*) => {$(
-        /// With one parameter, which is a number.
+        /// A query with one parameter, a number.
         struct $name(i64);
 
         impl CatalogQuery for $name {
@@ -54,7 +54,7 @@ impl World {
         self.executor.send(Inspect::new(CallContext::new("a test", caller), question, limits))
     }
 
-    /// Ask and do not wait.
+    /// Sends the query and does not wait for the answer.
     fn inspect<Q: CatalogQuery>(&self, question: &Q) -> Request<Executor, Inspect> {
         self.inspect_as(Caller::stdio(), question, 100)
     }
@@ -66,7 +66,7 @@ impl World {
 }
 
 #[actix_rt::test]
-async fn its_rows_have_the_type_of_the_question_and_its_end_is_told_once() {
+async fn the_rows_have_the_type_of_the_query_and_its_end_is_reported_once() {
     let mut world = World::new().await;
     assert_eq!(world.numbers(&Numbers(3)).await, Ok(vec![1, 2, 3]));
     let event = world.finished.next().await.message;
@@ -74,13 +74,13 @@ async fn its_rows_have_the_type_of_the_question_and_its_end_is_told_once() {
     assert!(event.sql.contains("generate_series") && event.bytes > 0, "{event:?}");
     assert_eq!((event.outcome, event.rows, event.retries), (StatementOutcome::Done, 3, 0));
     assert!(world.finished.is_silent());
-    // What does not fit is no panic.
+    // A row of another type leads to an error and not to a panic.
     let error = world.numbers(&OtherwiseTyped(1)).await.unwrap_err();
     assert_eq!(error.phase(), Phase::Encode, "{error}");
 }
 
 #[actix_rt::test]
-async fn it_runs_in_a_read_only_transaction_in_either_mode() {
+async fn a_catalog_query_runs_in_a_read_only_transaction_in_both_modes() {
     for world in [World::new().await, World::read_write().await] {
         world.prepare("create table t (n bigint)").await;
         assert_eq!(world.numbers(&IsReadOnly(1)).await, Ok(vec![1]));
@@ -106,7 +106,7 @@ async fn no_more_rows_are_read_than_the_limits_allow() {
 }
 
 #[actix_rt::test]
-async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
+async fn a_catalog_query_ends_if_nobody_waits_for_it_or_its_timeout_passes() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.postgres.clocks.command_timeout = seconds(1);
@@ -123,9 +123,9 @@ async fn it_ends_when_nobody_waits_for_it_or_its_clock_runs_out() {
     assert_eq!(world.numbers(&Numbers(1)).await, Ok(vec![1]));
 }
 
-/// What a tool has: the database, and its own call with a time limit.
+/// A tool has the database and the context of its call with a timeout.
 #[actix_rt::test]
-async fn a_tool_asks_its_database_within_the_time_of_its_call_and_is_counted_under_its_name() {
+async fn the_catalog_query_of_a_tool_has_the_timeout_of_its_call_and_is_counted_under_its_name() {
     let cluster = Options::new().start().unwrap();
     let settings = settings_of(&cluster, |settings| settings.postgres.pool.size = 1);
     let (log, _) = heard();
@@ -167,7 +167,7 @@ async fn a_tool_asks_its_database_within_the_time_of_its_call_and_is_counted_und
 }
 
 #[actix_rt::test]
-async fn it_waits_in_the_queue_like_its_clients_other_calls() {
+async fn a_catalog_query_waits_in_the_queue_like_the_calls_of_its_client() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 1;
         settings.limits.waiting_max = 1;
@@ -181,7 +181,7 @@ async fn it_waits_in_the_queue_like_its_clients_other_calls() {
     assert_eq!(third, QueryError::Busy { waiting_max: 1 });
     first.abort();
     assert_eq!(second.await.unwrap().unwrap().unwrap().answer.rows.len(), 1);
-    // Both are counted, and the third too.
+    // Both are counted, and so is the third.
     let mut outcomes = Vec::new();
     for _ in 0..3 {
         outcomes.push(world.finished.next().await.message.rows);
@@ -191,7 +191,7 @@ async fn it_waits_in_the_queue_like_its_clients_other_calls() {
 }
 
 #[actix_rt::test]
-async fn a_connection_that_died_in_the_pool_costs_it_nothing() {
+async fn a_connection_that_died_in_the_pool_fails_no_catalog_query() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let [pid] = world.numbers(&Backend(1)).await.unwrap()[..] else { panic!("one row") };
     world.until_backends("idle", 1).await;
@@ -204,7 +204,7 @@ async fn a_connection_that_died_in_the_pool_costs_it_nothing() {
 }
 
 #[actix_rt::test]
-async fn the_role_check_is_one_and_is_counted_under_its_own_name() {
+async fn the_check_of_the_role_is_a_catalog_query_and_is_counted_under_its_name() {
     let mut world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Warn).await;
     assert_eq!(world.rows("select 1").await, "[[1]]");
     let mut tools = [world.finished.next().await.message.tool, world.finished.next().await.message.tool];
@@ -213,7 +213,7 @@ async fn the_role_check_is_one_and_is_counted_under_its_own_name() {
 }
 
 #[actix_rt::test]
-async fn where_the_role_check_is_enforced_it_is_refused_like_any_statement() {
+async fn an_enforced_role_check_refuses_catalog_queries_too() {
     let world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Enforce).await;
     let error = world.numbers(&Numbers(1)).await.unwrap_err();
     assert!(error.for_model().contains("MCP_ROLE_CHECK=enforce"), "{error}");

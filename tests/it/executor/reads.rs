@@ -1,5 +1,5 @@
-//! What only reads, in read-write mode: it is known, run READ ONLY, sent again when its connection is lost, and leaves
-//! nothing to clean. And what only seems to.
+//! Reads in read-write mode. They are recognised, run READ ONLY, are sent again when their connection is lost, and need
+//! no cleanup. Also statements that only seem to read.
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
@@ -7,7 +7,7 @@ use tokio_postgres::AsyncMessage;
 
 use super::*;
 
-/// A table, and functions that keep their promise to read only, or do not.
+/// A table, and functions that are declared not to write. Some of them write nevertheless.
 async fn world() -> World {
     let world = World::with(Options::new(), |settings| {
         settings.access = AccessMode::ReadWrite;
@@ -24,14 +24,14 @@ async fn world() -> World {
     world
 }
 
-/// The last thing that the backend was asked.
+/// The last statement of the backend.
 async fn last_asked(world: &World) -> String {
     world.until_backends("idle", 1).await;
     world.observed("select query from pg_stat_activity where application_name = 'test'").await
 }
 
 #[actix_rt::test]
-async fn it_runs_in_a_read_only_transaction_and_nothing_else_does() {
+async fn only_a_read_runs_in_a_read_only_transaction() {
     let world = world().await;
     let mode = "current_setting('transaction_read_only')";
     for (sql, is_read_only) in [
@@ -47,7 +47,7 @@ async fn it_runs_in_a_read_only_transaction_and_nothing_else_does() {
         (format!("select {mode} from nextval(pg_get_serial_sequence('nothing', 'n'))"), "off"),
         (format!("select {mode} from (select pg_sleep(0)) s"), "off"),
     ] {
-        // Undecided, decided, prepared.
+        // The first run is not judged yet, the second is, and the third is prepared.
         for time in 0..4 {
             match world.query(&sql).await {
                 Ok(answered) => {
@@ -60,7 +60,7 @@ async fn it_runs_in_a_read_only_transaction_and_nothing_else_does() {
 }
 
 #[actix_rt::test]
-async fn after_it_nothing_is_cleaned_where_it_can_leave_nothing() {
+async fn after_a_read_that_leaves_no_state_nothing_is_cleaned() {
     let world = world().await;
     for sql in ["select n from t order by n", "select 1", "select upper('a'), now() is not null"] {
         for time in 0..4 {
@@ -75,7 +75,7 @@ async fn after_it_nothing_is_cleaned_where_it_can_leave_nothing() {
 }
 
 #[actix_rt::test]
-async fn it_is_sent_once_more_when_its_connection_is_lost_and_what_writes_is_not() {
+async fn a_read_is_sent_once_more_after_a_lost_connection_and_a_write_is_not() {
     let mut world = world().await;
     let holder = connect(&world.cluster.url()).await;
     let kill = "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
@@ -104,7 +104,7 @@ async fn it_is_sent_once_more_when_its_connection_is_lost_and_what_writes_is_not
 }
 
 #[actix_rt::test]
-async fn what_turns_out_to_write_is_run_as_what_may() {
+async fn a_supposed_read_that_writes_is_run_again_as_a_write() {
     let mut world = world().await;
     world.prepare("create view v as select n from t where n > 8").await;
     let sql = "select n from v";
@@ -112,7 +112,7 @@ async fn what_turns_out_to_write_is_run_as_what_may() {
         assert_eq!(world.rows(sql).await, "[]");
         world.finished.next().await;
     }
-    // While it is remembered as one that reads.
+    // It is still cached as a read.
     world.prepare("create or replace view v as select adds() as n").await;
     for count in 1..4_i64 {
         assert_eq!(world.rows(sql).await, "[[9]]");
@@ -126,8 +126,8 @@ async fn what_turns_out_to_write_is_run_as_what_may() {
 }
 
 #[actix_rt::test]
-async fn what_a_function_does_that_promises_to_read_only_lasts() {
-    // Read to its end, or not.
+async fn the_effects_of_a_function_that_is_declared_to_read_are_committed() {
+    // With all rows read, and with some rows left.
     let world = world().await;
     let mut news = News::of(&world).await;
     for _ in 0..4 {
@@ -138,7 +138,7 @@ async fn what_a_function_does_that_promises_to_read_only_lasts() {
     assert_eq!(rows, r#"[["",1]]"#);
     assert_eq!(world.next(&cursor, 100).await.0, r#"[["",2],["",3]]"#);
     assert_eq!(news.next().await, "x");
-    // And of one whose answer cannot be shown nothing lasts.
+    // If the answer cannot be shown, nothing is committed.
     world.prepare("create function tells(what text) returns void stable language plpgsql as 'begin perform pg_notify(''news'', what); end'").await;
     let too_deep = format!("select tells('lost')::text, {}1{}", "row(".repeat(70), ")".repeat(70));
     let error = world.query(&too_deep).await.unwrap_err();
@@ -147,7 +147,7 @@ async fn what_a_function_does_that_promises_to_read_only_lasts() {
     assert_eq!(news.next().await, "told");
 }
 
-/// What is notified on the channel `news`.
+/// The notifications on the channel `news`.
 struct News {
     _listener: Client,
     heard: mpsc::UnboundedReceiver<String>,

@@ -1,30 +1,27 @@
-//! A changed target rebuilds the pool, a changed size or clock keeps its connections, and no call sees either.
+//! A changed target rebuilds the pool, and no call fails because of it.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use mcp_server_postgres::messages::statements::OpenPool;
-
-use mcp_server_postgres::messages::statements::CloseCursorsOf;
-use mcp_server_postgres::postgres::error::Clock;
+use mcp_server_postgres::messages::statements::{CloseCursorsOf, OpenPool};
 use mcp_server_postgres::settings::SslMode;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-/// Calls in flight at any moment of the reload.
+/// The number of calls in flight at every moment of the reload.
 const IN_FLIGHT: usize = 200;
 
-/// A change of where connections lead, or of how: a new pool. The setting is to be seen by `show work_mem`.
+/// Changes the target of connections, so that a new pool is needed. `show work_mem` shows the change.
 fn rebuilds(settings: &mut Settings, work_mem_mb: usize) {
     settings.postgres.target.options = Some(format!("-c work_mem={work_mem_mb}MB"));
 }
 
 #[actix_rt::test]
-async fn ten_reloads_under_two_hundred_calls_in_flight_fail_none_of_them() {
+async fn ten_reloads_with_two_hundred_calls_in_flight_fail_no_call() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 4;
         settings.postgres.clocks.pool_wait_timeout = seconds(60);
@@ -53,7 +50,7 @@ async fn ten_reloads_under_two_hundred_calls_in_flight_fail_none_of_them() {
 }
 
 #[actix_rt::test]
-async fn a_statement_under_way_finishes_on_the_old_pool() {
+async fn a_running_statement_finishes_on_the_old_pool() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let (held, holder) = (connect(&world.cluster.url()).await, "select pg_advisory_lock_shared(7)");
     held.batch_execute("select pg_advisory_lock(7)").await.unwrap();
@@ -68,7 +65,7 @@ async fn a_statement_under_way_finishes_on_the_old_pool() {
 }
 
 #[actix_rt::test]
-async fn a_wrong_password_keeps_the_old_pool_and_is_told_once() {
+async fn a_wrong_password_keeps_the_old_pool_and_is_tried_once() {
     let mut world = World::with(Options::new().password("right"), |settings| {
         settings.postgres.target.password = password("right");
         settings.postgres.pool.size = 2;
@@ -95,10 +92,10 @@ async fn a_wrong_password_keeps_the_old_pool_and_is_told_once() {
 }
 
 #[actix_rt::test]
-async fn a_change_taken_back_before_its_probe_ended_leaves_the_pool_as_it_was() {
+async fn a_change_that_is_reverted_before_its_pool_opens_keeps_the_pool() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.clocks.connect_timeout = seconds(2)).await;
     world.query("select 1").await.unwrap();
-    // Nobody listens on this port.
+    // No server listens on this port.
     world.change(|settings| settings.postgres.target.ports = vec![1]).await;
     until("the failure is logged", async || !world.log.of("pool not rebuilt").is_empty()).await;
     let port = world.cluster.port();
@@ -107,7 +104,7 @@ async fn a_change_taken_back_before_its_probe_ended_leaves_the_pool_as_it_was() 
 }
 
 #[actix_rt::test]
-async fn a_change_of_what_is_none_of_the_pools_keeps_the_pool() {
+async fn a_change_of_other_settings_keeps_the_pool() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let backend = world.rows("select pg_backend_pid()").await;
     world
@@ -122,7 +119,7 @@ async fn a_change_of_what_is_none_of_the_pools_keeps_the_pool() {
 }
 
 #[actix_rt::test]
-async fn only_the_newest_of_several_changes_is_built() {
+async fn only_the_pool_of_the_newest_change_is_opened() {
     let mut world = World::new().await;
     world.query("select 1").await.unwrap();
     for size in 3..=9 {
@@ -135,18 +132,18 @@ async fn only_the_newest_of_several_changes_is_built() {
 }
 
 #[actix_rt::test]
-async fn what_became_of_a_pool_that_a_reload_wants_is_told_to_the_metrics() {
+async fn the_result_of_each_rebuilt_pool_is_reported_to_the_metrics() {
     let mut world = World::new().await;
     world.change(|settings| rebuilds(settings, 9)).await;
-    let told = world.rebuilt.next().await.message;
-    assert_eq!((&*told.database, told.result), ("main", Ok(2)));
+    let event = world.rebuilt.next().await.message;
+    assert_eq!((&*event.database, event.result), ("main", Ok(2)));
     world.change(|settings| settings.postgres.target.database = "nowhere".to_owned()).await;
-    let told = world.rebuilt.next().await.message;
-    assert!(told.result.as_ref().unwrap_err().contains("nowhere"), "{told:?}");
+    let event = world.rebuilt.next().await.message;
+    assert!(event.result.as_ref().unwrap_err().contains("nowhere"), "{event:?}");
 }
 
 #[actix_rt::test]
-async fn of_a_pool_that_was_replaced_only_what_is_in_use_is_left() {
+async fn of_a_replaced_pool_only_connections_in_use_are_left() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.pool.size = 4;
         settings.postgres.pool.min_size = 4;
@@ -165,7 +162,7 @@ async fn of_a_pool_that_was_replaced_only_what_is_in_use_is_left() {
         let sql = "select count(*) from pg_stat_activity where pid = any($1)";
         world.observer.query_one(sql, &[&old]).await.unwrap().get(0)
     };
-    until("the idle ones are closed", async || left().await == 2).await;
+    until("the idle connections are closed", async || left().await == 2).await;
     assert_eq!(world.health().await.draining, 1);
     running.abort();
     until("what was cancelled is closed", async || left().await == 1).await;
@@ -176,7 +173,7 @@ async fn of_a_pool_that_was_replaced_only_what_is_in_use_is_left() {
 }
 
 #[actix_rt::test]
-async fn calls_that_wait_for_the_old_pool_have_its_connections_and_the_last_of_them_closes_these() {
+async fn calls_that_wait_for_the_old_pool_run_on_it_and_the_last_one_closes_it() {
     let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
     let pid = world.rows("select pg_backend_pid()").await;
     let gate = connect(&world.cluster.url()).await;
@@ -197,7 +194,7 @@ async fn calls_that_wait_for_the_old_pool_have_its_connections_and_the_last_of_t
     until("its backend is gone", async || world.backends("%").await == 1).await;
 }
 
-/// Calls that come at an even pace until they are told to stop.
+/// Sends calls at a constant rate until it is stopped.
 struct Load {
     answered: Rc<Cell<usize>>,
     stop: CancellationToken,
@@ -239,13 +236,13 @@ impl Load {
         Self { answered, stop, asking }
     }
 
-    /// So many more are answered.
-    async fn goes_on(&self) {
+    /// Waits until more calls are answered.
+    async fn makes_progress(&self) {
         let before = self.answered.get();
         until("calls are answered", async || self.answered.get() >= before + 20).await;
     }
 
-    /// What failed of them, and how many did not.
+    /// The errors of the failed calls, and the number of answered calls.
     async fn end(self) -> (Vec<String>, usize) {
         self.stop.cancel();
         let failures = self.asking.await.unwrap();
@@ -254,7 +251,7 @@ impl Load {
 }
 
 #[actix_rt::test]
-async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a_cursor_s_connection() {
+async fn thirteen_reloads_of_every_kind_under_load_fail_no_call_and_leave_only_the_connection_of_a_cursor() {
     let mut world = World::with(Options::new(), |settings| {
         settings.postgres.target.application_name = "test 0".to_owned();
         settings.postgres.pool.size = 4;
@@ -265,7 +262,7 @@ async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a
     let (port, ssl_mode) = (world.cluster.port(), world.settings.postgres.target.ssl_mode);
     let (pid, cursor) = world.first("select pg_backend_pid() from generate_series(1, 100000)", 1).await;
     let load = Load::on(&world);
-    load.goes_on().await;
+    load.makes_progress().await;
     let mut generation = 1;
     for reload in 1..=13 {
         let refused = world.log.of("pool not rebuilt").len();
@@ -287,10 +284,10 @@ async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a
                 world.change(|settings| settings.postgres.pool.size = size).await;
                 until("the size is new", async || world.status().await.size_max == size).await;
             }
-            // Nobody listens on that port.
+            // No server listens on this port.
             3 => {
                 world.change(|settings| settings.postgres.target.ports = vec![1]).await;
-                until("it is told", async || world.log.of("pool not rebuilt").len() > refused).await;
+                until("the failure is logged", async || world.log.of("pool not rebuilt").len() > refused).await;
             }
             _ => {
                 world
@@ -299,10 +296,10 @@ async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a
                         settings.postgres.target.ssl_root_cert = Some("/nowhere/ca.pem".into());
                     })
                     .await;
-                until("it is told", async || world.log.of("pool not rebuilt").len() > refused).await;
+                until("the failure is logged", async || world.log.of("pool not rebuilt").len() > refused).await;
             }
         }
-        load.goes_on().await;
+        load.makes_progress().await;
     }
     assert_eq!((generation, world.status().await.generation), (5, 5));
     let (failed, answered) = load.end().await;
@@ -320,91 +317,13 @@ async fn under_load_thirteen_reloads_of_every_kind_fail_no_call_and_leave_only_a
 }
 
 #[actix_rt::test]
-async fn a_changed_size_keeps_the_connections() {
-    let mut world = World::with(Options::new(), |settings| settings.postgres.pool.size = 1).await;
-    let pid = world.rows("select pg_backend_pid()").await;
-    let sleeping = actix_rt::spawn(world.ask("select pg_sleep(60)", json!([])));
-    world.until_asleep(1).await;
-    let waiting = actix_rt::spawn(world.ask("select 2", json!([])));
-    until("it waits", async || world.status().await.waiting == 1).await;
-    // Larger: who waits has a connection at once, and what runs goes on.
-    world.change(|settings| settings.postgres.pool.size = 3).await;
-    waiting.await.unwrap().unwrap().unwrap();
-    world
-        .change(|settings| {
-            settings.postgres.pool.min_size = 3;
-        })
-        .await;
-    until("those that there should be are open", async || world.status().await.size == 3).await;
-    // Smaller: the idle ones close, and what runs goes on.
-    world
-        .change(|settings| {
-            settings.postgres.pool.size = 1;
-            settings.postgres.pool.min_size = 1;
-        })
-        .await;
-    until("the idle ones are closed", async || world.backends("%").await == 1).await;
-    let status = world.status().await;
-    assert_eq!((status.generation, status.size_max, status.size), (1, 1, 1));
-    world.until_asleep(1).await;
-    sleeping.abort();
-    assert_ne!(world.rows("select pg_backend_pid()").await, pid, "the cancelled one is not used again");
-    assert_eq!(world.log.of("pool settings changed").len(), 3);
-    assert!(world.log.of("pool rebuilt").is_empty());
-}
-
-#[actix_rt::test]
-async fn a_changed_clock_keeps_the_connections_and_gives_them_its_nets() {
-    for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
-        let mut world = World::with(Options::new(), |settings| {
-            settings.access = access;
-            settings.postgres.pool.size = 1;
-            settings.postgres.clocks.command_timeout = seconds(3);
-        })
-        .await;
-        let pid = world.rows("select pg_backend_pid()").await;
-        assert_eq!(world.rows("show statement_timeout").await, r#"[["4s"]]"#);
-        world
-            .change(|settings| {
-                settings.postgres.clocks.command_timeout = seconds(6);
-                settings.postgres.clocks.cursor_lifetime = seconds(120);
-                settings.postgres.clocks.connect_timeout = seconds(4);
-            })
-            .await;
-        assert_eq!(world.rows("show statement_timeout").await, r#"[["7s"]]"#);
-        assert_eq!(world.rows("show idle_in_transaction_session_timeout").await, r#"[["3min"]]"#);
-        // Cleaned of what a call has set, it still has them.
-        world.query("select set_config('statement_timeout', '1ms', false)").await.unwrap();
-        assert_eq!(world.rows("show statement_timeout").await, r#"[["7s"]]"#);
-        assert_eq!(world.rows("select pg_backend_pid()").await, pid);
-        world.change(|settings| settings.postgres.clocks.command_timeout = Duration::from_millis(200)).await;
-        let error = world.query("select pg_sleep(60)").await.unwrap_err();
-        assert_eq!(error, QueryError::TimedOut { clock: Clock::Command, after: Duration::from_millis(200) });
-        assert_eq!(world.status().await.generation, 1);
-    }
-}
-
-#[actix_rt::test]
-async fn a_cursor_and_a_statement_keep_the_clocks_that_they_began_with() {
-    let mut world = World::new().await;
-    let (_, cursor) = world.first("select n from generate_series(1, 100000) n", 10).await;
-    world.change(|settings| settings.postgres.clocks.cursor_lifetime = Duration::from_millis(1)).await;
-    let (_, cursor) = world.next(&cursor, 10).await;
-    assert_eq!(cursor.unwrap().lifetime, seconds(60));
-    world.executor.send(CloseCursorsOf { client: Caller::stdio().name }).await.unwrap();
-    world.until_backends("idle in transaction", 0).await;
-    let (_, cursor) = world.first("select n from generate_series(1, 100000) n", 10).await;
-    assert_eq!(cursor.lifetime, Duration::from_millis(1));
-}
-
-#[actix_rt::test]
-async fn an_added_database_is_reached_when_its_executor_is_told_to_and_says_why_it_cannot_be() {
+async fn the_pool_of_an_added_database_is_opened_on_request_or_the_error_says_why_not() {
     let mut cluster = Options::new().start().unwrap();
     let added = |settings: &Settings| {
         let (log, lines) = heard();
         let parser = parser(&log);
         let executor = Executor::new(MAIN_DATABASE, settings, parser, Events::default(), TaskTracker::new(), &log);
-        (executor.unwrap().awaited().start(), lines)
+        (executor.unwrap().pending().start(), lines)
     };
     let (executor, lines) = added(&settings_of(&cluster, |settings| settings.postgres.pool.min_size = 2));
     assert_eq!(executor.send(OpenPool).await.unwrap(), Ok(()));

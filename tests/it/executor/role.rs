@@ -1,4 +1,4 @@
-//! What the role may do too much of.
+//! The check of the role: the rights that it should not have.
 
 use mcp_server_postgres::postgres::catalog;
 use mcp_server_postgres::postgres::catalog::role::{self, Finding, RoleRights};
@@ -6,7 +6,7 @@ use mcp_server_postgres::settings::RoleCheck;
 
 use super::*;
 
-// Since version 15, PUBLIC may make nothing in the schema public; before, that has to be revoked.
+// Since version 15, PUBLIC has no CREATE right on the schema public. In earlier versions it has to be revoked.
 const ROLES: &str = "
     revoke create on schema public from public;
     create table t (n int, m int); create sequence s;
@@ -31,7 +31,7 @@ async fn findings(client: &Client, access: AccessMode) -> Vec<Finding> {
 }
 
 #[actix_rt::test]
-async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
+async fn the_rights_of_a_role_are_found_also_if_it_has_them_by_another_role() {
     let world = World::new().await;
     world.prepare(ROLES).await;
     for (name, is_severe, parts) in [
@@ -56,7 +56,7 @@ async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
         assert!(parts.split('|').all(|part| text.contains(part)), "{name}: {text}");
         assert_eq!(found.iter().any(|finding| finding.is_severe), is_severe, "{name}: {text}");
         assert_eq!(found.is_empty(), parts.is_empty(), "{name}: {text}");
-        // Rights to write are the point of the other mode.
+        // In read-write mode the right to write is needed.
         let writes = ["cell", "row_writer", "counter", "builder", "founder"].contains(&name);
         let found = findings(&client, AccessMode::ReadWrite).await;
         assert_eq!(found.is_empty(), writes || parts.is_empty(), "{name}: {found:?}");
@@ -64,9 +64,9 @@ async fn what_a_role_may_do_by_itself_or_by_another_is_found() {
 }
 
 #[actix_rt::test]
-async fn of_the_role_that_is_suggested_nothing_is_found() {
+async fn for_the_recommended_role_nothing_is_found() {
     let world = World::new().await;
-    // As it is since version 15.
+    // The default since version 15.
     world.prepare("revoke create on schema public from public").await;
     world.prepare(&role::suggested("postgres")).await;
     let client = connect(&world.cluster.url().replace("postgres@", "agent@")).await;
@@ -74,7 +74,7 @@ async fn of_the_role_that_is_suggested_nothing_is_found() {
 }
 
 #[actix_rt::test]
-async fn where_the_check_is_enforced_nothing_runs_until_a_reload_brings_a_better_role() {
+async fn with_an_enforced_check_nothing_runs_until_a_reload_brings_a_better_role() {
     let mut world = World::with(Options::new(), |settings| settings.role_check = RoleCheck::Enforce).await;
     world.prepare(ROLES).await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, with libpq's meanings of sslmode (manual, section 34.19).
+//! TLS to PostgreSQL, with the meanings of sslmode in libpq (PostgreSQL manual, section 34.19).
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// A cluster that takes only TLS, with a certificate for `host`.
+    /// A cluster that accepts only TLS, with a certificate for `host`.
     fn cluster(&self, host: &str) -> PrivateCluster {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
@@ -76,14 +76,14 @@ pub(super) async fn outcome_of(
 }
 
 #[actix_rt::test]
-async fn each_ssl_mode_connects_where_libpqs_would_and_nowhere_else() {
+async fn each_sslmode_connects_exactly_where_libpq_does() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(folder.path(), "ours.pem");
     let theirs = Authority::new(folder.path(), "theirs.pem");
     let plain = PrivateCluster::start().unwrap();
     let right = ours.cluster("127.0.0.1");
     let named = ours.cluster("other.example");
-    // As `openssl req -x509` makes it: its own authority.
+    // A certificate that is its own authority, as `openssl req -x509` makes it.
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -106,7 +106,7 @@ async fn each_ssl_mode_connects_where_libpqs_would_and_nowhere_else() {
         // Refused without TLS, it asks for it.
         ("right", &right, Allow, None, Ok(true)),
         ("right", &right, Require, None, Ok(true)),
-        // libpq: with a root certificate, `require` verifies as verify-ca does.
+        // As in libpq, `require` with a root certificate verifies like verify-ca.
         ("right", &right, Require, theirs, Err("certificate")),
         ("right", &right, VerifyCa, ours, Ok(true)),
         ("right", &right, VerifyFull, ours, Ok(true)),

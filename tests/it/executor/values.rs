@@ -1,13 +1,10 @@
-//! Parameters in, rows out, and the limits of an answer.
-
-use mcp_server_postgres::postgres::statement::{Cut, FinishedPage};
+//! Parameters and rows: each type of PostgreSQL as a parameter, and as a value in an answer.
 
 use super::*;
-use crate::common::postgres::in_english;
 use crate::common::versions::version;
 
 #[actix_rt::test]
-async fn a_parameter_of_any_type_goes_in_and_comes_back() {
+async fn a_parameter_of_any_type_is_returned_unchanged() {
     let world = World::new().await;
     world
         .prepare("create type mood as enum ('sad', 'ok'); create domain age as int check (value >= 0); create type pair as (a int, b text)")
@@ -51,7 +48,7 @@ async fn a_parameter_of_any_type_goes_in_and_comes_back() {
 }
 
 #[actix_rt::test]
-async fn digits_are_kept_as_they_were_written() {
+async fn the_digits_of_a_number_are_kept() {
     let world = World::new().await;
     let parameters: Value = serde_json::from_str("[1.10, 12345678901234567890.123456789]").unwrap();
     let answered = world.ask("select $1::numeric, $2::numeric", parameters).await.unwrap().unwrap();
@@ -59,7 +56,7 @@ async fn digits_are_kept_as_they_were_written() {
 }
 
 #[actix_rt::test]
-async fn a_parameter_that_does_not_fit_is_answered_with_what_would() {
+async fn the_error_for_an_invalid_parameter_says_what_is_valid() {
     let world = World::new().await;
     for (sql, parameters, parts) in [
         ("select $1::int", json!([]), &["takes 1 parameter ($1 integer)", "`parameters` has 0"][..]),
@@ -85,132 +82,7 @@ async fn a_parameter_that_does_not_fit_is_answered_with_what_would() {
 }
 
 #[actix_rt::test]
-async fn an_answer_ends_at_its_limit_of_rows_or_bytes_and_says_which() {
-    let mut world = World::new().await;
-    let sql = "select n, repeat('x', 1000) from generate_series(1, 1000) n";
-    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
-    let page = world.query(sql).await.unwrap().answer.page;
-    assert_eq!((page.rows, page.cut), (10, Some(Cut::Rows(10))));
-
-    world.reading.limits = Limits { rows_max: 1000, bytes_max: 10_000 };
-    let page = world.query(sql).await.unwrap().answer.page;
-    assert_eq!((page.rows, page.cut), (9, Some(Cut::Bytes(10_000))));
-    assert!(page.json.len() <= 10_000);
-
-    // As many rows as the limit are no cut.
-    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
-    for (rows, cut) in [(9, None), (10, None), (11, Some(Cut::Rows(10)))] {
-        let page = world.query(&format!("select generate_series(1, {rows})")).await.unwrap().answer.page;
-        assert_eq!((page.rows, page.cut), (rows.min(10), cut), "{rows}");
-    }
-}
-
-/// The strings of a page's only row.
-fn strings(page: &FinishedPage) -> Vec<String> {
-    serde_json::from_str(&page.json).unwrap_or_else(|error| panic!("{error}: {}", page.json))
-}
-
-#[actix_rt::test]
-async fn a_row_larger_than_the_limit_is_answered_with_its_long_cells_cut() {
-    let mut world = World::new().await;
-    world.reading.limits = Limits { rows_max: 10, bytes_max: 1000 };
-    let sql = "select 7 as n, repeat('é', 100000) as doc, null as none, \
-               (select jsonb_agg(g) from generate_series(1, 1000) g) as list, 'short' as t \
-               from generate_series(1, 3)";
-    let page = world.query(sql).await.unwrap().answer.page;
-    assert_eq!((page.rows, page.cut), (1, Some(Cut::Bytes(1000))), "the others are left to the next answer");
-    assert!((998..=1000).contains(&page.json.len()), "{}", page.json.len());
-    let row: Value = serde_json::from_str(&page.json).unwrap();
-    assert_eq!((&row[0], &row[2], &row[4]), (&json!(7), &json!(null), &json!("short")));
-    let [doc, list] = page.cut_cells[..] else { panic!("{:?}", page.cut_cells) };
-    assert_eq!((doc.row, doc.column, doc.offset, doc.length), (0, 1, 0, 200_000));
-    assert_eq!(row[1], "é".repeat(doc.bytes / 2));
-    assert_eq!((list.column, list.length), (3, world.observed::<i32>(LIST_BYTES).await as usize));
-    assert!(row[3].as_str().unwrap().starts_with("[1, 2, 3, "), "it is PostgreSQL's text");
-    assert!(doc.bytes.abs_diff(list.bytes) < 3, "{doc:?} {list:?}");
-    assert!(page.text.contains("éé… | NULL | [1, 2"), "{}", page.text);
-}
-
-const LIST_BYTES: &str = "select octet_length(jsonb_agg(g)::text) from generate_series(1, 1000) g";
-
-#[actix_rt::test]
-async fn a_value_of_any_type_is_read_to_its_end_by_its_offset() {
-    let mut world = World::new().await;
-    world
-        .prepare("create type pair as (a int, b text); create domain note as text; create extension if not exists cube")
-        .await;
-    world.reading.limits = Limits { rows_max: 1, bytes_max: 301 };
-    for expression in [
-        "repeat(E'a\"\\\\é\\n日\u{1f511}', 100)",
-        "repeat('é', 500)::note",
-        "to_json(repeat('é\"', 300))",
-        "(select jsonb_object_agg('k' || g, g) from generate_series(1, 100) g)",
-        "decode(repeat('00ff1a', 300), 'hex')",
-        "(select array_agg(g) from generate_series(1, 500) g)",
-        "array_fill('say \"é\"'::text, array[20, 5])",
-        "array_fill('x'::text, array[400], array[3])",
-        "(10::numeric ^ 900)",
-        "row(1, repeat('é', 400))::pair",
-        "array[row(1, repeat('\"', 400))]::pair[]",
-        "tsvector(repeat('a b ', 1) || repeat('x', 400))",
-        "xmlelement(name a, repeat('é', 300))",
-        "repeat('10', 400)::varbit",
-        "cube(array_fill(1.5, array[90]))",
-        "(select array_agg(oid::regclass order by oid) from pg_class)",
-    ] {
-        let whole: String = world.observed(&format!("select ({expression})::text")).await;
-        let mut read = String::new();
-        loop {
-            world.reading.cell_offset = read.len();
-            let page = world.query(&format!("select {expression}")).await.unwrap().answer.page;
-            assert!(page.json.len() <= 301, "{expression}: {}", page.json.len());
-            let [cut] = page.cut_cells[..] else { panic!("{expression} at {}: {page:?}", read.len()) };
-            assert_eq!((cut.offset, cut.length), (read.len(), whole.len()), "{expression}");
-            read.push_str(&strings(&page)[0]);
-            assert_eq!(cut.end(), read.len(), "{expression}");
-            if !page.is_truncated() {
-                break;
-            }
-        }
-        assert_eq!(read, whole, "{expression}");
-    }
-}
-
-#[actix_rt::test]
-async fn rows_past_the_limit_are_not_even_made() {
-    let mut world = World::read_write().await;
-    world.prepare("create sequence made").await;
-    world.reading.limits = Limits { rows_max: 10, bytes_max: 1 << 20 };
-    // Not a set-returning function in FROM: PostgreSQL would store all its rows first.
-    let sql = "select nextval('made') from pg_class a, pg_class b, pg_class c";
-    assert_eq!(world.query(sql).await.unwrap().answer.page.cut, Some(Cut::Rows(10)));
-    assert!(world.observed::<i64>("select last_value from made").await < 1000);
-}
-
-#[actix_rt::test]
-async fn any_statement_that_returns_rows_is_read_within_the_limits() {
-    let mut world = World::read_write().await;
-    world.prepare("create table t as select generate_series(1, 100) n").await;
-    world.reading.limits = Limits { rows_max: 3, bytes_max: 1 << 20 };
-    for (sql, affected) in [
-        ("table t", None),
-        ("values (1), (2), (3), (4)", None),
-        ("with a as (select * from t) select * from a", None),
-        ("update t set n = n + 0 returning n", Some(100)),
-        ("insert into t select 1000 + n from t returning n", Some(100)),
-        ("delete from t where n > 1000 returning n", Some(100)),
-    ] {
-        let outcome = world.query(sql).await.unwrap().answer;
-        assert_eq!((outcome.page.rows, outcome.page.cut), (3, Some(Cut::Rows(3))), "{sql}");
-        assert_eq!(outcome.rows_affected, affected, "{sql}");
-    }
-    for sql in ["show work_mem", "explain select 1", "explain (format json) select 1"] {
-        assert_eq!(world.query(sql).await.unwrap().answer.page.rows, 1, "{sql}");
-    }
-}
-
-#[actix_rt::test]
-async fn a_type_that_only_postgresql_can_show_is_shown_by_it() {
+async fn values_that_only_postgresql_can_show_are_shown() {
     let world = World::new().await;
     world.prepare("create extension if not exists ltree; create extension if not exists cube").await;
     assert_eq!(
@@ -220,10 +92,10 @@ async fn a_type_that_only_postgresql_can_show_is_shown_by_it() {
 }
 
 #[actix_rt::test]
-async fn a_type_that_postgresql_cannot_send_comes_as_its_text() {
+async fn a_type_without_a_binary_form_comes_as_text() {
     let mut world = World::read_write().await;
     world.prepare("create table t (n int); grant select on t to public; create extension if not exists seg").await;
-    // MAINTAIN is new in 17.
+    // The privilege MAINTAIN exists since PostgreSQL 17.
     let all = if version(&world.observer).await >= 17 { "arwdDxtm" } else { "arwdDxt" };
     for (sql, rows) in [
         (
@@ -422,10 +294,10 @@ async fn a_composite_that_was_altered_is_shown_as_it_is_now() {
 }
 
 #[actix_rt::test]
-async fn of_large_rows_that_only_postgresql_can_show_few_are_read_past_the_cut() {
+async fn few_large_rows_that_only_postgresql_can_show_are_read_beyond_the_cut() {
     let mut world = World::read_write().await;
     world.prepare("create type bigm as (m money, t text); create sequence seen").await;
-    // What a sequence has given stays given: it tells how many rows PostgreSQL has made.
+    // The value of a sequence is not rolled back, so it counts the rows that PostgreSQL has made.
     let sql = |bytes: usize| {
         format!("select row(1::money, repeat('x', {bytes}))::bigm, nextval('seen') from generate_series(1, 300)")
     };
@@ -446,11 +318,11 @@ async fn of_large_rows_that_only_postgresql_can_show_few_are_read_past_the_cut()
 }
 
 #[actix_rt::test]
-async fn many_rows_with_values_that_only_postgresql_can_show_are_all_shown_in_their_order() {
+async fn many_rows_with_values_that_only_postgresql_can_show_are_shown_in_their_order() {
     let mut world = World::new().await;
     world.prepare("create type mood as enum ('sad', 'ok')").await;
     world.reading.limits = Limits { rows_max: 2000, bytes_max: 10_000_000 };
-    // Small ones, large ones among them, and more parts in one value than are asked about at a time.
+    // There are small and large values, and values with more parts than one query asks for.
     let sql = "select n, row(n::money, case when n % 2 = 0 then 'ok'::mood end), \
                repeat('x', case when n % 100 = 0 then 400000 else n % 7 end)::text, n::money from generate_series(1, 1000) n";
     let rows: Value = serde_json::from_str(&world.rows(sql).await).unwrap();
@@ -474,7 +346,7 @@ async fn many_rows_with_values_that_only_postgresql_can_show_are_all_shown_in_th
 }
 
 #[actix_rt::test]
-async fn bytes_that_are_no_utf_8_can_be_read_as_the_hint_says() {
+async fn invalid_utf_8_can_be_read_as_the_hint_says() {
     let world = World::with(Options::new(), |settings| settings.postgres.target.database = "bytes".to_owned()).await;
     world.prepare("create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0").await;
     let url = world.cluster.url();

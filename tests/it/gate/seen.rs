@@ -1,7 +1,7 @@
 //! What is seen of the server, and by whom.
 
 use mcp_server_postgres::messages::admin::{CallInFlight, CallPhase, DatabaseStatus};
-use mcp_server_postgres::messages::database::AwaitedDatabase;
+use mcp_server_postgres::messages::database::PendingDatabase;
 use mcp_server_postgres::messages::metrics::Snapshot;
 use mcp_server_postgres::tools::names;
 use std::collections::BTreeMap;
@@ -217,12 +217,12 @@ async fn the_page_may_load_nothing_and_run_nothing_but_what_it_holds() {
 }
 
 #[actix_rt::test]
-async fn a_database_that_is_awaited_counts_as_down_and_one_that_drains_is_seen_by_its_calls_alone() {
+async fn a_database_that_is_pending_counts_as_down_and_one_that_drains_is_seen_by_its_calls_alone() {
     let mut world = World::new(|_| {});
     let (probe, mut draining) = neighbour("old");
     world.set.send_modify(|set| {
         let set = Arc::make_mut(set);
-        set.awaited.push(AwaitedDatabase {
+        set.pending.push(PendingDatabase {
             name: "new".into(),
             access: AccessMode::ReadWrite,
             since: SystemTime::UNIX_EPOCH,

@@ -1,7 +1,8 @@
-//! Statements of honest analysts, with their answers: what read-only mode must not stand in the way of.
+//! Statements of honest users with their answers: what read-only mode must allow.
 //!
-//! A file a theme, a block a statement, with its rows after `=>`, or `…` where they differ from one machine or moment to
-//! the next. Before it may stand `# since VERSION: why` or `# until VERSION: why`. `UPDATE_SNAPSHOTS=1` writes the rows; look at what it wrote.
+//! Each file has a theme, and each block of it a statement, with its rows after `=>`, or `…` if they differ by machine
+//! or time. The first line of a block can be `# since VERSION: reason` or `# until VERSION: reason`.
+//! `UPDATE_SNAPSHOTS=1` writes the rows into the file; check them then.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,14 +14,14 @@ use tokio_postgres::NoTls;
 use crate::common::versions::{Versions, version};
 use crate::guard::served::Served;
 
-/// Stands for some rows.
+/// In place of rows that differ by machine or time.
 const SOME: &str = "…";
 
-/// Longer rows are not written down, in bytes.
+/// Rows with more bytes are not written into the file.
 const ROWS_BYTES_MAX: usize = 700;
 
 struct Case {
-    /// `since 15: why`, or nothing.
+    /// `since 15: reason` or `until 16: reason`.
     only: Option<String>,
     sql: String,
     rows: Option<String>,
@@ -41,7 +42,7 @@ fn cases(text: &str) -> Vec<Case> {
     text.trim_end().split("\n\n").map(block).collect()
 }
 
-/// Each is answered as it stands there, and as a server answers that guards nothing.
+/// Each statement has the rows of the file, and the same rows from a server without a guard.
 async fn answer(theme: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/guard/allowed/{theme}.txt"));
     let cluster = Options::new().setting("shared_preload_libraries", "pg_stat_statements").start().unwrap();

@@ -1,10 +1,10 @@
-//! A row of the tables of statements that read-only mode must refuse.
+//! One row of the tables of statements that read-only mode must refuse.
 
 use Class::*;
 
 use crate::common::versions::Versions;
 
-/// What kind of attack it is: the names of the survey that the tables were made from.
+/// The class of an attack. The names are those of the survey that the tables were made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     Dml,
@@ -38,83 +38,83 @@ pub enum Class {
     Position,
 }
 
-/// What a statement must do where nobody stops it, to stand in a table.
+/// The harm that a statement must do on a server without a guard. Without it a statement may not be in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
-    /// This is not what it was.
+    /// It changes this fact.
     Moves(Fact),
-    /// One of its values holds this.
+    /// One of its values contains this text.
     Shows(&'static str),
-    /// It takes as long as it wants: `statement_timeout` must end it.
+    /// It runs until `statement_timeout` ends it.
     Sleeps,
-    /// A session that listens is told something.
+    /// Another session receives a notification.
     Notifies,
-    /// More than one statement was run.
+    /// More than one statement runs.
     RunsSeveral,
 }
 
-/// What a [`Lab`](crate::guard::lab::Lab) looks at before and after.
+/// What a [`Lab`](crate::guard::lab::Lab) compares before and after a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
-    /// Every row of every table, catalogue and sequence.
+    /// Every row of all tables, catalogs and sequences.
     Data,
-    /// What is waiting in indexes, and how large a visibility map is.
+    /// The pending entries of indexes, and the size of a visibility map.
     Indexes,
-    /// Names and sizes in the server's data folder.
+    /// The names and sizes of the files in the data folder of the server.
     Files,
-    /// Of the session.
+    /// The settings of the session.
     Settings,
-    /// Of the session: who it is.
+    /// The users of the session.
     Role,
-    /// Of the session: all but those that only reading takes.
+    /// The locks of the session, except for those that a read needs.
     Locks,
-    /// Of the session: by PREPARE.
+    /// The prepared statements of the session.
     Prepared,
-    /// Of the session.
+    /// The cursors of the session.
     Cursors,
-    /// Of the session: what it listens to.
+    /// The channels that the session listens to.
     Channels,
-    /// Of the session: whether one is open.
+    /// Whether the session is in a transaction.
     Transaction,
-    /// Of the session: whether `random()` can be foretold.
+    /// Whether the next value of `random()` in the session is known.
     Seed,
-    /// Whether the other session is there and at work.
+    /// The state of another session.
     Victim,
-    /// Replication slots and how far they are.
+    /// The replication slots and their positions.
     Slots,
     /// Prepared transactions.
     TwoPhase,
-    /// Where the last checkpoint is.
+    /// The position of the last checkpoint.
     Checkpoint,
-    /// Which file of the write-ahead log is written.
+    /// The current file of the write-ahead log.
     WalFile,
-    /// Messages and restore points in the write-ahead log.
+    /// The messages and restore points in the write-ahead log.
     WalMarks,
-    /// When statistics were reset.
+    /// The time of the last reset of statistics.
     Statistics,
-    /// When the configuration was loaded.
+    /// The time when the configuration was loaded.
     Configuration,
-    /// Which file the server logs to.
+    /// The current log file of the server.
     LogFile,
 }
 
-/// How it is sent to the laboratory. To our server everything goes by the tool.
+/// How a statement is sent to the laboratory. The server under test gets all of them through the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// By itself.
+    /// Without an explicit transaction.
     Alone,
-    /// After BEGIN READ ONLY, and looked at before the transaction ends.
+    /// After BEGIN READ ONLY. The facts are compared before the transaction ends.
     InReadOnly,
-    /// After BEGIN, likewise.
+    /// After BEGIN. The facts are compared before the transaction ends.
     InTransaction,
 }
 
-/// Who must stop it.
+/// Who must refuse a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// We do, before PostgreSQL sees it.
+    /// The guard, before PostgreSQL receives it.
     Refused,
-    /// We or PostgreSQL's own parser: it takes one statement and no more.
+    /// The guard, or the parser of PostgreSQL, which accepts only one statement.
     Engine,
 }
 
@@ -127,7 +127,7 @@ pub struct Attack {
     pub harm: Harm,
     pub sent: Sent,
     pub verdict: Verdict,
-    /// Where there is what it uses.
+    /// The versions of PostgreSQL that have what it uses.
     pub versions: Versions,
 }
 
@@ -139,53 +139,53 @@ const fn attack(class: Class, sql: &'static str, harm: Harm) -> Attack {
     Attack { class, sql, parameters: &[], harm, sent: Sent::Alone, verdict, versions: Versions::ALL }
 }
 
-/// It changes something that lasts.
+/// A statement that changes a fact.
 pub const fn moves(class: Class, fact: Fact, sql: &'static str) -> Attack {
     attack(class, sql, Harm::Moves(fact))
 }
 
-/// It tells what nobody may know.
+/// A statement that shows a secret.
 pub const fn shows(class: Class, canary: &'static str, sql: &'static str) -> Attack {
     attack(class, sql, Harm::Shows(canary))
 }
 
-/// It waits.
+/// A statement that sleeps.
 pub const fn sleeps(class: Class, sql: &'static str) -> Attack {
     attack(class, sql, Harm::Sleeps)
 }
 
-/// It tells other sessions something.
+/// A statement that notifies other sessions.
 pub const fn notifies(class: Class, sql: &'static str) -> Attack {
     attack(class, sql, Harm::Notifies)
 }
 
-/// It is several.
+/// A text with several statements.
 pub const fn several(class: Class, sql: &'static str) -> Attack {
     attack(class, sql, Harm::RunsSeveral)
 }
 
 impl Attack {
-    /// The harm is done inside of a read-only transaction, and seen there.
+    /// The statement does its harm in a READ ONLY transaction, where it is found.
     pub const fn in_read_only(self) -> Self {
         Self { sent: Sent::InReadOnly, ..self }
     }
 
-    /// The harm is seen while its transaction lasts.
+    /// The harm exists only until the end of its transaction.
     pub const fn in_transaction(self) -> Self {
         Self { sent: Sent::InTransaction, ..self }
     }
 
-    /// Later versions have nothing of this name, or make something harmless of it.
+    /// Later versions do not have the object, or it is harmless there.
     pub const fn until(self, version: u32) -> Self {
         Self { versions: Versions { until: version, ..self.versions }, ..self }
     }
 
-    /// Earlier versions have nothing of this name.
+    /// Earlier versions do not have the object.
     pub const fn since(self, version: u32) -> Self {
         Self { versions: Versions { since: version, ..self.versions }, ..self }
     }
 
-    /// `$1 …`, texts all of them.
+    /// The values of `$1 …`, which are all texts.
     pub const fn with(self, parameters: &'static [&'static str]) -> Self {
         Self { parameters, ..self }
     }

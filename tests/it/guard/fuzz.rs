@@ -1,6 +1,7 @@
-//! Statements that nobody has written: mutations and nestings of the tables'.
+//! Generated statements: mutations and nestings of the statements in the tables.
 //!
-//! `make test` runs some thousands; `make fuzz` a million through the parser. `FUZZ_SEED` runs a failure again.
+//! `make test` runs a few thousand of them, and `make fuzz` sends a million to the parser. `FUZZ_SEED` repeats a failed
+//! run.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,10 @@ use pg_guard::parser::{Parser, Unreadable};
 
 use crate::common::no_log;
 use crate::guard::lab::Lab;
-use crate::guard::refused::{LEFT_BEHIND, TABLES, moved};
+use crate::guard::refused::{SESSION_STATE, TABLES, changed};
 use crate::guard::served::Served;
 
-/// Honest statements, to be mixed with the tables' others.
+/// Harmless statements to combine with those of the tables.
 const HONEST: &[&str] = &[
     "select count(*), sum(id) filter (where id > 1) over (partition by id order by id rows 1 preceding) from t",
     "with recursive n (i) as (select 1 union all select i + 1 from n where i < 5) select array_agg(i) from n",
@@ -27,7 +28,7 @@ const HONEST: &[&str] = &[
     "show work_mem",
 ];
 
-/// Pieces that make a difference, to be put anywhere.
+/// Pieces of SQL that are inserted anywhere.
 const PIECES: &[&str] = &[
     "(",
     ")",
@@ -98,7 +99,7 @@ impl Mutator {
         self.seeds[self.random.usize(..self.seeds.len())]
     }
 
-    /// A statement, changed once or a few times.
+    /// A statement with up to three mutations.
     fn next(&mut self) -> String {
         let mut sql = self.pick().to_owned();
         for _ in 0..self.random.usize(..4) {
@@ -146,13 +147,13 @@ impl Mutator {
     }
 }
 
-/// How many, by default and where the environment says otherwise.
+/// The number of statements: `default`, or the environment variable FUZZ_INPUTS.
 fn inputs(default: usize) -> usize {
     std::env::var("FUZZ_INPUTS").ok().and_then(|inputs| inputs.parse().ok()).unwrap_or(default)
 }
 
 #[tokio::test]
-async fn the_parser_ends_over_no_statement() {
+async fn no_generated_statement_crashes_the_parser() {
     let parser = Parser::new(env!("CARGO_BIN_EXE_mcp-server-postgres").into(), &no_log());
     let mut mutator = Mutator::new();
     let (mut read, mut refused, inputs, began) = (0, 0, inputs(5000), Instant::now());
@@ -165,25 +166,25 @@ async fn the_parser_ends_over_no_statement() {
         }
     }
     println!("{inputs} statements, {read} of them SQL, in {:.0} s", began.elapsed().as_secs_f64());
-    // Both kinds are there, or the mutations are no good.
+    // If one kind is missing, the mutations are useless.
     assert!(read > inputs / 10 && refused > inputs / 10, "{read} read, {refused} refused");
 }
 
 #[actix_rt::test]
-async fn whatever_is_let_through_leaves_the_cluster_and_the_session_as_they_were() {
+async fn accepted_statements_change_neither_the_cluster_nor_the_session() {
     let lab = Lab::start().await;
     let served = Served::within(lab.port(), "lab", Duration::from_millis(300));
-    let (before, left_before) = (lab.facts(None).await, served.rows(LEFT_BEHIND).await);
+    let (before, state_before) = (lab.facts(None).await, served.rows(SESSION_STATE).await);
     let mut mutator = Mutator::new();
     let (mut answered, inputs, began) = (0, inputs(4000).min(50_000), Instant::now());
     for _ in 0..inputs {
-        let sql = lab.located(&mutator.next());
+        let sql = lab.with_paths(&mutator.next());
         if !served.answer(&sql, &[]).await.is_error {
             answered += 1;
         }
     }
     println!("{inputs} statements, {answered} of them answered, in {:.0} s", began.elapsed().as_secs_f64());
-    assert_eq!(served.rows(LEFT_BEHIND).await, left_before);
-    assert_eq!(moved(&before, &lab.facts(None).await), []);
+    assert_eq!(served.rows(SESSION_STATE).await, state_before);
+    assert_eq!(changed(&before, &lab.facts(None).await), []);
     assert!(answered > inputs / 100, "{answered}");
 }

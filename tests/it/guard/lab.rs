@@ -1,7 +1,7 @@
-//! A laboratory: a PostgreSQL with something to lose, in which every harm of [`Fact`] is seen.
+//! A laboratory: a PostgreSQL with something to lose, where each harm of [`Fact`] is noticed.
 //!
-//! Our server is not in it. A statement is sent by the driver as the superuser; what it changed in the database is
-//! undone by a fresh copy of a template, and the rest by hand. What it did to roles and databases stays.
+//! The server under test is not part of it. The driver sends a statement as the superuser. Its changes to the database
+//! are undone by a new copy of a template database, and other changes by hand. Changes to roles and databases remain.
 
 use std::cell::RefCell;
 use std::fs;
@@ -24,50 +24,50 @@ use session::{Ran, all, connect, first, row, send};
 mod facts;
 mod session;
 
-/// A file in the server's data folder.
+/// The text of a file in the data folder of the server.
 pub const FILE: &str = "CANARY-IN-A-FILE";
 /// The name of that file, which a listing of the folder shows.
 pub const FILE_NAME: &str = "canary.txt";
-/// Its size, which nothing else has.
+/// The size of that file. No other file has this size.
 pub const FILE_BYTES: &str = "31337";
-/// A role's password, as the catalogue holds it.
+/// The password hash of a role, as it is in the catalog.
 pub const HASH: &str = "md5ca4a21ca4a21ca4a21ca4a21ca4a21ca";
 /// The password of a foreign server.
 pub const FOREIGN_PASSWORD: &str = "CANARY-OF-A-FOREIGN-SERVER";
-/// The password of a subscription's publisher.
+/// The password of the publisher of a subscription.
 pub const PUBLISHER_PASSWORD: &str = "CANARY-OF-A-PUBLISHER";
 /// The password of the primary that a standby would follow.
 pub const PRIMARY_PASSWORD: &str = "CANARY-OF-A-PRIMARY";
-/// A secret among a role's settings.
+/// A secret in the settings of a role.
 pub const ROLE_SECRET: &str = "CANARY-OF-A-ROLE";
-/// In the text of another session's statement.
+/// A text in the statement of another session.
 pub const OTHER_SQL: &str = "CANARY-OF-ANOTHER-SESSION";
 
-/// The database that statements run in.
+/// The database where the statements run.
 const DATABASE: &str = "lab";
 
-/// A statement that takes longer has failed. Far longer than any does.
+/// A statement that takes longer has failed. This is much longer than any of them takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
 
-/// One that sleeps is ended after this, in milliseconds.
-const NAP_MS: u32 = 100;
+/// A statement that sleeps is ended after this time.
+const SLEEP_MAX_MS: u32 = 100;
 
-/// What a session has before each statement, so that losing it is seen.
-const FURNITURE: &str = "set work_mem = '5MB'; set app.tenant = '42'; prepare kept as select 1; \
+/// The state of the session before each statement. A change of it is noticed.
+const SESSION_SETUP: &str = "set work_mem = '5MB'; set app.tenant = '42'; prepare kept as select 1; \
                          declare kept cursor with hold for select 1; listen kept; select pg_advisory_lock(77)";
 
 /// The laboratory.
 pub struct Lab {
-    /// In the database `postgres`.
+    /// A connection to the database `postgres`.
     root: Client,
-    /// In the database of the statements, where it listens.
+    /// A connection to the database of the statements, which listens to notifications.
     observer: Client,
     notifications: Arc<AtomicUsize>,
-    /// What `random()` gives after `setseed(0.5)`.
+    /// The value of `random()` after `setseed(0.5)`.
     seed: String,
-    /// Where the write-ahead log was when its marks began to matter; empty while they do not.
+    /// The position in the write-ahead log from which its marks count; empty if they do not.
     marks_since: String,
-    /// A digest of all data, with the end of the write-ahead log before it was taken.
+    /// A hash of all data, with the position of the write-ahead log at that time.
     last: RefCell<Option<(Vec<String>, String)>>,
     pub version: u32,
     cluster: PrivateCluster,
@@ -81,7 +81,7 @@ impl Lab {
             .setting("wal_level", "logical")
             .setting("max_prepared_transactions", "4")
             .setting("logging_collector", "on")
-            // A new file is begun by nobody but who asks for it.
+            // Only a statement can start a new log file.
             .setting("log_rotation_size", "0")
             .setting("log_rotation_age", "0")
             .setting("log_filename", "postgresql-%Y-%m-%d_%H%M%S.log") // adminpack wants this one
@@ -106,7 +106,7 @@ impl Lab {
             .batch_execute(&schema.replace("{publisher}", PUBLISHER_PASSWORD).replace("{other}", OTHER_SQL))
             .await
             .unwrap_or_else(|error| panic!("lab.sql: {error:?}"));
-        // Only a table that was vacuumed has a visibility map.
+        // Only VACUUM makes a visibility map.
         template.batch_execute("vacuum tall").await.unwrap();
         template.batch_execute("select setseed(0.5)").await.unwrap();
         let seed = first(&template, "select random()").await.remove(0);
@@ -123,7 +123,7 @@ impl Lab {
             version,
             cluster,
         };
-        lab.hire_a_victim().await;
+        lab.start_victim().await;
         lab
     }
 
@@ -131,23 +131,24 @@ impl Lab {
         self.cluster.port()
     }
 
-    /// Whether this version shows that such an attack succeeded. The records of the write-ahead log can be read since 15.
+    /// Whether this version can show that such an attack has succeeded. The records of the write-ahead log can be read
+    /// since version 15.
     pub fn can_see(&self, harm: Harm) -> bool {
         self.version >= 15 || harm != Harm::Moves(Fact::WalMarks)
     }
 
-    /// A text of a table, with the places of this laboratory in it.
-    pub fn located(&self, sql: &str) -> String {
+    /// A statement with the paths and the port of this laboratory.
+    pub fn with_paths(&self, sql: &str) -> String {
         sql.replace("{data}", &self.data().display().to_string()).replace("{port}", &self.port().to_string())
     }
 
-    /// Run it, and tell what it did instead if it did not do what it is said to do.
+    /// Runs a statement. Returns what it has done if that is not the harm in its table.
     pub async fn prove(&mut self, attack: &Attack) -> Result<(), String> {
         let session = connect(&self.cluster, DATABASE, "session", &self.notifications).await;
-        let timeout = if attack.harm == Harm::Sleeps { NAP_MS } else { STATEMENT_MAX.as_millis() as u32 };
-        session.batch_execute(FURNITURE).await.unwrap();
+        let timeout = if attack.harm == Harm::Sleeps { SLEEP_MAX_MS } else { STATEMENT_MAX.as_millis() as u32 };
+        session.batch_execute(SESSION_SETUP).await.unwrap();
         if attack.harm == Harm::Moves(Fact::LogFile) {
-            self.until_a_log_file_would_have_another_name().await;
+            self.until_log_file_has_new_name().await;
         }
         session.batch_execute(&format!("set statement_timeout = {timeout}")).await.unwrap();
         match attack.sent {
@@ -163,7 +164,7 @@ impl Lab {
         let before = self.facts(Some((&session, &pid))).await;
         self.notifications.store(0, Ordering::Relaxed);
 
-        let sql = self.located(attack.sql);
+        let sql = self.with_paths(attack.sql);
         let may_be_undone = attack.harm == Harm::Moves(Fact::Data) && attack.sent == Sent::Alone;
         let undone = may_be_undone && self.writes_in_a_transaction(&session, &sql, attack.parameters).await;
         let ran = match undone {
@@ -214,7 +215,8 @@ impl Lab {
         ))
     }
 
-    /// Whether it changes data as far as its own transaction sees, which is taken back: far cheaper than a new database.
+    /// Whether a statement changes data that its own transaction sees. The transaction is rolled back, which takes much
+    /// less time than a new database.
     async fn writes_in_a_transaction(&self, session: &Client, sql: &str, parameters: &[&str]) -> bool {
         let before = self.data_now().await;
         session.batch_execute("begin").await.unwrap();
@@ -223,7 +225,7 @@ impl Lab {
             None => session.simple_query(DATA).await.map(row).ok(),
             Some(_) => None,
         };
-        // A COPY that failed halfway leaves a session that hears nothing any more.
+        // After a failed COPY the session does not answer any more.
         let _ = session.batch_execute("rollback").await;
         after.is_some_and(|after| after[0] != before)
     }
@@ -242,9 +244,10 @@ impl Lab {
             fs::set_permissions(spare, fs::Permissions::from_mode(0o666)).unwrap();
         }
         if moved.contains(&Fact::Victim) {
-            let fire = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'victim'";
-            self.root.simple_query(fire).await.unwrap();
-            self.hire_a_victim().await;
+            let terminate =
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'victim'";
+            self.root.simple_query(terminate).await.unwrap();
+            self.start_victim().await;
         }
         if moved.iter().any(|fact| matches!(fact, Fact::Data | Fact::Indexes | Fact::Slots)) {
             let drop_slots = "select pg_drop_replication_slot(slot_name) from pg_replication_slots";
@@ -255,11 +258,11 @@ impl Lab {
         }
     }
 
-    async fn hire_a_victim(&self) {
+    async fn start_victim(&self) {
         let victim = connect(&self.cluster, "postgres", "victim", &self.notifications).await;
         tokio::spawn(async move {
             let _ = victim.batch_execute(&format!("select pg_sleep(3600) /* {OTHER_SQL} */")).await;
-            // It stays where it is when it was only cancelled.
+            // The session stays if only its statement was cancelled.
             std::future::pending::<()>().await;
         });
         let asleep =
@@ -271,25 +274,25 @@ impl Lab {
         self.cluster.socket_folder().join("data")
     }
 
-    /// It is named by the second.
-    async fn until_a_log_file_would_have_another_name(&self) {
+    /// Waits for the next second, because the name of a log file contains the second.
+    async fn until_log_file_has_new_name(&self) {
         let sql = "select pg_current_logfile() not like to_char(clock_timestamp() at time zone 'UTC', '%HH24MISS.log')";
         until("the second is over", async || first(&self.root, sql).await[0] == "t").await;
     }
 }
 
-/// Close a session and wait until its backend is gone.
+/// Closes a session and waits until its backend has ended.
 async fn end(root: &Client, session: Client) {
-    // A session inside of COPY hears nothing.
+    // A session in COPY does not notice that its client has gone.
     drop(session);
     let sql = "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
                where datname like 'lab%' and application_name <> 'observer'";
     root.simple_query(sql).await.unwrap();
 }
 
-/// The database of the statements, as new.
+/// Makes the database of the statements again.
 async fn create(root: &Client) {
-    // Before version 15 there is no other.
+    // Earlier versions have only this strategy.
     let strategy = if version(root).await >= 15 { "strategy file_copy" } else { "" };
     root.batch_execute(&format!("create database lab template lab_template {strategy}")).await.unwrap();
     root.simple_query("select pg_create_physical_replication_slot('kept', true)").await.unwrap();
@@ -299,17 +302,18 @@ async fn observe(cluster: &PrivateCluster, notifications: &Arc<AtomicUsize>) -> 
     let observer = connect(cluster, DATABASE, "observer", notifications).await;
     observer.simple_query("listen news; set synchronous_commit = on").await.unwrap();
     observer.simple_query("select pg_create_logical_replication_slot('kept_logical', 'test_decoding')").await.unwrap();
-    // Something that the slot has to tell.
+    // A change for the replication slot to report.
     observer.simple_query("insert into lines values ('first')").await.unwrap();
     if version(&observer).await < 15 {
-        // Its statistics begin with the first report of a session, which a process of its own receives some time later.
+        // The statistics of the database begin with the first report of a session, which another process receives some
+        // time later.
         let sql = "select count(stats_reset) from pg_stat_database where datname = current_database()";
         until("the database has statistics", async || first(&observer, sql).await[0] == "1").await;
     }
     observer
 }
 
-/// As it is, or as the text of a `bytea`.
+/// Whether a value contains the secret, as it is or as the text of a `bytea`.
 fn holds(value: &str, canary: &str) -> bool {
     let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
     value.contains(canary) || value.contains(&hex)

@@ -1,4 +1,4 @@
-//! The answers of docs/safety.md to what read-only mode does not run, word for word.
+//! The answers in docs/safety.md to statements that read-only mode refuses are exact.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::postgres::in_english;
 use crate::guard::served::Served;
 
-/// What is answered to each statement of the table, as the page shows it.
+/// The statements of the table with the answers that the page shows.
 fn table() -> Vec<(String, String)> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md")).unwrap();
     let (_, table) = page.split_once("\n| statement | answer |\n|---|---|\n").unwrap();
@@ -16,7 +16,7 @@ fn table() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The statement that a cell shows, or tells of.
+/// The statement that a cell shows or describes.
 fn statement(cell: &str) -> String {
     match cell {
         "5 MB of SQL" => format!("select '{}'", "x".repeat(5 << 20)),
@@ -26,7 +26,7 @@ fn statement(cell: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn every_answer_of_the_safety_page_is_given_word_for_word() {
+async fn the_answers_of_the_safety_page_are_exact() {
     let cluster = in_english().start().unwrap();
     let served = Served::start(cluster.port(), "postgres");
     let table = table();
@@ -34,7 +34,8 @@ async fn every_answer_of_the_safety_page_is_given_word_for_word() {
     for (cell, wanted) in table {
         let answer = served.answer(&statement(&cell), &[]).await;
         assert!(answer.is_error, "{cell}: {}", answer.whole_text());
-        // Of PostgreSQL's own errors the first line is there: after it come the statement's line and a caret.
+        // For errors of PostgreSQL the page has only the first line. After it come the line of the statement and a
+        // caret.
         let whole = answer.whole_text();
         let (text, wanted) = match wanted.strip_prefix("PostgreSQL's: ") {
             Some(wanted) => (whole.lines().next().unwrap_or_default(), wanted),

@@ -1,4 +1,4 @@
-//! The tables of what read-only mode refuses, and the two tests of each.
+//! The tables of statements that read-only mode refuses, with two tests for each table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,14 +6,14 @@ use crate::guard::attack::{Attack, Class, Fact, Verdict};
 use crate::guard::lab::{Facts, Lab};
 use crate::guard::served::Served;
 
-/// What a session of ours would keep of a call.
-pub const LEFT_BEHIND: &str = "select (select md5(string_agg(name || setting, ',' order by name)) from pg_settings), \
+/// The state that a call could leave on its session.
+pub const SESSION_STATE: &str = "select (select md5(string_agg(name || setting, ',' order by name)) from pg_settings), \
     current_setting('app.tenant', true), session_user::text, current_user::text, \
     (select count(*) from pg_locks where locktype = 'advisory'), \
     (select count(*) from pg_prepared_statements where from_sql), \
     (select count(*) from pg_cursors where is_holdable), (select count(*) from pg_listening_channels())";
 
-/// Each row does its harm where nobody stops it.
+/// Each statement of the table does its harm on a server without a guard.
 async fn prove(table: &[Attack]) {
     let mut lab = Lab::start().await;
     let mut failures = Vec::new();
@@ -24,41 +24,41 @@ async fn prove(table: &[Attack]) {
         }
         failures.extend(lab.prove(attack).await.err());
     }
-    report(failures, table.len(), "did not do what they are in the table for");
+    report(failures, table.len(), "did not do their harm");
 }
 
-/// Each row is refused by our server, and nothing has moved after all of them.
+/// The server under test refuses each statement of the table, and after all of them no fact has changed.
 async fn refuse(table: &[Attack]) {
     let lab = Lab::start().await;
     let served = Served::start(lab.port(), "lab");
-    let (before, left_before) = (lab.facts(None).await, served.rows(LEFT_BEHIND).await);
+    let (before, state_before) = (lab.facts(None).await, served.rows(SESSION_STATE).await);
     let mut failures = Vec::new();
     for attack in table.iter().filter(|attack| attack.versions.contain(lab.version)) {
-        let answer = served.answer(&lab.located(attack.sql), attack.parameters).await;
-        // A tool that asks nobody has no facts to tell.
+        let answer = served.answer(&lab.with_paths(attack.sql), attack.parameters).await;
+        // A refusal of the tool itself has no `kind`.
         let fact = |name: &str| answer.failure.as_ref().and_then(|failure| failure[name].as_str()).unwrap_or("");
         let (kind, sqlstate) = (fact("kind"), fact("sqlstate"));
         let by_parser = attack.verdict == Verdict::Engine && sqlstate == "42601";
         if !answer.is_error || !(by_parser || kind == "refused" || answer.failure.is_none()) {
             let text = answer.whole_text();
-            let told = if answer.is_error { text.lines().next().unwrap_or("") } else { "ANSWERED" };
-            failures.push(format!("{:?} {}\n    {kind} {told:.160}", attack.class, attack.sql));
+            let text = if answer.is_error { text.lines().next().unwrap_or("") } else { "ANSWERED" };
+            failures.push(format!("{:?} {}\n    {kind} {text:.160}", attack.class, attack.sql));
         }
     }
-    let left = served.rows(LEFT_BEHIND).await;
-    if left != left_before {
-        failures.push(format!("the session is not what it was: {left_before:?}, now {left:?}"));
+    let state = served.rows(SESSION_STATE).await;
+    if state != state_before {
+        failures.push(format!("the session has changed: {state_before:?}, now {state:?}"));
     }
     let after = lab.facts(None).await;
-    let moved = moved(&before, &after);
-    if !moved.is_empty() {
-        failures.push(format!("these are not what they were: {moved:?}"));
+    let changed = changed(&before, &after);
+    if !changed.is_empty() {
+        failures.push(format!("these facts have changed: {changed:?}"));
     }
     report(failures, table.len(), "were not refused");
 }
 
-/// What of this is not as it was.
-pub fn moved(before: &Facts, after: &Facts) -> Vec<Fact> {
+/// The facts that have changed.
+pub fn changed(before: &Facts, after: &Facts) -> Vec<Fact> {
     after.iter().filter(|(fact, now)| before[*fact] != **now).map(|(fact, _)| *fact).collect()
 }
 
@@ -66,7 +66,7 @@ fn report(failures: Vec<String>, rows: usize, what: &str) {
     assert!(failures.is_empty(), "{} of {rows} {what}:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A module of one table, with its tests.
+/// A module for each table, with its two tests.
 macro_rules! tables {
     ($($name:ident)*) => {
         $(mod $name;)*
@@ -92,7 +92,7 @@ macro_rules! tables {
 tables!(writes definitions functions reach session secrets stacked spellings positions);
 
 #[test]
-fn no_statement_is_there_twice_and_every_class_is_there() {
+fn no_statement_is_listed_twice_and_every_class_has_one() {
     let rows = || TABLES.iter().copied().flatten();
     let mut seen = BTreeSet::new();
     let twice: Vec<_> = rows().filter(|row| !seen.insert((row.sql, row.parameters))).map(|row| row.sql).collect();

@@ -1,4 +1,4 @@
-//! Our server on a PostgreSQL, in read-only mode, as superuser: from the tool on.
+//! The server under test, from the tool on, with a PostgreSQL. It is in read-only mode and connects as superuser.
 
 use actix::prelude::*;
 use mcp_server_postgres::actors::executor::Executor;
@@ -21,26 +21,26 @@ use crate::common::databases::set_of;
 use crate::common::scripted::{Script, scripted};
 use crate::common::{no_log, settings_with};
 
-/// An executor, and a tool's way to it.
+/// An executor, and the context of a tool that uses it.
 pub struct Served {
     context: ToolContext,
     defaults: Defaults,
-    /// Nobody reads them.
+    /// The messages to the metrics, which no test reads.
     _unread: (Script<Summary>, Script<SlowQueries>),
 }
 
 impl Served {
-    /// One connection, so that what a call leaves behind is there in the next.
+    /// The pool has one connection, so that the next call would see what a call leaves on it.
     pub fn start(port: u16, database: &str) -> Self {
         Self::within(port, database, Duration::from_secs(3))
     }
 
-    /// The same with so much time for a statement.
+    /// The same with this timeout for statements.
     pub fn within(port: u16, database: &str, command_timeout: Duration) -> Self {
         Self::with(port, database, |settings| settings.postgres.clocks.command_timeout = command_timeout)
     }
 
-    /// The same in that mode.
+    /// The same in this access mode.
     pub fn in_mode(port: u16, database: &str, access: AccessMode) -> Self {
         Self::with(port, database, |settings| settings.access = access)
     }
@@ -71,7 +71,7 @@ impl Served {
         Self { context, defaults: Defaults::of(&settings), _unread: (summaries, slow_lists) }
     }
 
-    /// What the tool answers.
+    /// The answer of the tool.
     pub async fn answer(&self, sql: &str, parameters: &[&str]) -> Answer {
         let arguments = json!({"query": sql, "parameters": parameters});
         let Value::Object(arguments) = arguments else { unreachable!() };
@@ -82,7 +82,7 @@ impl Served {
         answer
     }
 
-    /// The rows as compact JSON, or the failure's text.
+    /// The rows as compact JSON, or the text of the failure.
     pub async fn rows(&self, sql: &str) -> Result<String, String> {
         let answer = self.answer(sql, &[]).await;
         match &answer.structured {

@@ -157,7 +157,7 @@ async fn a_client_whose_database_comes_later_is_served_when_it_comes_and_the_oth
 
     daemon.write("config.toml", &toml);
     let mut anybody = daemon.peer().await;
-    until("it is awaited", async || document(&mut anybody, "/readyz").await["state"] == "degraded").await;
+    until("it is pending", async || document(&mut anybody, "/readyz").await["state"] == "degraded").await;
     let ready = anybody.get("/readyz/stock", &[]).await;
     assert_eq!(ready.status, 503);
     assert!(ready.body.contains("a reload has added it, and it is not served yet"), "{}", ready.body);

@@ -1,28 +1,28 @@
-//! The modules of a crate and what each imports, from the sources; and what is wrong with the imports.
+//! Reads the modules of a crate and their imports from the sources, and finds wrong imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Token, tokens, use_tree, without_tests};
 
-/// The name by which the program's own file uses the library.
+/// The name by which the program imports the library.
 pub(super) const LIBRARY: &str = "mcp_server_postgres";
 
 pub(super) type ModulePath = Vec<String>;
 
-/// The modules of a crate, by their paths; the root's is empty.
+/// The modules of a crate by their paths. The path of the root is empty.
 #[derive(Default)]
 pub(super) struct Modules(BTreeMap<ModulePath, Module>);
 
 #[derive(Default)]
 struct Module {
-    /// Paths that the source has, from the crate's root.
+    /// The paths in the source, from the root of the crate.
     paths: Vec<ModulePath>,
-    /// Names that it has imported, and from where.
+    /// The imported names with their origins.
     names: BTreeMap<String, ModulePath>,
 }
 
 impl Modules {
-    /// From sources, each with its file's path in `src`.
+    /// Reads sources, each with the path of its file in `src`.
     pub(super) fn of<'a>(sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut modules = Self::default();
         let mut sources: Vec<(ModulePath, Vec<Token>)> = sources
@@ -73,7 +73,7 @@ impl Modules {
         module
     }
 
-    /// A path as it is written in a module, from the crate's root; none if it leads to another crate.
+    /// A path of a module from the root of the crate; `None` if it leads to another crate.
     fn absolute(&self, module: &ModulePath, segments: &[String]) -> Option<ModulePath> {
         let (first, rest) = segments.split_first()?;
         let mut from = match first.as_str() {
@@ -100,7 +100,7 @@ impl Modules {
         Some(from)
     }
 
-    /// The module in which the last of a path is.
+    /// The module that has the last name of a path.
     fn target(&self, path: &[String], depth: usize) -> ModulePath {
         let mut module = ModulePath::new();
         for (at, segment) in path.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Modules {
         module
     }
 
-    /// Who imports whom.
+    /// The imports between modules.
     pub(super) fn imports(&self) -> impl Iterator<Item = (&ModulePath, ModulePath)> {
         const REEXPORTS_MAX: usize = 8;
         self.0
@@ -125,7 +125,7 @@ impl Modules {
             .flat_map(move |(path, module)| module.paths.iter().map(move |to| (path, self.target(to, REEXPORTS_MAX))))
     }
 
-    /// What is wrong with the floors.
+    /// The imports that break the order of the floors.
     pub(super) fn climbs(&self, floors: &[(&str, usize)]) -> BTreeSet<String> {
         let floor = |module: &[String]| {
             let folder = module.first()?;
@@ -149,9 +149,9 @@ impl Modules {
         wrong
     }
 
-    /// The circles among the modules that are directly in one folder, but for those.
+    /// The circles among the modules directly in one folder, without the allowed ones.
     pub(super) fn circles(&self, allowed: &[&[&str]]) -> BTreeSet<String> {
-        // By the folder: which of its modules imports which, and by what.
+        // For each folder: which of its modules imports which, and by which path.
         let mut folders: BTreeMap<&[String], BTreeMap<(&String, String), String>> = BTreeMap::new();
         let imports: Vec<_> = self.imports().collect();
         for (from, to) in &imports {
@@ -191,7 +191,7 @@ impl Modules {
     }
 }
 
-/// The module that a file is.
+/// The module of a file.
 fn module_path(file: &str) -> ModulePath {
     let parts = file.strip_suffix(".rs").unwrap_or(file).split('/').map(str::to_owned);
     parts.filter(|part| part != "lib" && part != "mod").collect()

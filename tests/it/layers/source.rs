@@ -1,6 +1,6 @@
-//! The tokens of a source, and the paths in its `use` declarations. It knows as much of Rust as that needs.
+//! Reads the tokens of a source and the paths in its `use` declarations. It supports only as much of Rust as it needs.
 
-/// The names of a `use`, with their paths. Gives where it ends.
+/// The names of a `use` declaration with their paths, and the position of its end.
 pub(super) fn use_tree(
     tokens: &[Token],
     mut at: usize,
@@ -23,7 +23,7 @@ pub(super) fn use_tree(
                     Some(Token::Colons) => at += 1,
                     Some(Token::Word(word)) if word == "as" => {}
                     _ => {
-                        // `{self}` is the path before it.
+                        // `{self}` stands for the path before it.
                         if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
                             path.pop();
                         }
@@ -46,7 +46,7 @@ pub(super) fn use_tree(
                 imported.push(("*".to_owned(), path));
                 return at + 1;
             }
-            // A path that begins with `::`, or a macro's.
+            // A path that begins with `::`, or a path in a macro.
             Some(Token::Colons | Token::Symbol(_)) => return at + 1,
             None => return at,
         }
@@ -90,7 +90,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
         } else if c == '"' {
             at = string_end(&chars, at);
         } else if c == '\'' {
-            // A character ends in a quote, a lifetime does not.
+            // A character ends with a quote, and a lifetime does not.
             let end = if chars.get(at + 1) == Some(&'\\') { at + 3 } else { at + 2 };
             let end = (end..end + 8).find(|&end| chars.get(end) == Some(&'\''));
             let is_char = chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'');
@@ -125,7 +125,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// Where the string that begins there has ended.
+/// The end of the string that begins at this position.
 fn string_end(chars: &[char], mut at: usize) -> usize {
     at += 1;
     while at < chars.len() && chars[at] != '"' {
@@ -134,7 +134,7 @@ fn string_end(chars: &[char], mut at: usize) -> usize {
     at + 1
 }
 
-/// Without the items under `#[cfg(test)]`.
+/// The tokens without the items that have `#[cfg(test)]`.
 pub(super) fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     let marker: Vec<Token> = self::tokens("#[cfg(test)]");
     let mut kept = Vec::with_capacity(tokens.len());
@@ -145,7 +145,7 @@ pub(super) fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
             at += 1;
             continue;
         }
-        // To the item's semicolon, or to the end of its block.
+        // The item ends with a semicolon or with the end of its block.
         let mut depth = 0;
         at += marker.len();
         while at < tokens.len() {

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The text that Prometheus reads.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn gauges() -> Gauges {
     }
 }
 
-/// A world in which everything has happened that is counted.
+/// Metrics after one event of every kind.
 async fn full() -> World {
     let world = World::new(&settings());
     let event = StatementEnded {
@@ -66,7 +66,7 @@ async fn full() -> World {
 }
 
 #[actix_rt::test]
-async fn every_metric_says_what_has_happened() {
+async fn every_metric_counts_its_events() {
     let text = full().await.scrape(gauges()).await;
     let families = read(&text);
     let own = |name: &str| format!("mcp_server_postgres_{name}");
@@ -119,15 +119,15 @@ async fn every_metric_says_what_has_happened() {
 }
 
 #[actix_rt::test]
-async fn the_phases_of_a_statement_share_none_of_its_time_and_are_of_what_it_came_to() {
+async fn the_phases_of_a_statement_do_not_overlap_and_only_reached_phases_count() {
     let families = read(&full().await.scrape(gauges()).await);
     let phases = &families["mcp_server_postgres_statement_phase_seconds"];
-    // Phase; how many statements came to it, and how long they were in it together (ms).
+    // The phase, the number of statements that reached it, and the sum of their times in milliseconds.
     for (database, phase, count, sum_ms) in [
-        // Of 30 ms, 20 were opening a connection; two more waited for 2.
+        // Opening a connection took 20 of the 30 ms. Two more statements waited for 2 ms each.
         ("main", "wait", 3.0, Some(14.0)),
         ("main", "connect", 1.0, Some(20.0)),
-        // One took 7 ms, one failed after 4; the refused one had no connection.
+        // One took 7 ms and one failed after 4 ms. The refused one had no connection.
         ("main", "execute", 2.0, Some(11.0)),
         ("stock", "wait", 1.0, Some(2.0)),
         ("stock", "execute", 1.0, Some(4.0)),
@@ -141,7 +141,7 @@ async fn the_phases_of_a_statement_share_none_of_its_time_and_are_of_what_it_cam
 }
 
 #[actix_rt::test]
-async fn what_the_system_does_not_tell_and_databases_that_are_gone_are_not_shown() {
+async fn unknown_values_and_removed_databases_are_not_shown() {
     let world = full().await;
     world.scrape(gauges()).await;
     let mut later = gauges();
@@ -155,7 +155,7 @@ async fn what_the_system_does_not_tell_and_databases_that_are_gone_are_not_shown
 }
 
 #[actix_rt::test]
-async fn however_odd_a_databases_name_is_the_text_can_be_read() {
+async fn the_text_is_valid_with_any_name_of_a_database() {
     let world = World::new(&settings());
     let name = "a\"b\\c\nd{e}=,é";
     world.finished(at(name, done("select 1", 1))).await;
@@ -165,7 +165,7 @@ async fn however_odd_a_databases_name_is_the_text_can_be_read() {
 }
 
 #[actix_rt::test]
-async fn before_anything_has_happened_what_can_be_counted_is_0() {
+async fn before_the_first_event_known_series_are_0() {
     let families = read(&World::new(&settings()).scrape(Gauges::default()).await);
     let calls = &families["mcp_server_postgres_calls_total"].samples;
     assert_eq!(calls.len(), 5 * CallOutcome::ALL.len());

@@ -1,4 +1,4 @@
-//! How long calls took, over time and by tool.
+//! The times of calls, over time and by tool.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn the_last_hour_is_shown_in_steps_of_ten_seconds_the_oldest_first() {
     );
     let start = first[0].at;
 
-    // Calls in the first, the third and the last step of an hour.
+    // There are calls in the first, the third and the last step of an hour.
     for (seconds, calls) in [(9, 3), (20, 1), (3570, 2)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         for _ in 0..calls {
@@ -38,19 +38,19 @@ async fn the_last_hour_is_shown_in_steps_of_ten_seconds_the_oldest_first() {
     assert_eq!((points.len(), with_calls(&points)), (360, vec![(0, 3), (2, 1), (359, 2)]));
     assert_eq!((points[0].at, points[359].at), (start, start + Duration::from_secs(3590)));
 
-    // A step later the first is an hour ago.
+    // One step later, the first call is more than an hour old.
     tokio::time::advance(Duration::from_secs(10)).await;
     let points = world.snapshot().await.latency.points;
     assert_eq!((points.len(), with_calls(&points)), (360, vec![(1, 1), (358, 2)]));
     assert_eq!(points[0].at, start + Duration::from_secs(10));
-    // An hour later there is nothing.
+    // An hour later there are no calls.
     tokio::time::advance(Duration::from_secs(3600)).await;
     let points = world.snapshot().await.latency.points;
     assert_eq!((points.len(), with_calls(&points)), (360, vec![]));
 }
 
 #[actix_rt::test]
-async fn a_steps_times_are_no_more_than_an_eighth_off_and_its_longest_is_exact() {
+async fn the_quantiles_of_a_step_are_at_most_an_eighth_off_and_the_maximum_is_exact() {
     tokio::time::pause();
     let world = World::new(&settings());
     for took in 1..=100 {
@@ -73,7 +73,7 @@ async fn a_steps_times_are_no_more_than_an_eighth_off_and_its_longest_is_exact()
 }
 
 #[actix_rt::test]
-async fn calls_are_counted_by_tool_and_by_how_long_they_took() {
+async fn calls_are_counted_by_tool_and_by_time() {
     let world = World::new(&settings());
     for (outcome, took) in [
         (CallOutcome::Successful, Duration::from_micros(100)),
@@ -81,7 +81,7 @@ async fn calls_are_counted_by_tool_and_by_how_long_they_took() {
         (CallOutcome::Failed, ms(3)),
         (CallOutcome::Refused, ms(1)),
         (CallOutcome::Cancelled, Duration::from_secs(3600)),
-        // None of these came to run.
+        // None of these calls ran.
         (CallOutcome::Busy, ms(1)),
         (CallOutcome::InvalidArguments, ms(1)),
     ] {

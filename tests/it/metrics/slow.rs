@@ -1,4 +1,4 @@
-//! The slowest statements.
+//! The list of the slowest statements.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn slow_queries_come_slowest_first_from_a_threshold_up_to_a_limit() {
     for event in events {
         world.finished(event).await;
     }
-    // Threshold (ms) and limit; how many are over it, and which are shown.
+    // The threshold in milliseconds, the limit, the number of statements over the threshold, and the shown statements.
     for (threshold, limit, over, shown) in [
         (None, 10, 3, &["table d", "table b", "table c"][..]),
         (Some(0), 10, 5, &["table d", "table b", "table c", "table e", "table a"]),
@@ -46,13 +46,13 @@ async fn of_equally_slow_statements_the_older_one_comes_first() {
 }
 
 #[actix_rt::test]
-async fn a_statement_is_shown_with_when_it_was_asked_for() {
+async fn a_statement_is_shown_with_the_time_of_its_call() {
     let world = World::new(&settings());
     let (before, ago) = (SystemTime::now(), Duration::from_secs(5));
     let began = Instant::now().checked_sub(ago).unwrap();
     world.finished(StatementEnded { began, ..done("table a", 5000) }).await;
     let shown = world.slow(None, 1).await.queries.remove(0).began;
-    // The two clocks are not read at one moment.
+    // The two clocks are not read at the same moment.
     let slack = Duration::from_secs(4);
     assert!(before - ago - slack <= shown && shown <= SystemTime::now() - ago, "{before:?} {shown:?}");
 }
@@ -87,7 +87,7 @@ async fn a_statement_is_shown_without_its_literals() {
 }
 
 #[actix_rt::test]
-async fn a_long_statement_is_kept_only_as_far_as_it_is_shown() {
+async fn a_long_statement_is_cut_in_memory_too() {
     let world = World::new(&settings());
     world.finished(done(&format!("select {}", "é".repeat(5000)), 5000)).await;
     let list = world.slow(None, 1).await;
@@ -95,7 +95,7 @@ async fn a_long_statement_is_kept_only_as_far_as_it_is_shown() {
 }
 
 #[actix_rt::test]
-async fn a_new_threshold_holds_for_what_is_already_there() {
+async fn a_new_threshold_applies_to_earlier_statements() {
     let world = World::new(&settings());
     world.finished(done("table a", 300)).await;
     world.finished(done("table b", 900)).await;
@@ -107,7 +107,7 @@ async fn a_new_threshold_holds_for_what_is_already_there() {
 }
 
 #[actix_rt::test]
-async fn slow_statements_are_listed_of_the_clients_databases_alone() {
+async fn only_slow_statements_of_the_client_s_databases_are_listed() {
     let world = World::new(&settings());
     for event in [done("table a", 5000), at("stock", done("table b", 7000)), at("ledger", done("table c", 6000))] {
         world.finished(event).await;

@@ -1,4 +1,4 @@
-//! What the status page shows.
+//! The snapshot for the status page.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::*;
 use mcp_server_postgres::messages::events::{PoolRebuilt, ReloadFinished, ReloadOutcome};
 
 #[actix_rt::test]
-async fn it_has_the_members_of_the_status_document() {
+async fn the_snapshot_has_the_members_of_the_status_document() {
     tokio::time::pause();
     let world = World::new(&settings());
     world.finished(StatementEnded { rows: 7, bytes: 90, ..done("select 'secret'", 1500) }).await;
@@ -17,7 +17,7 @@ async fn it_has_the_members_of_the_status_document() {
     let reload = ReloadFinished { outcome: ReloadOutcome::Applied, what: "MCP_MAX_ROWS".to_owned() };
     world.0.send(reload).await.unwrap();
     let mut shown = serde_json::to_value(world.snapshot().await).unwrap();
-    // Moments are this moment's.
+    // The times are current.
     for place in ["/latency/points/0/at", "/slow/queries/0/began_at", "/slow/queries/1/began_at", "/reloads/0/at"] {
         let moment = shown.pointer_mut(place).unwrap().take();
         let text = moment.as_str().unwrap();
@@ -54,7 +54,7 @@ async fn it_has_the_members_of_the_status_document() {
 }
 
 #[actix_rt::test]
-async fn the_last_fifty_reloads_are_there_the_newest_first_and_a_repeated_one_once() {
+async fn the_last_fifty_reloads_are_listed_the_newest_first_and_a_repeated_one_once() {
     let world = World::new(&settings());
     for number in 0..60 {
         let what = format!("reload {number}");

@@ -1,10 +1,10 @@
-//! How statements have gone, and the history that this is told from.
+//! The summary of statements, and the history that it is computed from.
 
 use super::*;
 use mcp_server_postgres::messages::metrics::Times;
 
 #[actix_rt::test]
-async fn where_nothing_was_recorded_there_is_nothing_to_sum_up() {
+async fn without_events_the_summary_is_empty() {
     let before = SystemTime::now();
     let world = World::new(&settings());
     let summary = world.summary().await;
@@ -18,9 +18,9 @@ async fn where_nothing_was_recorded_there_is_nothing_to_sum_up() {
 }
 
 #[actix_rt::test]
-async fn times_are_of_answered_statements_by_nearest_rank() {
+async fn times_are_those_of_answered_statements_by_nearest_rank() {
     let hundred: Vec<u64> = (1..=100).rev().collect();
-    // Execution times (ms); average, median, p95, max and min (µs).
+    // Execution times in milliseconds; then average, median, p95, maximum and minimum in microseconds.
     for (executed, expected) in [
         (&[7][..], [7000, 7000, 7000, 7000, 7000]),
         (&[1, 2], [1500, 1000, 2000, 2000, 1000]),
@@ -32,7 +32,7 @@ async fn times_are_of_answered_statements_by_nearest_rank() {
         let world = World::new(&settings());
         for &ms in executed {
             world.finished(done("select 1", ms)).await;
-            // These say nothing of how long an answer takes.
+            // These do not count for the times of answers.
             world.finished(failed("select 1", ms * 1000)).await;
             world.finished(cancelled("select 1", ms * 1000)).await;
         }
@@ -54,7 +54,7 @@ async fn rows_are_averaged_over_the_answered_statements() {
 }
 
 #[actix_rt::test]
-async fn every_statement_that_began_is_counted_once_by_what_became_of_it() {
+async fn every_statement_that_began_is_counted_once_by_its_outcome() {
     let world = World::new(&settings());
     let mut expected = (0, 0, 0);
     for round in 1..=5_u64 {
@@ -73,7 +73,7 @@ async fn every_statement_that_began_is_counted_once_by_what_became_of_it() {
 }
 
 #[actix_rt::test]
-async fn the_success_rate_is_between_0_and_1_also_when_the_history_has_forgotten() {
+async fn the_success_rate_is_between_0_and_1_also_when_the_history_is_full() {
     let world = World::with_history(3);
     for _ in 0..7 {
         world.finished(failed("select 1", 1)).await;
@@ -94,7 +94,7 @@ async fn the_success_rate_is_between_0_and_1_also_when_the_history_has_forgotten
 }
 
 #[actix_rt::test]
-async fn the_history_is_bounded_and_the_counts_are_not() {
+async fn the_history_is_limited_and_the_counts_are_not() {
     let world = World::new(&settings());
     for ms in 1..=1500 {
         world.0.do_send(done("select 1", ms));
@@ -109,12 +109,12 @@ async fn the_history_is_bounded_and_the_counts_are_not() {
 #[actix_rt::test]
 async fn queries_per_minute_are_those_of_the_last_sixty_seconds() {
     tokio::time::pause();
-    // It counts by the second, more than the history holds.
+    // It is counted by the second and does not depend on the size of the history.
     let world = World::with_history(2);
     for _ in 0..5 {
         world.finished(done("select 1", 1)).await;
     }
-    // Seconds to go on; what ends then; what the last minute had.
+    // How many seconds pass, which statements end then, and the expected count of the last minute.
     for (seconds, ended, expected) in
         [(0, 0, 5), (30, 3, 8), (29, 0, 8), (1, 0, 3), (29, 1, 4), (1, 0, 1), (58, 0, 1), (1, 0, 0), (3600, 2, 2)]
     {
@@ -130,7 +130,7 @@ async fn queries_per_minute_are_those_of_the_last_sixty_seconds() {
 }
 
 #[actix_rt::test]
-async fn a_shorter_history_forgets_the_oldest_at_once_and_a_longer_one_begins_to_fill() {
+async fn a_shorter_history_drops_the_oldest_at_once_and_a_longer_one_begins_to_fill() {
     let world = World::with_history(5);
     for ms in 1..=5 {
         world.finished(done("select 1", ms)).await;
@@ -150,7 +150,7 @@ async fn a_shorter_history_forgets_the_oldest_at_once_and_a_longer_one_begins_to
 }
 
 #[actix_rt::test]
-async fn a_client_is_told_of_its_databases_and_of_no_other() {
+async fn a_client_sees_only_its_databases_in_the_summary() {
     let world = World::new(&settings());
     for event in [
         done("table a", 5),
@@ -160,7 +160,8 @@ async fn a_client_is_told_of_its_databases_and_of_no_other() {
     ] {
         world.finished(event).await;
     }
-    // Databases; successful, failed, cancelled; statements of the last minute and in the history; the longest (ms).
+    // The databases; the successful, failed and cancelled statements; those of the last minute and of the history; the
+    // longest time in milliseconds.
     for (databases, counts, of_minute, longest) in [
         (&["main"][..], [1, 0, 0], 1, Some(5)),
         (&["stock"], [1, 1, 0], 2, Some(7)),

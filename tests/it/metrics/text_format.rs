@@ -1,19 +1,19 @@
-//! A reader of Prometheus' text format 0.0.4 that takes nothing which the format does not allow
-//! (prometheus.io/docs/instrumenting/exposition_formats, and the naming page beside it).
+//! A strict reader of the text format of Prometheus, version 0.0.4
+//! (prometheus.io/docs/instrumenting/exposition_formats, and the page about naming).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One metric: what stands under one `# TYPE`.
+/// One metric: the lines after one `# TYPE` line.
 #[derive(Debug, PartialEq)]
 pub struct Family {
     pub help: String,
     pub kind: String,
-    /// Labels and value, by the sample's name.
+    /// The labels and the value of each sample, by name.
     pub samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
 impl Family {
-    /// The value of the sample of that name with these labels and no other.
+    /// The value of the sample with this name and exactly these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let labels = labels.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let sample = self.samples.iter().find(|sample| sample.0 == name && sample.1 == labels);
@@ -30,7 +30,7 @@ impl Family {
     }
 }
 
-/// All metrics of a text, by name.
+/// The metrics of a text, by name.
 pub fn read(text: &str) -> BTreeMap<String, Family> {
     assert!(text.ends_with('\n'), "the last line has no end");
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -77,7 +77,7 @@ pub fn read(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-/// Of each series the buckets rise to the one of all, which is the count.
+/// In each series the buckets rise up to the bucket of all samples, which is the count.
 fn check_histogram(name: &str, family: &Family) {
     let mut series: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> = BTreeMap::new();
     for (sample, labels, value) in family.samples.iter().filter(|sample| sample.0.ends_with("_bucket")) {
@@ -121,7 +121,7 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     (name.to_owned(), labels, value)
 }
 
-/// A label's value up to its closing quote, and what comes after that.
+/// The value of a label up to its closing quote, and the rest of the line.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();

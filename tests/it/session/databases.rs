@@ -13,7 +13,7 @@ use mcp_server_postgres::mcp::server::Server;
 use mcp_server_postgres::messages::ask::CannotAsk;
 use mcp_server_postgres::messages::call::Call;
 use mcp_server_postgres::messages::database::{
-    AwaitedDatabase, ClientDatabases, Database, DatabaseSet, DatabaseSummary,
+    ClientDatabases, Database, DatabaseSet, DatabaseSummary, PendingDatabase,
 };
 use mcp_server_postgres::messages::events::Events;
 use mcp_server_postgres::messages::metrics::MetricsHandle;
@@ -267,16 +267,16 @@ async fn a_database_that_comes_and_goes_is_there_for_those_who_may_ask_it_and_fo
     let call = call_of(&both_session, QUERY, json!({"query": "select 1", "database": "main"}));
     world.databases[0].0.next().await.answer(done());
     assert!(!answer_of(call).await.is_error);
-    // And what is awaited is said to be.
+    // And what is pending is said to be.
     world.set.send_modify(|set| {
-        let awaited = AwaitedDatabase {
+        let pending = PendingDatabase {
             name: "stock".into(),
             access: AccessMode::ReadOnly,
             since: SystemTime::UNIX_EPOCH,
             why: "nobody answers".to_owned(),
             next_try: None,
         };
-        Arc::make_mut(set).awaited.push(awaited);
+        Arc::make_mut(set).pending.push(pending);
     });
     let answer = answer_of(call_of(&both_session, QUERY, json!({"query": "select 1", "database": "stock"}))).await;
     assert!(

@@ -1,4 +1,4 @@
-//! Several databases: what a table of its own gives one, and what it takes over from the main one.
+//! Several databases: what a database gets from its own table, and what it inherits from the main one.
 
 use mcp_server_postgres::settings::{AccessMode, PostgresSettings};
 
@@ -15,7 +15,7 @@ fn with(what: &str, table: &str) -> (PostgresSettings, AccessMode) {
 }
 
 #[test]
-fn a_database_of_the_same_server_takes_over_all_that_it_does_not_say() {
+fn a_database_of_the_same_server_inherits_all_values_that_it_does_not_set() {
     let (other, access) = with("same server", "db = \"stock\"\npool_size = 2\naccess_mode = \"read-write\"\n");
     assert_eq!(
         (other.target.hosts, other.target.database, other.target.user),
@@ -26,12 +26,12 @@ fn a_database_of_the_same_server_takes_over_all_that_it_does_not_say() {
 }
 
 #[test]
-fn a_server_that_is_named_is_sent_no_password_and_no_user_that_was_meant_for_another() {
+fn another_server_inherits_no_user_and_no_password() {
     for table in ["host = \"b\"\n", "url = \"postgres://b\"\n"] {
         let (other, access) = with(table, table);
         assert_eq!((other.target.hosts, other.target.user.as_str()), (vec!["b".to_owned()], "postgres"), "{table}");
         assert_eq!((other.target.password, other.target.database.as_str()), (None, "postgres"), "{table}");
-        // What is not of the server is taken over all the same.
+        // Settings that do not name a server are inherited too.
         assert_eq!((other.pool.size, access), (7, AccessMode::ReadOnly), "{table}");
     }
     let (other, _) = with("a URL", "url = \"postgres://u:p@b:5433/d\"\n");
@@ -42,7 +42,7 @@ fn a_server_that_is_named_is_sent_no_password_and_no_user_that_was_meant_for_ano
 }
 
 #[test]
-fn a_database_is_not_changed_by_what_the_environment_says_of_the_main_one() {
+fn environment_variables_of_the_main_database_do_not_change_other_databases() {
     let toml = format!("{MAIN}[databases.other]\ndb = \"stock\"\n");
     let environment = &[("POSTGRES_DB", "elsewhere"), ("POSTGRES_POOL_SIZE", "3")];
     let settings = loaded("environment", &Given { toml: &toml, environment, ..NOTHING }).settings;
@@ -52,7 +52,7 @@ fn a_database_is_not_changed_by_what_the_environment_says_of_the_main_one() {
 }
 
 #[test]
-fn what_is_wrong_with_a_databases_table_is_told_with_its_place() {
+fn a_problem_in_the_table_of_a_database_is_reported_with_its_place() {
     for (toml, expected) in [
         (
             "[databases.main]\ndb = \"x\"\n",

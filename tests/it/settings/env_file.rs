@@ -1,13 +1,13 @@
-//! How a line of `.env` is read.
+//! The syntax of a line of `.env`.
 
 use crate::settings::{Given, NOTHING, load, loaded, password, problems};
 
 #[test]
-fn a_value_in_a_env_file_is_read_as_it_is_written() {
+fn a_value_in_an_env_file_is_read_exactly() {
     for (written, read) in [
         ("plain", "plain"),
         ("007", "007"),
-        // Quotes are taken off, and keep what is in them.
+        // Quotes are removed, and white space in them is kept.
         ("\"two words\"", "two words"),
         ("'two words'", "two words"),
         ("\"it's\"", "it's"),
@@ -25,7 +25,7 @@ fn a_value_in_a_env_file_is_read_as_it_is_written() {
         ("\"a # b\"", "a # b"),
         ("'#a'", "#a"),
         ("a=b=", "a=b="),
-        // A dollar is a dollar: nothing is put in its place.
+        // There is no substitution of variables.
         ("$HOME", "$HOME"),
         ("a${HOME}", "a${HOME}"),
         ("pa$$word", "pa$$word"),
@@ -47,20 +47,20 @@ fn a_value_in_a_env_file_is_read_as_it_is_written() {
 }
 
 #[test]
-fn comments_and_blank_lines_say_nothing() {
+fn comments_and_blank_lines_are_ignored() {
     let env = "# POSTGRES_HOST=a\n\n   \n  # it's \"open\nPOSTGRES_HOST = b # POSTGRES_HOST=c\n#POSTGRES_HOST=d";
     assert_eq!(loaded(env, &Given { env, ..NOTHING }).settings.postgres.target.hosts, ["b"]);
 }
 
 #[test]
-fn a_name_set_twice_counts_the_last_time_and_is_told() {
+fn of_a_name_that_is_set_twice_the_last_value_counts_with_a_warning() {
     let loaded = loaded("twice", &Given { env: "POSTGRES_HOST=a\n\nPOSTGRES_HOST=b\n", ..NOTHING });
     assert_eq!(loaded.settings.postgres.target.hosts, ["b"]);
     assert_eq!(loaded.warnings, ["POSTGRES_HOST (in .env, line 3) is set more than once there: the last one counts"]);
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_told_by_its_number_and_never_shown() {
+fn an_invalid_line_is_reported_by_its_number_and_never_shown() {
     const ADVICE: &str =
         "cannot be read: a line is NAME=value; a value with spaces, quotes, backslashes or # stands in quotes";
     for (env, line) in [
@@ -83,7 +83,7 @@ fn a_line_that_cannot_be_read_is_told_by_its_number_and_never_shown() {
 }
 
 #[test]
-fn a_env_file_that_is_named_must_be_there_and_hold_text() {
+fn a_named_env_file_must_exist_and_be_text() {
     let place = crate::settings::Place::of(&Given { files: &[("other.env", "POSTGRES_HOST=other\n")], ..NOTHING });
     let load_named = |name: &str| {
         let mut inputs = place.inputs(&NOTHING);

@@ -1,10 +1,10 @@
-//! Which layer wins, and that every key can be set in each that is open to it.
+//! The order of the layers, and that every key can be set in every layer that allows it.
 
 use mcp_server_postgres::settings::{KEYS, Key, Kind};
 
 use crate::settings::{Given, NOTHING, loaded, origin, password, sample, sample_files};
 
-/// The layers that a key can be set in, the weakest first.
+/// The layers that a key can be set in, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Layer {
     Toml,
@@ -31,7 +31,7 @@ impl Layer {
     }
 }
 
-/// How the manual writes a key in TOML: `[postgres] pool_size`, and as the lines of a file.
+/// A key in TOML: as the documentation writes it, `[postgres] pool_size`, and as lines of a file.
 fn in_toml(name: &str) -> (String, String) {
     let lower = name.to_ascii_lowercase();
     for table in ["postgres", "mcp"] {
@@ -78,7 +78,7 @@ fn with_layers<T>(key: &Key, layers: &[Layer], then: impl FnOnce(&Given) -> T) -
 }
 
 #[test]
-fn every_key_is_settable_in_every_layer_that_is_open_to_it() {
+fn every_key_can_be_set_in_every_layer_that_allows_it() {
     let default = loaded("defaults", &NOTHING).settings;
     for key in KEYS {
         for (nth, layer) in LAYERS.into_iter().enumerate().filter(|(_, layer)| layer.is_open_to(key)) {
@@ -87,7 +87,7 @@ fn every_key_is_settable_in_every_layer_that_is_open_to_it() {
             assert_ne!(loaded.settings, default, "{what} has no effect");
             assert_eq!(loaded.warnings, Vec::<String>::new(), "{what}");
             if key.name == "DATABASE_URL" {
-                // It is shown as the keys that it stands for.
+                // A URL is shown as the keys that it sets.
                 let host = origin(&loaded, "POSTGRES_HOST");
                 assert_eq!(host.value, format!("host{nth}"), "{what}");
                 assert_eq!(host.source, format!("by DATABASE_URL {}", layer.source(key)), "{what}");
@@ -101,7 +101,7 @@ fn every_key_is_settable_in_every_layer_that_is_open_to_it() {
 }
 
 #[test]
-fn each_layer_wins_over_those_before_it() {
+fn each_layer_overrides_the_weaker_ones() {
     for key in KEYS.iter().filter(|key| key.name != "DATABASE_URL") {
         let open: Vec<Layer> = LAYERS.into_iter().filter(|layer| layer.is_open_to(key)).collect();
         for count in 1..=open.len() {
@@ -118,7 +118,7 @@ fn each_layer_wins_over_those_before_it() {
 }
 
 #[test]
-fn an_empty_value_is_as_none_at_all() {
+fn an_empty_value_counts_as_not_set() {
     for key in KEYS {
         let env = format!("{}=\n", key.name);
         let toml = format!("{} = \"\"\n", in_toml(key.name).1);
@@ -129,13 +129,13 @@ fn an_empty_value_is_as_none_at_all() {
         assert_eq!(with_empty.settings, without.settings, "{}", key.name);
         assert_eq!(with_empty.origins, without.origins, "{}", key.name);
     }
-    // It does not hide what a weaker layer says either.
+    // It does not hide a value of a weaker layer either.
     let hidden = Given { env: "POSTGRES_HOST=kept\n", environment: &[("POSTGRES_HOST", "")], ..NOTHING };
     assert_eq!(loaded("hidden", &hidden).settings.postgres.target.hosts, ["kept"]);
 }
 
 #[test]
-fn libpqs_variables_count_where_nothing_else_is_set() {
+fn the_variables_of_libpq_count_if_nothing_else_is_set() {
     for (variable, text, key) in [
         ("PGHOST", "h", "POSTGRES_HOST"),
         ("PGPORT", "6432", "POSTGRES_PORT"),
@@ -167,7 +167,7 @@ fn libpqs_variables_count_where_nothing_else_is_set() {
         assert_eq!((found.value.as_str(), found.source.as_str()), (shown, &*format!("as {variable} in .env, line 1")));
         assert_eq!(in_env_file.settings, in_environment.settings);
 
-        // A file is the operator's word to this server; the environment may be meant for psql.
+        // A file is meant for this server; environment variables may be meant for psql.
         let own = with_layers(KEYS.iter().find(|one| one.name == key).unwrap(), &[Layer::Toml], |given| {
             loaded(variable, &Given { environment: &[(variable, text)], ..*given })
         });
@@ -176,7 +176,7 @@ fn libpqs_variables_count_where_nothing_else_is_set() {
 }
 
 #[test]
-fn of_a_url_and_a_key_that_it_stands_for_the_stronger_layer_wins_and_within_one_layer_the_url() {
+fn of_a_url_and_a_key_that_it_sets_the_stronger_layer_wins_and_in_one_layer_the_url() {
     let url = ("DATABASE_URL", "postgres://url:p@url-host:1/url-db");
     for (what, given, host, warnings) in [
         (
@@ -205,7 +205,7 @@ fn of_a_url_and_a_key_that_it_stands_for_the_stronger_layer_wins_and_within_one_
     ] {
         let loaded = loaded(what, &given);
         assert_eq!(loaded.settings.postgres.target.hosts, [host], "{what}");
-        // What the other one does not say stays the URL's.
+        // Values that the other layer does not set are those of the URL.
         assert_eq!(loaded.settings.postgres.target.database, "url-db", "{what}");
         assert_eq!(loaded.warnings, warnings, "{what}");
     }

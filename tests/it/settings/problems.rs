@@ -1,4 +1,4 @@
-//! Names that are no setting, files that cannot be read, and that everything wrong is told at once.
+//! Unknown names, unreadable files, and that all problems are reported at once.
 
 use crate::settings::{Given, NOTHING, loaded, problems};
 
@@ -27,7 +27,7 @@ fn a_name_that_is_nearly_a_key_is_refused_with_the_right_one() {
 }
 
 #[test]
-fn a_name_that_may_be_another_programs_is_only_told() {
+fn a_name_that_another_program_may_use_is_only_a_warning() {
     for name in ["POSTGRES_INITDB_ARGS", "POSTGRES_HOST_AUTH_METHOD", "MCP_TRANSPORT"] {
         let told = loaded(name, &Given { environment: &[(name, "s3cret")], ..NOTHING }).warnings;
         assert_eq!(told, [format!("{name} (in the environment) is no setting of this server")]);
@@ -42,7 +42,7 @@ fn a_name_that_may_be_another_programs_is_only_told() {
 }
 
 #[test]
-fn a_toml_file_holds_nothing_but_settings() {
+fn a_toml_file_may_only_have_settings() {
     const TABLES: &str =
         "the tables are [postgres], [mcp] and [databases.NAME], with .env's names less their prefix, in lower case";
     for (toml, name, advice) in [
@@ -82,7 +82,7 @@ fn a_setting_in_toml_is_one_value() {
 }
 
 #[test]
-fn a_toml_file_that_is_none_is_told_by_its_place_and_not_shown() {
+fn invalid_toml_is_reported_by_its_place_and_not_shown() {
     for (toml, line) in [
         ("[postgres]\npassword = s3cret\n", 2),
         ("[postgres]\npassword = \"s3cret\n", 2),
@@ -90,7 +90,7 @@ fn a_toml_file_that_is_none_is_told_by_its_place_and_not_shown() {
         ("[postgres]\npassword = 's3cret'\npassword = 's3cret'\n", 3),
         ("[postgres]\npassword 's3cret'\n", 2),
         ("password = '''s3cret\ns3cret\n", 2),
-        // Digits that begin with a zero are no number in TOML: in quotes they are the text.
+        // In TOML a number cannot begin with a zero; in quotes it is a text.
         ("[postgres]\npassword = 007\n", 2),
     ] {
         let told = problems(toml, &Given { toml, ..NOTHING });
@@ -102,7 +102,7 @@ fn a_toml_file_that_is_none_is_told_by_its_place_and_not_shown() {
 }
 
 #[test]
-fn a_password_file_that_cannot_be_read_is_told() {
+fn an_unreadable_password_file_is_reported() {
     let missing = Given { env: "POSTGRES_PASSWORD_FILE=missing\n", ..NOTHING };
     assert_eq!(
         problems("missing", &missing),
@@ -117,7 +117,7 @@ fn a_password_file_that_cannot_be_read_is_told() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let given = Given {
         toml: "[postgres]\npoool_size = 3\nssl_mode = \"perhaps\"\n",
         env: "POSTGRES_HSOT=h\nPOSTGRES_PASSWORD=sec ret\nMCP_MAX_ROWS=0\n",
@@ -142,8 +142,8 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn what_only_follows_from_another_problem_is_not_told() {
-    // The pool's size was meant to be 20, so its least is not wrong.
+fn a_problem_that_follows_from_another_one_is_not_reported() {
+    // The size was meant to be 20, so the minimum is not wrong.
     let env = "POSTGRES_POOOL_SIZE=20\nPOSTGRES_POOL_MIN_SIZE=10\n";
     assert_eq!(problems(env, &Given { env, ..NOTHING }).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The real binary: its flags, what `check-config` prints, and its exit status.
+//! The real program: its flags, the output of `check-config`, and the exit status.
 
 use std::process::{Command, Output};
 
@@ -6,10 +6,10 @@ use mcp_server_postgres::settings::{KEYS, Key, Kind};
 
 use crate::settings::{Given, NOTHING, Place, sample, sample_files};
 
-/// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
+/// The exit status for invalid settings (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: i32 = 78;
 
-/// Run the binary where `given` lies, with nothing else in its environment.
+/// Runs the program in the folder of `given`, without other environment variables.
 fn run(place: &Place, given: &Given, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres"));
     command.args(arguments).args(if given.env.is_empty() { &[][..] } else { &["--env-file", ".env"] });
@@ -23,7 +23,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The value and the source that a report gives for `key`.
+/// The value and the source of `key` in a report.
 fn reported<'a>(report: &'a str, key: &str) -> (&'a str, &'a str) {
     let line = report.lines().find(|line| line.split("  ").next() == Some(key)).unwrap();
     let rest = line[key.len()..].trim();
@@ -44,7 +44,7 @@ fn every_flag_sets_its_key() {
     });
     let flags: Vec<String> = flags.collect();
     let arguments: Vec<&str> = ["check-config"].into_iter().chain(flags.iter().map(String::as_str)).collect();
-    // One process for all of them; two connections at least are as many as the pool may have.
+    // One process for all of them. The minimum of 2 connections is also the size of the pool.
     let report = stdout(&run(&Place::of(&given), &given, &arguments));
     for key in keys {
         assert_eq!(reported(&report, key.name), (sample(key, 1).as_str(), "by its flag"), "{}", key.name);
@@ -65,7 +65,7 @@ fn no_flag_takes_a_secret() {
 }
 
 #[test]
-fn options_for_the_backend_may_begin_with_a_hyphen() {
+fn options_for_the_backend_can_begin_with_a_hyphen() {
     let place = Place::of(&NOTHING);
     for arguments in [&["--postgres-options", "-c search_path=app"][..], &["--postgres-options=-c search_path=app"]] {
         let report = stdout(&run(&place, &NOTHING, &[&["check-config"], arguments].concat()));
@@ -74,7 +74,7 @@ fn options_for_the_backend_may_begin_with_a_hyphen() {
 }
 
 #[test]
-fn the_report_names_each_source_the_files_followed_and_the_warnings_and_masks_secrets() {
+fn the_report_names_each_source_the_watched_files_and_the_warnings_and_masks_secrets() {
     let given = Given {
         toml: "[postgres]\nport = 6432\npool_size = 7\n",
         env: "POSTGRES_HOST=from-env-file\nPOSTGRES_PASSWORD='s3cret word'\n",
@@ -108,7 +108,7 @@ fn the_report_names_each_source_the_files_followed_and_the_warnings_and_masks_se
 }
 
 #[test]
-fn a_file_that_is_named_is_read_from_where_the_program_stands_and_must_be_there() {
+fn a_named_file_is_relative_to_the_current_folder_and_must_exist() {
     let given = Given { files: &[("other.env", "POSTGRES_HOST=other\n")], ..NOTHING };
     let place = Place::of(&given);
     let report = stdout(&run(&place, &given, &["check-config", "--env-file", "other.env"]));
@@ -122,14 +122,14 @@ fn a_file_that_is_named_is_read_from_where_the_program_stands_and_must_be_there(
 }
 
 #[test]
-fn settings_that_cannot_be_used_are_all_told_on_stderr_and_the_status_is_78() {
+fn invalid_settings_are_all_reported_on_stderr_and_the_status_is_78() {
     let given = Given {
         env: "POSTGRES_POOOL_SIZE=3\nMCP_MAX_ROWS=0\n",
         environment: &[("DATABASE_URL", "postgres://u:s3c@ret@h/d")],
         ..NOTHING
     };
     let place = Place::of(&given);
-    // The server itself stops as early as the check does, before it says a word on stdout.
+    // The server itself also ends before it writes to stdout.
     for arguments in [&["check-config"][..], &["stdio"], &[]] {
         let output = run(&place, &given, arguments);
         assert_eq!(output.status.code(), Some(EXIT_CONFIG), "{arguments:?}");

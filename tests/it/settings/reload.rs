@@ -1,11 +1,11 @@
-//! What is followed, and what a change of a file can no longer change.
+//! The files that are watched, and the settings that a changed file cannot change.
 
 use mcp_server_postgres::settings;
 
 use crate::settings::{Given, NOTHING, Place};
 
 #[test]
-fn the_files_followed_are_those_that_settings_come_from_present_or_not() {
+fn the_files_that_settings_can_come_from_are_watched_even_if_they_do_not_exist() {
     for (what, given, expected) in [
         ("nothing", NOTHING, &[(".env", None)][..]),
         ("a .env file", Given { env: "MCP_MAX_ROWS=7\n", ..NOTHING }, &[(".env", Some("MCP_MAX_ROWS=7\n"))]),
@@ -40,7 +40,7 @@ fn the_files_followed_are_those_that_settings_come_from_present_or_not() {
 }
 
 #[test]
-fn a_reload_says_what_a_flag_or_the_environment_keeps_from_changing() {
+fn a_reload_warns_of_changes_that_a_flag_or_the_environment_overrides() {
     for (what, given, file, text, warning) in [
         (
             "a flag over .env",
@@ -84,14 +84,14 @@ fn a_reload_says_what_a_flag_or_the_environment_keeps_from_changing() {
 }
 
 #[test]
-fn a_file_over_a_file_is_no_warning() {
+fn a_file_that_overrides_another_file_causes_no_warning() {
     let given = Given { toml: "[mcp]\nmax_rows = 7\n", env: "MCP_MAX_ROWS=8\n", ..NOTHING };
     let loaded = crate::settings::loaded("both", &given);
     assert_eq!((loaded.settings.limits.rows_max, loaded.warnings), (8, Vec::new()));
 }
 
 #[test]
-fn a_reload_takes_over_what_the_files_say_now() {
+fn a_reload_applies_the_current_files() {
     let given = Given { env: "POSTGRES_PASSWORD_FILE=p\nMCP_MAX_ROWS=7\n", files: &[("p", "old\n")], ..NOTHING };
     let place = Place::of(&given);
     let inputs = place.inputs(&given);

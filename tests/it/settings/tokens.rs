@@ -1,4 +1,4 @@
-//! The file of tokens, and what lets the daemon listen beyond this machine.
+//! The tokens file, and the conditions for a daemon that accepts other machines.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn given<'a>(files: &'a [(&'a str, &'a str)]) -> Given<'a> {
 }
 
 #[test]
-fn a_token_may_only_read_the_main_database_unless_the_file_says_more() {
+fn by_default_a_token_may_only_read_the_main_database() {
     let toml = "[databases.stock]\ndb = \"stock\"\n";
     let text = format!(
         "[tokens.alice]\nsha256 = \"{HASH}\"\n[tokens.bob]\nsha256 = [\"{}\", \"{}\"]\nmode = \"read-write\"\n\
@@ -30,12 +30,12 @@ fn a_token_may_only_read_the_main_database_unless_the_file_says_more() {
     assert_eq!((alice.databases.join(" ").as_str(), alice.hashes[0][31]), ("main", 0xaa));
     assert_eq!((bob.access, bob.is_operator, bob.hashes.len()), (AccessMode::ReadWrite, true, 2));
     assert_eq!(bob.databases, ["main", "stock"]);
-    // A file without a token lets nobody in, which is not the same as no file.
+    // With a file without tokens nobody is admitted. That differs from no file.
     assert_eq!(loaded("none", &given(&[("tokens.toml", "# none yet\n")])).settings.http.tokens.unwrap().len(), 0);
 }
 
 #[test]
-fn what_is_wrong_with_the_file_is_told_and_nothing_of_a_hash() {
+fn problems_of_the_tokens_file_are_reported_without_hashes() {
     let entry = |more: &str| format!("[tokens.alice]\nsha256 = \"{HASH}\"\n{more}");
     for (text, expected) in [
         (entry("mode = \"write\""), "[tokens.alice] mode must be read-only or read-write"),
@@ -62,7 +62,7 @@ fn what_is_wrong_with_the_file_is_told_and_nothing_of_a_hash() {
 }
 
 #[test]
-fn beyond_this_machine_nobody_listens_without_tokens() {
+fn without_tokens_only_local_addresses_are_allowed() {
     for address in ["0.0.0.0:8808", "[::]:0", "192.0.2.1:80", "db.example:8808", "127.0.0.1:1,0.0.0.0:2"] {
         let environment = &[("MCP_HTTP_ADDR", address)];
         let problems = problems(address, &Given { environment, ..NOTHING });
@@ -77,7 +77,7 @@ fn beyond_this_machine_nobody_listens_without_tokens() {
 }
 
 #[test]
-fn a_certificate_and_its_key_have_to_go_together() {
+fn a_certificate_and_its_key_must_be_set_together() {
     let pair = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (one, other) = (pair(), pair());
     let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());
@@ -105,7 +105,7 @@ fn a_certificate_and_its_key_have_to_go_together() {
 }
 
 #[test]
-fn what_the_program_makes_of_a_token_lets_it_in() {
+fn the_table_that_the_program_prints_for_a_token_admits_the_token() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_mcp-server-postgres")).arg("token").args(arguments).output();
         let output = output.unwrap();
@@ -121,6 +121,6 @@ fn what_the_program_makes_of_a_token_lets_it_in() {
     assert_eq!((made.access, made.is_operator), (AccessMode::ReadWrite, true));
     assert_ne!(run(&["ci.1"]).1.lines().next(), Some(token), "each is another one");
     assert!(!run(&["a b"]).0);
-    // It is in nothing that is kept.
+    // The settings do not contain the token.
     assert!(!table.contains(token));
 }

@@ -1,8 +1,8 @@
-//! `DATABASE_URL` in all its forms, and its errors.
+//! All forms of `DATABASE_URL`, and its errors.
 
 use crate::settings::{Given, NOTHING, loaded, origin, password, problems};
 
-/// The keys that a URL sets, as an operator sees them, in the order of the report; the password in clear.
+/// The keys that a URL sets, in the order of the report. The password is visible.
 fn set_by(url: &str) -> Vec<(String, String)> {
     let loaded = loaded(url, &Given { environment: &[("DATABASE_URL", url)], ..NOTHING });
     let by_url = loaded.origins.iter().filter(|origin| origin.source.contains("DATABASE_URL"));
@@ -15,7 +15,7 @@ fn set_by(url: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_url_sets_what_it_says_and_nothing_else() {
+fn a_url_sets_only_the_values_that_it_has() {
     for (url, expected) in [
         ("postgres://h", &[("HOST", "h"), ("PORT", "5432")][..]),
         ("postgresql://h/d", &[("HOST", "h"), ("PORT", "5432"), ("DB", "d")]),
@@ -47,7 +47,7 @@ fn a_url_sets_what_it_says_and_nothing_else() {
         ("postgres://%2Frun%2Fpostgresql/d", &[("HOST", "/run/postgresql"), ("PORT", "5432"), ("DB", "d")]),
         ("postgres:///d?host=/run/postgresql", &[("HOST", "/run/postgresql"), ("DB", "d")]),
         ("postgres:///?host=a,b&port=1,2", &[("HOST", "a,b"), ("PORT", "1,2")]),
-        // Parameters, which win over the same thing before the ?.
+        // Parameters override the same value before the `?`.
         ("postgres://a:1/d?host=b&port=2&dbname=e", &[("HOST", "b"), ("PORT", "2"), ("DB", "e")]),
         ("postgres:///?user=u@v&password=p@q", &[("USER", "u@v"), ("PASSWORD", "p@q")]),
         (
@@ -73,7 +73,7 @@ fn a_url_sets_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
+fn an_invalid_url_is_reported_with_the_reason_and_without_the_password() {
     const FORM: &str = "it must be like postgres://user:password@host:port/database";
     const AMBIGUOUS: &str =
         "it is ambiguous: @ is written %40 and / is written %2F in the user, the password and the database";
@@ -123,7 +123,7 @@ fn a_url_that_cannot_be_used_says_why_and_shows_no_password() {
 }
 
 #[test]
-fn a_value_in_a_url_has_the_bounds_of_its_key() {
+fn a_value_in_a_url_has_the_range_of_its_key() {
     for (url, expected) in [
         (
             "postgres://u:s3cret@h?sslmode=perhaps",
@@ -160,7 +160,7 @@ fn a_value_in_a_url_has_the_bounds_of_its_key() {
 }
 
 #[test]
-fn a_url_is_shown_as_its_parts_and_its_password_as_stars() {
+fn a_url_is_shown_as_its_parts_with_a_masked_password() {
     let loaded = loaded("url", &Given { toml: "database_url = \"postgres://u:s3cret@h/d\"\n", ..NOTHING });
     let origin = origin(&loaded, "POSTGRES_PASSWORD");
     assert_eq!(origin.value, "********");

@@ -1,4 +1,4 @@
-//! What a text becomes, and what each kind of value refuses.
+//! The values that texts are parsed into, and what each kind of value refuses.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn a_text_becomes_its_value() {
 }
 
 #[test]
-fn a_value_of_toml_may_be_written_as_what_it_is_or_as_a_text() {
+fn a_value_in_toml_can_have_its_own_type_or_be_a_text() {
     for (one, other) in [
         ("[postgres]\npool_size = 7", "[postgres]\npool_size = \"7\""),
         ("[postgres]\nport = 6432", "[postgres]\nport = '6432'"),
@@ -99,7 +99,7 @@ fn a_value_of_toml_may_be_written_as_what_it_is_or_as_a_text() {
 }
 
 #[test]
-fn a_path_that_is_relative_starts_from_the_folder() {
+fn a_relative_path_starts_from_the_folder() {
     let place = crate::settings::Place::of(&NOTHING);
     let environment = &[("MCP_LOG_FILE", "a.log"), ("MCP_LOG_FILE_MODE", "Group"), ("POSTGRES_SSL_ROOT_CERT", "b.pem")];
     let given = Given { environment, ..NOTHING };
@@ -109,7 +109,7 @@ fn a_path_that_is_relative_starts_from_the_folder() {
 }
 
 #[test]
-fn a_password_is_a_text_whatever_it_looks_like() {
+fn a_password_is_always_a_text() {
     for text in
         ["007", "1e3", "true", "0x1F", "null", "[a]", "pa$$word", "a${HOME}", "$HOME", "a#b", "ü", "a=b", "a\"b'c"]
     {
@@ -120,7 +120,7 @@ fn a_password_is_a_text_whatever_it_looks_like() {
     }
 }
 
-/// Texts just outside of what a kind takes, and the end of the sentence that says what would be right.
+/// Texts just outside of the range of a kind, and the end of the error, which says what is valid.
 fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     Some(match kind {
@@ -162,7 +162,7 @@ fn wrong(kind: Kind) -> Option<(Vec<String>, String)> {
 }
 
 #[test]
-fn a_value_out_of_its_bounds_is_told_with_its_place_and_what_would_be_right() {
+fn a_value_out_of_range_is_reported_with_its_place_and_the_valid_range() {
     for key in KEYS {
         let Some((texts, right)) = wrong(key.kind) else { continue };
         for text in texts {
@@ -174,7 +174,7 @@ fn a_value_out_of_its_bounds_is_told_with_its_place_and_what_would_be_right() {
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_told() {
+fn contradictory_settings_are_reported() {
     for (what, environment, expected) in [
         (
             "more ports than hosts",
@@ -210,7 +210,7 @@ fn settings_that_contradict_each_other_are_told() {
 }
 
 #[test]
-fn a_password_file_is_the_password_less_the_ends_of_its_last_line() {
+fn the_password_in_a_file_ends_before_the_line_ends_at_its_end() {
     for (text, expected) in [
         ("secret\n", "secret"),
         ("secret\r\n", "secret"),
@@ -226,7 +226,7 @@ fn a_password_file_is_the_password_less_the_ends_of_its_last_line() {
 }
 
 #[test]
-fn of_a_password_and_a_password_file_the_stronger_layer_wins_and_neither_within_one() {
+fn of_a_password_and_a_password_file_the_stronger_layer_wins_and_in_one_layer_both_are_an_error() {
     const FILES: &[(&str, &str)] = &[("file", "by file\n")];
     let file = ("POSTGRES_PASSWORD_FILE", "file");
     for (what, given, expected, warning) in [

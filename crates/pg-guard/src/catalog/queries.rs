@@ -1,6 +1,6 @@
-//! The questions, as SQL. Every name in them has its schema: they are asked under whatever search path a role has.
+//! The catalog queries. Every name in them has its schema, because the search path of the role is not known.
 
-/// Functions of these names.
+/// Functions with these names.
 pub(super) const FUNCTIONS: &str = "
 SELECT p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
        (p.pronargs - p.pronargdefaults)::pg_catalog.int4,
@@ -8,8 +8,8 @@ SELECT p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.tex
        pg_catalog.current_schemas(true)
 FROM pg_catalog.pg_proc p WHERE p.proname = ANY ($1)";
 
-/// Functions that a user's operators of these names ($1), or casts from and to types of these names ($2), stand for;
-/// and a user's types of these names.
+/// The functions of user-defined operators with these names ($1), and of user-defined casts from and to types with
+/// these names ($2); and the user-defined types with these names.
 pub(super) const IMPLICIT_FUNCTIONS: &str = "
 SELECT o.oprcode::pg_catalog.oid, o.oprname::pg_catalog.text, 0::pg_catalog.oid
 FROM pg_catalog.pg_operator o WHERE o.oprname = ANY ($1) AND o.oid >= 16384
@@ -21,7 +21,7 @@ WHERE c.oid >= 16384 AND c.castfunc <> 0 AND (c.casttarget = t.oid OR c.castsour
 UNION ALL
 SELECT 0, t.typname, t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY ($2) AND t.oid >= 16384";
 
-/// Relations of these names ($1), the user's types that their columns have, and which of these columns ($2) they have.
+/// Relations with these names ($1), the user-defined types of their columns, and which of these columns ($2) they have.
 pub(super) const RELATIONS: &str = "
 SELECT c.oid, c.relname, c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relkind::pg_catalog.text,
        c.relrowsecurity, pg_catalog.pg_table_is_visible(c.oid),
@@ -31,8 +31,8 @@ SELECT c.oid, c.relname, c.relnamespace::pg_catalog.regnamespace::pg_catalog.tex
               WHERE a.attrelid = c.oid AND a.attname = ANY ($2) AND NOT a.attisdropped)
 FROM pg_catalog.pg_class c WHERE c.relname = ANY ($1)";
 
-/// The types of a user's of which a value can be: these ($1), those that these functions ($2) take and give, and what is
-/// in all of them as elements, fields, bounds, or under a domain.
+/// The user-defined types that a value can have: these types ($1), the types of the arguments and results of these
+/// functions ($2), and all types that these contain as elements, fields, bounds, or as the base of a domain.
 macro_rules! with_types {
     ($query:literal) => {
         concat!(
@@ -55,11 +55,12 @@ WITH RECURSIVE type (oid) AS (
     };
 }
 
-/// The rest of a user's functions ($4), the parts of aggregates among them; texts of up to $3 characters. And what runs
-/// because of a type (of types $1 and functions $2): its casts that nobody writes, and what compares and sorts its values; but not what is in C
-/// (language 13) and not volatile, as that of extensions is.
-pub(super) const OWN_FUNCTIONS: &str = with_types!(
-    ", wanted (oid, type) AS (
+/// Details of these user-defined functions ($4) and of the support functions of aggregates, with texts of up to $3
+/// characters; and the functions that run because of a type (types $1 and types of functions $2): its implicit casts,
+/// and the functions that compare and sort its values. Functions in C (language 13) that are not volatile are left out:
+/// those belong to extensions.
+pub(super) const USER_FUNCTIONS: &str = with_types!(
+    ", called (oid, type) AS (
     SELECT pg_catalog.unnest($4), NULL::pg_catalog.name
     UNION ALL
     SELECT c.castfunc, t.typname FROM type JOIN pg_catalog.pg_type t USING (oid)
@@ -77,10 +78,10 @@ pub(super) const OWN_FUNCTIONS: &str = with_types!(
     JOIN pg_catalog.pg_proc p ON p.oid = of.oid AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13)
 ),
 part (whole, oid, type) AS (
-    SELECT w.oid, w.oid, w.type FROM wanted w
+    SELECT w.oid, w.oid, w.type FROM called w
     UNION ALL
     SELECT w.oid, parts.oid, w.type
-    FROM wanted w JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = w.oid,
+    FROM called w JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = w.oid,
          LATERAL (VALUES (a.aggtransfn), (a.aggfinalfn), (a.aggcombinefn), (a.aggserialfn), (a.aggdeserialfn),
                          (a.aggmtransfn), (a.aggminvtransfn), (a.aggmfinalfn)) AS parts (oid)
     WHERE parts.oid <> 0
@@ -90,7 +91,7 @@ SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg
        CASE WHEN p.oid >= 16384 AND e.oid IS NULL THEN
            coalesce('SELECT ' || pg_catalog.pg_get_expr(p.proargdefaults, 0) || ';', '')
            || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $3)
-                   -- A body that PostgreSQL has parsed is in the definition alone.
+                   -- A body of the SQL standard (BEGIN ATOMIC, RETURN) is only in the definition.
                    WHEN l.lanname = 'sql' THEN pg_catalog.left(pg_catalog.pg_get_functiondef(p.oid), $3)
                    ELSE '' END
        END,
@@ -103,9 +104,9 @@ FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
      LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
 );
 
-/// The texts of a user's domains (of types $1 and functions $2), views and policies ($4, relations), of up to $3
-/// characters.
-pub(super) const OWN_TEXTS: &str = with_types!(
+/// The SQL texts of user-defined domains (types $1 and types of functions $2), and of views and policies (relations
+/// $4). At most $3 characters of each.
+pub(super) const USER_TEXTS: &str = with_types!(
     "
 SELECT c.relname::pg_catalog.text, pg_catalog.left(pg_catalog.pg_get_viewdef(c.oid), $3)
 FROM pg_catalog.pg_class c
@@ -122,8 +123,8 @@ FROM type JOIN pg_catalog.pg_type t USING (oid) JOIN pg_catalog.pg_constraint k 
 WHERE k.conbin IS NOT NULL"
 );
 
-/// What a secret looks like: `password=…` and its like, as a part of a connection string or as a setting, or a password
-/// in a URL. Of those that are there for this role, where they are (see `SecretSource`) and the setting's name.
+/// Finds secrets: settings and connection strings with `password=…` or a similar word, and URLs with a password. Only
+/// those that this role can read are found. Each row has the source (see `SecretSource`) and the name of the setting.
 pub(super) const SECRETS: &str = r"
 WITH looks (secret) AS (VALUES (
     '(password|passwd|secret|token|passphrase|credentials?|(api|access|secret|private)_?key)\s*='

@@ -1,6 +1,6 @@
-//! What is known of PostgreSQL's functions and of its extensions, by name.
+//! The known functions of PostgreSQL and of its extensions, by name.
 
-/// PostgreSQL's volatile functions that change nothing.
+/// Volatile functions of PostgreSQL that change nothing.
 pub(super) const HARMLESS: &[&str] = &[
     "bernoulli",
     "clock_timestamp",
@@ -60,7 +60,7 @@ pub(super) const HARMLESS: &[&str] = &[
     "uuidv7",
 ];
 
-/// The same of the extensions that come with PostgreSQL.
+/// Volatile functions that change nothing, of the extensions that come with PostgreSQL.
 pub(super) const HARMLESS_OF_EXTENSIONS: &[(&str, &[&str])] = &[
     (
         "pg_buffercache",
@@ -84,7 +84,7 @@ pub(super) const HARMLESS_OF_EXTENSIONS: &[(&str, &[&str])] = &[
     ("uuid-ossp", &["uuid_generate_*"]),
 ];
 
-/// What is wrong with a function, by its name; of an extension also where it says that it is not volatile.
+/// Harmful functions, by the reason. For functions of extensions it also holds if they are not declared volatile.
 pub(super) const HARMFUL: &[(&str, &[&str])] = &[
     (
         "it reads or writes files of the database server",
@@ -143,11 +143,11 @@ pub(super) const HARMFUL: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// PostgreSQL's functions that are not volatile and harm all the same.
+/// Functions of extensions that are not declared volatile and are harmful nevertheless.
 pub(super) const HARMFUL_ALTHOUGH_NOT_VOLATILE: &[&str] =
     &["connectby*", "crosstab*", "dblink*", "isn_weak", "xpath_table"];
 
-/// Functions that give secrets.
+/// Functions that return secrets.
 pub(super) const SENSITIVE_FUNCTIONS: &[(&str, &[&str])] = &[
     (
         "it shows other sessions' SQL",
@@ -161,10 +161,10 @@ pub(super) const SENSITIVE_FUNCTIONS: &[(&str, &[&str])] = &[
     ("it reads tables past their rights", &["get_raw_page", "heap_page_item*"]),
 ];
 
-/// The volatile ones among the functions that give secrets.
+/// The volatile functions among those that return secrets.
 pub(super) const SENSITIVE_NAMES: &[&str] = &["pg_hba_file_rules", "pg_show_all_file_settings", "pg_stat_statements"];
 
-/// Whether a list has a name. An entry that ends in `*` matches every name with that beginning.
+/// Whether a list contains a name. An entry that ends in `*` matches every name with this prefix.
 pub(super) fn has(names: &[&str], name: &str) -> bool {
     names.iter().any(|entry| match entry.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),

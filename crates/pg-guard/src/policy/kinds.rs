@@ -6,10 +6,10 @@ use crate::syntax::Syntax;
 /// Kinds of statements that only read.
 const READING: &[&str] = &["SelectStmt", "ExplainStmt", "VariableShowStmt"];
 
-/// What an EXPLAIN that does not run it may hold.
-const PLANNED: &[&str] = &["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
+/// Kinds of statements that EXPLAIN without ANALYZE may contain, because it does not run them.
+const EXPLAINED: &[&str] = &["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
-/// The command that a kind of statement is.
+/// The name of the command, for a kind of statement.
 pub(crate) fn command(kind: &str) -> String {
     match kind {
         "VariableSetStmt" => "SET or RESET".to_owned(),
@@ -22,7 +22,7 @@ pub(crate) fn command(kind: &str) -> String {
         "RefreshMatViewStmt" => "REFRESH MATERIALIZED VIEW".to_owned(),
         "SecLabelStmt" => "SECURITY LABEL".to_owned(),
         kind => {
-            // As the parser's names go: AlterTableStmt, DropStmt, RefreshMatViewStmt.
+            // The kinds are named like AlterTableStmt, DropStmt, RefreshMatViewStmt.
             let mut words = String::new();
             for letter in kind.strip_suffix("Stmt").unwrap_or(kind).chars() {
                 if letter.is_ascii_uppercase() && !words.is_empty() {
@@ -35,13 +35,13 @@ pub(crate) fn command(kind: &str) -> String {
     }
 }
 
-/// What a read-only mode accepts instead.
+/// The end of each refusal: what read-only mode accepts.
 pub(crate) const ACCEPTED: &str = "Accepted are SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN of these";
 
-/// Whether the kind of a statement, and of what is in it, only reads.
+/// Checks that the statement, and each statement inside it, is of a kind that only reads.
 ///
 /// # Errors
-/// Why not.
+/// Why the statement is refused.
 pub(crate) fn kinds(syntax: &Syntax) -> Result<(), Refusal> {
     if syntax.statements > 1 {
         let why = format!(
@@ -73,8 +73,8 @@ pub(crate) fn kinds(syntax: &Syntax) -> Result<(), Refusal> {
         return refused(Rule::StatementKind, &command(kind), why);
     }
     let only_plans = kind == "ExplainStmt" && !syntax.analyzes;
-    if let Some(inner) = syntax.inner.iter().find(|inner| !(only_plans && PLANNED.contains(&inner.as_str()))) {
-        let why = if kind == "ExplainStmt" && PLANNED.contains(&inner.as_str()) {
+    if let Some(inner) = syntax.inner.iter().find(|inner| !(only_plans && EXPLAINED.contains(&inner.as_str()))) {
+        let why = if kind == "ExplainStmt" && EXPLAINED.contains(&inner.as_str()) {
             " where EXPLAIN runs it; without ANALYZE it is"
         } else {
             ", wherever it stands"
@@ -90,12 +90,12 @@ pub(crate) fn kinds(syntax: &Syntax) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The same of a text behind a name. A function's may be several statements, or none; or its whole definition, which
-/// nobody runs, with statements in it.
+/// The same check for the SQL text of an object. The text of a function can have several statements or none. If it is
+/// the whole definition, the CREATE FUNCTION in it does not run, but the statements inside it do.
 ///
 /// # Errors
-/// Why not.
-pub(crate) fn kinds_behind(syntax: &Syntax) -> Result<(), Refusal> {
+/// Why the text is refused.
+pub(crate) fn kinds_in_text(syntax: &Syntax) -> Result<(), Refusal> {
     let mut within = Syntax { statements: 1, ..syntax.clone() };
     within.inner.retain(|kind| kind != "ReturnStmt" && kind != "CreateFunctionStmt");
     match within.kind.as_deref() {

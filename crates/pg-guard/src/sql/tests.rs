@@ -34,7 +34,7 @@ fn the_operation_is_the_first_keyword() {
         ("- select", "OTHER"),
         ("/ select", "OTHER"),
         ("sélect 1", "OTHER"),
-        // No white space to PostgreSQL, so part of a word.
+        // This is no white space for PostgreSQL, so it is part of a word.
         ("\u{a0}select 1", "OTHER"),
     ] {
         assert_eq!(Operation::of(sql).as_str(), operation, "{sql:?}");
@@ -80,7 +80,7 @@ fn no_literal_is_left_in_a_normalised_text() {
         ("select 'a''secret'", "select ?"),
         ("select '', 'secret'", "select ?, ?"),
         ("select'secret'from t", "select ? from t"),
-        // A backslash is a character in a plain string, and an escape in E''.
+        // In a plain string a backslash is a character; in E'' it escapes.
         ("select 'a\\', secret", "select ?, secret"),
         ("select E'a\\'secret', e'\\\\', E'\\\\\\'secret'", "select ?, ?, ?"),
         ("select 'a'\n'secret'", "select ? ?"),
@@ -102,7 +102,7 @@ fn no_literal_is_left_in_a_normalised_text() {
         ("select /* 'secret */ 1 -- 'secret\n, 2", "select ?, ?"),
         ("select /* /* secret */ secret */ 1", "select ?"),
         ("select '\u{1f511} secret', 'é'", "select ?, ?"),
-        // What is not closed goes to the end.
+        // An unclosed string or comment ends with the text.
         ("select 'secret", "select ?"),
         ("select E'secret\\'", "select ?"),
         ("select e'\\", "select ?"),

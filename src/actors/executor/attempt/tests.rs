@@ -6,13 +6,13 @@ use super::*;
 use crate::postgres::error::{Clock, Phase, Rejection};
 use crate::progress::Progress;
 
-const READ_ONLY: Of = Of::Statement(AccessMode::ReadOnly);
-const READ_WRITE: Of = Of::Statement(AccessMode::ReadWrite);
+const READ_ONLY: Kind = Kind::Statement(AccessMode::ReadOnly);
+const READ_WRITE: Kind = Kind::Statement(AccessMode::ReadWrite);
 
-/// What is shown, of what, and what each run came to with its next step.
-type Case<'a> = (&'a str, Of, &'a [(Run, Next)]);
+/// The name of the case, what runs, and each run with the next step that it must lead to.
+type Case<'a> = (&'a str, Kind, &'a [(Run, Next)]);
 
-/// How far a run had come: begun, known to read only, first row there.
+/// The progress of a run: it has begun, it only reads, its first row has arrived.
 const NOT_BEGUN: [bool; 3] = [false, false, false];
 const READS: [bool; 3] = [true, true, false];
 const READS_WITH_ROWS: [bool; 3] = [true, true, true];
@@ -54,7 +54,7 @@ fn failed(error: &QueryError, [begun, only_reads, rows_came]: [bool; 3]) -> Run 
 }
 
 #[test]
-fn each_way_a_run_can_end_has_its_next_step() {
+fn each_result_of_a_run_has_its_next_step() {
     let lost = |progress| failed(&unavailable(false), progress);
     let shut_down = |progress| failed(&rejected("57P01", "FATAL"), progress);
     let terminated = |[begun, only_reads, rows_came]: [bool; 3]| {
@@ -72,11 +72,11 @@ fn each_way_a_run_can_end_has_its_next_step() {
     let cases: &[Case] = &[
         ("what is outgrown is read from a portal", READ_ONLY, &[(Run::Outgrown, RunAgain(Outgrown))]),
         (
-            "what is outgrown may still be lost once",
+            "a read through a portal may be lost once",
             READ_ONLY,
             &[(Run::Outgrown, RunAgain(Outgrown)), (lost(READS), RunAgain(ConnectionLost)), (lost(READS), Fail)],
         ),
-        ("what PostgreSQL refuses fails", READ_WRITE, &[(wrong, Fail)]),
+        ("a statement that PostgreSQL refuses fails", READ_WRITE, &[(wrong, Fail)]),
         (
             "a read that is lost before its first row is sent once more",
             READ_ONLY,
@@ -88,17 +88,17 @@ fn each_way_a_run_can_end_has_its_next_step() {
         ("a write that is lost fails", READ_WRITE, &[(lost(WRITES), Fail)]),
         ("a write whose backend is shut down fails", READ_WRITE, &[(shut_down(WRITES), Fail)]),
         (
-            "a write that is lost in COMMIT may have lasted, and fails",
+            "a write that is lost in COMMIT may have committed, and fails",
             READ_WRITE,
             &[(failed(&unavailable(true), WRITES), Fail)],
         ),
         (
-            "what was taken for a read and may have lasted fails",
+            "a supposed read that is lost in COMMIT may have committed, and fails",
             READ_WRITE,
             &[(failed(&unavailable(true), READS), Fail)],
         ),
         (
-            "connections that had died in the pool cost nothing, however many",
+            "a loss before the transaction has begun does not count, however often it happens",
             READ_WRITE,
             &[
                 (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
@@ -110,16 +110,16 @@ fn each_way_a_run_can_end_has_its_next_step() {
             ],
         ),
         (
-            "a write that is found out late is run as one",
+            "a supposed read that writes is run again as a write",
             READ_WRITE,
             &[(read_only(READS), RunAgain(Writes)), (lost(WRITES), Fail)],
         ),
         (
-            "a write that is found out late after a loss is run as one",
+            "a supposed read that was lost and then writes is run again as a write",
             READ_WRITE,
             &[(lost(READS), RunAgain(ConnectionLost)), (read_only(READS), RunAgain(Writes))],
         ),
-        ("a standby refuses what is known to write", READ_WRITE, &[(read_only(WRITES), Fail)]),
+        ("a write that a standby refuses fails", READ_WRITE, &[(read_only(WRITES), Fail)]),
         ("in read-only mode a write fails", READ_ONLY, &[(read_only(READS), Fail)]),
         (
             "a batch whose connection had died in the pool is sent again, however often",
@@ -133,26 +133,30 @@ fn each_way_a_run_can_end_has_its_next_step() {
             READ_ONLY,
             &[(silent, RunAgain(ConnectionLost)), (silent, Fail)],
         ),
-        ("a batch that has begun is not sent again, though it reads", Of::Batch, &[(lost(READS), Fail)]),
-        ("nor when it writes", Of::Batch, &[(lost(WRITES), Fail)]),
-        ("nor when it has to write and may not", Of::Batch, &[(read_only(READS), Fail)]),
+        ("a batch that has begun is not sent again, though it reads", Kind::Batch, &[(lost(READS), Fail)]),
+        ("a batch that has begun and writes is not sent again", Kind::Batch, &[(lost(WRITES), Fail)]),
         (
-            "a question of our own is sent once more when it is lost before its first row",
-            Of::Inspection,
+            "a batch that has to write in a READ ONLY transaction is not sent again",
+            Kind::Batch,
+            &[(read_only(READS), Fail)],
+        ),
+        (
+            "a catalog query that is lost before its first row is sent once more",
+            Kind::Inspection,
             &[
                 (lost(NOT_BEGUN), RunAgain(ConnectionLost)),
                 (lost(READS), RunAgain(ConnectionLost)),
                 (lost(READS), Fail),
             ],
         ),
-        ("after its first row it is not", Of::Inspection, &[(lost(READS_WITH_ROWS), Fail)]),
-        ("the command's clock ends it", READ_ONLY, &[(timed_out(Clock::Command), Fail)]),
-        ("the call's clock ends it", READ_ONLY, &[(timed_out(Clock::Call { during: Phase::Fetch }), Fail)]),
+        ("a catalog query that is lost after its first row fails", Kind::Inspection, &[(lost(READS_WITH_ROWS), Fail)]),
+        ("the command timeout ends it", READ_ONLY, &[(timed_out(Clock::Command), Fail)]),
+        ("the timeout of the call ends it", READ_ONLY, &[(timed_out(Clock::Call { during: Phase::Fetch }), Fail)]),
         ("an operator ends it", READ_ONLY, &[(failed(&QueryError::Cancelled { phase: Phase::Execute }, READS), Fail)]),
         ("the guard's refusal ends it", READ_WRITE, &[(failed(&QueryError::refused("no"), READS), Fail)]),
     ];
-    for (what, of, runs) in cases {
-        let mut attempt = Attempt::new(*of);
+    for (what, kind, runs) in cases {
+        let mut attempt = Attempt::new(*kind);
         for (at, (run, next)) in runs.iter().enumerate() {
             assert_eq!(attempt.after(*run), *next, "{what}, run {at}");
         }
@@ -180,7 +184,7 @@ fn the_first_run_waits_behind_its_client_s_calls_and_the_others_go_before_them()
 }
 
 #[test]
-fn what_is_this_server_s_own_stays_so_in_the_queue() {
+fn a_catalog_query_is_an_internal_one_in_every_run() {
     let mut attempt = Attempt::of_inspection(Admission::Internal);
     attempt.after(failed(&unavailable(false), NOT_BEGUN));
     assert_eq!((attempt.admission(), attempt.retries()), (Admission::Internal, 1));

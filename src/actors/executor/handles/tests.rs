@@ -4,7 +4,7 @@ use super::*;
 
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// A held thing that notes when it is closed, and when it is dropped without that.
+/// An entry that records when it is closed, and when it is dropped without being closed.
 struct Scripted {
     name: &'static str,
     handles_max: usize,
@@ -20,7 +20,7 @@ impl Notes {
         Scripted { name, handles_max: usize::MAX, notes: self.clone(), is_closed: false }
     }
 
-    /// What has been noted since the last look.
+    /// What was recorded since the last look.
     fn since(&self) -> Vec<String> {
         self.0.take()
     }
@@ -66,12 +66,12 @@ impl World {
         self.handles.take(handle, &self.owner)
     }
 
-    fn why_not(&self, handle: &str) -> Unusable {
+    fn why_unusable(&self, handle: &str) -> Unusable {
         self.take(handle).err().unwrap()
     }
 }
 
-/// Run that with a table which may hold so many.
+/// Runs a test with a table of at most `handles_max` handles.
 async fn with<F: Future<Output = ()>>(handles_max: usize, test: impl FnOnce(World) -> F) {
     let log = Logger::root(slog::Discard, slog::o!());
     let handles = Handles::new("db:".to_owned(), handles_max, &log);
@@ -116,35 +116,35 @@ async fn a_handle_expires_when_its_lifetime_has_passed_since_its_last_use() {
         }
         assert!(world.notes.since().is_empty());
         let taken = world.take(&handle).unwrap();
-        // In use it does not expire.
+        // It does not expire while it is in use.
         tokio::time::sleep(LIFETIME * 2).await;
         assert!(taken.keep().is_some());
         tokio::time::sleep(LIFETIME + Duration::from_millis(1)).await;
         assert_eq!(world.notes.since(), ["a closed"]);
-        assert_eq!(world.why_not(&handle), Unusable::Ended(Ended::Expired(LIFETIME)));
+        assert_eq!(world.why_unusable(&handle), Unusable::Ended(Ended::Expired(LIFETIME)));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_unused_gives_way_to_a_new_one() {
+async fn a_new_handle_displaces_the_longest_unused_one() {
     with(2, async |world| {
         let (first, second) = (world.put("first"), world.put("second"));
         world.take(&first).unwrap().keep().unwrap();
         world.put("third");
         assert_eq!(world.notes.since(), ["second closed"]);
-        assert_eq!(world.why_not(&second), Unusable::Ended(Ended::Displaced));
+        assert_eq!(world.why_unusable(&second), Unusable::Ended(Ended::Displaced));
         assert!(world.take(&first).is_ok());
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_use_gives_way_to_none() {
+async fn a_handle_in_use_is_not_displaced() {
     with(1, async |world| {
         let first = world.put("first");
         let taken = world.take(&first).unwrap();
-        assert_eq!(world.why_not(&first), Unusable::InUse);
+        assert_eq!(world.why_unusable(&first), Unusable::InUse);
         assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("second")), None);
         assert_eq!(world.notes.since(), ["second closed"]);
         taken.keep().unwrap();
@@ -155,7 +155,7 @@ async fn what_is_in_use_gives_way_to_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_held_bounds_the_handles_too() {
+async fn an_entry_can_lower_the_maximum() {
     with(5, async |world| {
         world.put("first");
         let mut second = world.notes.scripted("second");
@@ -171,14 +171,14 @@ async fn what_is_held_bounds_the_handles_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_smaller_limit_holds_from_the_next_handle_on() {
+async fn a_smaller_maximum_applies_from_the_next_handle_on() {
     with(3, async |world| {
         let handles = [world.put("first"), world.put("second"), world.put("third")];
-        world.handles.allow(2);
+        world.handles.set_max(2);
         assert!(world.notes.since().is_empty());
         world.take(&handles[2]).unwrap().keep().unwrap();
         assert_eq!(world.notes.since(), ["first closed"]);
-        world.handles.allow(0);
+        world.handles.set_max(0);
         assert_eq!(world.take(&handles[2]).unwrap().keep(), None);
         assert_eq!(world.notes.since(), ["second closed", "third closed"]);
     })
@@ -186,15 +186,15 @@ async fn a_smaller_limit_holds_from_the_next_handle_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
+async fn the_handles_of_a_disconnected_client_are_closed_and_no_others() {
     with(3, async |world| {
         let (first, second) = (world.put("first"), world.put("second"));
         let other = Some("another".into());
         let others = world.handles.put(other.clone(), world.notes.scripted("other's")).unwrap().handle;
         let taken = world.take(&second).unwrap();
-        world.handles.close_those_of("owner");
+        world.handles.close_owned_by("owner");
         assert_eq!(world.notes.since(), ["first closed"]);
-        assert_eq!(world.why_not(&first), Unusable::Unknown);
+        assert_eq!(world.why_unusable(&first), Unusable::Unknown);
         assert!(world.handles.take(&others, &other).is_ok());
         drop(taken);
     })
@@ -202,13 +202,13 @@ async fn those_of_a_client_that_has_gone_are_closed_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_all_were_closed_none_is_kept() {
+async fn after_all_were_closed_no_new_handle_is_allowed() {
     with(3, async |world| {
         let (first, second) = (world.put("first"), world.put("second"));
         let taken = world.take(&second).unwrap();
         world.handles.close_all();
         assert_eq!(world.notes.since(), ["first closed"]);
-        assert_eq!(world.why_not(&first), Unusable::Unknown);
+        assert_eq!(world.why_unusable(&first), Unusable::Unknown);
         assert_eq!(taken.keep(), None);
         assert_eq!(world.handles.put(world.owner.clone(), world.notes.scripted("third")), None);
         assert_eq!(world.notes.since(), ["second closed", "third closed"]);
@@ -217,25 +217,25 @@ async fn after_all_were_closed_none_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_a_handle_has_ended_is_known_for_a_while() {
+async fn the_reason_of_an_end_is_remembered_for_a_while() {
     with(2, async |world| {
         for ended in [Ended::Finished, Ended::Failed] {
             let handle = world.put("a");
-            // What it held is the caller's to end.
+            // The caller must close what the handle held.
             world.take(&handle).unwrap().end(ended).close();
             assert_eq!(world.notes.since(), ["a closed"]);
-            assert_eq!(world.why_not(&handle), Unusable::Ended(ended));
+            assert_eq!(world.why_unusable(&handle), Unusable::Ended(ended));
         }
         let dropped = world.put("b");
         drop(world.take(&dropped).unwrap());
         assert_eq!(world.notes.since(), ["b dropped"]);
         for at in 0..ENDED_MAX {
-            let why = world.why_not(&dropped);
+            let why = world.why_unusable(&dropped);
             assert_eq!(why, Unusable::Ended(Ended::Dropped), "after {at} others");
             let handle = world.put("c");
             drop(world.take(&handle).unwrap());
         }
-        assert_eq!(world.why_not(&dropped), Unusable::Unknown);
+        assert_eq!(world.why_unusable(&dropped), Unusable::Unknown);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Everything in which a harm can be seen: data, files, the state of the server and of a session.
+//! The facts that show a harm: data, files, the state of the server and of a session.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,8 @@ use super::Lab;
 use super::session::{first, row};
 use crate::guard::attack::Fact;
 
-/// Every row, by its transaction where rows are many and only ever written anew, by its text elsewhere.
+/// A hash of all rows. For the large catalogs, where a change always writes a new row, the transaction ids are enough;
+/// for other tables the text of each row is used.
 pub(super) const DATA: &str = "select md5(string_agg(c.oid::text || query_to_xml(format(case when c.relnamespace = 'pg_catalog'::regnamespace \
                     and c.relname not in ('pg_class', 'pg_database', 'pg_authid', 'pg_largeobject', 'pg_db_role_setting') \
                     then 'select count(*), sum(xmin::text::int8) from %s' \
@@ -33,7 +34,7 @@ const INDEXES: &str = "select n_pending_pages, pg_relation_size('tall', 'vm'), \
     (select string_agg(concat(blknum, value), ',') from brin_page_items(get_raw_page('tall_brin', 2), 'tall_brin')) \
     from gin_metapage_info(get_raw_page('wide_gin', 0))";
 
-/// What is not flushed yet cannot be searched.
+/// Records that are not flushed yet cannot be searched.
 const MARKS: &str = "select case when pg_current_wal_flush_lsn() > '{since}' then \
     (select nullif(count(*), 0) from tools.{records} \
      where record_type = 'RESTORE_POINT' or resource_manager = 'LogicalMessage') end";
@@ -60,11 +61,11 @@ const SESSION: &str = "select \
     (select string_agg(name, ',' order by name) from pg_listening_channels() name), \
     now() = statement_timestamp()";
 
-/// What was seen.
+/// The facts with their values.
 pub type Facts = BTreeMap<Fact, String>;
 
 impl Lab {
-    /// All that can be seen; of a session too, if there is one.
+    /// Reads all facts, and those of a session if one is given.
     pub async fn facts(&self, session: Option<(&Client, &str)>) -> Facts {
         let mut facts = Facts::new();
         facts.insert(Fact::Data, self.data_now().await);
@@ -81,7 +82,7 @@ impl Lab {
         }
         facts.extend(SERVER_FACTS.into_iter().zip(first(&self.observer, SERVER).await));
         let Some((session, pid)) = session else { return facts };
-        // Before the session is asked, whose asking would take locks.
+        // The locks are read first, because the other queries on the session take locks.
         let locks = format!(
             "select string_agg(concat_ws(' ', locktype, mode, relation, objid), ',' order by locktype, mode, relation, objid) \
              from pg_locks where pid = {pid} and locktype <> 'virtualxid' and mode <> 'AccessShareLock'"
@@ -92,15 +93,15 @@ impl Lab {
             Err(_) => vec!["failed".to_owned(); SESSION_FACTS.len()],
         };
         facts.extend(SESSION_FACTS.into_iter().zip(seen));
-        let foretold = match session.simple_query("select random()").await {
+        let is_seeded = match session.simple_query("select random()").await {
             Ok(messages) => row(messages)[0] == self.seed,
             Err(_) => false,
         };
-        facts.insert(Fact::Seed, foretold.to_string());
+        facts.insert(Fact::Seed, is_seeded.to_string());
         facts
     }
 
-    /// Where the write-ahead log has not grown, nothing was written since.
+    /// A hash of all data. If the write-ahead log has not grown, nothing was written, and the last hash is used.
     pub(super) async fn data_now(&self) -> String {
         let log = first(&self.observer, "select pg_current_wal_insert_lsn()").await;
         if let Some((then, data)) = &*self.last.borrow()
@@ -113,7 +114,7 @@ impl Lab {
         data
     }
 
-    /// Names and sizes.
+    /// The names and sizes of the files.
     fn files(&self) -> String {
         let data = self.data();
         let mut files = Vec::new();

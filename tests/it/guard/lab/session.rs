@@ -1,4 +1,4 @@
-//! A session with the laboratory's PostgreSQL, and what a statement gives on it.
+//! A session of the laboratory, and the result of a statement on it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use pg_private::PrivateCluster;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, SimpleQueryMessage};
 
-/// What became of a statement.
+/// The result of a statement.
 #[derive(Default)]
 pub(super) struct Ran {
     pub(super) values: Vec<String>,
@@ -61,7 +61,8 @@ pub(super) async fn all(client: &Client, sql: &str) -> Vec<String> {
     rows.collect()
 }
 
-/// By the simple protocol, as a naive server would; by the extended one where there are parameters.
+/// Sends a statement by the simple protocol, as a server without protection does; with parameters by the extended
+/// protocol.
 pub(super) async fn send(session: &Client, sql: &str, parameters: &[&str]) -> Ran {
     let mut ran = Ran::default();
     let sent = async {
@@ -99,7 +100,7 @@ pub(super) async fn send(session: &Client, sql: &str, parameters: &[&str]) -> Ra
     ran
 }
 
-/// A value's bytes, of whatever type.
+/// The bytes of a value of any type.
 struct Raw(String);
 
 impl<'a> FromSql<'a> for Raw {

@@ -1,4 +1,4 @@
-//! Statements that define, grant or tend.
+//! Statements that define objects, grant rights or maintain tables.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -47,7 +47,7 @@ pub const TABLE: &[Attack] = &[
     moves(Ddl, Data, "alter database lab set work_mem = '1MB'"),
     moves(Ddl, Data, "alter table t alter name set storage external"),
     moves(Ddl, Files, "alter system set work_mem = '3MB'"),
-    // What tends the tables; READ ONLY lets most of these through.
+    // Maintenance of tables. READ ONLY allows most of these.
     moves(Ddl, Data, "reindex table t"),
     moves(Ddl, Data, "reindex (verbose) index t_pkey"),
     moves(Ddl, Data, "cluster t using t_pkey"),
@@ -56,7 +56,7 @@ pub const TABLE: &[Attack] = &[
     moves(Ddl, Data, "vacuum full t"),
     moves(Ddl, Data, "vacuum (analyze, freeze) t"),
     moves(Ddl, Checkpoint, "checkpoint"),
-    // Who may do what.
+    // Rights.
     moves(Privilege, Data, "grant select on t to public"),
     moves(Privilege, Data, "grant clerk to other"),
     moves(Privilege, Data, "revoke execute on function bump() from public"),

@@ -1,4 +1,4 @@
-//! Functions that do harm behind something else, and functions that run SQL of a text.
+//! Functions that do harm through other objects, and functions that run an SQL text.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -6,14 +6,14 @@ use crate::guard::attack::{Attack, moves, shows, sleeps};
 use crate::guard::lab::{FILE, HASH};
 
 pub const TABLE: &[Attack] = &[
-    // Behind operators, with every way of writing one.
+    // Through operators, in every syntax.
     moves(Hidden, Data, "select @! 1"),
     moves(Hidden, Data, "select id @@! 1 from t"),
     moves(Hidden, Data, "select 1 operator(public.@@!) 1"),
     moves(Hidden, Data, "select 1 @@! any (array[1, 2])"),
     moves(Hidden, Data, "select 1 @@! all (select id from t)"),
     moves(Hidden, Data, "select count(*) from t a join t b on a.id @@! b.id"),
-    // Behind the operators that a syntax stands for.
+    // Through the operators that a syntax stands for.
     moves(Hidden, Data, "select row(1)::box1 = row(2)::box1"),
     moves(Hidden, Data, "select nullif(row(1)::box1, row(2)::box1)"),
     moves(Hidden, Data, "select case row(1)::box1 when row(2)::box1 then 1 end"),
@@ -23,13 +23,13 @@ pub const TABLE: &[Attack] = &[
     moves(Hidden, Data, "select row(1)::box1 in (select row(id)::box1 from t)"),
     moves(Hidden, Data, "select 1 from (select row(1)::box1 as b) x join (select row(2)::box1 as b) y using (b)"),
     moves(Hidden, Data, "select 1 from (select row(1)::box1 as b) x natural join (select row(2)::box1 as b) y"),
-    // Behind casts, told and untold.
+    // Through explicit and implicit casts.
     moves(Hidden, Data, "select row(1)::box1::int"),
     moves(Hidden, Data, "select cast(cast(row(1) as box1) as int)"),
     moves(Hidden, Data, "select abs(row(1)::box1)"),
     moves(Hidden, Data, "select row(1)::box1 + 1"),
     moves(Hidden, Data, "select array[row(1)::box1]::int[]"),
-    // Behind types, aggregates, defaults, views.
+    // Through types, aggregates, defaults and views.
     moves(Hidden, Data, "select 1::checked"),
     moves(Hidden, Data, "select checked '1'"),
     moves(Hidden, Data, "select cast('1' as checked)"),
@@ -46,7 +46,7 @@ pub const TABLE: &[Attack] = &[
     moves(Hidden, Data, "select '[1,2)'::range_of_checked"),
     moves(Hidden, Data, "select takes_checked(1)"),
     moves(Hidden, Data, "select gives_checked(1)"),
-    // Of columns whose types nobody names.
+    // Through the types of columns that the statement does not name.
     moves(Hidden, Data, "select b + 1 from boxes"),
     moves(Hidden, Data, "select abs(b) from boxes"),
     moves(Hidden, Data, "select s from sorts order by s"),
@@ -70,13 +70,13 @@ pub const TABLE: &[Attack] = &[
     shows(Hidden, FILE, "select 'canary.txt'::citext::bytea"),
     shows(Hidden, FILE, "select * from peek"),
     shows(Hidden, FILE, "select public.my_rest('canary.txt')"),
-    // A function of a user under a name that is harmless elsewhere, or with an argument that is.
+    // A user-defined function with the name of a harmless one, or with an argument that calls one.
     moves(Hidden, Data, "select public.random()"),
     moves(Hidden, Data, "select lower(t) from t"),
     moves(Hidden, Data, "select abs(t) from t"),
     moves(Hidden, Data, "select t.lower from t"),
     moves(Hidden, Data, "select pg_catalog.random(5)"),
-    // Names that the parser, being of a later version, has as syntax.
+    // Names that the parser, which is of a later version, has as syntax.
     moves(Hidden, Data, "select json(1)").until(16),
     moves(Hidden, Data, "select json_scalar(1)").until(16),
     moves(Hidden, Data, "select json_serialize('x')").until(16),
@@ -87,11 +87,12 @@ pub const TABLE: &[Attack] = &[
     moves(Hidden, Data, "select id from t where json_value('{}', '$') = 1").until(16),
     moves(Hidden, Data, "select merge_action()").until(16),
     moves(Hidden, Data, "select json_arrayagg(id) from t").until(15),
-    // Neither volatile nor safe: with its owner's rights, or in C.
+    // Functions that are not volatile and not safe either: with the rights of their owner, or in C.
     shows(Hidden, FILE, "select definer_peek()"),
     shows(Hidden, FILE, "select my_read('canary.txt')"),
     sleeps(Hidden, "select my_sleep(60)"),
-    // SQL in a text. It runs as read-only, and the functions in it run as they please.
+    // Functions that run an SQL text. The text runs READ ONLY, but the functions in it can do anything that READ ONLY
+    // allows.
     shows(SqlAsText, FILE, "select query_to_xml('select pg_read_file(''canary.txt'')', true, true, '')"),
     shows(
         SqlAsText,
@@ -143,7 +144,7 @@ pub const TABLE: &[Attack] = &[
         "select * from xpath_table('id', 'raw', '(select 1 as id, ''<a/>''::text as raw from pg_try_advisory_lock(9)) d', \
          '/a', 'true') as x (id int, a text)",
     ),
-    // Other connections, which know nothing of this transaction.
+    // Functions that open other connections, which are not in this transaction.
     moves(Dblink, Data, "select dblink_exec('dbname=lab port={port} host=127.0.0.1 user=postgres', 'delete from t')"),
     moves(
         Dblink,

@@ -1,4 +1,4 @@
-//! A function in every place where an expression may stand.
+//! A function at every position where an expression is allowed.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -6,7 +6,7 @@ use crate::guard::attack::{Attack, moves, shows};
 use crate::guard::lab::FILE;
 
 pub const TABLE: &[Attack] = &[
-    // Beside and below the target list.
+    // In the select list and in its subqueries.
     shows(Position, FILE, "select 1, name, upper(lower(pg_read_file('canary.txt'))) || pg_read_file('canary.txt') from t"),
     shows(Position, FILE, "select case when id = 1 then 'x' else pg_read_file('canary.txt') end from t"),
     shows(Position, FILE, "select case pg_read_file('canary.txt') when 'x' then 'x' else left(pg_read_file('canary.txt'), 99) end"),
@@ -45,7 +45,7 @@ pub const TABLE: &[Attack] = &[
     moves(Position, Locks, "select (1, pg_try_advisory_lock(3)) < (1, true)"),
     moves(Position, Locks, "select 1 where exists (select where pg_try_advisory_lock(3))"),
     moves(Position, Locks, "select make_interval(days => 1, secs => pg_try_advisory_lock(3)::int)"),
-    // FROM.
+    // In FROM.
     shows(Position, FILE, "select * from pg_read_file('canary.txt')"),
     shows(Position, FILE, "select f from pg_read_file('canary.txt') with ordinality as f (f, n)"),
     shows(Position, FILE, "select * from rows from (generate_series(1, 2), pg_read_file('canary.txt')) as x (n, f)"),
@@ -71,7 +71,7 @@ pub const TABLE: &[Attack] = &[
     moves(Position, Locks, "select 1 from t a join t b on a.id = b.id and pg_try_advisory_lock(3)"),
     moves(Position, Locks, "select 1 from (t a full join t b on a.id = b.id) join t c on pg_try_advisory_lock(c.id)"),
     moves(Position, Locks, "select x from jsonb_to_recordset(case when pg_try_advisory_lock(3) then '[]'::jsonb end) as x (n int)"),
-    // The clauses.
+    // In the other clauses.
     moves(Position, Locks, "select 1 from t where id = 1 and (name = 'x' or pg_try_advisory_lock(3))"),
     moves(Position, Locks, "select count(*) from t group by pg_try_advisory_lock(id)"),
     moves(Position, Locks, "select count(*) from t group by grouping sets ((), (id, pg_try_advisory_lock(id)))"),
@@ -102,7 +102,7 @@ pub const TABLE: &[Attack] = &[
         Locks,
         "select sum(id) over (order by id range between current row and pg_try_advisory_lock(3)::int following) from t",
     ),
-    // CTEs, set operations, statements that are queries by another name.
+    // In CTEs, set operations, and statements that are other forms of a query.
     shows(Position, FILE, "with f as (select pg_read_file('canary.txt') as f) select * from f"),
     moves(Position, Locks, "with f as materialized (select pg_try_advisory_lock(3)) select 1 from f"),
     moves(

@@ -1,4 +1,4 @@
-//! Functions that reach out of the transaction: to files, large objects, the server, other sessions, the clock.
+//! Functions with effects outside of the transaction: on files, large objects, the server, other sessions, the clock.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -28,7 +28,7 @@ pub const TABLE: &[Attack] = &[
     moves(ServerFile, Files, "select pg_file_unlink('spare.txt')").in_read_only().until(16),
     moves(ServerFile, Files, "select pg_file_rename('spare.txt', 'planted.txt')").until(16),
     moves(ServerFile, Files, "select pg_export_snapshot()").in_read_only(),
-    // Large objects: until PostgreSQL 16 a read-only transaction writes them.
+    // Large objects: before PostgreSQL 16 a READ ONLY transaction can write them.
     moves(LargeObject, Data, "select lo_create(0)"),
     moves(LargeObject, Data, "select lo_creat(-1)"),
     moves(LargeObject, Data, "select lo_from_bytea(0, 'x')"),
@@ -69,7 +69,7 @@ pub const TABLE: &[Attack] = &[
     moves(ServerAdmin, Indexes, "select brin_summarize_new_values('tall_brin')"),
     moves(ServerAdmin, Indexes, "select brin_desummarize_range('tall_brin', 0)"),
     moves(ServerAdmin, Indexes, "select pg_truncate_visibility_map('tall')"),
-    // Locks of the session outlive a ROLLBACK; those of the transaction keep others waiting until it ends.
+    // Locks of the session remain after a ROLLBACK. Locks of the transaction block others until it ends.
     moves(AdvisoryLock, Locks, "select pg_advisory_lock(1)").in_read_only(),
     moves(AdvisoryLock, Locks, "select pg_advisory_lock(1, 2)"),
     moves(AdvisoryLock, Locks, "select pg_advisory_lock_shared(1)"),
@@ -79,7 +79,7 @@ pub const TABLE: &[Attack] = &[
     moves(AdvisoryLock, Locks, "select pg_try_advisory_xact_lock_shared(1)").in_read_only(),
     moves(AdvisoryLock, Locks, "select pg_advisory_unlock(77)"),
     moves(AdvisoryLock, Locks, "select pg_advisory_unlock_all()"),
-    // What other sessions are told, and what this one would be told.
+    // Notifications to other sessions and from them.
     notifies(Notify, "notify news"),
     notifies(Notify, "NOTIFY \"news\", 'text'"),
     notifies(Notify, "select pg_notify('news', 'text')"),
@@ -87,7 +87,7 @@ pub const TABLE: &[Attack] = &[
     moves(Notify, Channels, "listen other"),
     moves(Notify, Channels, "unlisten kept"),
     moves(Notify, Channels, "unlisten *"),
-    // A connection of the pool and a worker of the server, for as long as one likes.
+    // They keep a connection of the pool and a backend busy for any time.
     sleeps(Sleep, "select pg_sleep(60)"),
     sleeps(Sleep, "select pg_sleep_for('1 minute')"),
     sleeps(Sleep, "select pg_sleep_until(now() + interval '1 minute')"),

@@ -1,4 +1,4 @@
-//! What a catalogue knows and no reader of it needs, and what reaches a function as a parameter.
+//! Secrets in the catalogs, and harm that a function does through its parameters.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -6,7 +6,7 @@ use crate::guard::attack::{Attack, moves, notifies, shows, sleeps};
 use crate::guard::lab::{FILE, FOREIGN_PASSWORD, HASH, OTHER_SQL, PRIMARY_PASSWORD, PUBLISHER_PASSWORD, ROLE_SECRET};
 
 pub const TABLE: &[Attack] = &[
-    // Hashes of passwords.
+    // Password hashes.
     shows(Secrets, HASH, "select rolpassword from pg_authid"),
     shows(Secrets, HASH, "select * from pg_catalog.pg_authid"),
     shows(Secrets, HASH, "table pg_authid"),
@@ -27,11 +27,11 @@ pub const TABLE: &[Attack] = &[
     shows(Secrets, HASH, "select * from hashes"),
     shows(Secrets, HASH, "select j.y from (pg_authid cross join (select 1) one) as j (a, b, c, d, e, f, g, h, i, x, y, k)"),
     shows(Secrets, HASH, "select c11 from (pg_authid a join (select 1) b on true) as j (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12)"),
-    // What ANALYZE has found.
+    // Statistics of ANALYZE.
     shows(Secrets, HASH, "select histogram_bounds from pg_stats where tablename = 'pg_authid'"),
     shows(Secrets, HASH, "select s from pg_stats s"),
     shows(Secrets, HASH, "select stavalues1, stavalues2 from pg_statistic where starelid = 'pg_authid'::regclass"),
-    // The pages of a table know what its rights hide.
+    // The pages of a table contain rows that its rights hide.
     shows(Secrets, HASH, "select get_raw_page('pg_authid', 0)"),
     shows(Secrets, HASH, "select t_data from heap_page_items(get_raw_page('pg_authid', 'main', 0))"),
     shows(Secrets, HASH, "select tuple_data_split(1260, t_data, t_infomask, t_infomask2, t_bits) from heap_page_items(get_raw_page('pg_authid', 0)) where t_data is not null"),
@@ -55,7 +55,7 @@ pub const TABLE: &[Attack] = &[
     shows(Secrets, ROLE_SECRET, "table pg_user"),
     shows(Secrets, ROLE_SECRET, "select useconfig from pg_shadow"),
     shows(Secrets, ROLE_SECRET, "select unnest(setconfig) from pg_db_role_setting"),
-    // What others ask, with the values in it.
+    // Statements of other sessions, with the values in them.
     shows(Secrets, "kept as select 1", "select statement from pg_prepared_statements"),
     shows(Secrets, "kept as select 1", "select * from pg_prepared_statement()"),
     shows(Secrets, OTHER_SQL, "select query from pg_stat_activity"),
@@ -66,7 +66,7 @@ pub const TABLE: &[Attack] = &[
     shows(Secrets, OTHER_SQL, "select to_json(a)->>'query' from pg_stat_activity a"),
     shows(Secrets, OTHER_SQL, "select query from tools.pg_stat_statements"),
     shows(Secrets, OTHER_SQL, "select s.* from tools.pg_stat_statements(true) s"),
-    // What is done is in a parameter, and no look at the statement finds it.
+    // The harm is in a parameter, so it cannot be found in the statement.
     shows(Params, FILE, "select query_to_xml($1, true, true, '')").with(&["select pg_read_file('canary.txt')"]),
     shows(Params, HASH, "select query_to_xml($1, true, true, '')").with(&["table pg_authid"]),
     shows(Params, FILE, "select pg_read_file($1)").with(&["canary.txt"]),

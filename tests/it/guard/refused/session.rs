@@ -38,10 +38,10 @@ pub const TABLE: &[Attack] = &[
     moves(SessionSet, Settings, "select 1 from t where set_config('search_path', name, false) = 'two'"),
     moves(SessionSet, Role, "select set_config('role', 'other', false)"),
     moves(SessionSet, Role, "select set_config('session_authorization', 'other', false)"),
-    // A rule of the catalogue makes this a call of set_config.
+    // A rule of this catalog view turns the statement into a call of set_config.
     moves(SessionSet, Settings, "update pg_settings set setting = '9MB' where name = 'work_mem'"),
     moves(SessionSet, Settings, "select run('set work_mem = ''9MB''')"),
-    // A library brings its settings, and whatever else is in it.
+    // A library defines settings, and can run any code.
     moves(SessionSet, Settings, "load 'auto_explain'"),
     moves(SessionObject, Prepared, "prepare mine as select 1"),
     moves(SessionObject, Prepared, "deallocate kept"),
@@ -52,7 +52,7 @@ pub const TABLE: &[Attack] = &[
     moves(SessionObject, Cursors, "close all"),
     moves(SessionObject, Data, "create temp view mine as select 1"),
     moves(SessionObject, Data, "create temp sequence mine"),
-    // Out of the transaction that we began, into one that we did not.
+    // Statements that end the transaction of the server and begin another one.
     moves(TransactionControl, Transaction, "commit").in_read_only(),
     moves(TransactionControl, Transaction, "COMMIT WORK AND NO CHAIN").in_read_only(),
     moves(TransactionControl, Transaction, "end").in_read_only(),
@@ -63,7 +63,7 @@ pub const TABLE: &[Attack] = &[
     moves(TransactionControl, Transaction, "begin isolation level serializable, read write"),
     moves(TransactionControl, Transaction, "start transaction"),
     moves(TransactionControl, TwoPhase, "prepare transaction 'mine'").in_read_only(),
-    // In and out of tables, files and programs; through our protocol a COPY would also hang the driver.
+    // COPY into and out of tables, files and programs. In the extended protocol it would also block the driver.
     moves(Copy, Data, "copy t from stdin"),
     moves(Copy, Data, "copy t (id, name) from stdin with (format text)"),
     moves(Copy, Data, "copy lines from '{data}/canary.txt'"),

@@ -1,4 +1,4 @@
-//! One function or statement, in every spelling that means it.
+//! The same functions and statements in every spelling that has the same meaning.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -11,7 +11,7 @@ pub const TABLE: &[Attack] = &[
     shows(Spelling, FILE, "select pg_catalog.pg_read_file('canary.txt')"),
     shows(Spelling, FILE, r#"select pg_catalog . "pg_read_file" ('canary.txt')"#),
     shows(Spelling, FILE, r#"select "pg_catalog"."pg_read_file"('canary.txt')"#),
-    // The database's own name may stand in front.
+    // The name of the current database is allowed as a prefix.
     shows(Spelling, FILE, "select lab.pg_catalog.pg_read_file('canary.txt')"),
     shows(Spelling, FILE, r#"select U&"pg\005fread_file"('canary.txt')"#),
     shows(Spelling, FILE, r#"select u&"\0070g\+00005fread_file"('canary.txt')"#),
@@ -27,13 +27,13 @@ pub const TABLE: &[Attack] = &[
     shows(Spelling, FILE, ";;;select pg_read_file('canary.txt')"),
     shows(Spelling, FILE, "select(pg_read_file('canary.txt'))"),
     shows(Spelling, FILE, "select all pg_read_file('canary.txt')"),
-    // Attribute notation: a function of the row, without parentheses.
+    // Attribute notation: a function of a row, without parentheses.
     shows(Spelling, FILE, "select f.pg_read_file from concat('canary.txt') as f"),
     shows(Spelling, FILE, "select f.\"pg_read_file\" from cast('canary.txt' as text) f"),
     shows(Spelling, FILE, "select (f).pg_read_file from concat('canary', '.txt') as f"),
     shows(Spelling, FILE, "select g from concat('canary.txt') f, lateral (select f.pg_read_file) x (g)"),
     shows(Spelling, FILE, r#"select f.U&"pg\005fread_file" from concat('canary.txt') as f"#),
-    // Arguments in every form of a string.
+    // Arguments in all forms of string literals.
     shows(Spelling, FILE, "select pg_read_file($$canary.txt$$)"),
     shows(Spelling, FILE, "select pg_read_file($f$canary.txt$f$)"),
     shows(Spelling, FILE, "select pg_read_file(E'\\x63anary.txt')"),
@@ -41,7 +41,7 @@ pub const TABLE: &[Attack] = &[
     shows(Spelling, FILE, "select pg_read_file('can'\n'ary.txt')"),
     shows(Spelling, FILE, "select pg_read_file(convert_from('\\x63616e6172792e747874', 'UTF8'))"),
     shows(Spelling, FILE, "select pg_read_file(('canary.txt'::varchar(99))::text)"),
-    // Statements in odd dress.
+    // Statements with unusual white space, comments and parentheses.
     moves(Spelling, Data, "dElEtE/**/FROM/**/ONLY/**/public/**/./**/t"),
     moves(Spelling, Data, "explain(analyze)delete from\"t\""),
     moves(Spelling, Data, r#"delete from U&"\0074""#),

@@ -1,4 +1,4 @@
-//! Several statements in one text, in the open and behind what a reader of texts takes for a string or a comment.
+//! Several statements in one text, openly or hidden in what looks like a string or a comment.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
@@ -19,23 +19,23 @@ pub const TABLE: &[Attack] = &[
     several(Stacked, "with a as (select 1) select * from a; with b as (delete from t) select 1"),
     moves(Stacked, Data, "select 1; create schema u create table v (n int)"),
     moves(Stacked, Settings, "select 1;reset all"),
-    // A backslash ends nothing in a standard string, and nothing at all in an identifier.
+    // A backslash does not escape in a standard string or in an identifier.
     several(LexerDesync, r"select 'a\'; drop table lines; --'"),
     several(LexerDesync, r#"select 1 as "a\"; drop table lines; --""#),
     several(LexerDesync, r"select e'\'', 'b'; drop table lines; --'"),
     several(LexerDesync, r"select e'\\'; drop table lines; --'"),
-    // Dollar quotes know their tags, whatever is between.
+    // A dollar-quoted string ends only with its own tag.
     several(LexerDesync, "select $a$ $b$ $a$; drop table lines; -- $b$"),
     several(LexerDesync, "select $é$ ' $é$; drop table lines; -- '"),
     several(LexerDesync, "select 1 as a$b$; drop table lines; -- $b$"),
     several(LexerDesync, "select $$ $a$ $$; drop table lines; -- $a$"),
-    // Comments nest, and a line ends where a line ends.
+    // Block comments are nested, and a line comment ends with its line.
     several(LexerDesync, "select 1 /* /* */ */; drop table lines /* */"),
     several(LexerDesync, "select 1 --\r; drop table lines"),
     several(LexerDesync, "select 1 -- /*\n; drop table lines -- */"),
     several(LexerDesync, "select '/*'; drop table lines; select '*/'"),
     several(LexerDesync, "select 1 /* -- */; drop table lines"),
-    // A string goes on in the next line.
+    // A string continues in the next line.
     several(LexerDesync, "select 'a'\n'; '; drop table lines; --'"),
     several(LexerDesync, "select \"a\"\"; \" from (select 1) x (\"a\"\"; \"); drop table lines"),
 ];

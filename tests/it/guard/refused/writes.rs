@@ -1,11 +1,11 @@
-//! Statements that write rows, in every form that SQL has for it.
+//! Statements that write rows, in all forms of SQL.
 
 use crate::guard::attack::Class::*;
 use crate::guard::attack::Fact::*;
 use crate::guard::attack::{Attack, moves};
 
 pub const TABLE: &[Attack] = &[
-    // The statements that are named for it, and what they may begin with.
+    // INSERT, UPDATE, DELETE, MERGE, and what they can begin with.
     moves(Dml, Data, "insert into t values (3, 'three')"),
     moves(Dml, Data, "insert into t select id + 10, name from t"),
     moves(Dml, Data, "insert into t values (1, 'x') on conflict (id) do update set name = excluded.name"),
@@ -24,13 +24,13 @@ pub const TABLE: &[Attack] = &[
     )
     .since(15),
     moves(Dml, Data, "insert into names values (7, 'through a view')"),
-    // A rule writes elsewhere than the statement says.
+    // A rule writes to another table than the statement.
     moves(Dml, Data, "update names set name = 'x'"),
     moves(Dml, Data, "/* a read */ -- truly\n iNsErT iNtO t values (3)"),
     moves(Dml, Data, "with v as (select 3 as n) insert into t select n from v"),
     moves(Dml, Data, "with recursive v as (select 1 as n) update t set name = 'x' from v where v.n = t.id"),
     moves(Dml, Data, "with v as (select 1) delete from t"),
-    // A query that begins as one and writes within.
+    // Statements that begin like a query and write in a part of it.
     moves(CteDml, Data, "with d as (delete from t returning id) select * from d"),
     moves(CteDml, Data, "with d as (delete from t) select 1"),
     moves(CteDml, Data, "with a as (select 1), b as (update t set name = 'x' returning id) select * from a, b"),
@@ -47,7 +47,7 @@ pub const TABLE: &[Attack] = &[
     moves(SelectInto, Data, "create temp table u as select 1"),
     moves(SelectInto, Data, "create table u as execute kept"),
     moves(SelectInto, Data, "create materialized view u as select 1 as n with no data"),
-    // EXPLAIN runs what it explains, if it is told so; of options given twice the last holds.
+    // EXPLAIN ANALYZE runs its statement. If an option is given twice, the last one counts.
     moves(ExplainAnalyze, Data, "explain analyze insert into t values (3)"),
     moves(ExplainAnalyze, Data, "explain analyze verbose delete from t"),
     moves(ExplainAnalyze, Data, "explain (analyze) update t set name = 'x'"),
@@ -59,7 +59,7 @@ pub const TABLE: &[Attack] = &[
     moves(ExplainAnalyze, Data, "explain (analyze) with d as (delete from t returning id) select * from d"),
     moves(ExplainAnalyze, Data, "explain analyze select bump_of(1)"),
     moves(ExplainAnalyze, Locks, "explain (analyze true, summary off) select pg_advisory_lock(1)"),
-    // What stands in a text or a routine.
+    // Statements in a text or in a routine.
     moves(Dynamic, Data, "do 'begin insert into log values (1); end'"),
     moves(Dynamic, Data, "do language plpgsql $$ begin execute 'insert into ' || 'log values (1)'; end $$"),
     moves(Dynamic, Data, "call bump_by_call()"),
@@ -67,7 +67,7 @@ pub const TABLE: &[Attack] = &[
     moves(Dynamic, Data, "select run($1)").with(&["truncate t"]),
     moves(Dynamic, Prepared, "prepare p as delete from t"),
     moves(Dynamic, Prepared, "prepare p (int) as select $1"),
-    // Locks on rows and tables keep others waiting for as long as the transaction lasts.
+    // Locks on rows and tables block others until the end of the transaction.
     moves(Locking, Locks, "select * from t for update").in_transaction(),
     moves(Locking, Locks, "select * from t for no key update nowait").in_transaction(),
     moves(Locking, Locks, "select * from t for share skip locked").in_transaction(),
@@ -76,19 +76,20 @@ pub const TABLE: &[Attack] = &[
     moves(Locking, Locks, "with x as (select * from t for share) select 1 from x").in_transaction(),
     moves(Locking, Locks, "select (select name from t where id = 1 for update)").in_transaction(),
     moves(Locking, Locks, "explain analyze select * from t for update").in_transaction(),
-    // The strongest lock but one; the laboratory itself could not look past the strongest.
+    // The second strongest lock. With the strongest one, the laboratory itself could not read the table.
     moves(Locking, Locks, "lock table t in share mode").in_transaction(),
     moves(Locking, Locks, "lock t in exclusive mode nowait").in_transaction(),
-    // In a read-only transaction, too: only stronger locks than ROW EXCLUSIVE are refused on tables, none on views of none.
+    // In a READ ONLY transaction too, PostgreSQL refuses only locks stronger than ROW EXCLUSIVE on tables, and none on
+    // views.
     moves(Locking, Locks, "lock table only t in row share mode").in_read_only(),
-    // Sequences: no rollback takes them back.
+    // Sequences: a rollback does not undo their changes.
     moves(Sequence, Data, "select nextval('s')"),
     moves(Sequence, Data, "select setval('s', 1000)"),
     moves(Sequence, Data, "select setval('s', 7, false) from t limit 1"),
     moves(Sequence, Data, "select pg_catalog.nextval('public.s'::regclass)"),
     moves(Sequence, Data, "alter sequence s restart with 5"),
     moves(Sequence, Data, "select 1 where nextval('s') > 0"),
-    // Functions of users that write.
+    // User-defined functions that write.
     moves(VolatileFunction, Data, "select bump()"),
     moves(VolatileFunction, Data, "select * from bump_rows()"),
     moves(VolatileFunction, Data, "select public.bump_of(id) from t"),

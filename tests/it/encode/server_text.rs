@@ -1,12 +1,11 @@
-//! Types that only PostgreSQL can show: the encoder says so and refuses their values, and a query asks the server for
-//! their texts.
+//! Types that only PostgreSQL can show. The encoder refuses their values, and a query asks the server for their texts.
 
 use pg_render::Codec;
 use serde_json::Value;
 
 use crate::encode::{Server, report};
 
-/// What must exist before [`EXPRESSIONS`].
+/// The SQL that prepares [`EXPRESSIONS`].
 pub const SETUP: &str = r#"
 create type priced as (name text, price money);
 create type float_span as range (subtype = float8, multirange_type_name = float_spans);
@@ -26,7 +25,7 @@ create statistics both_columns (ndistinct, dependencies, mcv) on a, b from twins
 analyze twins;
 "#;
 
-/// Values whose text the server knows.
+/// Values whose text only the server knows.
 pub const EXPRESSIONS: &[&str] = &[
     "'12345.67'::money",
     "'-92233720368547758.08'::money",
@@ -56,13 +55,13 @@ pub const EXPRESSIONS: &[&str] = &[
     "array['(1,2)'::cube]",
     "ll_to_earth(0, 0)",
     "null::aclitem[]",
-    // The server refuses to read these, but a NULL need not be read.
+    // The server does not accept these types as input, but NULL is possible.
     "null::pg_ndistinct",
     "null::pg_dependencies",
     "null::pg_mcv_list",
     "null::pg_brin_bloom_summary",
     "null::pg_brin_minmax_multi_summary",
-    // These have no binary form; the statement is given a cast.
+    // These types have no binary form, so a cast is added to the statement.
     "'postgres=r/postgres'::aclitem",
     "array['postgres=r/postgres'::aclitem, null]",
     "null::aclitem",
@@ -74,20 +73,20 @@ pub const EXPRESSIONS: &[&str] = &[
     "'978-0-393-04002-9'::isbn",
     "'1&2'::query_int",
     "'1.5 .. 2.5'::seg",
-    // These have one that PostgreSQL does not take back.
+    // PostgreSQL does not accept the binary form of these types as input.
     "(select stxdndistinct from pg_statistic_ext_data)",
     "(select stxddependencies from pg_statistic_ext_data)",
     "(select stxdmcv from pg_statistic_ext_data)",
 ];
 
 #[tokio::test]
-async fn a_type_that_only_postgresql_can_show_is_refused_by_the_codec_and_shown_by_a_query() {
+async fn a_type_that_only_postgresql_can_show_is_not_native_and_a_query_shows_its_text() {
     let server = Server::start().await;
     let mut failures = Vec::new();
     server.run(SETUP).await;
     for expression in EXPRESSIONS {
         let sql = format!("select {expression}");
-        let wanted = server.texts(&sql).await.remove(0);
+        let expected = server.texts(&sql).await.remove(0);
         let type_ = server.prepare(&sql).await.columns()[0].type_().clone();
         let (codec, mut out) = (Codec::of(&type_), b"before".to_vec());
         if codec.is_native()
@@ -99,30 +98,30 @@ async fn a_type_that_only_postgresql_can_show_is_refused_by_the_codec_and_shown_
         assert_eq!(out, b"before", "{expression}");
         match server.answer(&sql, Vec::new()).await {
             Ok(outcome)
-                if serde_json::from_str::<Value>(&outcome.page.json).unwrap()[0] == Value::from(wanted.clone()) => {}
-            got => failures.push(format!("{expression} ({type_})\n     got {got:?}\n  wanted {wanted:?}")),
+                if serde_json::from_str::<Value>(&outcome.page.json).unwrap()[0] == Value::from(expected.clone()) => {}
+            actual => failures.push(format!("{expression} ({type_})\n    actual {actual:?}\n  expected {expected:?}")),
         }
     }
     report(failures, EXPRESSIONS.len());
 }
 
 #[tokio::test]
-async fn the_texts_that_postgresql_gives_stay_in_their_rows() {
+async fn texts_from_postgresql_are_in_the_right_rows() {
     let server = Server::start().await;
-    // More rows than the first fetch takes, a column of our own beside PostgreSQL's, NULLs among them.
+    // There are more rows than the first fetch requests, a column that the encoder writes itself, and NULLs.
     let from = "from (select n, case when n % 7 > 0 then (n * 7919 / 100.0 - 9999)::numeric::money end as m, \
                 case when n % 5 > 0 then n::regclass end as c from generate_series(1, 1500) n) as given order by n";
-    let wanted = server.texts(&format!("select json_build_array(n, m::text, c::text) {from}")).await;
+    let expected = server.texts(&format!("select json_build_array(n, m::text, c::text) {from}")).await;
     let outcome = server.answer(&format!("select n, m, c {from}"), Vec::new()).await.unwrap();
-    let got: Vec<Value> = serde_json::from_str(&format!("[{}]", outcome.page.json)).unwrap();
-    assert_eq!(got.len(), wanted.len());
-    for (got, wanted) in got.iter().zip(&wanted) {
-        assert_eq!(Some(got), wanted.as_deref().map(|row| serde_json::from_str(row).unwrap()).as_ref());
+    let actual: Vec<Value> = serde_json::from_str(&format!("[{}]", outcome.page.json)).unwrap();
+    assert_eq!(actual.len(), expected.len());
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert_eq!(Some(actual), expected.as_deref().map(|row| serde_json::from_str(row).unwrap()).as_ref());
     }
 }
 
-/// What must exist before [`NAMED_BY_THE_VALUE`].
-const NAMED_SETUP: &str = r#"
+/// The SQL that prepares [`ANONYMOUS`].
+const ANONYMOUS_SETUP: &str = r#"
 create type mood as enum ('sad', 'ok', 'so so', '"');
 create type pair as (n int4, label text);
 create type bill as (total money, "by" mood);
@@ -135,8 +134,8 @@ create table shown as select n, (array['sad', 'ok', 'so so', '"'])[n % 4 + 1]::m
 analyze shown;
 "#;
 
-/// Values that name the types of their parts, and some are not built in, or PostgreSQL's own to show.
-const NAMED_BY_THE_VALUE: &[&str] = &[
+/// Values that name the types of their parts. Some of these types are not built in, or only PostgreSQL can show them.
+const ANONYMOUS: &[&str] = &[
     "row(1, 'ok'::mood)",
     "row(1, 'so so'::mood, null::mood, '\"'::mood, 'a b')",
     "row('1234.5'::money)",
@@ -153,33 +152,33 @@ const NAMED_BY_THE_VALUE: &[&str] = &[
     "array[[row('1'::money)], [row('2'::money)]]",
     "array_fill(row(1, 'so so'::mood), array[2], array[0])",
     "array(select row(n, 'ok'::mood) from generate_series(1, 300) n)",
-    // Nothing in them is foreign.
+    // These have only parts that the encoder can write.
     "row(1, 'a b', null)",
     "array[row(1, 'x')]",
 ];
 
 #[tokio::test]
-async fn an_anonymous_value_is_shown_whatever_the_types_that_it_names() {
+async fn an_anonymous_value_is_shown_with_all_types_of_parts() {
     let server = Server::start().await;
     server.run("create table \"Odd Name\" ()").await;
-    server.run(NAMED_SETUP).await;
+    server.run(ANONYMOUS_SETUP).await;
     let mut failures = Vec::new();
-    for expression in NAMED_BY_THE_VALUE {
+    for expression in ANONYMOUS {
         let sql = format!("select {expression}");
-        let wanted = server.texts(&sql).await.remove(0);
+        let expected = server.texts(&sql).await.remove(0);
         for sql in [sql.clone(), format!("{sql} union all {sql}")] {
             match server.answer(&sql, Vec::new()).await {
-                // An array without a foreign part is an array.
-                Ok(outcome) if text_of(&outcome.page.json) == wanted || outcome.page.json == r#"[["(1,x)"]]"# => {}
+                // An array without such a part is a JSON array.
+                Ok(outcome) if text_of(&outcome.page.json) == expected || outcome.page.json == r#"[["(1,x)"]]"# => {}
                 Ok(outcome) if outcome.page.json == r#"[["(1,x)"]],[["(1,x)"]]"# => {}
-                got => failures.push(format!("{sql}\n     got {got:?}\n  wanted {wanted:?}")),
+                actual => failures.push(format!("{sql}\n    actual {actual:?}\n  expected {expected:?}")),
             }
         }
     }
-    report(failures, NAMED_BY_THE_VALUE.len());
+    report(failures, ANONYMOUS.len());
 }
 
-/// The first cell of the first row, a string.
+/// The first cell of the first row, which is a string.
 fn text_of(rows: &str) -> Option<String> {
     let rows: Value = serde_json::from_str(&format!("[{rows}]")).unwrap();
     rows[0][0].as_str().map(str::to_owned)
@@ -189,20 +188,20 @@ fn text_of(rows: &str) -> Option<String> {
 async fn the_statistics_of_columns_of_every_type_are_shown_in_one_answer() {
     let server = Server::start().await;
     server.run("create table \"Odd Name\" ()").await;
-    server.run(NAMED_SETUP).await;
+    server.run(ANONYMOUS_SETUP).await;
     let sql = "select attname, most_common_vals, histogram_bounds, most_common_elems from pg_stats \
                where tablename = 'shown' order by attname";
     let outcome = server.answer(sql, Vec::new()).await.unwrap();
     let rows: Value = serde_json::from_str(&format!("[{}]", outcome.page.json)).unwrap();
     let texts =
         |column: &str| format!("select {column}::text from pg_stats where tablename = 'shown' order by attname");
-    let wanted = server.texts(&texts("most_common_vals")).await;
-    for (row, wanted) in rows.as_array().unwrap().iter().zip(wanted) {
-        match (row[0].as_str().unwrap(), &row[1], wanted) {
+    let expected = server.texts(&texts("most_common_vals")).await;
+    for (row, expected) in rows.as_array().unwrap().iter().zip(expected) {
+        match (row[0].as_str().unwrap(), &row[1], expected) {
             ("n", Value::Null, None) => assert!(row[2].as_array().is_some_and(|bounds| bounds[0] == 1)),
-            // Of a type that can be read here, an array as of any other.
+            // The elements have a type that the encoder can write, so the value is a JSON array.
             ("m" | "p" | "pair" | "moods", Value::Array(values), Some(_)) => assert!(values.len() >= 2, "{row}"),
-            ("price" | "relation" | "prices", Value::String(text), Some(wanted)) => assert_eq!(*text, wanted),
+            ("price" | "relation" | "prices", Value::String(text), Some(expected)) => assert_eq!(*text, expected),
             other => panic!("{other:?}"),
         }
     }
@@ -210,14 +209,14 @@ async fn the_statistics_of_columns_of_every_type_are_shown_in_one_answer() {
 }
 
 #[tokio::test]
-async fn the_codec_alone_refuses_an_anonymous_value_with_a_foreign_part() {
+async fn the_codec_alone_refuses_an_anonymous_value_with_a_part_that_only_postgresql_can_show() {
     let server = Server::start().await;
     server.run("create type mood as enum ('sad')").await;
     for expression in ["row(1, 'sad'::mood)", "row('1'::money)", "array[row('sad'::mood)]"] {
         let column = server.column(&format!("select {expression}")).await;
         assert!(Codec::of(&column.type_).is_native() && Codec::of(&column.type_).is_anonymous(), "{expression}");
-        for got in [column.text(0), column.json(0)] {
-            let problem = got.map_err(|error| error.problem);
+        for actual in [column.text(0), column.json(0)] {
+            let problem = actual.map_err(|error| error.problem);
             assert_eq!(problem, Err("only the server can show values of this type"), "{expression}");
         }
     }
