@@ -17,7 +17,7 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join;
-use pg_guard::{Cleared, Questions};
+use pg_guard::{Cleared, PreparedQueries};
 use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
@@ -216,8 +216,8 @@ impl Connection {
     }
 
     fn of(parts: Parts, session: Session, inbox: Arc<Inbox>, warnings: Vec<String>, history: Arc<SizeHistory>) -> Self {
-        let (opened_in, questions, prepared) = Default::default();
-        Self { opened_in, warnings, parts, session, inbox, questions, history, prepared }
+        let (opened_in, guard_queries, prepared) = Default::default();
+        Self { opened_in, warnings, parts, session, inbox, guard_queries, history, prepared }
     }
 
     /// Whether a pooler lends its backend for one transaction at a time.

@@ -103,7 +103,7 @@ impl Server {
         let wanted = Wanted { access, needs: &needs, server_timeouts: "".into(), history: Arc::default() };
         let version = version(&client).await;
         let connection = Connection::open((client, Arc::default()), wanted, true).await.unwrap();
-        connection.client().batch_execute(PROMISED).await.unwrap();
+        connection.client().batch_execute(USUAL).await.unwrap();
         Server { version, connection, _cluster: cluster }
     }
 
@@ -159,7 +159,7 @@ impl Server {
         let guard = Arc::new(Guard::new(parser.into(), Policy::default()));
         let statement = guard.without_review(statement);
         let access = AccessMode::ReadOnly;
-        let place = ExecTarget { connection: &self.connection, access, name: "test" };
+        let target = ExecTarget { connection: &self.connection, access, name: "test" };
         let read =
             run::query(target, &statement, reading, FetchMode::Portal, &RunProgress::new(Progress::default())).await;
         self.client().batch_execute("ROLLBACK").await.unwrap();

@@ -346,7 +346,7 @@ impl Clearance {
 
     /// What a question of the caller's own is in that mode: it only reads.
     pub fn to_ask(access: AccessMode) -> Self {
-        Self { access, only_reads: true, leaves_nothing: true }
+        Self { access, only_reads: true, leaves_no_state: true }
     }
 
     /// What its transaction is.

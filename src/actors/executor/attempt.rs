@@ -150,7 +150,7 @@ impl Attempt {
         }
         if failure.begun {
             // Of a read nothing is lost but its time. But once only: it may be what the server dies of.
-            let may_repeat = self.of != Of::Batch && failure.only_reads && !failure.rows_came && !self.was_lost;
+            let may_repeat = self.kind != Kind::Batch && failure.only_reads && !failure.rows_came && !self.was_lost;
             // Whoever has ended it does not want it to run.
             let may_repeat = may_repeat && !failure.terminated;
             if !may_repeat {

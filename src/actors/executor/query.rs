@@ -94,7 +94,7 @@ impl Runs<'_> {
                     attempt.after(Run::Outgrown);
                     // Its drop cancels the statement.
                     drop(lease);
-                    record.again(attempt.retries());
+                    record.wait_again(attempt.retries());
                     continue;
                 }
                 // Boxed: rare path; keeps the future of every call small.
@@ -104,7 +104,7 @@ impl Runs<'_> {
             match next {
                 // A function that promises not to, or something that was made anew meanwhile.
                 Next::RunAgain(Reason::Writes) => {
-                    statement.writes();
+                    statement.mark_as_write();
                     info!(record.log, "run again as what may write"; "why" => error.to_string());
                 }
                 // The clock of the command has run out: only a call that gives its own has more time.

@@ -40,7 +40,7 @@ impl Handler<Status> for Executor {
         let checked = (self.role_check != RoleCheck::Off).then(|| generation.known_findings());
         let role_findings = checked.flatten().unwrap_or_default();
         WhileWanted::new(async move {
-            let Condition { state, since, why, next_try } = all_told(generation.condition().await, trouble);
+            let Condition { state, since, why, next_try } = overall(generation.condition().await, reload_failure);
             DatabaseStatus { pool: generation.status(), state, since, why, next_try, access, draining, role_findings }
         })
     }

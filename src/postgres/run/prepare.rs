@@ -48,7 +48,7 @@ impl Run<'_> {
         let connection = self.target.connection;
         statement.clear(connection.client(), connection.guard_queries()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
-            NotCleared::Unasked(error) => match error.as_db_error() {
+            NotCleared::LookupFailed(error) => match error.as_db_error() {
                 Some(db) if is_about_the_question(db.code()) => QueryError::refused(format!(
                     "The guard cannot ask this server's catalogs what the names in the statement stand for, so the \
                      statement does not run in read-only mode ({} {}). The operator can give this server a role that can \

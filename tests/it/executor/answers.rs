@@ -147,7 +147,7 @@ async fn a_cell_that_is_to_be_read_as_json_is_listed() {
     let page =
         world.query("select 1, '{}'::jsonb, null::jsonb, '\"null\"'::jsonb, 'null'::text").await.unwrap().answer.page;
     assert_eq!((&*page.json, page.json_cells.len()), (r#"[1,{},null,"null","null"]"#, 0));
-    // The list counts toward the limit of bytes.
+    // The list is no way around the limit.
     world.reading.limits.bytes_max = 1000;
     let page = world.query("select 'null'::jsonb from generate_series(1, 1000)").await.unwrap().answer.page;
     assert!(page.cut.is_some() && page.json_cells.len() == page.rows && page.rows < 60, "{page:?}");

@@ -29,20 +29,30 @@ async fn a_rejection_has_its_place_and_the_names_that_may_have_been_meant() {
             Phase::Parse,
             "The tables and views are \"Mixed Case\", customers, tickets, sales.orders.",
         ),
-        // For these statements PostgreSQL reports no position.
-        ("drop table custmers", Phase::Execute, "Perhaps you meant customers."),
-        ("drop table sales.ordrs", Phase::Execute, "Perhaps you meant sales.orders."),
-        ("alter table custmers add x int", Phase::Execute, "Perhaps you meant customers."),
-        ("alter table customers drop column ids", Phase::Execute, "Perhaps you meant customers.id."),
+        // What destroys is told of nothing that it could take instead.
+        ("drop table custmers", Phase::Execute, ""),
+        ("drop table sales.ordrs", Phase::Execute, ""),
+        ("drop view custmers", Phase::Execute, ""),
+        ("truncate custmers", Phase::Execute, ""),
+        ("delete from custmers", Phase::Parse, ""),
+        ("with gone as (delete from custmers returning *) select * from gone", Phase::Parse, ""),
+        ("alter table custmers add x int", Phase::Execute, ""),
+        ("alter table customers drop column ids", Phase::Execute, ""),
+        // A text in the quotes of a name.
+        (
+            "select * from customers where id::text = \"bob\"",
+            Phase::Parse,
+            "A text is written in single quotes: 'bob'. Double quotes are for names.",
+        ),
+        // PostgreSQL gives no position.
         ("create index on customers (idx)", Phase::Execute, "Perhaps you meant customers.id."),
-        ("alter table customers drop column price", Phase::Execute, "customers has id."),
-        // The table exists, but the statement does not read it.
+        // A table that is there and that the statement does not read.
         ("select customer.id from tickets", Phase::Parse, "Perhaps you meant customers."),
         ("select xyz.id from tickets", Phase::Parse, ""),
-        // No hint for the names in the body of a function: they are not those of the caller.
+        // The names of a function's statements are not those of the caller's.
         ("select bad()", Phase::Execute, ""),
         ("select worse()", Phase::Execute, ""),
-        // The names differ too much for a hint of PostgreSQL, or are similar to none.
+        // Too far for PostgreSQL, or near to nothing.
         (
             "select customer_identifi_number from tickets",
             Phase::Parse,

@@ -123,11 +123,11 @@ fn each_result_of_a_run_has_its_next_step() {
         ("in read-only mode a write fails", READ_ONLY, &[(read_only(READS), Fail)]),
         (
             "a batch whose connection had died in the pool is sent again, however often",
-            Of::Batch,
+            Kind::Batch,
             &[(lost(NOT_BEGUN), RunAgain(ConnectionLost)), (lost(NOT_BEGUN), RunAgain(ConnectionLost))],
         ),
         ("what an administrator has ended while it ran is not sent again", READ_ONLY, &[(terminated(READS), Fail)]),
-        ("nor is a question of our own", Of::Inspection, &[(terminated(READS), Fail)]),
+        ("nor is a question of our own", Kind::Inspection, &[(terminated(READS), Fail)]),
         (
             "of a server that does not answer another connection is tried once",
             READ_ONLY,

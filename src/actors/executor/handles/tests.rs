@@ -93,8 +93,8 @@ async fn only_its_owner_can_use_a_handle() {
 async fn what_belongs_to_nobody_by_name_is_used_by_whoever_has_the_handle_and_goes_with_no_client() {
     with(2, async |world| {
         let nobodys = world.handles.put(None, world.notes.scripted("nobody's")).unwrap().handle;
-        assert_eq!(world.why_not(&nobodys), Unusable::Unknown, "of one with a name");
-        world.handles.close_those_of("owner");
+        assert_eq!(world.why_unusable(&nobodys), Unusable::Unknown, "of one with a name");
+        world.handles.close_owned_by("owner");
         assert!(world.notes.since().is_empty());
         assert!(world.handles.take(&nobodys, &None).unwrap().keep().is_some());
         let owned = world.put("owned");
