@@ -211,7 +211,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_the_clients() {
     };
     let mut shown = vec![
         (certificate(of(&ours, "postgres")), Ok(true)),
-        (None, Err("valid client certificate")),
+        (None, Err("FATAL 28000")),
         (certificate(of(&ours, "somebody")), Err("FATAL 28000")),
         (certificate(of(&theirs, "postgres")), Err("could not connect to PostgreSQL")),
     ];

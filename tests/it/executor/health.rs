@@ -90,7 +90,8 @@ async fn a_database_is_degraded_while_only_its_open_connections_work() {
     sleeping.abort();
     let status = world.until_state(HealthState::Degraded).await;
     let why = status.why.unwrap();
-    assert!(why.starts_with("it takes no more connections than 1 (SQLSTATE 53300)"), "{why}");
+    // How many it takes is told as long as one of them is open.
+    assert!(why.starts_with("it takes no more connections") && why.contains("53300"), "{why}");
     world.query("select 1").await.ok();
     drop(others);
     world.until_state(HealthState::Up).await;
