@@ -1,5 +1,5 @@
-//! The command line: one file for each subcommand, with its arguments and what it does. `inputs` has what most of them
-//! share: the arguments for the settings.
+//! The command line. Each subcommand has its own file, with its arguments and what it does. `inputs` contains the
+//! arguments for the settings, which most subcommands share.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,13 +21,13 @@ use inputs::Given;
 /// The exit status for settings that cannot be used (sysexits.h, EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
 
-/// The exit status of a subcommand that has found or met a failure.
+/// The exit status of a subcommand that has failed or has found a failure.
 const EXIT_FAILURE: u8 = 1;
 
-/// The exit status for a command line that cannot be read.
+/// The exit status for invalid arguments.
 const EXIT_USAGE: u8 = 2;
 
-/// A subcommand. `run` gives the exit status, or says what in the settings cannot be used.
+/// A subcommand. `run` returns the exit status, or the problems of the settings.
 struct Subcommand {
     command: fn() -> Command,
     run: fn(&Given) -> Result<u8, String>,
@@ -45,7 +45,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     parser::SUBCOMMAND,
 ];
 
-/// Do what the arguments of this process say.
+/// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let matches = match command().try_get_matches_from(std::env::args_os()) {
@@ -83,17 +83,17 @@ fn command() -> Command {
         .subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 
-/// Print for a person. Only the subcommands that do not serve a host on stdout may use it.
+/// Prints text for a person. Only subcommands that do not serve a host on stdout may use it.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Say on stderr why something was not done.
+/// Reports on stderr why something was not done.
 fn complain(why: &str) {
     let _ = writeln!(std::io::stderr(), "mcp-server-postgres: {why}");
 }
 
-/// `text` without the values of arguments: any of them may be a URL, or a password in the wrong place.
+/// `text` without the values of the arguments. An argument may be a URL, or a password in the wrong place.
 fn unrevealing(text: &str, arguments: &[String]) -> String {
     const HIDDEN: &str = "(not shown)";
     let is_subcommand = |word: &str| SUBCOMMANDS.iter().any(|known| (known.command)().get_name() == word);

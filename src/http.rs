@@ -1,8 +1,7 @@
-//! The daemon's side of HTTP, in the order of a request: a connection is accepted ([`listener`]), shown a certificate
-//! ([`crate::tls::server`]) and served for as long as something happens on it (`connection`), its request let in or not
-//! ([`auth`]) on behalf of a [client](crate::actors::clients), and brought to where its path leads: to [`admin`], or to a
-//! protocol, of which this knows no more than its path and how a refusal is written ([`json_error`]). [`paths`] puts the
-//! paths together. [`token`] makes tokens.
+//! The HTTP side of the daemon, in the order of a request. [`listener`] accepts a connection, [`crate::tls::server`]
+//! shows it a certificate, and `connection` serves it. [`auth`] decides whether a request is accepted and for which
+//! [client](crate::actors::clients). [`paths`] sends it to [`admin`] or to a protocol; this module knows only the path
+//! of that protocol, and how a refusal is written ([`json_error`]). [`token`] makes tokens.
 
 pub mod admin;
 pub mod auth;

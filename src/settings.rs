@@ -84,8 +84,8 @@ impl Settings {
         }
     }
 
-    /// Whether answers have structured content. There is none beside a boundary: a host that shows a model the structured part
-    /// alone would show it no boundary.
+    /// Whether answers have structured content. With a boundary they never have: a host that shows a model only the
+    /// structured part would not show the boundary.
     pub fn answers_are_structured(&self) -> bool {
         self.structured && !self.data_boundary
     }
@@ -135,7 +135,7 @@ pub struct TargetSettings {
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
-    /// The certificate by which this server shows who it is.
+    /// The certificate by which this server proves its identity.
     pub client_certificate: Option<ClientCertificate>,
     /// Whether the login must be bound to the TLS connection.
     pub channel_binding: ChannelBinding,
@@ -153,27 +153,28 @@ pub struct TargetSettings {
     pub has_random_order: bool,
     /// How TCP notices a lost connection.
     pub tcp: TcpSettings,
-    /// What of it is nobody's choice but a default, and how to choose: for whoever reads that it cannot be reached.
+    /// The parts that are defaults which nobody has chosen, and how to choose them. It is shown when the server cannot
+    /// be reached.
     pub advice: Option<String>,
 }
 
 /// How TCP notices a lost connection; what is not set is the system's (tcp(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpSettings {
-    /// Whether it asks the other side when nothing comes.
+    /// Whether the operating system sends probes on an idle connection.
     pub keepalives: bool,
-    /// How long nothing has to come before it asks.
+    /// How long a connection is idle before the first probe.
     pub idle: Duration,
-    /// How long it waits before it asks again.
+    /// The time between two probes.
     pub interval: Option<Duration>,
-    /// How often it asks.
+    /// The number of probes without an answer after which the connection is lost.
     pub count: Option<u32>,
-    /// How long sent data may stay unacknowledged; if not set, the timeout of opening a connection.
+    /// How long sent data may stay unacknowledged. If it is not set, the timeout of opening a connection is used.
     pub user_timeout: Option<Duration>,
 }
 
 impl TargetSettings {
-    /// The time that finding out the password may take, beside opening the connection itself.
+    /// The longest time for getting the password, in addition to the timeout of opening the connection.
     pub fn password_timeout(&self, connect_timeout: Duration) -> Duration {
         match self.password_source {
             PasswordSource::Command(_) => connect_timeout,
@@ -218,7 +219,7 @@ pub enum RoleCheck {
 /// Whether a pooler such as PgBouncer lends a backend for one transaction at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooler {
-    /// Each new connection is asked. What may be a pooler is taken for one.
+    /// Each new connection is checked. If there may be a pooler, it is treated as one.
     Auto,
     /// A connection is one backend: there is no pooler, or one in session mode.
     None,
@@ -230,7 +231,7 @@ pub enum Pooler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelBinding {
     Disable,
-    /// Where the server can.
+    /// If the server supports it.
     Prefer,
     Require,
 }
@@ -244,7 +245,7 @@ pub enum SslNegotiation {
     Direct,
 }
 
-/// Whether what is sent to that host does not leave this machine.
+/// Whether data for that host stays on this machine.
 pub fn is_this_machine(host: &str) -> bool {
     host.starts_with('/')
         || host.eq_ignore_ascii_case("localhost")
@@ -344,14 +345,14 @@ pub struct Inputs {
     pub flags: Vec<(String, String)>,
     /// The folder of relative paths.
     pub folder: PathBuf,
-    /// What the pipes said that flags name; empty at first.
+    /// The texts that were read from pipes which flags name. It is empty at first.
     pub pipes: Pipes,
     /// Folders in which a PostgreSQL on this machine may have its socket, for a URL without a host.
     pub socket_folders: Vec<PathBuf>,
 }
 
 impl Inputs {
-    /// The user of this process, by the environment.
+    /// The user of this process, from the environment.
     fn system_user(&self) -> Option<String> {
         let variable = |name| self.environment.iter().find(|(known, text)| known == name && !text.is_empty());
         variable("USER").or_else(|| variable("LOGNAME")).map(|(_, text)| text.clone())
@@ -368,18 +369,18 @@ pub struct Loaded {
     pub origins: Vec<Effective>,
     /// The files that may change the settings, whether they exist or not.
     pub files: Vec<WatchedFile>,
-    /// What is not used of a `.env` that nobody has named.
+    /// The lines that were ignored, of a `.env` file that nobody has named.
     pub not_taken: Vec<NotTaken>,
 }
 
-/// A line of a `.env` that nobody has named, which sets nothing though its name is a setting's.
+/// A line that was ignored although its name is the name of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotTaken {
-    /// As it is written there.
+    /// The name as it is written in the file.
     pub name: String,
     /// 1 for the first line.
     pub line: usize,
-    /// The end of a sentence.
+    /// Why; the end of a sentence.
     pub why: String,
 }
 
@@ -401,7 +402,7 @@ pub struct WatchedFile {
     pub path: PathBuf,
     /// `None` if the file does not exist.
     pub text: Option<String>,
-    /// Whether the operator has named it. Settings stay as they are while such a file is gone.
+    /// Whether the operator has named the file. The settings stay as they are while such a file is missing.
     pub is_named: bool,
 }
 

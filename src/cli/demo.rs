@@ -1,5 +1,5 @@
-//! `demo`: a private PostgreSQL with a small shop in it, and a host that talks with this program over stdio. It checks
-//! every claim that it prints; the first that is not true ends it with status 1.
+//! `demo`: a private PostgreSQL with a small shop, and a host that talks with this program over stdio. It checks every
+//! claim that it prints. The first claim that is not true ends it with status 1.
 
 use std::fs;
 use std::path::Path;
@@ -20,13 +20,13 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-/// Calls in flight while the pool is replaced.
+/// The number of calls in flight while the pool is replaced.
 const IN_FLIGHT: usize = 20;
 
-/// At least so many calls are answered while the pool is replaced.
+/// The smallest number of calls that must be answered while the pool is replaced.
 const ANSWERED_MIN: usize = 200;
 
-/// A reload that has not happened by then has failed.
+/// A reload that takes longer has failed.
 const RELOAD_MAX: Duration = Duration::from_secs(20);
 
 fn run(_: &Given) -> Result<u8, String> {
@@ -39,7 +39,8 @@ fn run(_: &Given) -> Result<u8, String> {
     }
 }
 
-/// Fails with what could not be started, or with the first claim that is not true.
+/// # Errors
+/// What could not be started, or the first claim that is not true.
 fn demonstrate() -> Result<(), String> {
     say("Starting a private PostgreSQL in a temporary folder …");
     let cluster = PrivateCluster::start().map_err(|error| error.to_string())?;
@@ -124,8 +125,8 @@ fn converse(host: &mut Host, cluster: &PrivateCluster, folder: &Path) -> Result<
     Ok(())
 }
 
-/// Keep queries in flight, change the settings, and go on until an answer comes from the new pool. Gives the number of
-/// answers and the seconds that they took.
+/// Keeps queries in flight, changes the settings, and continues until an answer comes from the new pool. Returns the
+/// number of answers and the seconds that they took.
 fn reload(host: &mut Host, change: impl FnOnce() -> Result<(), String>) -> Result<(usize, f64), String> {
     let query = json!({
         "name": "async_query_execute",
@@ -160,7 +161,7 @@ fn number(host: &mut Host, query: &str) -> Result<i64, String> {
     answer["structuredContent"]["rows"][0][0].as_i64().ok_or_else(|| format!("not a number: {answer}"))
 }
 
-/// The text of an answer that is no error.
+/// The text of an answer that is not an error.
 fn done(answer: &Value) -> Result<String, String> {
     let text = text_of(&answer["content"][0]["text"]);
     if answer["isError"] == true || text.is_empty() { Err(format!("a call failed: {answer}")) } else { Ok(text) }
@@ -174,7 +175,7 @@ fn holds(claim: bool, what: &str) -> Result<(), String> {
     if claim { Ok(()) } else { Err(format!("this does not hold: {what}")) }
 }
 
-/// Over a connection of its own, because a tool takes one statement at a time.
+/// On a connection of its own, because a tool accepts one statement at a time.
 fn load_shop(url: &str) -> Result<(), String> {
     let work = async {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
@@ -196,7 +197,7 @@ fn write_env_file(folder: &Path, url: &str, work_mem: &str) -> Result<(), String
     fs::write(folder.join(".env"), text).map_err(|error| format!("cannot write {}/.env: {error}", folder.display()))
 }
 
-/// The configuration that Claude Code, Claude Desktop and Cursor take; docs/hosts.md has other hosts.
+/// The configuration for Claude Code, Claude Desktop and Cursor; docs/hosts.md has those of other hosts.
 fn snippet() -> Result<String, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let snippet = json!({"mcpServers": {"postgres": {

@@ -23,7 +23,7 @@ pub(super) const SUBCOMMAND: Subcommand = Subcommand {
     run,
 };
 
-/// How long to wait for a host at most. The operator's own time limit for a connection counts if it is shorter.
+/// The longest time to wait for a host. The time limit of the settings is used if it is shorter.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 fn run(given: &Given) -> Result<u8, String> {
@@ -33,7 +33,7 @@ fn run(given: &Given) -> Result<u8, String> {
     Ok(if report.has_failed { EXIT_FAILURE } else { 0 })
 }
 
-/// Check everything, up to a failure that makes the next checks impossible.
+/// Runs all checks, up to a failure that makes the next ones impossible.
 async fn examine(loaded: Result<Loaded, String>) -> Report {
     let mut report = Report::default();
     let settings = match loaded {

@@ -1,4 +1,4 @@
-//! `healthcheck`: whether the daemon of these settings serves, for the health check of a container.
+//! `healthcheck`: checks whether the daemon with these settings is alive, for the health check of a container.
 
 use clap::Command;
 

@@ -9,7 +9,7 @@ use crate::settings::{self, Inputs, Pipes};
 
 const CONFIG: &str = "config";
 const ENV_FILE: &str = "env-file";
-/// The argument that has no name.
+/// The argument without a name.
 const URL: &str = "url";
 
 pub(super) fn arguments() -> impl Iterator<Item = Arg> {
@@ -24,7 +24,7 @@ pub(super) fn arguments() -> impl Iterator<Item = Arg> {
     files.into_iter().chain(settings::flags()).chain([url])
 }
 
-/// The arguments of a subcommand, and those before its name. Flags of settings may stand in both places.
+/// The arguments of a subcommand, and those before its name. The flags of settings are allowed in both places.
 pub(super) struct Given<'a> {
     before: &'a ArgMatches,
     pub(super) own: &'a ArgMatches,
@@ -32,7 +32,7 @@ pub(super) struct Given<'a> {
 
 impl<'a> Given<'a> {
     /// # Errors
-    /// The subcommand takes no settings, and some are given before its name.
+    /// The subcommand has no settings, but flags of settings are given before its name.
     pub(super) fn new(before: &'a ArgMatches, own: &'a ArgMatches, command: &Command) -> Result<Self, String> {
         let takes_settings = command.get_arguments().any(|argument| argument.get_id() == ENV_FILE);
         if before.args_present() && !takes_settings {
@@ -57,7 +57,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Where the settings come from: these arguments, the environment, and the files in the current folder.
+/// The sources of the settings: these arguments, the environment, and the files in the current folder.
 pub(super) fn inputs(given: &Given) -> Inputs {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
     Inputs {
@@ -73,7 +73,7 @@ pub(super) fn inputs(given: &Given) -> Inputs {
         },
         folder: std::env::current_dir().unwrap_or_default(),
         pipes: Pipes::default(),
-        // Debian's folder, its other name, and PostgreSQL's own.
+        // Debian's folder, its other name, and the default of PostgreSQL.
         socket_folders: ["/var/run/postgresql", "/run/postgresql", "/tmp"].map(PathBuf::from).to_vec(),
     }
 }

@@ -1,4 +1,4 @@
-//! `parser`: the guard's parser, in a process of its own, which the server starts. It is not in `--help`.
+//! `parser`: the parser of the guard. The server starts it as a process of its own. It is not in `--help`.
 
 use clap::Command;
 use pg_guard::parser;

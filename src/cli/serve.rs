@@ -21,6 +21,6 @@ fn run(given: &Given) -> Result<u8, String> {
     let (logger, control, guard) = log::root(&loaded.settings.log)?;
     let status = actix_rt::System::new().block_on(app::serve_http(loaded, inputs, control, logger));
     drop(guard);
-    // Returning would wait for a thread that is still in a system call.
+    // Returning would wait for a thread that may be blocked in a system call.
     status.map(|status| std::process::exit(i32::from(status)))
 }

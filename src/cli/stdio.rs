@@ -1,4 +1,4 @@
-//! `stdio`, which is also what the program does without a subcommand: serve the host that has started this process.
+//! `stdio`: serves the host that has started this process. It is also what the program does without a subcommand.
 
 use clap::Command;
 

@@ -1,4 +1,4 @@
-//! `token`: a token for a client of the daemon.
+//! `token`: makes a token for a client of the daemon.
 
 use clap::{Arg, ArgAction, Command};
 

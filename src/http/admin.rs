@@ -1,6 +1,6 @@
-//! What an operator, a load balancer and Prometheus see of the server, and where those paths lead.
+//! The paths for operators, load balancers and Prometheus.
 //!
-//! It asks the actors each time and keeps nothing.
+//! Each request asks the actors; nothing is cached.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -28,7 +28,7 @@ mod metrics;
 mod page;
 mod status;
 
-/// The paths: for anybody whether the server is there and ready, for operators all of it.
+/// The router. Anybody may ask whether the server is alive and ready; everything else is for operators.
 pub fn router(state: Arc<AdminState>) -> Router {
     let auth = &state.auth;
     let anybody = Router::new()
@@ -47,56 +47,56 @@ pub fn router(state: Arc<AdminState>) -> Router {
     anybody.merge(probes).merge(operators).with_state(state)
 }
 
-/// Whom to ask.
+/// What the handlers need to answer.
 pub struct AdminState {
     /// The set of databases.
     pub databases: watch::Receiver<Arc<DatabaseSet>>,
     /// The metrics.
     pub snapshot: Recipient<Snapshot>,
-    /// The metrics.
+    /// The metrics as Prometheus reads them.
     pub scrape: Recipient<Scrape>,
-    /// How many sessions of clients there are.
+    /// The number of open sessions.
     pub sessions: Box<dyn Fn() -> usize + Send + Sync>,
-    /// The clients.
+    /// The number of clients.
     pub clients: ClientCount,
-    /// The connections of clients.
+    /// The open connections.
     pub connections: TaskTracker,
-    /// The last lines of the log, the newest first.
+    /// The last lines of the log, newest first.
     pub recent_lines: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// Where it listens.
+    /// The URLs on which the server listens.
     pub urls: Vec<String>,
-    /// When it began, by the calendar and by a clock that is never set.
+    /// When the server started, as a date and as a monotonic time.
     pub started: (SystemTime, Instant),
-    /// Who is let in.
+    /// Decides who may read these paths.
     pub auth: Arc<Auth>,
-    /// The logger.
     pub log: Logger,
 }
 
 impl AdminState {
-    /// How each database is: those that are served, then those that a reload has added and that cannot be reached yet.
+    /// The status of each database: first those that are served, then those that a reload has added and that could not
+    /// be reached yet.
     async fn statuses(&self) -> Vec<(Arc<str>, DatabaseStatus)> {
-        // Not the set itself: who has that keeps what is removed meanwhile.
+        // Only the parts that are needed are cloned: a clone of the whole set would keep removed databases alive.
         let (probes, pending) = {
             let set = self.databases.borrow();
             (set.probes.clone(), set.pending.clone())
         };
         let asked = probes.iter().map(async |database| {
-            // An actor that is gone ends the process, or was removed just now.
+            // If the actor has stopped, its database was removed a moment ago, or the process is ending.
             Some((database.name.clone(), database.status.upgrade()?.send(Status).await.ok()?))
         });
         let served = join_all(asked).await.into_iter().flatten();
         served.chain(pending.iter().map(|pending| (pending.name.clone(), pending_status(pending)))).collect()
     }
 
-    /// Those that may have calls in flight.
+    /// The databases that may have calls in flight.
     fn with_calls(&self) -> Vec<DatabaseProbe> {
         let set = self.databases.borrow();
         set.probes.iter().chain(&set.draining).cloned().collect()
     }
 }
 
-/// One that is pending has no pool yet, and is down for whoever counts on it.
+/// A pending database has no pool yet, so it is reported as down.
 fn pending_status(pending: &PendingDatabase) -> DatabaseStatus {
     DatabaseStatus {
         pool: PoolStatus { generation: 0, size_max: 0, size: 0, idle: 0, waiting: 0 },

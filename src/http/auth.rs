@@ -1,7 +1,7 @@
-//! Authentication: which request is let in, and on whose behalf.
+//! Authentication: decides whether a request is accepted, and for which client.
 //!
-//! In this order: by what name and from whose page it comes ([`super::names`]), the bearer's token (RFC 6750), how often and how
-//! much the client asks, and the body, which is read whole within its bounds before anything is done with it.
+//! The checks are in this order: the headers Host and Origin ([`super::names`]), the bearer token (RFC 6750), the rate
+//! of the client. Then the body is read completely, with its limits, before anything is done with it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use slog::Logger;
 use tokio::sync::{OnceCell, watch};
 
 use super::json_error::json_error;
-use super::names::{Arrival, Host, foreign_origin};
+use super::names::{Arrival, Host, disallowed_origin};
 use crate::actors::clients::client::Client;
 use crate::actors::clients::registry::{Admit, Rules};
 use crate::log::{debug, warn};
 
-/// The client that a request without a token is known by already, whatever connection it comes by; of whoever knows what
-/// the requests say.
+/// Finds the client of a request without a token by its headers, on whatever connection it comes. The module that knows
+/// the protocol provides it.
 pub type Known = Box<dyn Fn(&HeaderMap) -> Option<Arc<Client>> + Send + Sync>;
 
-/// What decides which request is let in.
+/// What decides whether a request is accepted.
 pub struct Auth {
     registry: Recipient<Admit>,
     rules: watch::Receiver<Rules>,
@@ -39,72 +39,72 @@ pub struct Auth {
     log: Logger,
 }
 
-/// The connection that a request has come by.
+/// The connection on which a request has come.
 #[derive(Default)]
 pub struct Connection {
-    /// Its client, where there are no tokens, once it has asked anything.
+    /// The client of this connection, if there are no tokens. It is set by the first request.
     client: OnceCell<Option<Arc<Client>>>,
     arrival: Arrival,
 }
 
 impl Connection {
-    /// One that has asked nothing yet.
+    /// A connection on which nothing was requested yet.
     pub fn new(arrival: Arrival) -> Self {
         Self { arrival, ..Self::default() }
     }
 }
 
-/// Why a request is not let in.
+/// Why a request is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Host is none of ours.
+    /// The header Host is not a name of this server.
     Host(String),
-    /// Origin is none that may call.
+    /// The header Origin is not an allowed origin.
     Origin(String),
-    /// There is no token, where there must be one.
+    /// A token is required, and there is none.
     NoToken,
-    /// There is a token that is not known.
+    /// The token is unknown.
     WrongToken,
-    /// What is asked is for operators.
+    /// The path is for operators only.
     NotAnOperator,
-    /// The client asks too often.
+    /// The client sends too many requests.
     TooOften {
-        /// When the next request will be taken.
+        /// When the next request will be accepted.
         after: Duration,
-        /// MCP_CLIENT_RATE.
+        /// The value of MCP_CLIENT_RATE.
         rate: u32,
     },
     /// The body is too long.
     TooLong {
-        /// MCP_MAX_LINE_BYTES.
+        /// The value of MCP_MAX_LINE_BYTES.
         bytes_max: usize,
     },
-    /// The body does not come.
+    /// The body did not arrive in time.
     TooSlow {
-        /// MCP_CLIENT_TIMEOUT.
+        /// The value of MCP_CLIENT_TIMEOUT.
         after: Duration,
     },
-    /// The body has ended before its end.
+    /// The body ended too early.
     Broken,
 }
 
 impl Auth {
-    /// One that asks `registry`, by these `rules`.
+    /// Authentication that asks `registry` for clients, and follows these `rules`.
     pub fn new(registry: Recipient<Admit>, rules: watch::Receiver<Rules>, known: Known, log: &Logger) -> Self {
         Self { registry, rules, known, log: log.new(slog::o!("logger" => "http")) }
     }
 
-    /// What holds now.
+    /// The current rules.
     pub fn rules(&self) -> Rules {
         self.rules.borrow().clone()
     }
 
-    /// Whether clients have to show a token.
+    /// Whether clients must show a token.
     pub fn asks_for_tokens(&self) -> bool {
         self.rules.borrow().settings.http.tokens.is_some()
     }
 
-    /// Whether a request comes by a name of this server, or one that `is_enough`, and from no foreign page.
+    /// Checks the headers Host and Origin. A host that `is_enough` is accepted in addition to the names of this server.
     fn check_names(
         &self,
         request: &Parts,
@@ -116,17 +116,17 @@ impl Auth {
         if !host.is_ours(connection.arrival, http) && !is_enough(&host) {
             return Err(Refusal::Host(host.name()));
         }
-        foreign_origin(&request.headers, &host, http).map_or(Ok(()), |origin| Err(Refusal::Origin(origin)))
+        disallowed_origin(&request.headers, &host, http).map_or(Ok(()), |origin| Err(Refusal::Origin(origin)))
     }
 
-    /// On whose behalf a request is made.
+    /// The client for which a request is made.
     async fn client(&self, request: &Parts, connection: &Connection) -> Result<Arc<Client>, Refusal> {
         let admit = async |admit| self.registry.send(admit).await.ok().flatten();
         if self.asks_for_tokens() {
             let token = bearer(&request.headers).ok_or(Refusal::NoToken)?;
             return admit(Admit::Bearer(Sha256::digest(token).into())).await.ok_or(Refusal::WrongToken);
         }
-        // A client may come by several connections, where its requests say so.
+        // One client may use several connections, if its headers identify it.
         if let Some(client) = (self.known)(&request.headers) {
             return Ok(client);
         }
@@ -144,10 +144,10 @@ impl Auth {
     }
 }
 
-/// Whom a request comes from, in its extensions, for whoever works on it.
+/// The client of a request, in the extensions of the request.
 pub type AuthenticatedClient = Arc<Client>;
 
-/// Let in whoever wants to know whether the server is there: as [`for_anybody`], and besides whoever knows no name of it.
+/// Accepts requests to the health checks: like [`for_anybody`], and also without a name of this server.
 pub async fn for_probes(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match auth.check_names(&parts, &connection(&parts), Host::is_no_name) {
@@ -156,7 +156,7 @@ pub async fn for_probes(State(auth): State<Arc<Auth>>, request: Request, next: N
     }
 }
 
-/// Let in whoever may know how the server stands: anybody by an allowed name.
+/// Accepts every request to an allowed name.
 pub async fn for_anybody(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match auth.check_names(&parts, &connection(&parts), |_| false) {
@@ -165,7 +165,7 @@ pub async fn for_anybody(State(auth): State<Arc<Auth>>, request: Request, next: 
     }
 }
 
-/// Let in operators, and, where there are no tokens, whoever reaches this machine.
+/// Accepts requests of operators. Without tokens, every client that can reach the server is accepted.
 pub async fn for_operators(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match operator(&auth, &parts).await {
@@ -187,7 +187,7 @@ async fn operator(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     Ok(client)
 }
 
-/// Let in clients of the protocol.
+/// Accepts requests of clients of the protocol.
 pub async fn for_clients(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match client(&auth, &parts).await {
@@ -208,7 +208,7 @@ async fn client(auth: &Auth, parts: &Parts) -> Result<Arc<Client>, Refusal> {
     Ok(client)
 }
 
-/// Read the body whole, within the bounds that hold now, before anything is done with it.
+/// Reads the whole body, with the current limits, before anything is done with it.
 pub async fn with_whole_body(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let settings = auth.rules().settings;
@@ -222,7 +222,7 @@ fn connection(request: &Parts) -> Arc<Connection> {
     request.extensions.get::<Arc<Connection>>().cloned().unwrap_or_default()
 }
 
-/// The token in Authorization; the scheme's name in whatever case (RFC 9110, section 11.1).
+/// The token in the header Authorization. The name of the scheme is not case-sensitive (RFC 9110, section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
@@ -230,7 +230,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 async fn whole(body: Body, bytes_max: usize, within: Duration) -> Result<Bytes, Refusal> {
-    // One whose length is announced need not come.
+    // If the announced length is too long, the body is not read.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(Refusal::TooLong { bytes_max });
     }

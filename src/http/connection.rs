@@ -1,8 +1,9 @@
-//! One connection: served by hyper while something comes or goes, and no more than its socket while nothing does.
+//! Serves one connection. While nothing happens on it, it keeps only its socket.
 //!
-//! hyper has two buffers of 8 KiB for as long as it serves a connection. Of a thousand agents most do nothing at any
-//! moment: a connection on which nothing happens between two requests is taken from hyper after a while, and given to it
-//! again with its next bytes. While an answer is under way, be it a stream that stands, hyper keeps the connection.
+//! hyper keeps two buffers of 8 KiB for each connection that it serves, but most of a thousand agents do nothing at any
+//! moment. So a connection that is idle between two requests is taken back from hyper after a while, and given to hyper
+//! again when the next bytes arrive. While an answer is being sent, also a stream that stays open, hyper keeps the
+//! connection.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -26,23 +27,23 @@ use activity::{Activity, Answer, Watched};
 
 mod activity;
 
-/// How long a connection may be without a request, and a request's head may take.
+/// How long a connection may wait for its first request, and how long the head of a request may take.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// The head of a request, in bytes.
+/// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
-/// How long nothing may happen on a connection before its buffers are let go: an agent's next request comes after seconds,
-/// and making them anew takes microseconds.
+/// How long a connection must be idle before its buffers are freed. The next request of an agent comes after seconds,
+/// and new buffers take microseconds.
 const RESTS_AFTER: Duration = Duration::from_millis(100);
 
-/// How much of what comes on a resting connection is read before hyper has it, in bytes.
+/// How many bytes are read from an idle connection before hyper gets it.
 const FIRST_BYTES: usize = 64;
 
-/// Serve a connection until it ends, or until `stopping` is cancelled and what has been asked is answered.
+/// Serves a connection until it ends, or until `stopping` is cancelled and all requests are answered.
 ///
 /// # Errors
-/// Why it ended before its end.
+/// Why it ended early.
 pub(super) async fn serve<S>(
     stream: S,
     router: Router,
@@ -76,7 +77,7 @@ where
             let response = router.clone().call(request);
             async move { response.await.map(|response| response.map(|body| Answer::new(body, in_flight))) }
         });
-        // On the heap, so that a resting connection has no room for it.
+        // Boxed, so that an idle connection does not reserve memory for it.
         let mut serving = Box::pin(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -97,7 +98,7 @@ where
     }
 }
 
-/// The stream of a connection that rests. Nothing of hyper's is left when this returns.
+/// The stream of an idle connection. All memory of hyper is freed when this returns.
 fn taken_from<S, T>(serving: Pin<Box<http1::Connection<TokioIo<Watched<S>>, T>>>) -> Watched<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -106,8 +107,8 @@ where
 {
     let parts = Pin::into_inner(serving).into_parts();
     let mut stream = parts.io.into_inner();
-    // Nothing, or the beginning of a request that came with the one before it. A copy: any piece of the buffer, be it
-    // empty, holds all of it.
+    // The beginning of a next request, if it arrived with the one before. It is copied, because even an empty slice
+    // would keep the whole buffer.
     stream.first = Bytes::copy_from_slice(&parts.read_buf);
     stream
 }

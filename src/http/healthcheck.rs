@@ -1,4 +1,5 @@
-//! Whether the daemon of these settings serves: what a container's health check runs, where there is no other client.
+//! Checks whether the daemon with these settings is alive. The health check of a container runs it, because an image
+//! may have no HTTP client.
 
 use std::io;
 use std::sync::Arc;
@@ -15,17 +16,17 @@ use crate::tls::client::for_certificate;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Ask `GET /healthz` of the first address.
+/// Requests `GET /healthz` from the first address.
 ///
 /// # Errors
-/// Why it is not well, as a sentence.
+/// A sentence that says why the daemon is not healthy.
 pub async fn check(http: &HttpSettings) -> Result<(), String> {
     let Some(address) = http.addresses.first() else { return Err("there is no address".to_owned()) };
     let asking = async {
         match address {
             Address::Unix(path) => ask(UnixStream::connect(path).await?).await,
             Address::Tcp(host, port) => {
-                // A listener on every address of this machine is on its loopback as well.
+                // A server that listens on all addresses listens on the loopback address too.
                 let host = match host.as_str() {
                     "0.0.0.0" => "127.0.0.1",
                     "::" => "::1",

@@ -1,4 +1,4 @@
-//! A body that holds something until it has been taken, or is given up.
+//! A body that keeps a value until the body was sent or is dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// The body, and what is dropped with it.
+/// The body, and the value that is dropped with it.
 pub(crate) struct Holding<T> {
     body: Body,
     _held: T,
 }
 
 impl<T: Send + Unpin + 'static> Holding<T> {
-    /// This body, which holds that.
+    /// Makes `body` keep `held`.
     pub(crate) fn body(body: Body, held: T) -> Body {
         Body::new(Self { body, _held: held })
     }

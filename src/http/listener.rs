@@ -1,4 +1,4 @@
-//! Connections: where they are accepted, and what they are served by.
+//! Accepts connections and has them served.
 
 use std::fs;
 use std::io;
@@ -24,17 +24,17 @@ use crate::actors::clients::registry::Rules;
 use crate::log::{debug, warn};
 use crate::settings::Address;
 
-/// How long after a failed accept the next is tried: most fail because there are too many files open.
+/// The pause after a failed accept. Most failures mean that too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Where connections come from.
+/// A source of connections.
 pub enum Listener {
     Tcp(TcpListener),
-    /// A socket of the file system.
+    /// A Unix socket.
     Unix(UnixListener, SocketFile),
 }
 
-/// The file of a socket, removed with its listener.
+/// The file of a Unix socket. It is removed together with its listener.
 pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
@@ -44,16 +44,17 @@ impl Drop for SocketFile {
 }
 
 impl Listener {
-    /// Listen there.
+    /// Listens on an address.
     ///
     /// # Errors
-    /// Why that cannot be, with the address.
+    /// Why that is not possible, with the address.
     pub async fn bind(address: &Address) -> Result<Self, String> {
         let cannot = |error: io::Error| format!("{address} (MCP_HTTP_ADDR) cannot be listened on: {error}");
         match address {
             Address::Tcp(host, port) => Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await.map_err(cannot)?)),
             Address::Unix(path) => {
-                // One that a killed process has left refuses connections; one that is served is not taken away.
+                // A socket file that a killed process has left refuses connections, so it is replaced. One that is in
+                // use is not.
                 let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
                 if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
                     fs::remove_file(path).map_err(cannot)?;
@@ -66,7 +67,7 @@ impl Listener {
         }
     }
 
-    /// What clients call it by.
+    /// The URL for clients.
     pub fn url(&self, is_tls: bool) -> String {
         match self {
             Self::Tcp(listener) => {
@@ -78,22 +79,23 @@ impl Listener {
     }
 }
 
-/// What every connection is served by, and how it ends.
+/// What all connections are served with.
 #[derive(Clone)]
 pub struct Serving {
     pub router: Router,
-    /// What holds now.
+    /// The current rules.
     pub rules: watch::Receiver<Rules>,
-    /// As many connections as there may be.
+    /// One permit for each connection that may be open.
     pub places: Arc<Semaphore>,
-    /// Cancelled when no more is accepted: each connection ends with the answer that is on its way.
+    /// When it is cancelled, no connection is accepted any more, and each connection ends after its current answer.
     pub stopping: CancellationToken,
     pub connections: TaskTracker,
     pub log: Logger,
 }
 
 impl Serving {
-    /// Accept connections until it is stopping. Past the most that there may be they wait in the system's queue.
+    /// Accepts connections until `stopping` is cancelled. If the maximum is reached, new connections wait in the queue
+    /// of the operating system.
     pub async fn accept(self, listener: Listener) {
         loop {
             let place = tokio::select! {
@@ -116,7 +118,7 @@ impl Serving {
         match listener {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are small and somebody waits for them.
+                // Answers are small, and somebody waits for them.
                 let _ = stream.set_nodelay(true);
                 debug!(self.log, "connection accepted"; "peer" => peer.to_string());
                 let arrival = stream.local_addr().map_or(Arrival::Unknown, |at| Arrival::Tcp(at.ip().to_canonical()));
@@ -149,7 +151,7 @@ impl Serving {
         self.rules.borrow().settings.http.client_timeout
     }
 
-    /// Serve a connection in a task of its own.
+    /// Serves a connection in a task of its own.
     fn spawn(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
@@ -157,9 +159,9 @@ impl Serving {
         place: OwnedSemaphorePermit,
     ) {
         let mut stream = TimeoutWriter::new(stream);
-        // A client that does not take its answers has none in our memory for longer.
+        // A client that does not read its answers must not keep memory for long.
         stream.set_timeout(Some(self.client_timeout()));
-        // Here, for what a task begins with it has room for until its end.
+        // Done before the task is spawned: a task reserves memory for all its values until it ends.
         let stream = Box::pin(stream);
         let (router, stopping, log) = (self.router.clone(), self.stopping.clone(), self.log.clone());
         self.connections.spawn(async move {

@@ -1,7 +1,7 @@
-//! By what name a request comes, and from whose page.
+//! Checks the headers Host and Origin.
 //!
-//! A page in a browser on this machine can make a name of its own lead here (DNS rebinding): it then says that name in Host.
-//! Another site's page says where it comes from in Origin.
+//! A web page can use DNS rebinding to send requests from a browser to this server; its own name is then in Host. A
+//! browser names the site of a page in Origin.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,45 +12,56 @@ use hyper::http::uri::Authority;
 
 use crate::settings::{Address, HttpSettings, canonical_host};
 
-/// How a connection has come.
+/// How a connection has arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrival {
-    /// The system does not say.
+    /// The operating system does not say.
     #[default]
     Unknown,
     /// At this address of this machine.
     Tcp(IpAddr),
-    /// By a socket of the file system, where Host means nothing.
+    /// On a Unix socket, where Host has no meaning.
     Unix,
 }
 
-/// What a request is made to, by Host.
+/// The host that a request names.
 pub(super) enum Host {
-    /// It does not say.
+    /// None.
     Missing,
-    /// It says what is no host.
-    Wrong,
+    /// It is not a valid host, or there are several.
+    Invalid,
     Named(Authority),
 }
 
 impl Host {
     pub(super) fn of(request: &Parts) -> Self {
-        match request.headers.get(HOST) {
-            Some(host) if host.is_empty() => Self::Missing,
-            Some(host) => Authority::try_from(host.as_bytes()).map_or(Self::Wrong, Self::Named),
-            None => request.uri.authority().cloned().map_or(Self::Missing, Self::Named),
+        let mut hosts = request.headers.get_all(HOST).iter();
+        match (hosts.next(), hosts.next(), request.uri.authority()) {
+            (Some(_), Some(_), _) => Self::Invalid,
+            (Some(host), None, None) if host.is_empty() => Self::Missing,
+            (Some(host), None, in_uri) => match Authority::try_from(host.as_bytes()) {
+                Ok(host) if in_uri.is_none_or(|in_uri| *in_uri == host) => Self::of_authority(host),
+                _ => Self::Invalid,
+            },
+            (None, _, Some(in_uri)) => Self::of_authority(in_uri.clone()),
+            (None, _, None) => Self::Missing,
         }
     }
 
-    /// The host as it is compared; empty if there is none.
+    /// A host and perhaps a port. Host has no user (RFC 9110, section 7.2).
+    fn of_authority(authority: Authority) -> Self {
+        if authority.as_str().contains('@') { Self::Invalid } else { Self::Named(authority) }
+    }
+
+    /// The host in the form that is compared; empty if there is none.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Named(authority) => canonical_host(authority.host()),
-            Self::Missing | Self::Wrong => String::new(),
+            Self::Missing | Self::Invalid => String::new(),
         }
     }
 
-    /// Whether it is a name of this server: one of the loopback's, one that it listens on, or one that is allowed.
+    /// Whether it is a name of this server: a loopback name, an address on which it listens, or an allowed name.
     pub(super) fn is_ours(&self, arrival: Arrival, http: &HttpSettings) -> bool {
         let name = self.name();
         if arrival == Arrival::Unix || http.allowed_hosts.contains(&name) {
@@ -62,8 +73,8 @@ impl Host {
         }
     }
 
-    /// Whether no page can have brought it about: there is no name that could lead elsewhere. So probes come, which know
-    /// an address only.
+    /// Whether it cannot come from DNS rebinding, because it is an IP address or missing. Health checks often know only
+    /// an address.
     pub(super) fn is_no_name(&self) -> bool {
         matches!(self, Self::Missing) || IpAddr::from_str(&self.name()).is_ok()
     }
@@ -73,8 +84,8 @@ fn is_called(address: &Address, name: &str) -> bool {
     matches!(address, Address::Tcp(host, _) if canonical_host(host) == name)
 }
 
-/// The origin of the page that has made a request, if that may not call this server.
-pub(super) fn foreign_origin(headers: &HeaderMap, host: &Host, http: &HttpSettings) -> Option<String> {
+/// The origin of the page that sent the request, if this origin is not allowed.
+pub(super) fn disallowed_origin(headers: &HeaderMap, host: &Host, http: &HttpSettings) -> Option<String> {
     let origin = String::from_utf8_lossy(headers.get(ORIGIN)?.as_bytes()).into_owned();
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let is_own = match (authority, host) {

@@ -1,4 +1,4 @@
-//! All paths together, and the answer where there is none.
+//! All paths of the server, and the answer for unknown paths.
 
 use axum::Router;
 use axum::response::Response;
@@ -6,24 +6,23 @@ use hyper::{Method, StatusCode, Uri};
 
 use super::json_error::json_error;
 
-/// Where the protocol is spoken.
+/// The path of the protocol.
 pub const MCP: &str = "/mcp";
 
-/// How much of a path is repeated in an answer, in characters.
+/// How many characters of an unknown path are repeated in the answer.
 const PATH_CHARS_MAX: usize = 200;
 
-/// Where a client registers that has been answered 401 and takes the server for one with OAuth. Some, such as Claude Code and
-/// mcp-remote, show their user what they read there, and not the words of the 401.
+/// After a 401, some clients (Claude Code, mcp-remote) assume OAuth and try to register here. They show their user the
+/// message from this path, and not the one of the 401.
 const REGISTRATION: &str = "/register";
 
-/// The paths of the protocol and those of the server itself. Every other path has one answer for everybody: what is not
-/// there needs no token, and a client that looks for an authorization server (`/.well-known/…`) has to hear that there is
-/// none.
+/// The paths of the protocol and of the server itself. Unknown paths have the same answer for everybody and need no
+/// token: a client that looks for an authorization server (`/.well-known/…`) must learn that there is none.
 pub fn all(protocol: Router, admin: Router) -> Router {
     protocol.merge(admin).fallback(nothing_here)
 }
 
-/// 404, and where the protocol is spoken.
+/// The answer 404, which names the path of the protocol.
 pub(super) async fn nothing_here(method: Method, uri: Uri) -> Response {
     let path: String = uri.path().chars().take(PATH_CHARS_MAX).collect();
     let why = if path == REGISTRATION {

@@ -1,8 +1,8 @@
-//! Figures of this process from the operating system (Linux, proc(5)). `None` on a system without `/proc`.
+//! Figures of this process from the operating system (Linux, proc(5)). They are `None` on a system without `/proc`.
 
 use std::fs;
 
-/// The resident memory of this process in bytes, with the pages that it shares with others.
+/// The resident memory of this process in bytes, including pages that it shares with others.
 #[cfg(target_os = "linux")]
 pub fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
@@ -16,8 +16,8 @@ pub fn resident_bytes() -> Option<u64> {
     None
 }
 
-/// The number of open files, sockets and the like.
+/// The number of open file descriptors.
 pub fn descriptors() -> Option<u64> {
-    // Without the one that is open to count them.
+    // Without the one that is open for counting.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }

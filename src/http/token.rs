@@ -1,21 +1,22 @@
-//! Making a token: 256 random bits, of which only a hash is kept. So many bits cannot be guessed, and need no slow hash.
+//! Makes a token: 256 random bits, of which only a hash is stored. They cannot be guessed, so a slow hash is not
+//! needed.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// What every token begins with, so that whoever finds one knows what it is of.
+/// The prefix of every token, so that a token that is found somewhere can be recognised.
 const PREFIX: &str = "mcp-postgres-";
 
-/// A new token, and the table for MCP_TOKENS_FILE that lets it in.
+/// A new token, and its table for MCP_TOKENS_FILE.
 pub struct NewToken {
-    /// The token, which is kept nowhere.
+    /// The token. It is stored nowhere.
     pub token: String,
-    /// The table, TOML.
+    /// The table, in TOML.
     pub table: String,
 }
 
-/// Make a token with that name, mode and databases.
+/// Makes a token with this name, mode and databases.
 ///
 /// # Errors
 /// The system has no random numbers.
@@ -38,7 +39,7 @@ pub fn make(name: &str, mode: &str, databases: &[&str], is_operator: bool) -> Re
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

@@ -1,4 +1,4 @@
-//! The settings of TLS to PostgreSQL: the client's certificate, and what fits together.
+//! The settings of TLS to PostgreSQL: the certificate of the client, and which settings exclude each other.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -16,17 +16,17 @@ use crate::tls::client;
 const CERTIFICATE: &str = "POSTGRES_SSL_CERT";
 const KEY: &str = "POSTGRES_SSL_KEY";
 
-/// The certificate by which this server shows PostgreSQL who it is.
+/// The certificate by which this server proves its identity to PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The chain, as PEM.
     pub certificates: Secret,
-    /// The key of the first, as PEM.
+    /// The key of the first certificate, as PEM.
     pub key: Secret,
 }
 
 impl ClientCertificate {
-    /// What a handshake shows.
+    /// The identity that a handshake shows.
     ///
     /// # Errors
     /// What is wrong with the certificate or the key.
@@ -36,8 +36,8 @@ impl ClientCertificate {
 }
 
 impl Values<'_> {
-    /// The client's certificate, if there is one and TLS is used. One that was found in the home folder and cannot be used
-    /// is a warning, one that was named is a problem.
+    /// The certificate of the client, if there is one and TLS is used. If a certificate from the home folder cannot be
+    /// used, that is a warning; if a named one cannot be used, that is a problem.
     pub(super) fn client_certificate(
         &mut self,
         mode: SslMode,
@@ -96,7 +96,7 @@ impl Values<'_> {
         self.choice(&SSL_NEGOTIATION)
     }
 
-    /// What was asked for must be possible in the mode of TLS.
+    /// A required protection must be possible in this mode of TLS.
     pub(super) fn encryption_fits(&mut self, target: &TargetSettings) {
         let origin = |key: &str| self.chosen.get(key).map_or("", |chosen| chosen.origin.as_str());
         let is_plain = target.hosts.iter().all(|host| host.starts_with('/'));
@@ -119,7 +119,8 @@ impl Values<'_> {
     }
 }
 
-/// The mode of a key that others than its owner may read, where it is too open for libpq: root's may be read by a group.
+/// The mode of a key file, if it is too open for libpq: only its owner may read it, or also its group if it belongs to
+/// root.
 fn open_to_others(path: &Path) -> Option<u32> {
     let about = path.metadata().ok()?;
     let mode = about.permissions().mode() & 0o777;

@@ -23,7 +23,7 @@ const TOKEN_NAME_BYTES_MAX: usize = 64;
 pub struct HttpSettings {
     /// Where it listens; at least one.
     pub addresses: Vec<Address>,
-    /// The tokens. `None` admits every client; then it listens only on addresses of this machine.
+    /// The tokens. `None` accepts every client; then the daemon listens only on addresses of this machine.
     pub tokens: Option<BTreeMap<String, Token>>,
     /// With `None` it speaks plain HTTP. A Unix socket always does.
     pub tls: Option<TlsSettings>,
@@ -117,7 +117,7 @@ impl TlsSettings {
     }
 }
 
-/// What the bearer of a token may do.
+/// The rights of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// SHA-256 of the token, or of several valid tokens: during a rotation both the old and the new one are valid.

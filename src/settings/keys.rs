@@ -21,22 +21,22 @@ pub struct Key {
     pub what: &'static str,
 }
 
-/// What a setting decides, and with that whether a file may set it that nobody has named ([`super::Inputs::env_file`]).
+/// What a setting decides. So this says whether a file that nobody has named may set it ([`super::Inputs::env_file`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// What the server may do, whom it lets in, whom it trusts, which files and programs it uses. An operator sets it, and
-    /// nobody else. Every setting is of this class that says nothing else.
+    /// What the server may do, which clients it accepts, what it trusts, and which files and programs it uses. Only an
+    /// operator may set it. This is the class of every setting that names no other class.
     Protects,
-    /// To which database it connects, and as whom: from a file that nobody has named all of it or nothing.
+    /// The database of the connection, and its user. A file that nobody has named sets all of it or nothing.
     Connects,
-    /// How much, how long, and how much is logged.
+    /// Limits, and how much is logged.
     Limits,
 }
 
 /// The connection as one URL, which sets several keys of its layer.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 
-/// Where a password may come from: one of them alone can be meant.
+/// A source of the password. Only one of them can be used.
 pub(super) const PASSWORD_KEYS: [&str; 3] =
     ["POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE", "POSTGRES_PASSWORD_COMMAND"];
 
@@ -46,7 +46,7 @@ pub(super) const SERVICE: &str = "POSTGRES_SERVICE";
 /// A day: longer than any sensible timeout.
 const WAIT_MAX_S: f64 = 86_400.0;
 
-/// The most seconds that Linux takes for keepalives (tcp(7)).
+/// The largest number of seconds that Linux accepts for keepalives (tcp(7)).
 const KEEPALIVES_MAX: u64 = 32_767;
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, what: &'static str) -> Key {
@@ -62,7 +62,7 @@ impl Key {
         Self { class: Class::Limits, ..self }
     }
 
-    /// Whether a source that sets it has named a connection, so that no weaker source may add to it.
+    /// Whether a source that sets it has named a connection. Then no weaker source may add to that connection.
     pub(super) fn is_of_a_connection(&self) -> bool {
         self.class == Class::Connects || (self.class == Class::Protects && self.name.starts_with("POSTGRES_"))
     }
@@ -397,8 +397,8 @@ pub(super) fn in_toml(name: &str) -> (String, String) {
     }
 }
 
-/// A flag for each key except passwords, since every user of the machine can read command lines: `--postgres-host`,
-/// `--access-mode`. A URL need not have a password. The id of a flag is the name of its key.
+/// A flag for each key except passwords, because every user of the machine can read command lines: `--postgres-host`,
+/// `--access-mode`. A URL does not have to contain a password. The id of a flag is the name of its key.
 pub fn flags() -> Vec<Arg> {
     KEYS.iter()
         .filter(|key| key.kind != Kind::Secret || key.name == DATABASE_URL)

@@ -27,13 +27,13 @@ pub enum Kind {
     Switch,
     /// Addresses to listen on, separated by commas.
     Addresses,
-    /// Hosts by which clients come, separated by commas.
+    /// Names of hosts under which clients reach the daemon, separated by commas.
     Hosts,
     /// Origins of web pages, separated by commas.
     Origins,
 }
 
-/// Other spellings of words of choices and switches, and what they mean there.
+/// Other spellings of words, and the words that they mean.
 const SPELLINGS: &[(&str, &str)] = &[
     ("1", "true"),
     ("on", "true"),
@@ -53,9 +53,9 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("ro", "read-only"),
     ("readwrite", "read-write"),
     ("rw", "read-write"),
-    // node-postgres's.
+    // The spelling of node-postgres.
     ("no-verify", "require"),
-    // JDBC's.
+    // The spelling of JDBC.
     ("master", "primary"),
     ("secondary", "standby"),
     ("slave", "standby"),
@@ -87,7 +87,7 @@ impl Kind {
         text.parse().ok().filter(|value| (min..=max).contains(value))
     }
 
-    /// Hosts or origins, as they will be compared.
+    /// Hosts or origins, in the form in which they are compared.
     pub(super) fn names(self, text: &str) -> Option<Vec<String>> {
         let read = match self {
             Self::Hosts => names::allowed_host,
@@ -171,7 +171,7 @@ pub(super) fn switch(text: &str) -> Option<bool> {
     Some(word(&["true", "false"], text)? == "true")
 }
 
-/// The one of `words` that `text` spells: in upper or lower case, with `_` for `-`, or as [`SPELLINGS`] has it.
+/// The one of `words` that `text` means: in upper or lower case, with `_` for `-`, or in a spelling of [`SPELLINGS`].
 pub(super) fn word(words: &[&'static str], text: &str) -> Option<&'static str> {
     let text = text.to_ascii_lowercase().replace('_', "-");
     let meant = |spelling: &str| words.iter().find(|word| **word == spelling).copied();

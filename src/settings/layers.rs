@@ -1,4 +1,4 @@
-//! The layers that settings come from: each is read, and then they are merged.
+//! The layers of the settings: each source is read, then all are merged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ mod toml;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Default,
-    /// A `.env` that nobody has named.
+    /// A `.env` file that nobody has named.
     FoundFile,
     PgVariables,
     Toml,
@@ -59,7 +59,7 @@ pub(super) struct Merged {
     /// The values in the table of each further database, by its name.
     pub databases: BTreeMap<String, HashMap<&'static str, Chosen>>,
     pub warnings: Vec<String>,
-    /// What others call settings that are not set: how to begin where no connection is configured.
+    /// Advice for an operator who has not configured a connection, with the names of other programs that were found.
     pub others: Vec<String>,
     /// The problems of all sources so far.
     pub problems: Vec<String>,
@@ -73,11 +73,12 @@ pub(super) struct Layers {
     warnings: Vec<String>,
     /// Where libpq's files are.
     places: Places,
-    /// What is not used of a `.env` that nobody has named.
+    /// The lines that were ignored, of a `.env` file that nobody has named.
     pub(super) not_taken: Vec<NotTaken>,
-    /// Names that others use for settings of this server, where they were found, and those settings.
+    /// Names that other programs use for settings of this server, with the place where they were found, and those
+    /// settings.
     others: Vec<(String, String, &'static str)>,
-    /// Where a server on this machine may have its socket, and the user of this process.
+    /// The folders in which a server on this machine may have its socket, and the user of this process.
     local: (Vec<PathBuf>, Option<String>),
 }
 
@@ -106,13 +107,13 @@ const PG_VARIABLES: &[(&str, &str)] = &[
 
 const IN_ENVIRONMENT: &str = "in the environment";
 
-/// The origin of a flag's value.
+/// The name of the source of a flag's value.
 pub(super) const BY_FLAG: &str = "by its flag";
 
-/// How the origin of a URL's part begins.
+/// The beginning of the name of the source of a URL's part.
 const BY_URL: &str = "by DATABASE_URL";
 
-/// Read every source. The problems are collected, to be reported together.
+/// Reads every source. All problems are collected and reported together.
 pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
     let variable =
         |name: &str| inputs.environment.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
@@ -250,8 +251,8 @@ impl Layers {
         Merged { chosen, databases: databases.collect(), warnings, others, problems }
     }
 
-    /// As libpq does, a URL without a host means the server on this machine, by its socket where there is one, and as the user
-    /// of this process.
+    /// As in libpq, a URL without a host means the server on this machine. Its socket is used if there is one, and the
+    /// user of this process.
     fn local_server(&self, chosen: &mut HashMap<&'static str, Chosen>) {
         const ORIGIN: &str = "default, since a server's socket is there";
         let is_default = |chosen: &HashMap<&str, Chosen>, key| {
@@ -282,8 +283,8 @@ impl Layers {
         self.layers.push(Layer { rank, entries });
     }
 
-    /// Without a line end at its end, which a file or a program has left there; and hosts and ports without quotes.
-    /// A placeholder is a problem.
+    /// The value without a line end, which a file or a program may have added; hosts and ports also without quotes. A
+    /// placeholder is a problem.
     fn tidied(&mut self, entry: Entry) -> Option<Entry> {
         let (key, origin) = (entry.key, &entry.origin);
         if let Some(found) = placeholder::find(key, &entry.text) {
@@ -344,8 +345,8 @@ impl Layers {
         entries
     }
 
-    /// Adds the keys that the named service of libpq sets. As in libpq, it goes before PG* variables; what is written in
-    /// the same layer otherwise goes before it.
+    /// Adds the keys that the named service of libpq sets. As in libpq, the service has priority over PG* variables.
+    /// Other values in the same layer have priority over the service.
     fn expand_service(&mut self, mut entries: Vec<Entry>, goes_first: bool, files: &mut Files) -> Vec<Entry> {
         let Some(service) = entries.iter().find(|entry| entry.key == SERVICE).cloned() else { return entries };
         let name = service.text.trim();
@@ -375,7 +376,7 @@ impl Layers {
         entries
     }
 
-    /// The text of a file that the operator has named by a flag, which is followed from now on.
+    /// The text of a file that the operator has named by a flag. The file is watched from now on.
     fn read_file(&mut self, path: &Path, files: &mut Files) -> Option<String> {
         let text = files.text(path, NamedBy::Flag);
         text.map_err(|why| self.problems.push(format!("{} cannot be read: {why}", shown(path)))).ok()
@@ -399,7 +400,8 @@ impl Layers {
     }
 }
 
-/// A path for an operator: it may be a URL that was meant for another setting.
+/// A path for an error message. The value may be a URL that was meant for another setting, so it is shown without its
+/// password.
 pub(super) fn shown(path: &Path) -> String {
     without_passwords(&path.display().to_string())
 }

@@ -1,5 +1,5 @@
-//! The files of libpq's world: the password file, the service file, and the files of the home folder that libpq reads
-//! without being told.
+//! The files of libpq: the password file, the service file, and the files in the home folder that libpq reads by
+//! default.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ pub mod passfile;
 pub(super) mod service;
 pub(super) mod variables;
 
-/// Where libpq looks for its files, by the environment.
+/// The places where libpq looks for its files, from the environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     /// The home folder.
     home: Option<PathBuf>,
-    /// PGSERVICEFILE.
+    /// The value of PGSERVICEFILE.
     service_file: Option<PathBuf>,
-    /// PGSYSCONFDIR.
+    /// The value of PGSYSCONFDIR.
     system_folder: Option<PathBuf>,
 }
 
@@ -25,16 +25,16 @@ pub(super) struct Places {
 const SYSTEM_FOLDERS: [&str; 2] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql"];
 
 impl Places {
-    /// `variable` gives the value of a variable of the environment; relative paths are in `folder`.
+    /// `variable` returns the value of an environment variable. Relative paths start from `folder`.
     pub(super) fn new(folder: &Path, variable: impl Fn(&str) -> Option<String>) -> Self {
         let path = |name: &str| variable(name).filter(|text| !text.is_empty()).map(|text| folder.join(text));
         Self { home: path("HOME"), service_file: path("PGSERVICEFILE"), system_folder: path("PGSYSCONFDIR") }
     }
 
-    /// The values of keys that no source has set, by the files of the home folder.
+    /// The values from the files of the home folder, for keys that no source has set.
     pub(super) fn defaults(&self) -> Vec<(&'static str, String)> {
         let Some(home) = &self.home else { return Vec::new() };
-        // It is read when a connection is opened, so it may come later.
+        // It is read when a connection is opened, so it may be created later.
         let mut defaults = vec![("POSTGRES_PASSFILE", home.join(".pgpass"))];
         let tls = home.join(".postgresql");
         let own = [("POSTGRES_SSL_CERT", tls.join("postgresql.crt")), ("POSTGRES_SSL_KEY", tls.join("postgresql.key"))];
@@ -48,7 +48,7 @@ impl Places {
         defaults.into_iter().map(|(key, path)| (key, path.display().to_string())).collect()
     }
 
-    /// The service files, in the order in which a service is looked for, and who has named each.
+    /// The service files in the order in which they are searched, and who has named each.
     fn service_files(&self) -> Vec<(PathBuf, NamedBy)> {
         let own = match (&self.service_file, &self.home) {
             (Some(file), _) => Some((file.clone(), NamedBy::Setting)),

@@ -1,10 +1,10 @@
-//! Names by which clients and pages come: the host that a request is made to, and the origin of a page.
+//! The names in the headers Host and Origin: how they are written and compared.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A host as it is compared: an IP address in its usual form and without brackets, a name in lower case and without the dot
-/// of the root.
+/// A host in the form that is compared: an IP address in its canonical form without brackets, a name in lower case
+/// without a final dot.
 pub fn canonical_host(host: &str) -> String {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     match IpAddr::from_str(bare) {
@@ -13,19 +13,20 @@ pub fn canonical_host(host: &str) -> String {
     }
 }
 
-/// An entry of MCP_ALLOWED_HOSTS, if it is a host. A scheme and a port are left out: Host is compared without them.
+/// An entry of MCP_ALLOWED_HOSTS, if it is a host. A scheme and a port are removed, because Host is compared without
+/// them.
 pub(super) fn allowed_host(entry: &str) -> Option<String> {
     let rest = strip_scheme(entry).unwrap_or(entry);
     let rest = rest.strip_suffix('/').unwrap_or(rest);
-    // An IPv6 address without brackets has no port.
+    // An IPv6 address without brackets cannot have a port.
     let host = if IpAddr::from_str(rest).is_ok() { rest } else { without_port(rest).unwrap_or(rest) };
     let host = canonical_host(host);
     let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
     (is_name || IpAddr::from_str(&host).is_ok()).then_some(host)
 }
 
-/// An entry of MCP_ALLOWED_ORIGINS, if it is an origin, as a browser sends it (RFC 6454, section 6.2): in lower case, and
-/// without a path and the scheme's own port.
+/// An entry of MCP_ALLOWED_ORIGINS, if it is an origin in the form that browsers send (RFC 6454, section 6.2): in lower
+/// case, without a path, and without the default port of the scheme.
 pub(super) fn allowed_origin(entry: &str) -> Option<String> {
     if entry == "null" {
         return Some(entry.to_owned());

@@ -1,11 +1,11 @@
-//! Names that are no keys of this server: whether they belong to another program or are misspelt keys.
+//! Names that are not keys of this server: whether they belong to another program or are misspelled keys.
 
 use super::keys::{DATABASE_URL, KEYS};
 
 /// The prefixes of this server's keys, except DATABASE_URL.
 const PREFIXES: [&str; 2] = ["POSTGRES_", "MCP_"];
 
-/// Usual mistakes for a key that have too many wrong letters to be found by their number.
+/// Usual mistakes that have too many wrong letters to be recognised by their number.
 const ALIASES: &[(&str, &str)] = &[
     ("POSTGRES_DBNAME", "POSTGRES_DB"),
     ("POSTGRES_NAME", "POSTGRES_DB"),
@@ -28,7 +28,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("MCP_LOGFILE", "MCP_LOG_FILE"),
 ];
 
-/// Names of the same things in other servers, in libraries and at providers, which may be there for these.
+/// Names for the same things in other servers, in libraries and at providers.
 const OTHERS: &[(&str, &str)] = &[
     ("DATABASE_URI", DATABASE_URL),
     ("DATABASE_DSN", DATABASE_URL),
@@ -70,23 +70,23 @@ const OTHERS: &[(&str, &str)] = &[
     ("PG_PASSWORD", "POSTGRES_PASSWORD"),
 ];
 
-/// How many letters of a misspelt key may be wrong.
+/// The largest number of wrong letters in a misspelled key.
 const WRONG_LETTERS_MAX: usize = 2;
 
-/// What a name is that is no key.
+/// What a name means that is not a key.
 #[derive(Debug, PartialEq)]
 pub(super) enum UnknownName {
-    /// It has nothing to do with this server.
+    /// It is unrelated to this server.
     NotOurs,
-    /// It is what others call this key.
+    /// Other programs use it for this key.
     Others(&'static str),
     /// It has a prefix of this server and may belong to another program: `POSTGRES_INITDB_ARGS`.
     Unknown,
-    /// It is probably this key, misspelt.
+    /// It is probably this key, misspelled.
     NearMiss(&'static str),
 }
 
-/// Classifies a name that is no key.
+/// Classifies a name that is not a key.
 pub(super) fn classify(name: &str) -> UnknownName {
     let upper = name.to_ascii_uppercase();
     let stem = |name: &str| PREFIXES.iter().find_map(|prefix| Some(name.strip_prefix(prefix)?.len()));

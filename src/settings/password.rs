@@ -1,4 +1,4 @@
-//! Where the password comes from: from one of three keys, or from libpq's password file.
+//! The source of the password: one of three keys, or libpq's password file.
 
 use std::path::PathBuf;
 
@@ -14,21 +14,21 @@ const FILE: &str = PASSWORD_KEYS[1];
 const COMMAND: &str = PASSWORD_KEYS[2];
 const PASSFILE: &str = "POSTGRES_PASSFILE";
 
-/// Where a new connection has its password from.
+/// Where a new connection gets its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordSource {
-    /// From the settings, which may have none.
+    /// From the settings, which may contain none.
     Settings,
-    /// From POSTGRES_PASSWORD_FILE as it is then.
+    /// From POSTGRES_PASSWORD_FILE, read at that moment.
     File(PathBuf),
-    /// From libpq's password file as it is then.
+    /// From libpq's password file, read at that moment.
     PassFile(PathBuf),
-    /// From what a program prints then.
+    /// From the output of a program.
     Command(PasswordCommand),
 }
 
 impl PasswordSource {
-    /// The setting behind it.
+    /// The setting that names it.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Settings => TEXT,
@@ -47,8 +47,8 @@ pub struct PasswordCommand {
 }
 
 impl PasswordCommand {
-    /// Reads words, quoted as for a shell, or a JSON array of strings. There is no shell: `$`, `|` and `~` are nothing
-    /// special.
+    /// Splits a text into words, with the quoting of a shell, or reads a JSON array of strings. There is no shell: `$`,
+    /// `|` and `~` have no meaning.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let words = if text.starts_with('[') { serde_json::from_str(text).ok()? } else { shlex::split(text)? };
@@ -59,8 +59,8 @@ impl PasswordCommand {
 }
 
 impl Values<'_> {
-    /// The password of the highest layer that has one of its three keys, and where it comes from. Without any it comes from
-    /// libpq's password file.
+    /// The password of the highest layer that sets one of its three keys, and its source. If no layer does, the source
+    /// is libpq's password file.
     pub(super) fn password(
         &mut self,
         files: &mut Files,
@@ -101,7 +101,7 @@ impl Values<'_> {
 
     fn passfile(&mut self, warnings: &mut Vec<String>) -> PasswordSource {
         let Some(chosen) = self.chosen.get(PASSFILE) else { return PasswordSource::Settings };
-        // A file that nobody has named must not choose the server that gets a password of the operator's.
+        // A file that nobody has named must not choose the server that receives a password of the operator.
         let is_found = |key| self.chosen.get(key).is_some_and(|chosen| chosen.rank == Rank::FoundFile);
         if is_found("POSTGRES_HOST") || is_found("POSTGRES_PORT") {
             return PasswordSource::Settings;
@@ -119,7 +119,7 @@ impl Values<'_> {
     }
 }
 
-/// The password in the text of a password file: all of it but the end of its last line.
+/// The password in the text of a password file: the whole text without the end of its last line.
 pub fn without_line_end(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n'])
 }

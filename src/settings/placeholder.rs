@@ -1,13 +1,13 @@
-//! Values that a host or a person should have filled in, and has not.
+//! Values that a host or a person should have filled in, but did not.
 
 use super::keys::DATABASE_URL;
 
-/// The part of the value of `key` that looks like a placeholder. It is a name and no secret.
+/// The part of a value of `key` that looks like a placeholder. It is a name and not a secret.
 pub(super) fn find<'a>(key: &str, text: &'a str) -> Option<&'a str> {
     let whole = text.trim();
     match key {
         DATABASE_URL => within(text).or_else(|| is_one(whole).then_some(whole)),
-        // A password may begin with a dollar, and may stand between other signs.
+        // A password may begin with a dollar sign, and may contain any characters.
         "POSTGRES_PASSWORD" => within(whole).filter(|part| *part == whole),
         _ => is_one(whole).then_some(whole),
     }
@@ -24,7 +24,7 @@ fn within(text: &str) -> Option<&str> {
         let is_a_name = inner.chars().any(|c| c.is_ascii_alphabetic()) && inner.chars().all(is_of_a_name);
         let lower = inner.to_ascii_lowercase();
         let is_meant = match open {
-            // Brackets are also those of an address: then there is no word like these in them.
+            // Brackets are also used for an address, but an address does not contain words like these.
             "[" | "<" => ["your", "password", "user", "host", "database", "db"].iter().any(|word| lower.contains(word)),
             _ => true,
         };
@@ -32,7 +32,7 @@ fn within(text: &str) -> Option<&str> {
     })
 }
 
-/// Whether the whole text is a placeholder: those above, `$NAME`, `%NAME%`.
+/// Whether the whole text is a placeholder: those above, `$NAME`, or `%NAME%`.
 fn is_one(text: &str) -> bool {
     let is_name = |text: &str| {
         let is_of_a_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';

@@ -1,5 +1,5 @@
-//! Reads the files that settings come from. A file is text, regular, and of bounded size: what is none of that may wait for
-//! ever or never end, and is refused before a byte of it is read.
+//! Reads the files of the settings. A file must be text, a regular file, and of limited size. Other files could block
+//! for ever or never end, so they are refused before anything is read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,30 +14,31 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{Secret, WatchedFile};
 
-/// A larger file is no file of settings.
+/// A larger file is not a file of settings.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How long the writer of a pipe may take.
+/// The longest time to wait for the writer of a pipe.
 const PIPE_WAIT: Duration = Duration::from_secs(10);
 
 /// Who has named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// Nobody: it was found.
+    /// Nobody: it was found in the working folder.
     Nobody,
     /// A setting in a file or in the environment.
     Setting,
-    /// A flag of the command line. Such a file may be a pipe, as a shell's `<(command)` is.
+    /// A flag of the command line. Such a file may be a pipe, for example `<(command)` of a shell.
     Flag,
 }
 
-/// What the pipes said that flags name. A pipe is read once, and settings are loaded again at each change of a file.
+/// The texts of pipes that flags name. A pipe can be read only once, but the settings are loaded again after each
+/// change of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Pipes(Arc<Mutex<BTreeMap<PathBuf, Secret>>>);
 
-/// The files that are read for one load.
+/// The files that were read for one load.
 pub(super) struct Files<'a> {
-    /// Those that can be followed: all but pipes.
+    /// The files that can be watched: all except pipes.
     pub(super) followed: Vec<WatchedFile>,
     pipes: &'a Pipes,
 }
@@ -47,10 +48,10 @@ impl<'a> Files<'a> {
         Self { followed: Vec::new(), pipes }
     }
 
-    /// The text of a file, which is followed from now on.
+    /// The text of a file. The file is watched from now on.
     ///
     /// # Errors
-    /// Why it has none.
+    /// Why it cannot be read.
     pub(super) fn text(&mut self, path: &Path, named: NamedBy) -> Result<String, Unreadable> {
         let is_pipe = || fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
         if named == NamedBy::Flag && is_pipe() {
@@ -75,7 +76,7 @@ impl Pipes {
         }
         let (tell, told) = mpsc::channel();
         let pipe = path.to_owned();
-        // Opening it waits for its writer, who may never come: then this thread stays until the process ends.
+        // Opening it waits for its writer. If the writer never comes, this thread stays until the process ends.
         std::thread::spawn(move || tell.send(File::open(pipe).and_then(bounded)));
         let bytes = told.recv_timeout(PIPE_WAIT).map_err(|_| Unreadable::Silent)??;
         let text = decode(within_bounds(bytes)?)?;
@@ -85,7 +86,7 @@ impl Pipes {
 }
 
 fn regular(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    // Opened without waiting: a pipe would wait for its writer.
+    // Opened in non-blocking mode, because a pipe would wait for its writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
     let kind = file.metadata()?.file_type();
@@ -97,7 +98,7 @@ fn regular(path: &Path) -> Result<Vec<u8>, Unreadable> {
     within_bounds(bounded(file)?)
 }
 
-/// At most one byte more than a file may have.
+/// At most one byte more than the limit.
 fn bounded(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -109,7 +110,7 @@ fn within_bounds(bytes: Vec<u8>) -> Result<Vec<u8>, Unreadable> {
 }
 
 fn decode(bytes: Vec<u8>) -> Result<String, Unreadable> {
-    // By its byte order mark, or by a first character of one byte that has a zero beside it.
+    // UTF-16 is recognised by its byte order mark, or by a zero byte beside the first character.
     if matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..]) {
         return Err(Unreadable::Utf16);
     }
@@ -119,27 +120,27 @@ fn decode(bytes: Vec<u8>) -> Result<String, Unreadable> {
     })
 }
 
-/// Why a file has no text.
+/// Why a file cannot be read as text.
 #[derive(Debug)]
 pub(super) enum Unreadable {
     Io(io::Error),
     Folder,
-    /// What it is.
+    /// It is not a regular file; the text says what it is.
     NotRegular(&'static str),
     TooLarge,
     Utf16,
     NotUtf8 {
-        /// Its first line that is not.
+        /// The first line that is not UTF-8.
         line: usize,
-        /// Its text, with U+FFFD in those places.
+        /// The text, with U+FFFD in place of invalid bytes.
         lossy: String,
     },
-    /// A pipe from which nothing came.
+    /// A pipe that has delivered nothing in time.
     Silent,
 }
 
 impl Unreadable {
-    /// Whether there is no file of that name.
+    /// Whether the file does not exist.
     pub(super) fn is_missing(&self) -> bool {
         match self {
             Self::Io(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),

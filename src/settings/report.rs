@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use super::{Effective, Loaded, NotTaken, Settings};
 
-/// Every key with its value and its source, the watched files, what is not used and why, and the warnings; secrets are stars.
+/// Every key with its value and its source, the watched files, the ignored lines with the reasons, and the warnings.
+/// Secrets are shown as stars.
 pub fn report(loaded: &Loaded) -> String {
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let key_width = width(&mut loaded.origins.iter().map(|origin| origin.key.len()));
-    // One long value must not move the sources too far to the right.
+    // One long value must not move the sources far to the right.
     let value_width = width(&mut loaded.origins.iter().map(|origin| origin.value.chars().count())).min(40);
     let mut text = String::new();
     for origin in &loaded.origins {

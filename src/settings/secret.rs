@@ -25,8 +25,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// `text` with stars in the place of what stands before the `@` of each URL, of its `password=` parameters, and of those of
-/// a list of keywords and values: for a value or an argument that should not have a password in it, and may have one.
+/// `text` with stars in place of passwords: those before the `@` of a URL, in `password=` parameters of a URL, and in
+/// lists of keywords and values. It is for texts that should not contain a password, but may.
 pub fn without_passwords(text: &str) -> String {
     let mut shown = text.to_owned();
     if let Some(begin) = text.find("://").map(|at| at + 3)

@@ -1,5 +1,5 @@
-//! `DATABASE_URL`: one text that sets several keys. It is a URL or a list of keywords and values (PostgreSQL's manual, "Connection
-//! Strings" in the chapter about libpq), in the spellings in which providers and other programs hand it out.
+//! `DATABASE_URL`: one text that sets several keys. It is a URL or a list of keywords and values (PostgreSQL manual,
+//! section 34.1.1, Connection Strings), also in the spellings of providers and other programs.
 
 use std::str::FromStr;
 
@@ -14,20 +14,21 @@ mod spelling;
 
 const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The longest name of a parameter that is shown.
+/// The longest name of a parameter that is shown, in characters.
 const NAME_BYTES_MAX: usize = 40;
 
-/// What a connection string says.
+/// The content of a connection string.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// The keys that it sets, each once, and their values.
+    /// The keys that it sets, each once, with their values.
     pub(super) keys: Vec<(&'static str, String)>,
-    /// The parameters without an effect.
+    /// The parameters that have no effect.
     pub(super) ignored: Vec<String>,
 }
 
-/// What `text` says. As in libpq, a parameter replaces the same value before the `?`. The driver does not read the parameters: it
-/// knows only three of the six modes of TLS, and would read an `@` in a parameter as the end of the password.
+/// Reads a connection string. As in libpq, a parameter replaces the same value before the `?`. The driver is not used
+/// for the parameters: it supports only three of the six modes of TLS, and would read an `@` in a parameter as the end
+/// of the password.
 ///
 /// # Errors
 /// What is wrong. It contains no part of the text that could be a password.
@@ -43,7 +44,7 @@ pub(super) fn parts(text: &str) -> Result<Parts, String> {
     let mut parameters = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').ok_or("a parameter after the ? has no =")?;
-        // If an @ follows, the ? may be in a password, and the name a part of it.
+        // If an `@` follows, the `?` may be part of the password, and so may the name.
         if effect(name).is_none() && (query.contains('@') || !is_showable(name)) {
             return Err(
                 "after the ? there is a parameter that is not known; a ? in the password is written %3F".to_owned()
@@ -73,7 +74,7 @@ fn is_showable(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_inside)
 }
 
-/// `keys`, and what the parameters add to them.
+/// Adds the effects of the parameters to `keys`.
 fn obey(mut keys: Vec<(&'static str, String)>, parameters: &[(String, String)]) -> Result<Parts, String> {
     let mut ignored = Vec::new();
     for (name, _) in parameters.iter().filter(|(name, _)| effect(name).is_none()) {
@@ -119,7 +120,7 @@ fn obey(mut keys: Vec<(&'static str, String)>, parameters: &[(String, String)]) 
 
 const OPTIONS: &str = "POSTGRES_OPTIONS";
 
-/// A value in the options for a backend, which end at blanks (manual, `options` of libpq).
+/// A value in the options for a backend, where white space separates options (manual, `options` of libpq).
 fn for_options(value: &str) -> String {
     let is_special = |c: char| c.is_whitespace() || c == '\\';
     value.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
@@ -134,8 +135,8 @@ fn identifier(name: &str) -> String {
     }
 }
 
-/// Splits into `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password does not begin the
-/// parameters: as in libpq, these two end at an `@` that is before any `/`.
+/// Splits into `user:password@host:port/database` and `name=value&…`. A `?` in the user or the password does not begin
+/// the parameters: as in libpq, the user and the password end at an `@` that is before any `/`.
 fn split_query(rest: &str) -> (&str, &str) {
     let authority = rest.find('/').unwrap_or(rest.len());
     let from = rest[..authority].find('@').unwrap_or(0);
@@ -146,7 +147,7 @@ fn split_query(rest: &str) -> (&str, &str) {
 }
 
 fn before_the_query(base: &str) -> Result<Vec<(&'static str, String)>, String> {
-    // With the wrong @ a part of the password would be read as the host, which is printed and logged.
+    // With the wrong `@`, a part of the password would be taken for the host, which is printed and logged.
     let authority = base.find('/').unwrap_or(base.len());
     if base.matches('@').count() > 1 || base[authority..].contains('@') {
         return Err(format!(

@@ -6,10 +6,11 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What a listener shows its clients: a chain of certificates and its key, both PEM. TLS 1.2 and 1.3, HTTP/1.1.
+/// The configuration of a listener with this chain of certificates and its key, both PEM. It offers TLS 1.2 and 1.3,
+/// and HTTP/1.1.
 ///
 /// # Errors
-/// What is wrong with the files, without anything of the key.
+/// What is wrong with the files. It contains nothing of the key.
 pub fn config(certificates: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
     let certificates = CertificateDer::pem_slice_iter(certificates.as_bytes()).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| format!("the certificate is no PEM: {error}"))?;

@@ -1,4 +1,4 @@
-//! What becomes of a call: the answer of a success, and the outcome that the metrics count.
+//! The result of a call: its answer, and the outcome that the metrics count.
 
 use serde_json::json;
 
@@ -7,11 +7,11 @@ use crate::messages::answer::{Answer, Pieces, Reply};
 use crate::messages::events::CallOutcome;
 
 impl Reply {
-    /// What became of the call, for the metrics.
+    /// The outcome of the call, for the metrics.
     pub fn outcome(&self) -> CallOutcome {
         match self {
             Self::Answer(answer) => answer.outcome(),
-            // This call is over; the client makes another one with the input that it is asked for.
+            // The call is over. The client makes another one with the input that it is asked for.
             Self::InputRequired(_) => CallOutcome::Successful,
         }
     }
@@ -23,7 +23,7 @@ impl Answer {
         Self { text: text.into(), structured: Some(structured.into()), is_error: false, failure: None }
     }
 
-    /// What became of the call, for the metrics.
+    /// The outcome of the call, for the metrics.
     pub fn outcome(&self) -> CallOutcome {
         match (self.is_error, &self.failure) {
             (false, _) => CallOutcome::Successful,
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// The answer if an actor is gone, which only a bug or the end of the process can bring about.
+/// The answer if an actor is gone. Only a bug or the end of the process can cause this.
 pub(super) fn server_ending(error: &actix::MailboxError) -> Answer {
     Answer {
         failure: Some(Box::new(json!({"kind": "ending", "retryable": true}))),

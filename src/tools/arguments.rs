@@ -13,29 +13,30 @@ use crate::postgres::params::Whole;
 /// A string that does not fit is repeated in the answer if it has no more characters than this.
 const REPEATED_CHARS_MAX: usize = 40;
 
-/// The arguments of `tool` for this call, without the name of the database, which the session has read.
+/// The arguments of `tool` for this call, without the name of the database, which the session has already read.
 ///
 /// # Errors
-/// The answer that names the argument and what would be right.
+/// An answer that names the argument and says what would be right.
 pub(super) fn arguments<T: DeserializeOwned>(tool: &Tool, context: &ToolContext) -> Result<T, Answer> {
     let given = &context.call.arguments.0;
     let database = given.iter().position(|(name, _)| name == "database").filter(|_| context.may_name_database);
     let given = given.iter().enumerate().filter(|(at, _)| Some(*at) != database);
     let given = given.map(|(_, (name, raw))| (name.as_str(), &**raw));
-    // Most clients write what the schema says. For the others it takes a schema to know what they mean.
+    // Most clients send what the schema says. For the others the schema is needed to understand what they mean.
     if let Ok(arguments) = read(given.clone()) {
         return Ok(arguments);
     }
     let schema = (tool.input)();
     let meant = habits::meant(&schema, given);
     read(meant.0.iter().map(|(name, raw)| (name.as_str(), &**raw))).map_err(|error| {
-        // The client knows the schema, so the answer speaks of it first. The type may be stricter than the schema.
+        // The client knows the schema, so the answer uses its words first. The Rust type may be stricter than the
+        // schema.
         let misfit = match meant.tree() {
             Some(tree) => in_object(&schema, &tree, ""),
             None => meant.with_half_a_pair(),
         };
         let why = misfit.unwrap_or_else(|| {
-            // serde counts lines and columns in a part of the message only.
+            // The lines and columns of serde count from the beginning of a part of the message.
             let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
             why.strip_suffix(&place).unwrap_or(&why).to_owned()
         });
@@ -49,7 +50,7 @@ fn read<'a, T: DeserializeOwned>(
     T::deserialize(MapDeserializer::new(members))
 }
 
-/// What in `value` does not fit the schema. `place` is the path to the value, for the message.
+/// The part of `value` that does not fit the schema, as a sentence. `place` is the path to the value.
 fn misfit(schema: &Value, value: &Value, place: &str) -> Option<String> {
     match (schema["type"].as_str(), value) {
         (Some("object"), Value::Object(members)) => in_object(schema, members, &format!("{place}.")),
@@ -97,7 +98,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
         && number.zip(bound("maximum")).is_none_or(|(number, max)| number <= max)
 }
 
-/// What the schema wants, in words.
+/// The type that the schema wants, in words.
 fn right(schema: &Value) -> String {
     if let Some(choices) = schema["enum"].as_array() {
         return format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));

@@ -1,5 +1,5 @@
-//! What clients write that no schema asks for, and that is understood all the same: null for an argument that is not given,
-//! JSON in a string, and arguments of the client's own.
+//! Arguments that do not fit the schema but can be understood: null for a missing argument, JSON in a string, and
+//! additional arguments of a client.
 
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -10,7 +10,7 @@ use crate::messages::RawArguments;
 /// Arguments that n8n adds to each call. They mean nothing to a tool that has no argument of the name.
 const OF_CLIENTS: [&str; 5] = ["toolCallId", "sessionId", "action", "chatInput", "tool"];
 
-/// The arguments that are meant by what was given to a tool with this schema.
+/// The arguments that a client means, for a tool with this schema.
 pub(super) fn meant<'a>(schema: &Value, given: impl Iterator<Item = (&'a str, &'a RawValue)>) -> RawArguments {
     let properties = &schema["properties"];
     let is_required =
@@ -24,8 +24,8 @@ pub(super) fn meant<'a>(schema: &Value, given: impl Iterator<Item = (&'a str, &'
     RawArguments(members.collect())
 }
 
-/// The value that is meant where the schema is this. A string stands for the JSON that is written in it if the schema wants no
-/// string and that JSON has the wanted type.
+/// The value that a client means, for this schema. A string that contains JSON of the wanted type stands for that JSON,
+/// if the schema does not accept strings.
 fn unquoted(schema: &Value, raw: &RawValue) -> Box<RawValue> {
     let value = written_in(raw).filter(|inner| is_wanted(schema, inner)).unwrap_or_else(|| raw.to_owned());
     inside(schema, &value).unwrap_or(value)

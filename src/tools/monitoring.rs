@@ -1,4 +1,4 @@
-//! The tools that say how the statements of this server have gone.
+//! The tools that report on the statements of this server.
 
 pub(super) mod performance_summary;
 pub(super) mod slow_queries;

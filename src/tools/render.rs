@@ -21,7 +21,7 @@ pub(super) fn milliseconds(duration: Duration) -> Value {
     json!(units::milliseconds(duration))
 }
 
-/// What PostgreSQL has said besides, for programs: a list of objects, in which what is unknown is absent.
+/// PostgreSQL's notices for programs: a list of objects without unknown members.
 pub(super) fn notices(notices: &Notices) -> Value {
     let listed = |Notice { severity, sqlstate, message, detail, hint }: &Notice| {
         let mut members = json!({"severity": severity, "sqlstate": sqlstate, "message": message});

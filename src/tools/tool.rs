@@ -12,35 +12,35 @@ use crate::settings::AccessMode;
 pub struct Tool {
     /// The name by which a client calls it.
     pub name: &'static str,
-    /// Its name for people.
+    /// Its title for people.
     pub title: &'static str,
-    /// The description by which a model chooses it.
+    /// The description from which a model chooses it.
     pub description: &'static str,
     /// Whether it writes when the server is in read-write mode.
     pub may_write: bool,
     /// Whether a call of it names the database if there are several.
     pub names_database: bool,
-    /// Whether its answer has rows, and so may be long.
+    /// Whether its answer has rows, so it may be long.
     pub gives_rows: bool,
-    /// Whether it is the tool that a model needs first.
+    /// Whether a model needs this tool before all others.
     pub is_first: bool,
     /// The JSON Schema of its arguments.
     pub input: fn() -> Value,
     /// The JSON Schema of [`Answer::structured`].
     pub output: fn() -> Value,
-    /// Does the work. It always gives an answer; a failure is an answer with `is_error`.
+    /// Does the work. It always returns an answer; a failure is an answer with `is_error`.
     pub call: fn(ToolContext, Defaults) -> Work,
 }
 
-/// The most characters of an answer that Claude Code lets a server ask for. Past what it allows by itself, 50,000, it writes an
-/// answer to a file and shows its model 2 KB of it.
+/// The largest number of characters of an answer that a server may request from Claude Code. Without this, an answer of
+/// more than 50,000 characters is written to a file, and the model sees 2 KB of it.
 const RESULT_CHARS_MAX: usize = 500_000;
 
 /// A call under way; dropping it cancels the call.
 pub type Work = Pin<Box<dyn Future<Output = Reply>>>;
 
 impl Tool {
-    /// The JSON Schema of its arguments for a client that may use these databases.
+    /// The JSON Schema of its arguments, for a client that may use these databases.
     pub fn input_of(&self, databases: &[&str]) -> Value {
         let mut schema = (self.input)();
         if self.names_database && databases.len() > 1 {
@@ -54,7 +54,7 @@ impl Tool {
         schema
     }
 
-    /// The `_meta` of its entry in the list of tools, which Claude Code reads.
+    /// The `_meta` of its entry in the list of tools. Claude Code reads it.
     pub fn meta(&self) -> Option<Value> {
         let mut meta = Map::new();
         if self.gives_rows {
@@ -72,7 +72,7 @@ impl Tool {
     }
 }
 
-/// The work of a tool that asks its client nothing.
+/// The work of a tool that does not ask its client.
 pub(super) fn work(answer: impl Future<Output = Answer> + 'static) -> Work {
     Box::pin(answer.map(Reply::Answer))
 }

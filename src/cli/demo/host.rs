@@ -25,7 +25,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Start the server in `folder`, where its `.env` is.
+    /// Starts the server in `folder`, which contains its `.env`.
     pub(super) fn start(folder: &Path) -> Result<Self, String> {
         let cannot = |error: std::io::Error| format!("the server cannot be started: {error}");
         let log = std::fs::File::create(folder.join("log")).map_err(cannot)?;
@@ -49,7 +49,7 @@ impl Host {
         Ok(Self { server, input, lines, requests: 0 })
     }
 
-    /// Send `initialize` and give its result.
+    /// Sends `initialize` and returns its result.
     pub(super) fn initialize(&mut self) -> Result<Value, String> {
         let client = json!({"name": "demo", "version": env!("CARGO_PKG_VERSION")});
         let hello = json!({"protocolVersion": PROTOCOL, "capabilities": {}, "clientInfo": client});
@@ -58,18 +58,18 @@ impl Host {
         Ok(server)
     }
 
-    /// Call a tool and give its result.
+    /// Calls a tool and returns its result.
     pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value, String> {
         self.request("tools/call", &json!({"name": tool, "arguments": arguments}))
     }
 
-    /// Send a request and wait for its result. No other request may be in flight.
+    /// Sends a request and waits for its result. No other request may be in flight.
     pub(super) fn request(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.send(method, params)?;
         self.next_answer()
     }
 
-    /// Send a request and do not wait.
+    /// Sends a request without waiting for its result.
     pub(super) fn send(&mut self, method: &str, params: &Value) -> Result<(), String> {
         self.requests += 1;
         self.write(&json!({"jsonrpc": "2.0", "id": self.requests, "method": method, "params": params}))
@@ -93,7 +93,7 @@ impl Host {
         }
     }
 
-    /// Close the input of the server, as a host does when it quits. The server must end by itself with status 0.
+    /// Closes the input of the server, as a host does when it ends. The server must then end with status 0.
     pub(super) fn end(mut self) -> Result<(), String> {
         self.input = None;
         let status = self.server.wait().map_err(|error| format!("the server's end was missed: {error}"))?;

@@ -1,4 +1,4 @@
-//! Whether anything answers at the address of the database.
+//! Checks whether something answers at the address of the database.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,7 @@ use super::CONNECT_MAX;
 use super::report::Report;
 use crate::settings::PostgresSettings;
 
-/// Whether anything answers. One of several hosts is enough.
+/// Checks the addresses. It is enough if one of several hosts answers.
 pub(super) async fn check(report: &mut Report, settings: &PostgresSettings) -> bool {
     let wait = settings.clocks.connect_timeout.min(CONNECT_MAX);
     let (mut answer, mut silent) = (Vec::new(), Vec::new());

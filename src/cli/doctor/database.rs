@@ -1,4 +1,4 @@
-//! What a connection to the database shows: TLS, the version, the role, the extensions.
+//! The checks that need a connection to the database: TLS, the version, the role, the extensions.
 
 use tokio_postgres::{Client, Error};
 use tokio_util::task::TaskTracker;
@@ -14,8 +14,8 @@ use crate::postgres::login::Plain;
 use crate::postgres::pool::{Admission, Generation};
 use crate::settings::{AccessMode, Pooler, Settings, SslMode, TargetSettings, is_this_machine};
 
-/// Extensions and languages of which the doctor speaks if they are installed: the name, whether it is good to have, and what
-/// it means for this server.
+/// The extensions and languages that the report mentions if they are installed: the name, whether it is recommended,
+/// and what it means for this server.
 const EXTENSIONS: &[(&str, bool, &str)] = &[
     ("pg_stat_statements", true, "statistics of statements can be read (without their texts)"),
     ("hypopg", true, "indexes can be tried without being made"),
@@ -35,10 +35,10 @@ const EXTENSIONS: &[(&str, bool, &str)] = &[
     ),
 ];
 
-/// The oldest version of PostgreSQL that this server is tested with.
+/// The oldest version of PostgreSQL on which this server is tested.
 const VERSION_MIN: i32 = 14;
 
-/// Connect, and check what only a connection shows.
+/// Connects, and runs the checks that need a connection.
 pub(super) async fn check(report: &mut Report, settings: &Settings) {
     let mut postgres = settings.postgres.clone();
     postgres.clocks.connect_timeout = postgres.clocks.connect_timeout.min(CONNECT_MAX);
@@ -66,7 +66,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
     let connection = lease.connection();
     check_pooler(report, connection.is_pooled(), settings.postgres.target.pooler);
     let asked = async {
-        // A pooler lends the backend no longer than that.
+        // A pooler lends the backend only for this transaction.
         connection.begin(AccessMode::ReadOnly).await?;
         connected(report, connection.client(), settings, generation.plain()).await
     };
@@ -156,7 +156,7 @@ fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &Targe
 
 fn check_server(report: &mut Report, server: &ServerRow, access: AccessMode) {
     let ServerRow { version_number, version, is_standby, .. } = server;
-    // 140005 is 14.5.
+    // 140005 means 14.5.
     match version_number / 10_000 {
         VERSION_MIN.. => report.ok("version", format!("PostgreSQL {version}")),
         _ => report.warning(

@@ -1,13 +1,13 @@
-//! What the doctor has found, as text for a person.
+//! The report of the doctor, as text for a person.
 
 use std::fmt::Write as _;
 
-/// The findings in the order of the checks, one line each: `ok`, `warning` or `failed`, what was checked, and what was found
-/// with what to do about it.
+/// The findings in the order of the checks, one line for each: `ok`, `warning` or `failed`, the name of the check, and
+/// the result with advice.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     text: String,
-    /// Something prevents the server from working.
+    /// A finding prevents the server from working.
     pub has_failed: bool,
 }
 

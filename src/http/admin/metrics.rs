@@ -1,4 +1,4 @@
-//! The metrics, for Prometheus.
+//! The metrics in the format of Prometheus.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::process;
 use crate::messages::metrics::{DatabaseGauges, Gauges, Scrape};
 use crate::postgres::pool::health::HealthState;
 
-/// `GET /metrics`, for Prometheus.
+/// `GET /metrics`.
 pub async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
     let databases = state.statuses().await.into_iter().map(|(database, status)| DatabaseGauges {
         name: database,

@@ -1,4 +1,5 @@
-//! The page at `/`: one file, which may load nothing and run nothing but what it holds (Content Security Policy 3).
+//! The status page at `/`. It is one file. Its Content Security Policy (level 3) allows only the style and the script
+//! that are inside it.
 
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
@@ -11,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::http::paths::nothing_here;
 
-/// The page. Its style and its script stand in it, one of each.
+/// The page. It contains one style and one script.
 const PAGE: &str = include_str!("../status.html");
 
-/// `GET /`. What asks for events is a client of MCP, which is told the path of that.
+/// `GET /`. A request for events comes from an MCP client that uses the wrong path, so it is told the right one.
 pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     if accepted.any(|value| value.contains("text/event-stream")) {
@@ -27,7 +28,7 @@ pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         hash(between("<script>", "</script>")),
     );
     let headers = [
-        // Hashes have no letter that a header may not have.
+        // Base64 contains only characters that a header may contain.
         (
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),

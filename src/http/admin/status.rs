@@ -1,6 +1,6 @@
-//! How the server stands, for a load balancer and for the page of an operator; and to end a call.
+//! The status of the server for load balancers and for the status page, and the path that cancels a call.
 //!
-//! It asks the actors each time and keeps nothing. Statements are shown without their literals.
+//! Each request asks the actors; nothing is cached. Statements are shown without their literals.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,12 +24,13 @@ use crate::postgres::catalog::role::Finding;
 use crate::postgres::pool::health::HealthState;
 use crate::units::{milliseconds, rfc3339};
 
-/// Why nobody can cancel a call where everybody is let in.
+/// Why nobody can cancel a call if there are no tokens.
 const NO_OPERATORS: &str =
     "Calls can be cancelled by whoever has a token with `operator = true`; without MCP_TOKENS_FILE there is none.";
 
-/// `GET /readyz`, `GET /readyz/DATABASE`: how each database is, or that one. 503 when none can be
-/// reached. One that a reload has added counts from then on, reached or not: whoever has added it wants to know.
+/// `GET /readyz` and `GET /readyz/DATABASE`: the state of all databases, or of one. The status is 503 if none of them
+/// can be reached. A database that a reload has added is included before it can be reached, because the operator who
+/// added it wants to see that.
 pub async fn ready(State(state): State<Arc<AdminState>>, database: Option<Path<String>>) -> Response {
     let statuses = state.statuses().await;
     let is_meant = |name: &str| database.as_ref().is_none_or(|Path(meant)| meant == name);
@@ -49,7 +50,7 @@ pub async fn ready(State(state): State<Arc<AdminState>>, database: Option<Path<S
     (status, document(&json!({"state": state, "databases": databases}))).into_response()
 }
 
-/// `GET /status.json`: all that the page at `/` shows.
+/// `GET /status.json`: everything that the page at `/` shows.
 pub async fn status(
     State(state): State<Arc<AdminState>>,
     Extension(client): Extension<AuthenticatedClient>,
@@ -83,7 +84,7 @@ pub async fn status(
     let calls: Vec<_> = join_all(asked).await.into_iter().flatten().flatten().collect();
     let may_cancel = state.auth.asks_for_tokens() && client.is_operator;
     let (since, began) = state.started;
-    let mut told = json!({
+    let mut page = json!({
         "server": {
             "name": env!("CARGO_PKG_NAME"),
             "version": env!("CARGO_PKG_VERSION"),
@@ -107,13 +108,13 @@ pub async fn status(
         "calls": calls,
         "log": (state.recent_lines)(),
     });
-    if let (Some(told), Ok(Value::Object(measured))) = (told.as_object_mut(), serde_json::to_value(snapshot)) {
-        told.extend(measured);
+    if let (Some(page), Ok(Value::Object(metrics))) = (page.as_object_mut(), serde_json::to_value(snapshot)) {
+        page.extend(metrics);
     }
-    document(&told)
+    document(&page)
 }
 
-/// `POST /calls/ID/cancel`: end a call. 204, or 404 if it has ended.
+/// `POST /calls/ID/cancel`: cancels a call. The status is 204, or 404 if the call has ended.
 pub async fn cancel(
     State(state): State<Arc<AdminState>>,
     Extension(client): Extension<AuthenticatedClient>,
@@ -146,7 +147,7 @@ fn condition(name: &str, status: &DatabaseStatus) -> Value {
     })
 }
 
-/// A JSON document that nobody keeps.
+/// A JSON response that must not be cached.
 fn document(value: &Value) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -1,4 +1,5 @@
-//! What happens on a connection, as its stream and its answers report it: so it is known when the connection is idle.
+//! Records the activity on a connection: its stream and its answers report to it. So it is known when the connection is
+//! idle.
 
 use std::io;
 use std::pin::Pin;
@@ -14,31 +15,31 @@ use tokio_util::bytes::Bytes;
 
 use super::RESTS_AFTER;
 
-/// What happens on a connection.
+/// The activity on a connection.
 #[derive(Default)]
 pub(super) struct Activity {
     state: Mutex<State>,
-    /// Nothing happens any more.
+    /// Notified when the connection may have become idle.
     quiet: Notify,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Requests whose answer is not written.
+    /// The number of requests whose answer is not completely written.
     in_flight: usize,
-    /// All is answered since then, and nothing has come.
+    /// Since when all requests are answered and nothing has arrived.
     pub(super) quiet_since: Option<Instant>,
-    /// There is more to write than the socket takes.
+    /// The socket does not accept more bytes at the moment, and there is more to write.
     pub(super) is_stuck: bool,
 }
 
 impl Activity {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // No code panics while it has the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request has come. It is in flight until what this gives is dropped.
+    /// A request has arrived. It is in flight until the result of this call is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
@@ -46,7 +47,7 @@ impl Activity {
         InFlight(self.clone())
     }
 
-    /// Wait until nothing has happened for a while.
+    /// Waits until the connection has been idle for a while.
     pub(super) async fn rests(&self) {
         loop {
             let since = self.state().quiet_since;
@@ -60,14 +61,14 @@ impl Activity {
                 if !state.is_stuck {
                     return;
                 }
-                // An answer is not taken; look again later.
+                // The client does not read its answer; check again later.
                 state.quiet_since = Some(Instant::now());
             }
         }
     }
 }
 
-/// A request that is not answered.
+/// A request in flight.
 pub(super) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
@@ -81,7 +82,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer. Its request is in flight until hyper drops it.
+/// The body of an answer. Its request is in flight until hyper drops the body.
 pub(super) struct Answer {
     body: Body,
     _in_flight: InFlight,
@@ -113,7 +114,7 @@ impl HttpBody for Answer {
     }
 }
 
-/// A stream whose `first` bytes have been read already, and that tells what happens on it.
+/// A stream that reports its activity. Its `first` bytes were read already.
 pub(super) struct Watched<S> {
     stream: S,
     pub(super) first: Bytes,

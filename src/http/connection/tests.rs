@@ -1,4 +1,4 @@
-//! Connections in memory, on paused time: when they rest, and that nothing is lost by it.
+//! Connections in memory, on paused time: when they become idle, and that no byte is lost by it.
 
 use std::pin::pin;
 
@@ -12,10 +12,10 @@ use super::*;
 
 mod streams;
 
-/// Longer than it takes to rest.
+/// Longer than it takes to become idle.
 const LONG: Duration = Duration::from_secs(5);
 
-/// How large the answer of `/large` is.
+/// The size of the answer of `/large`.
 const LARGE_BYTES: usize = 1 << 20;
 
 type Serving = JoinHandle<Result<(), String>>;
@@ -37,7 +37,7 @@ fn connect_to(router: Router, pipe_bytes: usize, stopping: &CancellationToken) -
 async fn ask(client: &mut DuplexStream, request: &str) -> String {
     client.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // Each of these answers ends with a word, and nothing comes after it.
+    // Each of these answers ends with this word, and nothing follows.
     while !answer.ends_with(b"quick") && !answer.ends_with(b"end") {
         assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
     }
@@ -58,13 +58,13 @@ async fn a_connection_that_has_rested_goes_on_where_it_was() {
         assert!(ask(&mut client, &echo).await.ends_with(&format!("{long}end")));
         sleep(LONG).await;
     }
-    // Byte by byte, with rests between the requests and none within.
+    // Byte by byte, with pauses between the requests and none inside them.
     for byte in QUICK.bytes() {
         client.write_all(&[byte]).await.unwrap();
         sleep(LONG / 4).await;
     }
     assert!(ask(&mut client, "").await.ends_with("quick"));
-    // The next has begun to come with the one before it.
+    // The beginning of the next request has arrived with the one before.
     let (begun, rest) = QUICK.split_at(9);
     assert!(ask(&mut client, &format!("{QUICK}{begun}")).await.ends_with("quick"));
     sleep(LONG).await;

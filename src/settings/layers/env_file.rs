@@ -1,30 +1,30 @@
-//! A file of `NAME=value` lines, read as a shell reads assignments, but that nothing is put in the place of `$NAME`. It is
-//! read by this code and not by a library for two reasons: a line that cannot be read must not hide the others, each with
-//! its number; and a value such as `#abc` must not vanish as a comment (decision 0027).
+//! A file of `NAME=value` lines, read like assignments in a shell, but `$NAME` is not replaced. This code reads it, and
+//! not a library, for two reasons: a line that cannot be read must not hide the other lines, and a value such as `#abc`
+//! must not disappear as a comment (decision 0027).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Layers, Pair};
 
-/// What is right for a value that cannot be read.
+/// What is correct, for a value that cannot be read.
 pub(super) const QUOTE_IT: &str = "a value with spaces, quotes, backslashes or # stands in quotes";
 
-/// A longer value cannot be read: a quote that is never closed must not cost more than this.
+/// A longer value cannot be read. So a quote that is never closed costs no more than this.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 /// A statement of the file.
 pub(super) struct Line<'a> {
     /// The name; empty if there is none.
     pub(super) name: &'a str,
-    /// Where it begins: 1 for the first line.
+    /// The line where it begins, counted from 1.
     pub(super) number: usize,
     /// The value; `None` if it cannot be read.
     pub(super) value: Option<String>,
 }
 
 impl Layers {
-    /// The pairs of a file that the operator has named; what cannot be read in it is a problem.
+    /// The pairs of a file that the operator has named. A line that cannot be read is a problem.
     pub(super) fn env_file_pairs(&mut self, path: &Path, text: &str) -> Vec<Pair> {
         let mut pairs: BTreeMap<&str, Pair> = BTreeMap::new();
         for Line { name, number, value } in lines(text) {
@@ -78,10 +78,11 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
     lines
 }
 
-/// The value at the start of `rest`, and how many bytes it takes up to the end of its line; `None` if it cannot be read.
+/// The value at the start of `rest`, and how many bytes it takes up to the end of its line; `None` if it cannot be
+/// read.
 fn value_of(rest: &str) -> Option<(String, usize)> {
     let begin = rest.trim_start_matches([' ', '\t']);
-    // As in a shell, a # begins a comment after a blank only.
+    // As in a shell, a `#` begins a comment only after white space.
     let mut after_blank = begin.len() < rest.len();
     let mut value = String::new();
     let mut chars = begin.char_indices();
@@ -96,7 +97,7 @@ fn value_of(rest: &str) -> Option<(String, usize)> {
                 return Some((value, end + comment));
             }
             (None, ' ' | '\t' | '\r') => after_blank = true,
-            // Something that is no comment comes after the value.
+            // After the value comes something that is not a comment.
             (None, _) if after_blank && at > 0 => return None,
             (None, '"' | '\'') => quote = Some(c),
             (Some(open), c) if open == c => quote = None,

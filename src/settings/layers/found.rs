@@ -1,7 +1,7 @@
-//! The `.env` of the working folder that nobody has named. A host starts this server in the folder of a project: that file
-//! belongs to other programs, may have come with a clone, and a model that edits files can write to it. So it sets nothing
-//! that protects, its connection counts only as a whole and where nobody has named another, and nothing in it keeps the
-//! server from starting (decision 0027).
+//! The `.env` file of the working folder, if nobody has named it. A host starts this server in the folder of a project.
+//! That file belongs to other programs, may be part of a cloned repository, and a model that edits files can write to
+//! it. So it sets nothing that protects, its connection is used only as a whole and only if no other connection is
+//! named, and nothing in it prevents the start of the server (decision 0027).
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::super::{kind, placeholder};
 use super::env_file::{self, Line, QUOTE_IT};
 use super::{BY_URL, Entry, Layer, Layers, Parts, Rank, key_of_pg_variable, url};
 
-/// How an operator makes such a file an own one.
+/// How an operator makes all settings of such a file count.
 const NAME_IT: &str = "if it is for this server, name it by --env-file";
 
 const PROTECTS: &str = "a file that nobody has named cannot set what protects";
@@ -23,13 +23,13 @@ const PROTECTS: &str = "a file that nobody has named cannot set what protects";
 struct Candidate {
     key: &'static Key,
     text: String,
-    /// As it is written.
+    /// The name as it is written in the file.
     name: String,
     line: usize,
 }
 
 impl Layers {
-    /// Add what the file may set, with the lowest rank of all sources. What it may not set is told once.
+    /// Adds what the file may set, with the lowest rank of all sources. What it may not set is reported once.
     pub(super) fn add_found(&mut self, path: &Path, files: &mut Files) {
         let text = match files.text(path, NamedBy::Nobody) {
             Ok(text) => text,
@@ -81,7 +81,7 @@ impl Layers {
         self.not_taken = not_taken;
     }
 
-    /// The candidates without those of a connection, where that is not whole or another one is named.
+    /// The candidates, without those of a connection if it is incomplete or if another one is named.
     fn connection(&self, candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
         let unused = not_taken.iter().find(|one| key_of(&one.name).is_some_and(Key::is_of_a_connection));
         let why = match (self.named_connection(), unused) {
@@ -93,7 +93,7 @@ impl Layers {
             candidates.into_iter().partition(|candidate| candidate.key.is_of_a_connection());
         for Candidate { name, line, .. } in unused {
             let unused = NotTaken { name, line, why: why.clone() };
-            // The parts of a URL are all of one name.
+            // The parts of a URL come from one name.
             if !not_taken.iter().any(|known| (&known.name, known.line) == (&unused.name, unused.line)) {
                 not_taken.push(unused);
             }
@@ -109,7 +109,8 @@ impl Layers {
         Some(format!("{} ({})", first.key, first.origin))
     }
 
-    /// Leave out what a file sets that nobody has named, for it is a part of `problems`; false if it sets nothing.
+    /// Removes from the problems those of a file that nobody has named, and reports them as ignored. Returns false if
+    /// the file sets nothing.
     pub(in super::super) fn drop_found(&mut self, problems: &[String]) -> bool {
         let Some(at) = self.layers.iter().position(|layer| layer.rank == Rank::FoundFile) else { return false };
         if self.layers.remove(at).entries.is_empty() {
@@ -120,12 +121,12 @@ impl Layers {
     }
 }
 
-/// The key that a name sets, which is its own or one of libpq's.
+/// The key that a name sets. The name is the key itself or a name of libpq.
 fn key_of(name: &str) -> Option<&'static Key> {
     keys::find(name).or_else(|| keys::find(key_of_pg_variable(name)?))
 }
 
-/// One candidate for each key: a later line wins, and a name of this server over one of libpq's.
+/// One candidate for each key. A later line has priority, and a name of this server has priority over one of libpq.
 fn strongest(candidates: Vec<Candidate>) -> Vec<Candidate> {
     let mut strongest: Vec<Candidate> = Vec::new();
     for candidate in candidates {
@@ -140,7 +141,7 @@ fn strongest(candidates: Vec<Candidate>) -> Vec<Candidate> {
     strongest
 }
 
-/// The candidates with the parts of the URL instead of it, each one a value of its kind.
+/// The candidates, with the URL replaced by its parts. Each part must be a valid value.
 fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
     let (urls, mut all): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| candidate.key.name == DATABASE_URL);
@@ -159,7 +160,7 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
     all.retain_mut(|candidate| {
         let why = match candidate.key {
             key if may_be_stricter(key) => match stricter(key, candidate.text.trim()) {
-                // It may ask for more than the default, and for no less.
+                // It may ask for more protection than the default, but not for less.
                 Some(is_stricter) => return is_stricter,
                 None => format!("it must be {}", key.kind.requirement()),
             },
@@ -174,7 +175,7 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
     all
 }
 
-/// The keys that protect of which such a file may nevertheless ask for more than the default, and the words that do.
+/// The protecting keys for which such a file may ask for more than the default, and the words that do this.
 const STRICTER: [(&str, &[&str], &[&str]); 3] = [
     (SSL_MODE.name, &SSL_MODE.names(), &["require", "verify-ca", "verify-full"]),
     (CHANNEL_BINDING.name, &CHANNEL_BINDING.names(), &["require"]),
@@ -185,13 +186,13 @@ fn may_be_stricter(key: &Key) -> bool {
     STRICTER.iter().any(|(name, ..)| *name == key.name)
 }
 
-/// Whether that word of such a key asks for more than the default; none if it is no word of the key.
+/// Whether this word of such a key asks for more protection than the default; `None` if it is not a word of the key.
 fn stricter(key: &Key, text: &str) -> Option<bool> {
     let (_, words, stricter) = STRICTER.iter().find(|(name, ..)| *name == key.name)?;
     kind::word(words, text).map(|word| stricter.contains(&word))
 }
 
-/// All of them in one line, those with the same reason together.
+/// All of them in one line; those with the same reason are grouped.
 fn summary(not_taken: &[NotTaken]) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for NotTaken { name, line, why } in not_taken {

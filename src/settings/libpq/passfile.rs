@@ -10,10 +10,10 @@ use super::super::Secret;
 /// A longer file is not read to its end.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// The folders of Unix sockets that libpq is built with: they are written `localhost` in the file.
+/// The default folders for Unix sockets in builds of libpq. In the file they are written as `localhost`.
 const DEFAULT_SOCKET_FOLDERS: [&str; 3] = ["/tmp", "/var/run/postgresql", "/run/postgresql"];
 
-/// A login for which a password is looked for.
+/// A login for which a password is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Login<'a> {
     /// A name, an address, or the folder of a Unix socket.
@@ -23,13 +23,13 @@ pub struct Login<'a> {
     pub user: &'a str,
 }
 
-/// The text of the file; none if there is no file.
+/// The text of the file; `None` if there is no file.
 ///
 /// # Errors
-/// Why the file is not used, to follow its path: as in libpq, nobody but its owner may have access to it.
+/// Why the file is not used; the text follows its path. As in libpq, only its owner may have access to it.
 pub fn read(path: &Path) -> Result<Option<Secret>, String> {
     let told = |error: std::io::Error| format!("cannot be read: {error}");
-    // Asked before it is opened: opening a pipe would wait for its writer.
+    // Checked before the file is opened, because opening a pipe would wait for its writer.
     let about = match path.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         about => about.map_err(told)?,
@@ -46,7 +46,7 @@ pub fn read(path: &Path) -> Result<Option<Secret>, String> {
     Ok(Some(Secret::new(String::from_utf8_lossy(&bytes))))
 }
 
-/// The password of the first line of `text` that fits; an empty one counts as none.
+/// The password of the first line of `text` that matches. An empty password counts as none.
 pub fn find(text: &Secret, login: Login<'_>) -> Option<Secret> {
     let host = if DEFAULT_SOCKET_FOLDERS.contains(&login.host) { "localhost" } else { login.host };
     let port = login.port.to_string();
@@ -57,7 +57,7 @@ pub fn find(text: &Secret, login: Login<'_>) -> Option<Secret> {
     password.filter(|password| !password.is_empty()).map(Secret::new)
 }
 
-/// What follows the first field of `rest`, if that is `wanted` or `*`.
+/// The rest of the line after the first field, if this field is `wanted` or `*`.
 fn after_field<'a>(rest: &'a str, wanted: &str) -> Option<&'a str> {
     if let Some(rest) = rest.strip_prefix("*:") {
         return Some(rest);
@@ -66,7 +66,7 @@ fn after_field<'a>(rest: &'a str, wanted: &str) -> Option<&'a str> {
     rest.filter(|_| field == wanted)
 }
 
-/// The first field, without its backslashes, and what follows its colon. A backslash goes before `:` and `\`.
+/// The first field without its backslashes, and the text after its colon. A backslash escapes `:` and `\`.
 fn next_field(text: &str) -> (String, Option<&str>) {
     let mut field = String::new();
     let mut characters = text.char_indices();

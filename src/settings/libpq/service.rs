@@ -1,17 +1,17 @@
-//! libpq's service file (manual, section 34.17): sections `[name]`, each with a connection's parameters.
+//! libpq's service file (manual, section 34.17): sections `[name]`, each with the parameters of a connection.
 
 use std::path::PathBuf;
 
 use super::super::read::{Files, NamedBy};
 use super::Places;
 
-/// The parameters of a service, as they are written, and the line of each.
+/// The parameters of a service as they are written, each with its line.
 pub(in super::super) type Parameters = Vec<(String, String, usize)>;
 
-/// Looks for the service `name`: the file that has it, and its parameters.
+/// Looks for the service `name`. Returns the file that contains it, and its parameters.
 ///
 /// # Errors
-/// It is nowhere, or its section or a file that was named cannot be read.
+/// No file contains it, or its section or a named file cannot be read.
 pub(in super::super) fn find(places: &Places, name: &str, files: &mut Files) -> Result<(PathBuf, Parameters), String> {
     let all = places.service_files();
     for (path, named_by) in &all {
@@ -30,7 +30,7 @@ pub(in super::super) fn find(places: &Places, name: &str, files: &mut Files) -> 
     Err(format!("there is no section [{name}] in {}", looked.join(", ")))
 }
 
-/// The parameters of a section, if there is one. A line is never part of an error: it may hold a password.
+/// The parameters of a section, if there is one. An error never contains the line, because it may contain a password.
 fn section(text: &str, name: &str) -> Result<Option<Parameters>, (usize, String)> {
     let mut found: Option<Parameters> = None;
     let mut is_ours = false;

@@ -1,18 +1,18 @@
-//! libpq's variables (manual, section 34.15) that this server cannot obey: each is named once, and what would be less safe
-//! without it is refused.
+//! libpq's variables (manual, section 34.15) that this server does not support. Each is reported once. If the
+//! connection would be less safe without it, the settings are refused.
 
-/// What it means that a variable is not obeyed.
+/// What follows if a variable is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
-    /// Nothing is lost but what it is for.
+    /// Only its own purpose is lost.
     Told(&'static str),
-    /// Something would be less safe than was asked for.
+    /// The connection would be less safe than requested.
     Refused(&'static str),
 }
 
 use Loss::{Refused, Told};
 
-/// The variables, the values that are obeyed all the same, and what it means otherwise.
+/// The variables, the values that have the same meaning here, and what follows for other values.
 const NOT_OBEYED: &[(&str, &[&str], Loss)] = &[
     (
         "PGREQUIREAUTH",
@@ -45,7 +45,7 @@ const NOT_OBEYED: &[(&str, &[&str], Loss)] = &[
     ("PGGEQO", &[], Told("POSTGRES_OPTIONS=-c geqo=… does the same")),
 ];
 
-/// What there is to say of a variable with that value, if anything: a warning, or a problem.
+/// The report about a variable with this value, if there is one: a warning or a problem.
 pub(in super::super) fn not_obeyed(name: &str, text: &str, origin: &str) -> Option<Result<String, String>> {
     let (_, harmless, loss) = NOT_OBEYED.iter().find(|(known, ..)| *known == name)?;
     let text = text.trim();

@@ -1,22 +1,23 @@
-//! The parameters of a connection string: libpq's, and those that other programs put into the strings of the same database.
-//! What can be obeyed sets a key, what has no meaning here is left out and told, and what would protect the connection and
-//! cannot be had is refused.
+//! The parameters of a connection string: those of libpq, and those that other programs add. A supported parameter sets
+//! a key. A parameter without a meaning here is ignored with a warning. A parameter that asks for a protection which
+//! this server cannot give is refused.
 
 use super::super::keys::SERVICE;
 
-/// What a parameter does.
+/// The effect of a parameter.
 pub(super) enum Effect {
-    /// Its value is that of this key.
+    /// Its value is the value of this key.
     Sets(&'static str),
-    /// One of these words sets the key to the word beside it, `""` to nothing; another word is the key's value itself.
+    /// Each of these words sets the key to the word beside it; `""` means that it sets nothing. Any other word is the
+    /// value of the key.
     Word(&'static str, &'static [(&'static str, &'static str)]),
     /// It is a setting of the session, and becomes an option for the backend.
     Session(&'static str),
     /// It is the schema in which names are looked up.
     Schema,
-    /// It has no effect, and none is missed.
+    /// It has no effect here, and none is needed.
     Nothing,
-    /// These values have no effect; any other would protect the connection, and this is why it cannot be had.
+    /// These values have no effect. Any other value asks for a protection, and the text says why it is not possible.
     Only(&'static [&'static str], &'static str),
 }
 
@@ -31,10 +32,10 @@ const SSL_MODE: &str = "POSTGRES_SSL_MODE";
 const TARGET: &str = "POSTGRES_TARGET_SESSION_ATTRS";
 const USER: &str = "POSTGRES_USER";
 
-/// As in libpq, no time at all is no limit of its own: then this server's counts.
+/// As in libpq, 0 means no limit; then the limit of this server is used.
 const NO_TIME: &[(&str, &str)] = &[("0", ""), ("-1", "")];
 
-/// Every parameter with an effect. Of two that set the same key, the later row wins.
+/// Every parameter that has an effect. If two set the same key, the later row has priority.
 pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("fallback_application_name", Sets(APPLICATION_NAME)),
     ("applicationName", Sets(APPLICATION_NAME)),
@@ -57,14 +58,14 @@ pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("load_balance_hosts", Sets(LOAD_BALANCE)),
     ("options", Sets("POSTGRES_OPTIONS")),
     ("password", Sets("POSTGRES_PASSWORD")),
-    // Prisma's, and others': there is a pooler in transaction mode.
+    // Of Prisma and others: there is a pooler in transaction mode.
     ("pgbouncer", Word("POSTGRES_POOLER", &[("true", "transaction"), ("1", "transaction"), ("false", ""), ("0", "")])),
     ("port", Sets("POSTGRES_PORT")),
     ("passfile", Sets("POSTGRES_PASSFILE")),
     ("service", Sets(SERVICE)),
     ("sslcert", Sets("POSTGRES_SSL_CERT")),
     ("sslkey", Sets("POSTGRES_SSL_KEY")),
-    // libpq takes `ssl=true` as JDBC writes it, and means `require`.
+    // libpq accepts `ssl=true` of JDBC and treats it as `require`.
     ("ssl", Word(SSL_MODE, SSL_WORDS)),
     ("requiressl", Word(SSL_MODE, &[("1", "require"), ("0", "")])),
     ("sslmode", Sets(SSL_MODE)),
@@ -76,14 +77,14 @@ pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("tcp_user_timeout", Word("POSTGRES_TCP_USER_TIMEOUT", NO_TIME)),
     ("username", Sets(USER)),
     ("user", Sets(USER)),
-    // The session.
+    // Settings of the session.
     ("idle_in_transaction_session_timeout", Session("idle_in_transaction_session_timeout")),
     ("lock_timeout", Session("lock_timeout")),
     ("statement_timeout", Session("statement_timeout")),
     ("currentSchema", Session("search_path")),
     ("search_path", Session("search_path")),
     ("schema", Schema),
-    // Protection that this server has not.
+    // Protections that this server does not have.
     ("gssencmode", Only(&["disable", "prefer"], "the connection can be encrypted by TLS, and not by GSSAPI")),
     ("min_protocol_version", Only(&["3.0"], "the protocol's version is 3.0")),
     ("replication", Only(&["false", "off", "no", "0"], "connections for replication run no queries")),
@@ -98,7 +99,7 @@ pub(super) const PARAMETERS: &[(&str, Effect)] = &[
     ("sslidentity", Only(&[], "a certificate and its key are PEM files: sslcert and sslkey")),
     ("sslpassword", Only(&[], "the key of sslkey cannot have a passphrase")),
     ("ssl_min_protocol_version", Only(&["TLSv1", "TLSv1.1", "TLSv1.2"], "TLS 1.2 and 1.3 are both taken")),
-    // What begins like protection and asks for none that is not there.
+    // Names that look like a protection, but ask for none that is missing.
     ("sslcompression", Nothing),
     ("sslfactory", Nothing),
     ("sslkeylogfile", Nothing),
@@ -118,7 +119,7 @@ const SSL_WORDS: &[(&str, &str)] = &[
     ("no", "disable"),
 ];
 
-/// Whether a parameter that nobody here knows may ask for protection.
+/// Whether an unknown parameter may ask for a protection.
 pub(super) fn may_protect(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["ssl", "tls", "gss", "auth", "cert"].iter().any(|part| name.contains(part))

@@ -1,10 +1,10 @@
-//! The spellings of a connection string: how it was copied, what scheme it has, and libpq's keywords and values.
+//! The spellings of a connection string: what was copied with it, its scheme, and libpq's keywords and values.
 
-/// What programs put before the `://` of a URL that leads to PostgreSQL, without a driver's name after a `+`.
+/// The schemes of URLs for PostgreSQL, without the name of a driver after a `+`.
 const SCHEMES: &[&str] =
     &["postgres", "postgresql", "pgsql", "psql", "postgis", "timescale", "timescaledb", "cockroachdb"];
 
-/// Schemes of others, and whose they are.
+/// Schemes of other databases, and their products.
 const OTHERS: &[(&str, &str)] = &[
     ("mysql", "MySQL"),
     ("mariadb", "MariaDB"),
@@ -23,7 +23,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("https", "a web page"),
 ];
 
-/// The string without what came along when it was copied: blanks and line ends, quotes, and the `psql` before it.
+/// The string without what was copied with it: white space, quotes, and the word `psql`.
 pub(super) fn bare(text: &str) -> &str {
     let text = text.trim();
     let text = text.strip_prefix("psql ").unwrap_or(text).trim();
@@ -31,10 +31,10 @@ pub(super) fn bare(text: &str) -> &str {
     ['"', '\'', '`'].into_iter().find_map(unquoted).unwrap_or(text).trim()
 }
 
-/// Whether a URL with that scheme leads to PostgreSQL: `jdbc:postgresql`, `postgresql+asyncpg` too.
+/// Checks the scheme of a URL. `jdbc:postgresql` and `postgresql+asyncpg` are accepted too.
 ///
 /// # Errors
-/// What it leads to.
+/// What the URL leads to.
 pub(super) fn check_scheme(scheme: &str) -> Result<(), String> {
     let scheme = scheme.to_ascii_lowercase();
     let scheme = scheme.strip_prefix("jdbc:").unwrap_or(&scheme);
@@ -45,7 +45,8 @@ pub(super) fn check_scheme(scheme: &str) -> Result<(), String> {
     if SCHEMES.contains(&database) { Ok(()) } else { Err("its scheme is not PostgreSQL's".to_owned()) }
 }
 
-/// The pairs of `keyword=value keyword='a value'` (libpq's keyword/value connection strings); `None` if it is none.
+/// The pairs of `keyword=value keyword='a value'` (libpq's keyword/value connection strings); `None` if the text is not
+/// such a list.
 pub(super) fn keywords(text: &str) -> Option<Vec<(String, String)>> {
     let (mut pairs, mut rest) = (Vec::new(), text.trim_start());
     while !rest.is_empty() {

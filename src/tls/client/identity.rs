@@ -1,4 +1,4 @@
-//! The client's own certificate, by which it shows a server who it is.
+//! The certificate of the client, which proves its identity to a server.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::{old, provider};
 
-/// A chain of certificates and the key of the first (both PEM). Unlike rustls's own check this takes certificates of
-/// X.509 version 1.
+/// A chain of certificates and the key of the first one, both PEM. Unlike the check of rustls, this accepts
+/// certificates of X.509 version 1.
 ///
 /// # Errors
-/// What is wrong with them, to follow their names.
+/// What is wrong with them. The text follows their names.
 pub fn identity(certificates: &str, key: &str) -> Result<Arc<dyn ResolvesClientCert>, String> {
     let chain = CertificateDer::pem_slice_iter(certificates.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| format!("the certificate cannot be read: {error}"))?;

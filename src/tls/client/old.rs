@@ -1,8 +1,8 @@
-//! Certificates that webpki does not read. X.509 version 1 is what `openssl x509 -req` made without extensions up to
-//! OpenSSL 3.1, so many servers of PostgreSQL show one.
+//! Certificates that webpki cannot read. Up to OpenSSL 3.1, `openssl x509 -req` without extensions makes a certificate
+//! of X.509 version 1, so many PostgreSQL servers have one.
 //!
-//! Where nobody is verified, only the key in it matters. Where somebody is, such a certificate is taken if it was given as a
-//! root, or is signed by a given root itself: it cannot say that it may sign others, so there is no chain.
+//! If no certificate is verified, only its key matters. Otherwise such a certificate is accepted if it is one of the
+//! given roots or is signed by one of them. It cannot say that it may sign others, so there is no chain.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -23,7 +23,7 @@ pub(super) struct OldCertificate {
 }
 
 impl OldCertificate {
-    /// None if it is of a newer version, or no certificate.
+    /// `None` if it is of a newer version, or is not a certificate.
     pub(super) fn read(der: &CertificateDer<'_>) -> Option<Self> {
         let parsed = Certificate::from_der(der).ok()?;
         (parsed.tbs_certificate.version != Version::V3).then(|| Self { parsed, der: der.clone().into_owned() })
@@ -58,13 +58,15 @@ impl OldCertificate {
             return false;
         };
         let Ok(algorithm) = self.parsed.signature_algorithm.to_der() else { return false };
-        // webpki names an algorithm without the head of the sequence: one byte for the tag, one for a length below 128.
+        // webpki names an algorithm without the header of the DER sequence: one byte for the tag, and one byte for a
+        // length below 128.
         let algorithm = algorithm.get(2..).unwrap_or_default();
         let fitting = algorithms.all.iter().filter(|known| known.signature_alg_id().as_ref() == algorithm);
         is_issuer && fitting.into_iter().any(|known| key.verify_signature(*known, &signed, signature).is_ok())
     }
 
-    /// Whether its common name is `name`: as in libpq, that counts where a certificate has no alternative names.
+    /// Whether its common name is `name`. As in libpq, the common name counts if a certificate has no alternative
+    /// names.
     pub(super) fn is_named(&self, name: &ServerName<'_>) -> bool {
         let attributes = self.parsed.tbs_certificate.subject.0.iter().flat_map(|set| set.0.iter());
         let common_name =
@@ -73,7 +75,7 @@ impl OldCertificate {
     }
 }
 
-/// Whether a name of a certificate, which may begin with `*.`, is that of `host`.
+/// Whether `name`, the name in a certificate, matches `host`. It may begin with `*.`.
 fn fits(pattern: &str, host: &str) -> bool {
     match (pattern.strip_prefix("*."), host.split_once('.')) {
         (Some(parent), Some((label, rest))) => !label.is_empty() && parent.eq_ignore_ascii_case(rest),
@@ -90,7 +92,7 @@ pub(super) fn key(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyIn
     Ok(key.into())
 }
 
-/// Verifies the signature of a handshake of TLS 1.2 by the key alone.
+/// Verifies the signature of a TLS 1.2 handshake with the key alone.
 pub(super) fn verify_tls12_signature(
     message: &[u8],
     certificate: &CertificateDer<'_>,
@@ -99,7 +101,7 @@ pub(super) fn verify_tls12_signature(
 ) -> Result<HandshakeSignatureValid, Error> {
     let key = key(certificate)?;
     let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
-    // In TLS 1.2 a scheme does not say the curve, so each of its algorithms may be meant.
+    // In TLS 1.2 a scheme does not name the curve, so all algorithms of the scheme are tried.
     let possible = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme).flat_map(|(_, all)| *all);
     match possible.into_iter().any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok()) {
         true => Ok(HandshakeSignatureValid::assertion()),

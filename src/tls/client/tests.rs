@@ -6,7 +6,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 use super::verifier::trust;
 use super::*;
 
-// Made by openssl to last a hundred years; no private key of theirs is kept.
+// Made by openssl, valid for a hundred years. Their private keys are not kept.
 
 const AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
@@ -36,7 +36,7 @@ pGiZNyUJhRUCIQDj82Gqu0svTM0Ru79o25zt68UB57cCt652KvFm3ZUvNA==
 -----END CERTIFICATE-----
 ";
 
-/// The certificate of self.test, signed by itself and, as `openssl req -x509` has it, marked as an authority.
+/// The certificate of self.test. It is self-signed and, as `openssl req -x509` makes it, marked as an authority.
 const OWN: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBlTCCATugAwIBAgIUKmEiAjiWsYAqgptB3WWkEp89FNEwCgYIKoZIzj0EAwIw
@@ -54,7 +54,7 @@ W0KTrnr5QgEvMb3aT1quJ2S3dmbZMzkw/Q==
 const MODES: [SslMode; 5] =
     [SslMode::Disable, SslMode::Prefer, SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull];
 
-/// Whether a server that shows `certificate` is taken for `name` in `mode`, trusting `roots`.
+/// Whether a server with `certificate` is accepted as `name` in `mode`, with `roots` as trusted roots.
 fn is_taken(mode: SslMode, roots: Option<&str>, certificate: &str, name: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let path = roots.map(|text| {
@@ -66,7 +66,7 @@ fn is_taken(mode: SslMode, roots: Option<&str>, certificate: &str, name: &str) -
     let verifier = Verifier { trust: trust(mode, path.as_deref(), &provider).unwrap(), provider };
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    // 2050: the tests last as long as the certificates.
+    // 2050: the tests work as long as the certificates are valid.
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(2_524_608_000));
     verifier.verify_server_cert(&certificate, &[], &name, &[], now).is_ok()
 }
@@ -75,7 +75,7 @@ fn is_taken(mode: SslMode, roots: Option<&str>, certificate: &str, name: &str) -
 fn a_certificate_is_checked_as_libpq_checks_it_in_each_mode() {
     let both = format!("{OWN}{AUTHORITY}");
     let (authority, own, both) = (Some(AUTHORITY), Some(OWN), Some(both.as_str()));
-    // Whether it is taken in the order of MODES.
+    // Whether it is accepted, in the order of MODES.
     for (what, roots, certificate, name, taken) in [
         ("signed, and named so", authority, SERVER, "db.test", [true, true, true, true, true]),
         ("signed, and named otherwise", authority, SERVER, "other.test", [true, true, true, true, false]),
@@ -127,7 +127,7 @@ fn without_a_root_certificate_only_the_modes_that_need_one_look_for_the_systems(
         }
     }
     for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
-        // A machine may have none: then it is told, and nobody is trusted instead.
+        // A machine may have none. Then this is reported, and nothing is trusted.
         match trust(mode, Some(Path::new("system")), &provider()) {
             Ok(trust) => assert!(!matches!(trust, Trust::Anyone), "{mode:?}"),
             Err(why) => assert!(why.contains("the system has no root certificates"), "{why}"),

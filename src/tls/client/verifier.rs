@@ -1,4 +1,4 @@
-//! Whether a server's certificate is taken.
+//! Decides whether the certificate of a server is accepted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(super) enum Trust {
     SignedAndNamed(Authority),
 }
 
-/// Whose signature counts.
+/// The authorities that are trusted.
 #[derive(Debug)]
 pub(super) struct Authority {
     verifier: Arc<WebPkiServerVerifier>,
@@ -70,10 +70,10 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Whether `error` only says that the server shows the very certificate that we were given as a root: a
-    /// self-signed one as `openssl req -x509` makes it, marked as an authority. libpq takes it; webpki does not.
+    /// Whether `error` only says that the server shows exactly the certificate that was given as a root: a self-signed
+    /// certificate as `openssl req -x509` makes it, marked as an authority. libpq accepts it; webpki does not.
     fn is_the_given_one(&self, end_entity: &CertificateDer<'_>, error: &rustls::Error) -> bool {
-        // rustls has no error of its own for it, so it hands on webpki's.
+        // rustls has no error of its own for it, so it passes on the one of webpki.
         let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else { return false };
         matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
             && self.given.iter().any(|given| given == end_entity)
@@ -87,7 +87,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// The certificate, if it is one that webpki does not read for its age.
+    /// The certificate, if it is a version that webpki cannot read.
     fn old(&self, certificate: &CertificateDer<'_>) -> Option<OldCertificate> {
         EndEntityCert::try_from(certificate).is_err().then(|| OldCertificate::read(certificate)).flatten()
     }
@@ -125,7 +125,7 @@ impl ServerCertVerifier for Verifier {
                 other => other,
             },
             Trust::Signed(authority) => match checked(authority) {
-                // The name is looked at last: this error means that everything else was right.
+                // The name is checked last, so this error means that everything else is right.
                 Err(rustls::Error::InvalidCertificate(
                     CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                 )) => Ok(ServerCertVerified::assertion()),
@@ -135,8 +135,8 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // The handshake's signatures are always checked: without that, "encrypted" would mean nothing. Of a certificate that
-    // webpki cannot read, the key alone is taken.
+    // The signatures of the handshake are always checked; otherwise an encrypted connection would prove nothing. For a
+    // certificate that webpki cannot read, the key alone is used.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

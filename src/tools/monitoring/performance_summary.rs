@@ -1,4 +1,4 @@
-//! `performance_summary`: how this server's statements have gone.
+//! `performance_summary`: counts and times of the statements of this server.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

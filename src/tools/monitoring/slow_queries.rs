@@ -15,7 +15,7 @@ use crate::tools::tool::work;
 use crate::tools::{Defaults, Tool, ToolContext};
 use crate::units::rfc3339;
 
-/// How many are listed when the call does not say, and at most.
+/// How many statements are listed by default, and at most.
 const LIMIT: (usize, usize) = (10, 100);
 
 pub(crate) const TOOL: Tool = Tool {

@@ -108,7 +108,7 @@ async fn call(context: ToolContext, defaults: Defaults) -> Answer {
     }
 }
 
-/// The answer of one page. `read_on` says how to ask for the next piece of a cut cell; its offset is put after it.
+/// The answer with one page. `read_on` says how to request the next piece of a cut cell; the offset is added after it.
 pub(super) fn answer(answered: Answered<Outcome>, read_on: &str) -> Answer {
     let headline = notes::headline(&answered.answer);
     let Outcome { mut page, rows_affected, notices } = answered.answer;

@@ -1,5 +1,5 @@
-//! What an answer says besides its rows: what the statement did, what was cut, and how to read on. It stands before the rows,
-//! because many hosts show a model the beginning of an answer only.
+//! The notes of an answer: what the statement did, what was cut, and how to read on. They come before the rows, because
+//! many hosts show a model only the beginning of an answer.
 
 use crate::messages::statements::Cursor;
 use crate::postgres::statement::{Cut, FinishedPage, Outcome};
@@ -8,20 +8,19 @@ use crate::tools::render::counted;
 /// What is not shown of a page, and how to read on.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Which limit has cut the rows; part of a line.
+    /// The limit that has cut the rows; a part of a line.
     rows: Option<String>,
-    /// Which cells are not complete: a line for each, or nothing.
+    /// The cells that are not complete: a line for each, or nothing.
     cells: String,
 }
 
 impl News {
-    /// The news of a page, with the part for its rows. `read_on` says how to ask for the next piece of a cut cell; its offset is
-    /// put after it.
+    /// The notes for a page. `read_on` says how to request the next piece of a cut cell; the offset is added after it.
     pub(super) fn new(page: &FinishedPage, rows: Option<String>, read_on: &str) -> Self {
         Self { rows, cells: cut_cells(page, read_on) }
     }
 
-    /// The first line of the text, whose beginning is `headline`, and a line for each cut cell.
+    /// The first line of the text, which begins with `headline`, and a line for each cut cell.
     pub(super) fn lines(&self, headline: &str) -> String {
         match &self.rows {
             Some(rows) => format!("{headline}, {rows}\n{}", self.cells),
@@ -29,7 +28,7 @@ impl News {
         }
     }
 
-    /// The same for whoever sees the structured part of an answer alone. `None` if all is shown.
+    /// The same for a reader who sees only the structured part of an answer. `None` if nothing is missing.
     pub(super) fn note(&self) -> Option<String> {
         let parts =
             self.rows.iter().map(String::as_str).chain(Some(self.cells.trim_end()).filter(|cells| !cells.is_empty()));
@@ -43,7 +42,7 @@ pub(super) fn headline(outcome: &Outcome) -> String {
     let page = &outcome.page;
     match outcome.rows_affected {
         Some(count) => format!("{} affected", counted(count, "row")),
-        // Such as CREATE TABLE: "0 rows" would read like a search that found nothing.
+        // For example CREATE TABLE: "0 rows" would look like a query that has found nothing.
         None if page.columns.is_empty() && page.rows == 0 => "Done.".to_owned(),
         None => counted(page.rows as u64, "row"),
     }
@@ -60,7 +59,7 @@ pub(super) fn cut(cut: Cut, cursor: Option<&Cursor>) -> String {
     }
 }
 
-/// The same in a batch. Its statements share the limits, so one may have had less left than the call has asked for.
+/// The same in a batch. Its statements share the limits, so a statement may have had less than the call has requested.
 pub(super) fn cut_in_batch(cut: Cut) -> String {
     let (limit, argument, setting) = limit(cut);
     format!(
@@ -68,7 +67,7 @@ pub(super) fn cut_in_batch(cut: Cut) -> String {
     )
 }
 
-/// The limit in words, the argument that raises it, and the operator's setting for that.
+/// The limit in words, the argument that raises it, and the setting of the operator.
 fn limit(cut: Cut) -> (String, &'static str, &'static str) {
     match cut {
         Cut::Rows(rows) => (counted(rows as u64, "row"), "max_rows", "MCP_MAX_ROWS_CEILING"),
@@ -81,7 +80,7 @@ const GO_ON: &str = "ORDER BY … LIMIT … OFFSET, less (WHERE, fewer columns, 
 /// How to read on in a cut cell after a call of a tool without `cell_offset`.
 pub(super) const READ_ON_ELSEWHERE: &str = "Read on with async_query_execute and cell_offset";
 
-/// The most cut cells that the text names; the list for programs has all.
+/// The largest number of cut cells that the text names; the list for programs contains all.
 const CUT_CELLS_NAMED_MAX: usize = 5;
 
 /// Which cells are not complete. `read_on` says how to ask for the next piece; its offset is put after it.

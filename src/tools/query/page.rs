@@ -1,5 +1,5 @@
-//! The rows of an answer, twice: in the text for the model, and as members of the structured answer for programs, with the
-//! schema of these members.
+//! The rows of an answer in two forms: in the text for the model, and as members of the structured answer for programs,
+//! with the schema of these members.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::postgres::statement::{CutCell, FinishedPage};
 use crate::tools::render;
 use crate::tools::schema::nullable;
 
-/// The text of a page. If its format is JSON, `rows` are in it, and they are not copied.
+/// The text of a page. If its format is JSON, it contains `rows`, which are not copied.
 pub(super) fn text(page: &mut FinishedPage, rows: &Bytes) -> Pieces {
     if page.columns.is_empty() {
         return Pieces::default();
@@ -29,8 +29,8 @@ pub(super) fn text(page: &mut FinishedPage, rows: &Bytes) -> Pieces {
     text
 }
 
-/// The object for programs up to the end of its rows, `{"row_count":…,"rows":[…]`, which the caller closes. What is short comes
-/// first: hosts that show a model this part cut its end off. `cursor` is for a tool that gives one.
+/// The object for programs up to the end of its rows, `{"row_count":…,"rows":[…]`. The caller closes it. Short members
+/// come first, because hosts that show a model this part cut off its end. `cursor` is for a tool that returns one.
 pub(super) fn members(
     page: &FinishedPage,
     rows: Bytes,
@@ -46,7 +46,7 @@ pub(super) fn members(
         page.is_truncated(),
     );
     let mut put = |name: &str, value: Value| {
-        // Writing into a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(before, ",\"{name}\":{value}");
     };
     if let Some(cursor) = cursor {
@@ -86,7 +86,7 @@ pub(super) fn members(
     members
 }
 
-// Members that are there only if there is something to say, like those of [`JSON_CELLS`].
+// Members that are present only if they contain something, like those of [`JSON_CELLS`].
 const NOTE: &str = "note";
 const NOTICES: &str = "notices";
 const NOTICES_OMITTED: &str = "notices_omitted";
@@ -156,7 +156,7 @@ pub(super) fn properties() -> Map<String, Value> {
     }
 }
 
-/// The members that are always there.
+/// The members that are always present.
 pub(super) fn required(properties: &Map<String, Value>) -> Vec<&String> {
     let optional = [NOTE, NOTICES, NOTICES_OMITTED, CUT_CELLS, JSON_CELLS];
     properties.keys().filter(|name| !optional.contains(&name.as_str())).collect()

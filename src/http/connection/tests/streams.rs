@@ -1,4 +1,4 @@
-//! Streams that stand, silent for longer than a connection needs to rest: connections in memory, on paused time.
+//! Streams that stay silent for longer than a connection needs to become idle: connections in memory, on paused time.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::*;
 
 const PIPE_BYTES: usize = 1000;
 
-/// So many pieces hyper takes at once to write them together (`max_buf_list_buffers` of hyper 1).
+/// How many pieces hyper collects to write them together (`max_buf_list_buffers` of hyper 1).
 const MADE_AHEAD_MAX: usize = 16;
 
 const STREAM: &str = "GET /stream HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -21,7 +21,7 @@ const PIECES: usize = 40;
 
 const EVENT: &[u8] = b"data: 123\n";
 
-/// A client that has asked for a stream, and has its head; what gives the stream its events; the connection.
+/// A client that has requested a stream and has received its head; the sender of the events; the connection.
 async fn stand(request: &str, stopping: &CancellationToken) -> (DuplexStream, UnboundedSender<Bytes>, Serving) {
     let (events, receiver) = unbounded_channel::<Bytes>();
     let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
