@@ -30,6 +30,13 @@ async fn only_a_request_by_a_name_of_this_server_is_let_in() {
         ("127.0.0.1.evil.example:8808", false),
         ("db.example.evil", false),
         ("evil@localhost@x", false),
+        // Host has no user, and is one host.
+        ("user@localhost", false),
+        ("user:secret@localhost:8808", false),
+        ("@localhost", false),
+        ("localhost, evil.example", false),
+        ("localhost evil.example", false),
+        ("localhost/evil.example", false),
         ("192.0.2.8", false),
         ("0.0.0.0:8808", false),
         ("[::]", false),
@@ -46,6 +53,12 @@ async fn only_a_request_by_a_name_of_this_server_is_let_in() {
         for path in ["/metrics", "/status.json"].into_iter().filter(|_| !is_right) {
             let answer = world.answer(world.request("GET", path, &[("host", host)], "")).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {host:?}: {answer:?}");
+        }
+    }
+    for hosts in [["localhost", "evil.example"], ["evil.example", "localhost"], ["localhost", "localhost"]] {
+        for path in ["/mcp", "/healthz", "/"] {
+            let answer = world.answer(world.request("GET", path, &hosts.map(|host| ("host", host)), "")).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {hosts:?}: {answer:?}");
         }
     }
     let rebound = world.answer(world.request("GET", "/readyz", &[("host", "evil.example")], "")).await;
