@@ -1,11 +1,13 @@
-//! PostgreSQL: connections, statements, values. No actor here: plain async functions and types that the executor uses.
+//! PostgreSQL: connections, statements, values. There is no actor here: the executor uses these async functions and
+//! types.
 //!
-//! From the lowest layer up: [`statement`] and [`error`] are the types that all other modules use, [`params`] converts
-//! JSON values to parameters, [`history`] and [`prepared`] remember what is known of a statement's text, [`inbox`] keeps
-//! what PostgreSQL says besides, [`needs`] are the settings that this server needs in PostgreSQL, [`pooler`] is the way
-//! through a pooler, `tcp` is about lost connections, [`login`] opens a connection, [`connection`] is one connection,
-//! [`cleanup`] is what must be undone on it after a call, [`catalog`] has this server's own catalog queries, and [`rows`]
-//! turns rows into an answer. Above them, [`run`] runs a statement on a connection, and [`pool`] owns the connections.
+//! From the lowest layer up: [`statement`] and [`error`] are the types that all other modules use. [`params`] converts
+//! JSON values to parameters. [`history`] and [`prepared`] remember what is known about a statement's text. [`inbox`]
+//! keeps PostgreSQL's notices. [`needs`] lists the settings that this server needs in PostgreSQL. [`pooler`] connects
+//! through a pooler, `tcp` detects lost connections, and [`login`] opens a connection. [`connection`] is one
+//! connection, and [`cleanup`] is what must be undone on it after a call. [`catalog`] has this server's own catalog
+//! queries, and [`rows`] turns rows into an answer. Above them, [`run`] runs a statement on a connection, and [`pool`]
+//! owns the connections.
 
 pub mod catalog;
 pub mod cleanup;

@@ -44,9 +44,9 @@ const PREPARED_SQL_BYTES_MAX: usize = 8 << 10;
 
 /// One connection to PostgreSQL.
 pub struct Connection {
-    /// How long opening it took in all. The code that opens it sets this.
+    /// How long opening the connection took. The code that opens it sets this.
     pub opened_in: Duration,
-    /// What the server refuses of what it was asked for when the connection was opened: sentences for the operator.
+    /// The settings that the server has refused when the connection was opened, as sentences for the operator.
     pub warnings: Vec<String>,
     parts: Parts,
     session: Session,
@@ -126,9 +126,9 @@ fn transaction_of(parts: &Parts) -> &Transaction<'_> {
 pub enum OpenError {
     /// It could not be opened, or was lost.
     Login(LoginError),
-    /// A pooler is in between, so it must be opened otherwise.
+    /// There is a pooler, so the connection must be opened in another way.
     IsPooled,
-    /// Nothing can be run on it safely: a sentence for the operator.
+    /// No statement can run on it safely. The text is a sentence for the operator.
     Unusable(String),
 }
 
@@ -163,22 +163,23 @@ impl From<LoginError> for OpenError {
     }
 }
 
-/// A client of the driver, and where the messages of its backend come to.
+/// A client of the driver, and the inbox for the messages of its backend.
 pub type Dialled = (ClientWrapper, Arc<Inbox>);
 
-/// What a new connection is to have.
+/// The properties of a new connection.
 pub struct Wanted<'a> {
     pub access: AccessMode,
-    /// The settings of its session; or, through a pooler, of each transaction.
+    /// The settings of its session or, through a pooler, of each transaction.
     pub needs: &'a [Need],
     /// PostgreSQL's own timeouts, as SET statements.
     pub server_timeouts: Arc<str>,
-    /// What is known of statements.
+    /// What is known about statements.
     pub history: Arc<SizeHistory>,
 }
 
 impl Connection {
-    /// Sets up a new connection to a session of its own. With `finds_pooler` it is not set up if a pooler is in between.
+    /// Sets up a new connection that has a session of its own. With `finds_pooler`, it is not set up if there is a
+    /// pooler.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -187,7 +188,7 @@ impl Connection {
             true => Some((pooler::startup_pid(client.cancel_token()).await, pooler::ask_backend_pid(&client).await?)),
             false => None,
         };
-        // Joined, the question costs no round trip of its own: it was sent first.
+        // The two are joined, and the question was sent first, so it costs no round trip of its own.
         let (parts, is_pooled) = join(open_parts(client), async {
             let Some((startup_pid, asked)) = pids else { return false };
             pooler::backend_pid(asked).await.is_some_and(|pid| startup_pid != Some(pid))
@@ -201,7 +202,7 @@ impl Connection {
         Ok(Self::of(parts, session, inbox, warnings, wanted.history))
     }
 
-    /// Takes a new connection through a pooler, which `dial` has opened.
+    /// Sets up a new connection through a pooler. `dial` has opened it.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -235,12 +236,12 @@ impl Connection {
         &self.guard_queries
     }
 
-    /// What its backend says besides results.
+    /// The notices of its backend.
     pub fn inbox(&self) -> &Inbox {
         &self.inbox
     }
 
-    /// The process of its backend. None through a pooler, which gives its clients process ids of its own.
+    /// The process ID of its backend. `None` through a pooler, which gives its clients process IDs of its own.
     pub async fn pid(&self) -> Option<i32> {
         if self.is_pooled() {
             return None;
@@ -283,8 +284,8 @@ impl Connection {
         self.client().batch_execute(&self.begin_sql(access)).await
     }
 
-    /// End the transaction, and undo what a call may have left in the session. Returns whether the session is clean
-    /// then.
+    /// Ends the transaction, and undoes what a call may have left in the session. Returns whether the session is then
+    /// clean.
     ///
     /// # Errors
     /// The error of the driver.
@@ -292,7 +293,7 @@ impl Connection {
         self.session.clean(self.client(), cleanup).await
     }
 
-    /// Ask the backend whether it is there.
+    /// Checks that the backend answers.
     ///
     /// # Errors
     /// The error of the driver.
@@ -300,7 +301,7 @@ impl Connection {
         self.client().batch_execute(self.session.ping()).await
     }
 
-    /// Ask the server to cancel what runs on it.
+    /// Asks the server to cancel the running statement.
     ///
     /// # Errors
     /// The error of the driver.
@@ -364,7 +365,7 @@ impl Connection {
 
     /// Keep a prepared statement in case its text comes again.
     pub fn keep(&self, prepared: Arc<Prepared>) {
-        // In a session that a pooler lends, its tables may change without an error that says so.
+        // If a pooler lends the session, the tables of the statement may change without an error that says so.
         if self.is_pooled() || prepared.sql.len() > PREPARED_SQL_BYTES_MAX {
             return;
         }
@@ -383,7 +384,7 @@ impl Connection {
     }
 
     fn all_prepared(&self) -> MutexGuard<'_, VecDeque<Arc<Prepared>>> {
-        // Nothing panics while it is held.
+        // No code panics while it has the lock.
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

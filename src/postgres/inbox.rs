@@ -1,8 +1,8 @@
-//! What a backend sends that answers no request: NOTICE, WARNING and INFO messages (manual, section 55.8,
-//! NoticeResponse), and the message with which it ends an idle connection.
+//! The messages of a backend that answer no request: NOTICE, WARNING and INFO (manual, section 55.8, NoticeResponse),
+//! and the message with which it ends an idle connection.
 //!
-//! The task that drives a connection puts them in, in the order of the protocol: whatever a statement has raised is here
-//! before the statement's own response reaches its call. The call takes them out.
+//! The task that drives a connection adds them in the order of the protocol. So all messages of a statement are here
+//! before its call gets the response. The call takes them out.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use tokio_postgres::error::{DbError, Severity};
 
 use crate::log::{debug, info};
 
-/// The most messages that a call gets, and the most bytes of them. The others are counted.
+/// The largest number of messages for one call, and their largest size in bytes. Further messages are only counted.
 const NOTICES_MAX: usize = 50;
 const NOTICES_BYTES_MAX: usize = 8 << 10;
 
-/// The most bytes of a message, of its detail and of its hint.
+/// The largest size of a message, of its detail and of its hint, in bytes.
 const TEXT_BYTES_MAX: usize = 2 << 10;
 
-/// What PostgreSQL has said besides the result of a statement.
+/// The notices of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notices {
     /// In the order in which they came.
@@ -31,7 +31,7 @@ pub struct Notices {
 /// A message of the severity NOTICE, WARNING or INFO.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// `NOTICE`, `WARNING` or `INFO`, whatever the language of the server's messages is.
+    /// `NOTICE`, `WARNING` or `INFO`, in every language of the server's messages.
     pub severity: &'static str,
     /// Five characters, manual appendix A; `00000` for most.
     pub sqlstate: String,
@@ -47,20 +47,20 @@ pub struct Inbox(Mutex<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     notices: Notices,
-    /// How many messages, and how many bytes of them, the call has got so far.
+    /// How many messages and bytes the call has received so far.
     count: usize,
     bytes: usize,
     last_words: Option<DbError>,
 }
 
 impl Inbox {
-    /// A call begins: what was said before is not for it.
+    /// A call begins. Earlier messages are not for it.
     pub fn begin(&self) {
         let mut contents = self.lock();
         *contents = Contents { last_words: contents.last_words.take(), ..Contents::default() };
     }
 
-    /// The message with which the backend has ended the connection while nothing ran on it.
+    /// The message with which the backend has ended the connection while no statement was running.
     pub fn last_words(&self) -> Option<DbError> {
         self.lock().last_words.clone()
     }
@@ -70,19 +70,20 @@ impl Inbox {
         self.lock().last_words = error.as_db_error().cloned();
     }
 
-    /// What has come since the call began, or since this was asked last. The limits hold for the whole call.
+    /// The messages since the call began, or since this was called last. The limits apply to the whole call.
     pub fn take(&self) -> Notices {
         std::mem::take(&mut self.lock().notices)
     }
 
-    /// A message has come.
+    /// A message has arrived.
     pub(super) fn put(&self, message: &DbError, log: &Logger) {
         let (sqlstate, text) = (message.code().code().to_owned(), cut(message.message()));
         let severity = match message.parsed_severity() {
             Some(Severity::Warning) => "WARNING",
             Some(Severity::Notice) => "NOTICE",
             Some(Severity::Info) => "INFO",
-            // LOG and DEBUG are sent only where client_min_messages asks for them: they are for the people who set it.
+            // LOG and DEBUG are sent only if client_min_messages requests them; they are for the people who have set
+            // it.
             _ => {
                 debug!(log, "message from PostgreSQL"; "severity" => message.severity().to_owned(), "text" => text);
                 return;
@@ -121,7 +122,7 @@ impl Notices {
         self.shown.is_empty() && self.omitted == 0
     }
 
-    /// Add those that came after these.
+    /// Adds the messages that came after these.
     pub fn append(&mut self, mut later: Self) {
         self.shown.append(&mut later.shown);
         self.omitted += later.omitted;
@@ -144,7 +145,7 @@ fn cut(text: &str) -> String {
     format!("{}…", &text[..end])
 }
 
-/// Each as psql shows it, with its SQLSTATE if that says anything, on lines of its own.
+/// Each message as psql shows it, on lines of its own. The SQLSTATE is included if it means anything.
 impl fmt::Display for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Notice { severity, sqlstate, message, detail, hint } in &self.shown {

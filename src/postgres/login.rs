@@ -1,4 +1,5 @@
-//! The login to PostgreSQL: host after host, with TLS as the settings ask for it, and with the password as it is now.
+//! The login to PostgreSQL. It tries one host after the other, with TLS as the settings require, and with the current
+//! password.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -27,23 +28,23 @@ mod password;
 pub use encryption::Plain;
 pub use error::LoginError;
 
-/// The way to PostgreSQL.
+/// The route to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// To a backend of its own.
+    /// Directly to a backend.
     Direct,
     /// Through a pooler in transaction mode: without start-up options, and with statements that have no name.
     Pooled,
 }
 
-/// The connection that has to be polled for its client.
+/// The connection of a client. It must be polled.
 pub(super) enum Wire {
     Direct(Box<Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>>),
     Pooled(pooler::Stream),
 }
 
 impl Wire {
-    /// A value that the server has reported.
+    /// The value of a parameter that the server has reported.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         match self {
             Self::Direct(connection) => connection.parameter(name),
@@ -51,7 +52,7 @@ impl Wire {
         }
     }
 
-    /// The next message of the server that is no answer.
+    /// The next message of the server that answers no request.
     pub(super) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
         match self {
             Self::Direct(connection) => connection.poll_message(context),
@@ -60,7 +61,7 @@ impl Wire {
     }
 }
 
-/// The driver's client, its connection, and the settings of the driver by which it was opened.
+/// The client, its connection, and the configuration with which it was opened.
 pub(super) type Opened = (Client, Wire, Config);
 
 async fn open(config: &Config, tls: Tls, route: Route) -> Result<Opened, Error> {
@@ -82,7 +83,7 @@ pub(super) struct Login {
     target: Arc<TargetSettings>,
     tls: MakeRustlsConnect,
     passwords: Passwords,
-    /// Why the newest connection is not encrypted, where the mode leaves that open.
+    /// Why the newest connection is not encrypted, if the settings allow both.
     plain: Mutex<Option<Plain>>,
     log: Logger,
 }
@@ -98,10 +99,10 @@ impl Login {
         self.tls.clone()
     }
 
-    /// Logs in at the first host that takes it. Each host, and the command for the password, may take `limit`.
+    /// Logs in at the first host that accepts it. Each host, and the command for the password, may take `limit`.
     ///
     /// # Errors
-    /// Why the last host did not.
+    /// The error of the last host.
     pub(super) async fn open(&self, limit: Duration, route: Route) -> Result<Opened, LoginError> {
         let hosts = &self.target.hosts;
         let mut last = None;
@@ -114,7 +115,7 @@ impl Login {
                 config.hostaddr(*address);
             }
             if hosts.len() > 1 {
-                // With one host, the pool has the timeout, and its error says which one it was.
+                // With one host, the pool measures the time, and its error names the setting.
                 config.connect_timeout(limit);
             }
             match self.log_in(config, (host, port), limit, route).await {
@@ -125,7 +126,7 @@ impl Login {
         Err(last.unwrap_or_else(LoginError::without_host))
     }
 
-    /// Logs in at one host. If its password is refused and is another one by now, it is tried once more with that.
+    /// Logs in at one host. If the password is refused and has changed in the meantime, the login is tried once more.
     async fn log_in(
         &self,
         config: Config,
@@ -153,11 +154,11 @@ impl Login {
     }
 }
 
-/// The hosts with their places in the settings, in the order in which they are tried.
+/// The hosts with their indexes in the settings, in the order in which they are tried.
 fn in_order(hosts: &[String], is_random: bool) -> Vec<(usize, &String)> {
     let mut order: Vec<_> = hosts.iter().enumerate().collect();
     if is_random {
-        // A system without random numbers tries them as they are written.
+        // Without random numbers from the system, the order is that of the settings.
         order.sort_by_cached_key(|_| getrandom::u64().unwrap_or_default());
     }
     order
@@ -193,7 +194,7 @@ fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Con
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });
     if settings.has_random_order {
-        // Of the addresses of one host.
+        // For the addresses of one host.
         config.load_balance_hosts(tokio_postgres::config::LoadBalanceHosts::Random);
     }
     if let (Some(options), Route::Direct) = (&settings.options, route) {

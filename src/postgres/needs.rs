@@ -1,5 +1,5 @@
-//! The settings that this server needs in PostgreSQL: for the session of a connection, or for one transaction of a
-//! session that a pooler lends.
+//! The settings that this server needs in PostgreSQL, for a session of its own or for one transaction in a session that
+//! a pooler lends.
 
 use crate::settings::AccessMode;
 
@@ -7,7 +7,7 @@ use crate::settings::AccessMode;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
     name: String,
-    /// `None` is the value that a new session would have.
+    /// `None` means the value of a new session.
     value: Option<String>,
     pub purpose: Purpose,
 }
@@ -15,11 +15,11 @@ pub struct Need {
 /// What a setting is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Transactions are READ ONLY without a word.
+    /// Transactions are READ ONLY by default.
     ReadOnly,
-    /// The guard and PostgreSQL agree where a string ends: the guard reads standard strings only.
+    /// The guard and PostgreSQL must agree where a string ends. The guard reads only standard conforming strings.
     Strings,
-    /// Values and clocks. What PostgreSQL sends may look otherwise without it.
+    /// The form of values, and timeouts. Without the setting, values may look different.
     Values,
 }
 
@@ -51,10 +51,11 @@ impl Need {
     }
 }
 
-/// Has a syntax of its own.
+/// It has a syntax of its own.
 const SESSION_AUTHORIZATION: &str = "SESSION AUTHORIZATION";
 
-/// What makes PostgreSQL's texts equal to those of this server's own encoder, and the strings of the guard.
+/// The settings that make PostgreSQL's texts equal to those of this server's own encoder, and strings equal to those of
+/// the guard.
 fn formats() -> impl Iterator<Item = Need> {
     let values =
         [("DateStyle", "ISO"), ("IntervalStyle", "postgres"), ("bytea_output", "hex"), ("extra_float_digits", "1")];
@@ -68,13 +69,13 @@ pub fn of_session(access: AccessMode) -> Vec<Need> {
     (access == AccessMode::ReadOnly).then_some(read_only).into_iter().chain(formats()).collect()
 }
 
-/// What others may have set in a session that a pooler lends, and what statements, values and clocks depend on. Settings
-/// that only a superuser can change are not in it: setting them back would fail too.
+/// Settings that other clients may have changed in a session that a pooler lends, and that affect statements, values or
+/// timeouts. Settings that only a superuser can change are not included, because resetting them would fail too.
 const OF_OTHERS: &[&str] = &[
     SESSION_AUTHORIZATION,
     "role",
     "search_path",
-    // The order of day and month, which the format does not change.
+    // It includes the order of day and month, which the format does not change.
     "DateStyle",
     "TimeZone",
     "timezone_abbreviations",
@@ -100,7 +101,8 @@ const OF_OTHERS: &[&str] = &[
     "default_transaction_read_only",
 ];
 
-/// What a transaction in a session that a pooler lends needs, besides the timeouts; `options` are the operator's.
+/// The settings of a transaction in a session that a pooler lends, besides the timeouts. `options` are those of the
+/// operator.
 pub fn of_transaction(options: &[(String, String)]) -> Vec<Need> {
     let of_others = OF_OTHERS.iter().map(|name| Need::default_of(name));
     let encoding = Need::new("client_encoding", "UTF8", Purpose::Values);
@@ -111,9 +113,9 @@ pub fn of_transaction(options: &[(String, String)]) -> Vec<Need> {
     of_others.chain([encoding]).chain(options).chain(formats()).collect()
 }
 
-/// A value as SQL. The value of a list is several, each in quotes of its own.
+/// A value as SQL. The elements of a list are quoted separately.
 fn list(name: &str, value: &str) -> String {
-    // As an escape string, which means the same whatever others have set.
+    // An escape string has the same meaning for every value of standard_conforming_strings.
     let quoted = |value: &str| format!("E'{}'", value.replace('\\', r"\\").replace('\'', "''"));
     let is_list = ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
     match is_list.iter().any(|list| list.eq_ignore_ascii_case(name)) {

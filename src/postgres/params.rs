@@ -91,13 +91,13 @@ fn parts(value: &Value) -> Option<Value> {
     }
 }
 
-/// The most parameters of a statement: the protocol counts them in two bytes (manual, section 55.7, Bind).
+/// The largest number of parameters of a statement: the protocol counts them in two bytes (manual, section 55.7, Bind).
 const PARAMETERS_MAX: usize = 65_535;
 
-/// Whether the protocol can carry that many parameters, as values and in the text.
+/// Checks that the protocol can carry this number of parameters, both as values and in the text.
 ///
 /// # Errors
-/// There are too many of them, and what to do instead.
+/// There are too many. The error says what to do instead.
 pub fn check_number(statement: &Statement) -> Result<(), QueryError> {
     let number = |token| match token {
         Token::Word(word) => word.strip_prefix('$').and_then(|digits| digits.parse().ok()),
@@ -231,7 +231,7 @@ fn element_text(item: &Value, element: &Type, at: usize) -> Result<Option<String
     text(item, element).map_err(|why| format!("element {} is wrong: {why}", at + 1))
 }
 
-/// The number as PostgreSQL reads an integer: with digits only.
+/// The number as PostgreSQL reads an integer: only digits.
 fn integer(number: &str) -> Result<String, String> {
     match Whole::of(number) {
         Whole::Digits(digits) => Ok(digits),

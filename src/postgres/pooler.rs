@@ -1,14 +1,14 @@
-//! Connections through a pooler in transaction mode, such as PgBouncer's `pool_mode = transaction`.
+//! Connections through a pooler in transaction mode, such as PgBouncer with `pool_mode = transaction`.
 //!
-//! Such a pooler lends a backend for one transaction and then lends it to somebody else. So no session is this server's:
-//! what it sets there reaches others, what others set reaches it, and a prepared statement's name may mean another's
-//! statement. Behind one, every call runs in a transaction that sets up what it needs for itself
-//! ([`needs`](super::needs)), and no prepared statement has a name ([`unnamed`]).
+//! Such a pooler lends a backend for one transaction and then lends it to another client. So the session does not
+//! belong to this server: settings that it makes would reach other clients, settings of other clients reach it, and the
+//! name of a prepared statement may mean a statement of another client. Therefore every call runs in a transaction that
+//! makes its own settings ([`needs`](super::needs)), and no prepared statement has a name ([`unnamed`]).
 //!
-//! A pooler gives its clients a process id of its own at start-up, since a cancel request must find the pooler's client;
-//! PostgreSQL gives that of the backend. So the two ids differ behind a pooler, in session mode too. The modes cannot be
-//! told apart safely: two transactions on the same backend prove nothing. What holds in transaction mode holds in
-//! session mode as well.
+//! At start-up PostgreSQL sends the process ID of the backend. A pooler sends an ID of its own, because a cancel
+//! request must find the client of the pooler. So the two IDs differ behind a pooler, in session mode too. The two
+//! modes cannot be distinguished safely: two transactions on the same backend prove nothing. Everything that works in
+//! transaction mode works in session mode too.
 
 use std::future::{Ready, ready};
 
@@ -28,16 +28,16 @@ pub use negotiation::NegotiationError;
 pub use options::settings_of;
 use unnamed::Unnamed;
 
-/// The bytes of a CancelRequest (manual, section 55.7): its length, its code, the process id, the secret key.
+/// The size of a CancelRequest (manual, section 55.7): its length, its code, the process ID and the secret key.
 const CANCEL_REQUEST_BYTES: usize = 16;
 
-/// The process id that a connection was given at start-up. The driver keeps it for cancel requests alone, so it writes
-/// one, into memory. `None` if it does not.
+/// The process ID that a connection received at start-up. The driver keeps it only for cancel requests, so it writes
+/// such a request to memory, and the ID is read from there. `None` if it cannot.
 pub async fn startup_pid(token: CancelToken) -> Option<i32> {
     let (mut ours, theirs) = duplex(4 * CANCEL_REQUEST_BYTES);
-    // Where the driver asks for TLS first, this is the answer that it waits for.
+    // If the driver first asks for TLS, this is the answer that it waits for.
     ours.write_all(b"S").await.ok()?;
-    // Nothing more comes: whoever cancels waits for that.
+    // Nothing more is sent; the driver waits for the end of the stream.
     ours.shutdown().await.ok()?;
     token.cancel_query_raw(theirs, InMemory).await.ok()?;
     let mut written = Vec::new();
@@ -47,8 +47,8 @@ pub async fn startup_pid(token: CancelToken) -> Option<i32> {
     Some(i32::from_be_bytes(*pid_and_key.first_chunk()?))
 }
 
-/// Asks for the process id of the backend; the question is sent before this returns. It runs in a transaction of its
-/// own, as every simple query does.
+/// Asks for the process ID of the backend. The question is sent before this returns. Like every simple query it runs in
+/// a transaction of its own.
 ///
 /// # Errors
 /// The connection is closed.
@@ -56,8 +56,8 @@ pub async fn ask_backend_pid(client: &Client) -> Result<SimpleQueryStream, Error
     client.simple_query_raw("SELECT pg_catalog.pg_backend_pid()").await
 }
 
-/// The answer to [`ask_backend_pid`]; `None` if the server does not know the function: it is no PostgreSQL, and neither
-/// is what is behind a pooler.
+/// The answer to [`ask_backend_pid`]. `None` if the server does not know the function: then neither the server nor what
+/// is behind a pooler is PostgreSQL.
 pub async fn backend_pid(answer: SimpleQueryStream) -> Option<i32> {
     let messages: Vec<_> = answer.try_collect().await.ok()?;
     messages.iter().find_map(|message| match message {
@@ -66,7 +66,7 @@ pub async fn backend_pid(answer: SimpleQueryStream) -> Option<i32> {
     })
 }
 
-/// A stream in memory, in the place of TLS.
+/// A stream in memory, used instead of TLS.
 struct InMemory;
 
 impl TlsConnect<DuplexStream> for InMemory {

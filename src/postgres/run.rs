@@ -214,7 +214,8 @@ pub async fn batch(
     Ok(outcomes)
 }
 
-/// The refusal for a statement that PostgreSQL refuses in a transaction, with these words, through a pooler.
+/// The refusal of a statement that PostgreSQL refuses in a transaction, for a connection through a pooler. `why` is
+/// PostgreSQL's message.
 fn needs_no_transaction(why: &str) -> QueryError {
     QueryError::refused(format!(
         "PostgreSQL says: {why}. This database is reached through a pooler that lends a session for a single transaction, \
@@ -253,7 +254,8 @@ impl Run<'_> {
         Ok((outcome, has_more))
     }
 
-    /// Refuses what needs a session for longer than a transaction, where a session is lent for one transaction.
+    /// Refuses statements whose effect must last longer than a transaction, if a pooler lends the session for one
+    /// transaction.
     fn check_session(&self, statement: &Reviewed) -> Result<(), QueryError> {
         if self.target.connection.is_pooled() {
             statement.statement().review_without_session()?;

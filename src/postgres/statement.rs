@@ -1,4 +1,4 @@
-//! The types with which all modules describe a statement: how it is read, and what it gave.
+//! The types that all modules use for a statement: how it is read, and its result.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct Outcome {
     pub page: FinishedPage,
     /// How many rows it changed, if it is a statement that changes rows.
     pub rows_affected: Option<u64>,
-    /// What PostgreSQL has said besides.
+    /// PostgreSQL's notices.
     pub notices: Notices,
 }
 

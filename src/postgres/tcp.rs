@@ -1,4 +1,4 @@
-//! How TCP notices a lost connection to PostgreSQL.
+//! How TCP detects a lost connection to PostgreSQL.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tokio_postgres::Config;
 
 use crate::settings::TcpSettings;
 
-/// Tell the driver. Data that is not acknowledged within the time of opening a connection will not arrive any more, unless the
-/// operator says otherwise.
+/// Configures the driver. Unless the operator says otherwise, data that is not acknowledged within the timeout of
+/// opening a connection counts as lost.
 pub(super) fn apply(config: &mut Config, tcp: &TcpSettings, connect_timeout: Duration) {
     config
         .keepalives(tcp.keepalives)

@@ -1,4 +1,4 @@
-//! Who holds the lock that a statement waits for.
+//! Finds who holds the lock that a statement waits for.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};

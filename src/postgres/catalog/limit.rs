@@ -1,11 +1,11 @@
-//! Whose time limit has ended a statement.
+//! Finds who has set the time limit that ended a statement.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::{CatalogQuery, CatalogRow, TypedParameter, ask, settings};
 
-/// Asks for a time limit of PostgreSQL that somebody else has set: not this server, in the session.
+/// Asks for a time limit of PostgreSQL, if this server has not set it itself in the session.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     name: &'static str,
@@ -32,7 +32,7 @@ impl CatalogRow for LimitRow {
     }
 }
 
-/// `the lock_timeout of 1s, set for this role (ALTER ROLE … SET)`, if somebody else has set that limit.
+/// `the lock_timeout of 1s, set for this role (ALTER ROLE … SET)`, if this server has not set that limit itself.
 pub async fn whose(client: &Client, name: &'static str) -> Result<Option<String>, Error> {
     let limits = ask(client, &Limit { name }).await?;
     let words =

@@ -1,4 +1,4 @@
-//! Why PostgreSQL refuses a write in read-write mode.
+//! Finds why PostgreSQL refuses a write in read-write mode.
 
 use tokio_postgres::{Client, Error, Row};
 

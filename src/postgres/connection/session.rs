@@ -1,4 +1,4 @@
-//! The session of a connection: how it is set up, how a transaction begins in it, and how it is clean again.
+//! The session of a connection: how it is set up, how a transaction begins in it, and how it is cleaned.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,9 @@ THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END 
 const CLEAN: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES; \
                      SELECT pg_catalog.setseed(pg_catalog.date_part('microseconds', pg_catalog.clock_timestamp()) / 6e7)";
 
-/// What a transaction that may write gets in a session that a pooler lends: it is READ ONLY if the role's transactions
-/// are, whatever others have set. It can become so at any time, and the reverse only before anything else runs.
+/// Begins a transaction that may write, in a session that a pooler lends. It is READ ONLY if the transactions of the
+/// role are, whatever other clients have set. A transaction can become READ ONLY at any time, but READ WRITE only
+/// before its first query.
 const AS_THE_ROLE: &str = "SELECT pg_catalog.set_config('transaction_read_only', \
                            pg_catalog.current_setting('default_transaction_read_only'), true)";
 
@@ -46,10 +47,10 @@ fn is_true(message: &SimpleQueryMessage) -> bool {
 
 /// The session of a connection.
 pub enum Session {
-    /// One for the connection alone, which is set up once.
+    /// A session that belongs to this connection. It is set up once.
     Own(Own),
-    /// One that a pooler lends for each transaction. It is not ours: nothing is set for longer than that, and nothing
-    /// is cleaned.
+    /// A session that a pooler lends for one transaction. It does not belong to this server, so nothing is set for
+    /// longer than the transaction, and nothing is cleaned.
     Lent(Box<Lent>),
 }
 
@@ -58,17 +59,17 @@ pub struct Own {
     pub is_read_only: bool,
     /// The SQL of its settings, without the timeouts.
     setup: String,
-    /// The SET statements of PostgreSQL's own timeouts that it has.
+    /// The SET statements of PostgreSQL's own timeouts that are in force.
     server_timeouts: Mutex<Arc<str>>,
     takes_timeouts: bool,
-    /// Whether its backend checks that the client is still connected.
+    /// Whether its backend checks, while a statement runs, that the client is still connected.
     checks_client: bool,
-    /// The prepared statement of [`CHECK`], if the server has what it asks.
+    /// The prepared statement of [`CHECK`], if the server supports it.
     check: Option<Statement>,
 }
 
 pub struct Lent {
-    /// What has opened it.
+    /// How it was opened.
     pub dial: PooledDial,
     /// The SQL of the settings of a transaction, without the timeouts.
     setup: String,
@@ -76,7 +77,7 @@ pub struct Lent {
     begin: Mutex<Begin>,
 }
 
-/// How transactions begin with certain timeouts.
+/// The beginning of a transaction with these timeouts.
 struct Begin {
     server_timeouts: Arc<str>,
     read_only: String,
@@ -84,7 +85,8 @@ struct Begin {
 }
 
 impl Session {
-    /// Sets up a session of its own, in which a transaction is open. Returns also what the server refuses.
+    /// Sets up a session that belongs to this connection, in which a transaction is open. Returns also warnings about
+    /// refused settings.
     pub async fn own(client: &Client, wanted: &Wanted<'_>) -> Result<(Self, Vec<String>), OpenError> {
         let needs: Vec<_> = wanted.needs.iter().map(Need::in_session).collect();
         let setup = format!("ROLLBACK; {}; {}", needs.join("; "), wanted.server_timeouts);
@@ -101,7 +103,7 @@ impl Session {
         let mut warnings = Vec::new();
         if let Err(error) = set_up {
             refusal(error)?;
-            // One of them is refused: what about the others?
+            // One of the settings is refused. Each is tried by itself.
             let found = Accepted::in_session(client, wanted).await?;
             own.setup = found.sql.join("; ");
             own.takes_timeouts = found.takes_timeouts;
@@ -119,7 +121,8 @@ impl Session {
         Ok((Self::Own(own), warnings))
     }
 
-    /// Finds out what may be set in a transaction of a session that a pooler lends, in which a transaction is open.
+    /// Finds the settings that can be set in a transaction, in a session that a pooler lends and in which a transaction
+    /// is open.
     pub async fn lent(
         client: &Client,
         wanted: &Wanted<'_>,
@@ -139,7 +142,7 @@ impl Session {
         Ok((Self::Lent(lent), found.warnings))
     }
 
-    /// The SQL that sets PostgreSQL's own timeouts now, if something is to be sent for that.
+    /// The SQL that sets PostgreSQL's own timeouts, if they must be changed.
     pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) -> Option<Arc<str>> {
         match self {
             Self::Own(own) => {
@@ -172,7 +175,7 @@ impl Session {
         })
     }
 
-    /// SQL that does nothing.
+    /// SQL that has no effect.
     pub fn ping(&self) -> &'static str {
         match self {
             Self::Own(_) => "",
@@ -180,7 +183,7 @@ impl Session {
         }
     }
 
-    /// End the transaction, and undo what a call may have left. Returns whether the session is clean then.
+    /// Ends the transaction, and undoes what a call may have left. Returns whether the session is then clean.
     pub async fn clean(&self, client: &Client, cleanup: Cleanup) -> Result<bool, Error> {
         let end = match cleanup.transaction {
             // A ROLLBACK without a transaction would write a warning to PostgreSQL's log for each call.

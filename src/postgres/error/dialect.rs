@@ -1,5 +1,5 @@
-//! What other databases and their clients understand and PostgreSQL does not, with what to write instead: models have
-//! learnt from all of them. Only a statement that PostgreSQL has rejected is looked at.
+//! Syntax of other databases and their clients that PostgreSQL does not know, with what to write instead. Models have
+//! learnt it from all of them. Only statements that PostgreSQL has rejected are checked.
 
 use pg_guard::sql::{self, Token, Tokens};
 use tokio_postgres::error::SqlState;
@@ -38,7 +38,7 @@ const USE: &str = "A call works in one database, which USE and \\c cannot change
 const UPSERT: &str = "Write INSERT INTO t (…) VALUES (…) ON CONFLICT (key) DO UPDATE SET column = EXCLUDED.column.";
 const IDENTITY: &str = "Write: id integer GENERATED ALWAYS AS IDENTITY.";
 
-/// What a statement begins with.
+/// The beginning of a statement.
 const BEGINNINGS: &[(&[Part], &str)] = &[
     (&[Word("SHOW"), Word("TABLES TABLE")], TABLES),
     (&[Word("SHOW"), Word("FULL EXTENDED"), Word("TABLES")], TABLES),
@@ -104,7 +104,7 @@ const BACKSLASH: &[(&str, &str)] = &[
     ("copy", "A call carries no stream of data: read with SELECT, write with INSERT."),
 ];
 
-/// What stands where the error is found, anywhere in a statement.
+/// Words at the place where PostgreSQL has found the error, anywhere in a statement.
 const ANYWHERE: &[(&[Part], &str)] = &[
     (&[Word("ON"), Word("DUPLICATE"), Word("KEY")], UPSERT),
     (&[Word("AUTO_INCREMENT AUTOINCREMENT")], IDENTITY),
@@ -160,8 +160,8 @@ const FUNCTIONS_INSTEAD: &[(&str, &str)] = &[
     ("printf", "format('%s', x)"),
 ];
 
-/// What to write instead, if the statement is written for another database or client. `character` is where PostgreSQL
-/// has found the error, from 1.
+/// What to write instead, if the statement was written for another database or client. `character` is where PostgreSQL
+/// has found the error, counted from 1.
 pub(super) fn hint(sql: &str, sqlstate: &SqlState, character: Option<usize>) -> Option<String> {
     let may_be_foreign = [
         SqlState::SYNTAX_ERROR,
@@ -184,7 +184,7 @@ pub(super) fn hint(sql: &str, sqlstate: &SqlState, character: Option<usize>) -> 
     }
     let tokens: Vec<Token<'_>> = Tokens::new(sql).collect();
     let beginning = BEGINNINGS.iter().find(|(pattern, _)| begins(&tokens, pattern));
-    // Everything else may be right where it stands, so it counts only where PostgreSQL has found the error.
+    // Anything else may be correct in other places, so it is checked only where PostgreSQL has found the error.
     let found = beginning.map(|(_, instead)| *instead).or_else(|| {
         let (before, here) = split(sql, character?);
         placeholder(before, here).or_else(|| near(&tokens, Tokens::new(before).count()))
@@ -203,13 +203,13 @@ fn backslash(command: &str) -> String {
     format!("Commands with a backslash are psql's own and no SQL. {instead}")
 }
 
-/// The text before this character, counted from 1, and that from there on.
+/// The text before this character, counted from 1, and the rest.
 fn split(sql: &str, character: usize) -> (&str, &str) {
     let start = sql.char_indices().nth(character.saturating_sub(1)).map_or(sql.len(), |(start, _)| start);
     sql.split_at(start)
 }
 
-/// The marks of other drivers where values belong.
+/// The placeholders of other drivers.
 fn placeholder(before: &str, here: &str) -> Option<&'static str> {
     let starts_name = |text: &str| text.starts_with(|c: char| c.is_alphabetic() || c == '_');
     let mut rest = here.chars();
@@ -220,19 +220,19 @@ fn placeholder(before: &str, here: &str) -> Option<&'static str> {
         Some('$') => rest.as_str().starts_with('{'),
         _ => false,
     };
-    // PostgreSQL takes a `?` for an operator, and finds the error behind it.
+    // PostgreSQL takes a `?` for an operator, and finds the error after it.
     let is_behind = before.trim_end_matches([' ', '\t', '\n', '\r', ';']).ends_with('?');
     (is_placeholder || is_behind)
         .then_some("Values are written $1, $2 … in the query and given in `parameters`: not ?, %s, :name or @name.")
 }
 
-/// What stands around the token with this number, from 0.
+/// The tokens around the token with this number, counted from 0.
 fn near(tokens: &[Token<'_>], number: usize) -> Option<&'static str> {
     if tokens.get(number) == Some(&Token::Symbol("[")) {
         return Some("A name is written as it is, or in double quotes: \"name\". Brackets are SQL Server's.");
     }
     let is_near = |pattern: &[Part]| {
-        // The error may be found a word or two behind.
+        // PostgreSQL may find the error one or two words later.
         let first = number.saturating_sub(pattern.len() + 1);
         (first..=number).any(|at| at <= tokens.len() && begins(&tokens[at..], pattern))
     };

@@ -54,15 +54,15 @@ pub enum QueryError {
     CursorEnded(Box<QueryError>),
     /// An operator of this server cancelled it.
     Cancelled { phase: Phase },
-    /// There is nothing to log in with: no password, say.
+    /// No password can be found, or a similar condition prevents the login.
     NoLogin {
-        /// What is missing, and by which settings it is mended.
+        /// What is missing, and which settings provide it.
         why: String,
-        /// More of it for the log, with paths and hosts.
+        /// More details for the log, with paths and hosts.
         detail: Option<String>,
         /// The server and user, for the log.
         target: String,
-        /// Whether it may pass by itself.
+        /// Whether the cause may pass by itself.
         is_retryable: bool,
     },
     /// PostgreSQL could not be reached, or the connection was lost while the statement ran.
@@ -132,7 +132,7 @@ impl QueryError {
         Self::Unavailable { why, phase: Phase::End, target: target.to_owned(), outcome_unknown: true }
     }
 
-    /// The same error with what PostgreSQL had said before it.
+    /// The same error with the notices that PostgreSQL had sent before it.
     #[must_use]
     pub fn after(mut self, notices: Notices) -> Self {
         if let Self::Rejected(rejection) = &mut self {
@@ -179,7 +179,7 @@ impl QueryError {
         self.sqlstate() == Some(SqlState::READ_ONLY_SQL_TRANSACTION.code())
     }
 
-    /// Whether something before it in its transaction has failed, which is why this was not even looked at.
+    /// Whether an earlier statement of its transaction has failed, so PostgreSQL did not look at this one.
     pub fn is_in_failed_transaction(&self) -> bool {
         self.sqlstate() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code())
     }
@@ -196,7 +196,7 @@ impl QueryError {
         match self {
             Self::Refused { .. } | Self::Undecodable { .. } | Self::Cancelled { .. } | Self::CursorEnded(_) => false,
             Self::Busy { .. } | Self::Blocked { .. } | Self::NoAnswer { .. } => true,
-            // Whoever has ended it may not want it to run.
+            // The operator who has cancelled it may not want it to run.
             Self::Rejected(_) if self.is_termination() => !matches!(self.phase(), Phase::Execute | Phase::Fetch),
             Self::TimedOut { clock, .. } => matches!(clock.phase(), Phase::Wait | Phase::Connect),
             Self::NoLogin { is_retryable, .. } => *is_retryable,
@@ -230,7 +230,7 @@ impl fmt::Display for QueryError {
             Self::NoLogin { why, detail: Some(detail), target, .. } => write!(f, "{target}: {why}. {detail}"),
             Self::Unavailable { why, target, .. } | Self::NoLogin { why, target, .. } => write!(f, "{target}: {why}"),
             Self::CursorEnded(cause) => cause.fmt(f),
-            // The log has the notices already.
+            // The log already has the notices.
             Self::Rejected(rejection) => rejection.fmt(f),
             other => f.write_str(&other.for_model()),
         }

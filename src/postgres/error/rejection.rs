@@ -13,8 +13,8 @@ use crate::postgres::inbox::Notices;
 const PARSES_ONE_STATEMENT: &str = "exec_parse_message";
 const FINDS_BINARY_OUTPUT: &str = "getTypeBinaryOutputInfo";
 
-/// The message. Before the login a server writes in an encoding that nobody can know, so there our words come first if
-/// bytes of it are no UTF-8 (the driver has put U+FFFD in their place).
+/// The message. Before the login, a server sends messages in an unknown encoding. If bytes of such a message are not
+/// UTF-8 (the driver has replaced them by U+FFFD), the meaning of the SQLSTATE comes first.
 fn readable(error: &DbError, phase: Phase) -> String {
     let message = error.message();
     if phase != Phase::Connect || !message.contains(char::REPLACEMENT_CHARACTER) {
@@ -32,7 +32,7 @@ fn readable(error: &DbError, phase: Phase) -> String {
     format!("{words} (the server says, in an encoding that is not known: {message})")
 }
 
-/// Functions of PostgreSQL that end a statement because of something from outside.
+/// Functions of PostgreSQL that end a statement for an external reason.
 fn is_of_interrupts(routine: &str) -> bool {
     routine.starts_with("ProcessInterrupts") || routine.starts_with("ProcessRecoveryConflict")
 }
@@ -65,9 +65,9 @@ pub struct Rejection {
     pub constraint: Option<String>,
     /// The phase in which it happened.
     pub phase: Phase,
-    /// Whether something from outside has ended the statement: a time limit, a cancellation, a conflict with recovery.
+    /// Whether an external reason has ended the statement: a time limit, a cancellation, or a conflict with recovery.
     pub is_interrupt: bool,
-    /// What PostgreSQL had said before it.
+    /// The notices that PostgreSQL had sent before it.
     pub notices: Notices,
 }
 
@@ -140,7 +140,7 @@ impl Rejection {
     }
 }
 
-/// A hint for a conflict with recovery: PostgreSQL's own speaks of a connection that can be opened again.
+/// A hint for a conflict with recovery. PostgreSQL's own hint is about opening a new connection.
 fn cause_in_words(error: &DbError) -> Option<String> {
     let is_one = *error.code() == SqlState::T_R_SERIALIZATION_FAILURE && error.routine().is_some_and(is_of_interrupts);
     let hint = "The server is a standby, and what the primary has changed took away what this statement was reading. Run it \

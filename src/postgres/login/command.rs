@@ -11,22 +11,22 @@ use tokio::time::Instant;
 use super::error::LoginError;
 use crate::settings::{PasswordCommand, Secret};
 
-/// What a password may have, in bytes: tokens of clouds have some thousands.
+/// The longest password in bytes. Tokens of cloud providers have some thousands.
 const PASSWORD_BYTES_MAX: u64 = 64 << 10;
 
-/// How much of what the program says of its failure is looked at, in bytes.
+/// How many bytes of stderr are read.
 const STDERR_BYTES_MAX: u64 = 4 << 10;
 
-/// The longest line of that which is shown, in characters.
+/// The longest line of stderr that is shown, in characters.
 const STDERR_CHARS_MAX: usize = 200;
 
-/// Runs the command, once at a time: who has waited for another's run takes what that has given.
+/// Runs the command, once at a time. A connection that has waited for the run of another one takes its result.
 #[derive(Default)]
 pub(super) struct CommandRunner {
     last: Mutex<Option<(Instant, Result<Secret, Failure>)>>,
 }
 
-/// Why the command gives no password.
+/// Why the command returns no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Failure {
     why: String,
@@ -47,7 +47,7 @@ impl CommandRunner {
             _ => {
                 let printed = match tokio::time::timeout(limit, run(command)).await {
                     Ok(printed) => printed,
-                    // Dropping it has killed the program.
+                    // The drop has killed the program.
                     Err(_) => Err(Failure {
                         why: format!("it did not end within {limit:?} (POSTGRES_CONNECT_TIMEOUT)"),
                         said: None,
@@ -84,7 +84,7 @@ async fn run(command: &PasswordCommand) -> Result<Secret, Failure> {
     password(status, &printed, &said)
 }
 
-/// Reads all, and keeps so many bytes of it.
+/// Reads everything, and keeps only this many bytes.
 async fn head(mut from: impl AsyncRead + Unpin, bytes_max: u64) -> Vec<u8> {
     let mut kept = Vec::new();
     let _ = (&mut from).take(bytes_max).read_to_end(&mut kept).await;
@@ -92,8 +92,8 @@ async fn head(mut from: impl AsyncRead + Unpin, bytes_max: u64) -> Vec<u8> {
     kept
 }
 
-/// The password, of what a program that ended so has printed and said. What it said is told only if it has printed
-/// nothing: a part of the password could be in it otherwise.
+/// The password, from what the program has printed. Its stderr is shown only if it has printed nothing; otherwise it
+/// could contain a part of the password.
 fn password(status: ExitStatus, printed: &[u8], said: &[u8]) -> Result<Secret, Failure> {
     let said = printed.is_empty().then(|| {
         let said = String::from_utf8_lossy(said);

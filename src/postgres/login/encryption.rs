@@ -1,4 +1,4 @@
-//! TLS or not, as libpq decides it in each mode (manual, section 34.19).
+//! Decides whether a connection uses TLS, as libpq does in each mode (manual, section 34.19).
 
 use std::error::Error as _;
 use std::sync::PoisonError;
@@ -14,23 +14,23 @@ use crate::log::{info, warn};
 use crate::postgres::error::causes;
 use crate::settings::{ChannelBinding, SslMode, is_this_machine};
 
-/// Why a connection is not encrypted if its server cannot do it.
+/// The cause if the server does not support TLS.
 const NO_TLS: &str = "the server offers no TLS (its setting ssl is off)";
 
-/// The same in the mode that asks for it.
+/// The cause in the mode `allow`.
 const ALLOWED: &str = "POSTGRES_SSL_MODE is allow";
 
-/// Why a connection is not encrypted, where the settings leave that open.
+/// Why a connection is not encrypted, if the settings allow both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The cause.
     pub why: String,
-    /// Whether it is as it was to be: nobody can listen on one machine, and `allow` asks for it.
+    /// Whether no warning is needed: the connection stays on this machine, or the mode is `allow`.
     pub is_expected: bool,
 }
 
 impl Login {
-    /// Connects to `host`, which is that of `config`, as the mode of TLS says.
+    /// Connects to `host`, the host of `config`, in the configured mode of TLS.
     pub(super) async fn connect(&self, config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
         match (config.get_ssl_mode(), self.target.ssl_mode) {
             (DriverSslMode::Prefer, SslMode::Allow) => self.connect_plain_first(config, host, route).await,
@@ -43,7 +43,8 @@ impl Login {
         }
     }
 
-    /// `prefer`: without TLS where the server has none, where the handshake fails, and where it takes this user only so.
+    /// `prefer`: without TLS if the server does not support it, if the handshake fails, or if the server accepts this
+    /// user only without TLS.
     async fn connect_encrypted_first(
         &self,
         mut config: Config,
@@ -73,7 +74,7 @@ impl Login {
         }
     }
 
-    /// `allow`: with TLS where the server takes this user only so.
+    /// `allow`: with TLS if the server accepts this user only with TLS.
     async fn connect_plain_first(&self, mut config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
         match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
@@ -91,7 +92,7 @@ impl Login {
         }
     }
 
-    /// Remembers why the newest connection is not encrypted, if it is not, and says it once.
+    /// Stores why the newest connection is not encrypted, and logs a new reason once.
     fn is_open(&self, host: &str, why: Option<&str>) {
         let plain = why.map(|why| Plain {
             why: why.to_owned(),
@@ -113,12 +114,12 @@ impl Login {
         }
     }
 
-    /// Why the newest connection is not encrypted, though the mode allows TLS; none if it is.
+    /// Why the newest connection is not encrypted although the mode allows TLS; `None` if it is encrypted.
     pub(in crate::postgres) fn plain(&self) -> Option<Plain> {
         self.plain.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The driver's error, in better words where it is about channel binding.
+    /// The error of the driver, with better words if it is about channel binding.
     fn error(&self, error: tokio_postgres::Error, is_encrypted: bool) -> LoginError {
         // The driver has no code for it.
         let is_unbound = error.source().is_some_and(|why| why.to_string() == "server did not use channel binding");
@@ -137,7 +138,7 @@ impl Login {
     }
 }
 
-/// Whether pg_hba.conf has no place for the connection as it is, encrypted or not.
+/// Whether no entry of pg_hba.conf matches the connection because it is encrypted, or because it is not.
 fn is_refused(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }

@@ -10,17 +10,17 @@ use crate::postgres::error::{Phase, QueryError, causes};
 /// Why a connection could not be opened.
 #[derive(Debug)]
 pub enum LoginError {
-    /// The driver or PostgreSQL says why.
+    /// The error of the driver or of PostgreSQL.
     Driver {
         error: tokio_postgres::Error,
-        /// What was wrong with TLS before it was tried without.
+        /// The error with TLS, if the login was then tried without TLS.
         tls: Option<String>,
     },
-    /// There is nothing to log in with.
+    /// No password can be found, or a similar condition prevents the login.
     NoLogin {
-        /// For everybody.
+        /// The message for everybody.
         why: String,
-        /// For the operator alone.
+        /// Details for the operator only.
         detail: Option<String>,
         is_retryable: bool,
     },
@@ -33,7 +33,7 @@ impl From<tokio_postgres::Error> for LoginError {
 }
 
 impl LoginError {
-    /// The same error, after TLS had failed with `cause`.
+    /// The same error, after TLS has failed with `cause`.
     pub(super) fn after_tls(self, cause: String) -> Self {
         match self {
             Self::Driver { error, .. } => Self::Driver { error, tls: Some(cause) },
@@ -53,12 +53,12 @@ impl LoginError {
         }
     }
 
-    /// Whether PostgreSQL has refused the user with that password.
+    /// Whether PostgreSQL has refused this user with this password.
     pub(super) fn is_refused_login(&self) -> bool {
         matches!(self.sqlstate(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
     }
 
-    /// The same error of a login without a password, or a better one where the driver only says that it has none.
+    /// The error of a login without a password. It is replaced if the driver only says that a password is missing.
     pub(super) fn without_password(self, missing: Option<&str>, source: &str) -> Self {
         match &self {
             Self::Driver { error, .. } if is_password_missing(error) => Self::NoLogin {
@@ -72,7 +72,7 @@ impl LoginError {
         }
     }
 
-    /// The same for whoever waits for the connection; `target` is the server and user.
+    /// The same error for a call that waits for the connection. `target` is the server and user.
     pub(in crate::postgres) fn query_error(&self, target: &str) -> QueryError {
         let (error, tls) = match self {
             Self::NoLogin { why, detail, is_retryable } => {
@@ -101,7 +101,7 @@ impl LoginError {
     }
 }
 
-/// Whether the driver was asked for a password that it does not have: it has no code for this.
+/// Whether the driver needs a password that it does not have. The driver has no code for this error.
 fn is_password_missing(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|source| source.to_string() == "password missing")
 }

@@ -1,4 +1,4 @@
-//! TLS for the driver. A failed handshake has a type of its own, so nobody has to compare error texts.
+//! TLS for the driver. A failed handshake has its own type, so no code has to compare error texts.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::postgres::pooler::NegotiationError;
 
-/// Makes the handshake of one connection.
+/// Starts the handshakes of one connection.
 #[derive(Clone)]
 pub(super) struct Tls {
     make: MakeRustlsConnect,
@@ -48,7 +48,7 @@ impl IsDone {
 }
 
 impl HandshakeFailed {
-    /// Whether that is what `error` says.
+    /// Whether the cause of `error` is a failed handshake.
     pub(super) fn is_in(error: &tokio_postgres::Error) -> bool {
         let Some(cause) = error.source() else { return false };
         match cause.downcast_ref::<NegotiationError>() {
@@ -57,7 +57,7 @@ impl HandshakeFailed {
         }
     }
 
-    /// What is behind an error of rustls that does not say so itself.
+    /// An explanation of a rustls error that does not explain itself.
     fn explanation(&self) -> Option<&'static str> {
         let error = self.0.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()?;
         match error {

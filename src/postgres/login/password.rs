@@ -1,5 +1,5 @@
-//! The password of a new connection, as it is when the connection is opened: a file or a program may give another one by
-//! then than when the settings were read.
+//! The password of a new connection. It is looked up when the connection is opened, because a file or a program may
+//! return another password than at the start.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::error::LoginError;
 use crate::settings::libpq::passfile;
 use crate::settings::{PasswordSource, Secret, TargetSettings, without_line_end};
 
-/// A longer file holds no password.
+/// A longer file does not contain a password.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What there is to log in with.
+/// The password, if there is one.
 pub(super) struct Found {
     pub(super) password: Option<Secret>,
     /// Why there is no password, for the operator.
@@ -35,7 +35,7 @@ impl Passwords {
     /// The password for `login` at this moment. A command may take `limit`.
     ///
     /// # Errors
-    /// The command gives none.
+    /// The command returns none.
     pub(super) async fn now(&self, login: passfile::Login<'_>, limit: Duration) -> Result<Found, LoginError> {
         let known = || self.target.password.clone();
         match &self.target.password_source {
@@ -66,14 +66,14 @@ impl Passwords {
     }
 }
 
-/// The password in a file that can be read again and again; none while it is being written anew.
+/// The password in a regular file; `None` while the file is being replaced.
 fn of_file(path: &Path) -> Option<Secret> {
     let is_plain = path.metadata().is_ok_and(|about| about.is_file() && about.len() <= FILE_BYTES_MAX);
     let text = is_plain.then(|| fs::read_to_string(path).ok()).flatten()?;
     Some(without_line_end(&text)).filter(|password| !password.is_empty()).map(Secret::new)
 }
 
-/// Runs `read` where it may block; none if it panics.
+/// Runs `read` on a thread that may block; `None` if it panics.
 async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(read).await.ok()
 }

@@ -1,5 +1,6 @@
-//! How many connections a pool may have while the server allows fewer than the settings ask for: a role or a database may
-//! have a CONNECTION LIMIT, and the server has max_connections. A state machine; the time of an event is an argument.
+//! How many connections a pool may have while the server accepts fewer than the settings ask for: a role or a database
+//! may have a CONNECTION LIMIT, and the server has max_connections. It is a state machine; the time of an event is an
+//! argument.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use tokio::time::Instant;
 /// The first and the longest pause before more connections are tried again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// What the server has allowed so far.
+/// What is known about the limit of the server.
 #[derive(Debug)]
 pub(super) struct Ceiling {
-    /// The number of connections that it allows, while that is too few.
+    /// The number of connections that the server accepts, if it is too small.
     lowered: Option<usize>,
-    /// When more are tried, and how long after the next refusal.
+    /// When more connections are tried, and the pause after the next refusal.
     try_at: Option<Instant>,
     pause: Duration,
 }
@@ -23,7 +24,7 @@ impl Ceiling {
         Self { lowered: None, try_at: None, pause: TRY_AGAIN.0 }
     }
 
-    /// The server has refused another connection while `open` were open. Returns how many there may be from now on: at
+    /// The server has refused another connection while `open` were open. Returns how many are allowed from now on: at
     /// least one, which is tried again and again.
     pub(super) fn refused(&mut self, open: usize, now: Instant) -> usize {
         let allowed = open.max(1);
@@ -34,8 +35,8 @@ impl Ceiling {
         allowed
     }
 
-    /// Whether more connections are tried now: it is time for that, or the server is known to take another. They are
-    /// allowed then until the next refusal.
+    /// Whether more connections are tried now, because it is time for that, or because the server is known to accept
+    /// another one. They are allowed until the next refusal.
     pub(super) fn is_lifted(&mut self, now: Instant, takes_more: bool) -> bool {
         let is_time = self.try_at.is_some_and(|at| takes_more || now >= at);
         if is_time {
@@ -44,7 +45,7 @@ impl Ceiling {
         is_time
     }
 
-    /// The number of connections that the server allows, if that is known to be too few.
+    /// The number of connections that the server accepts, if it is known to be too small.
     pub(super) fn lowered(&self) -> Option<usize> {
         self.lowered
     }
@@ -60,7 +61,7 @@ mod tests {
         assert!(!ceiling.is_lifted(now, true), "nothing was refused");
         for pause in [5, 10, 20, 40, 80, 160, 300, 300] {
             assert_eq!(ceiling.refused(3, now), 3);
-            // Several calls may be refused at once, and fewer connections be left.
+            // Several calls may be refused at once, and fewer connections may be left.
             assert_eq!(ceiling.refused(2, now), 2);
             assert_eq!(ceiling.lowered(), Some(2));
             assert!(!ceiling.is_lifted(now + Duration::from_secs(pause - 1), false));

@@ -27,8 +27,8 @@ use crate::settings::{AccessMode, Pooler, TargetSettings};
 pub(super) struct Connector {
     dial: Dial,
     access: AccessMode,
-    /// What a session needs, and what a transaction needs in a session that a pooler lends. The latter cannot have all
-    /// options that the former can: then it is why.
+    /// The settings for a session of its own, and those for a transaction in a session that a pooler lends. Some
+    /// options cannot be set in a transaction; then the second one is the reason.
     needs: Vec<Need>,
     pooled_needs: Result<Vec<Need>, String>,
     has_options: bool,
@@ -72,7 +72,7 @@ impl Connector {
         })
     }
 
-    /// Why the newest connection is not encrypted, if the settings leave that open.
+    /// Why the newest connection is not encrypted, if the settings allow both.
     pub(super) fn plain(&self) -> Option<Plain> {
         self.dial.login.plain()
     }
@@ -109,7 +109,7 @@ impl Connector {
         Wanted { access: self.access, needs, server_timeouts, history: self.history.clone() }
     }
 
-    /// Whether that is the answer of a pooler that takes no start-up options.
+    /// Whether the error comes from a pooler that accepts no start-up options.
     fn refuses_options(&self, error: &LoginError) -> bool {
         self.has_options && error.sqlstate() == Some(&SqlState::PROTOCOL_VIOLATION)
     }
@@ -157,7 +157,7 @@ struct Dial {
 }
 
 impl Dial {
-    /// A connection, where the messages of its backend come to, and how to cancel through a pooler what it runs.
+    /// A connection, the inbox for the messages of its backend, and how to cancel its statement through a pooler.
     async fn connect(&self, route: Route) -> Result<(Dialled, PooledDial), LoginError> {
         let began = Instant::now();
         let (client, mut wire, config) = self.login.open(self.live.clocks().connect_timeout, route).await?;

@@ -101,7 +101,7 @@ impl Generation {
         self.shared.target_name.clone()
     }
 
-    /// Why its newest connection is not encrypted, where POSTGRES_SSL_MODE leaves that open.
+    /// Why its newest connection is not encrypted, if POSTGRES_SSL_MODE allows both.
     pub fn plain(&self) -> Option<Plain> {
         self.shared.pool.manager().plain()
     }

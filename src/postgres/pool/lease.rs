@@ -31,10 +31,10 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// The first and the longest pause before a server that has no connection for us is asked for one again.
+/// The first and the longest pause before a server that has refused a connection is asked again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// How long may be spent on finding out who holds the lock that a statement waits for.
+/// The longest time for finding who holds the lock that a statement waits for.
 const BLOCKERS_WAIT: Duration = Duration::from_millis(500);
 
 /// The use of one connection by one call.
@@ -109,8 +109,8 @@ impl SharedPool {
         }
     }
 
-    /// The same when the server takes no more connections: waits for one of those that there are, or, if there is none,
-    /// until the server takes one again.
+    /// The same if the server accepts no more connections: waits for one of the open connections or, if there is none,
+    /// until the server accepts one again.
     async fn lease_of_few(
         self: &Arc<Self>,
         client: &Arc<str>,
@@ -142,7 +142,7 @@ impl SharedPool {
         }
     }
 
-    /// The same for this server's own checks, which do not wait for a server that takes no more connections.
+    /// The same for this server's own checks. They do not wait if the server accepts no more connections.
     ///
     /// # Errors
     /// No connection became free in time, or none could be opened in time.
@@ -154,7 +154,8 @@ impl SharedPool {
         Ok(Lease::new(self.connect().await?, permit, self.clone()))
     }
 
-    /// Who holds the locks that the statement on that connection waits for. Another connection is asked, if one is free.
+    /// The backends that hold the locks for which the statement on that connection waits. Another connection is asked,
+    /// if one is free.
     async fn blockers(self: &Arc<Self>, waiting: &Connection) -> Vec<Blocker> {
         let ask = async {
             let pid = waiting.pid().await?;
@@ -294,7 +295,8 @@ impl Lease {
         });
     }
 
-    /// The time of its statement is over: cancel it. The error says what is known of it then, and whom it waited for.
+    /// The time of its statement is over: cancels it. The error says what is known about the cancellation, and which
+    /// backend it waited for.
     pub async fn stop(mut self, clock: Clock, after: Duration) -> QueryError {
         let Some(mut connection) = self.connection.take() else { return QueryError::TimedOut { clock, after } };
         connection.discard();

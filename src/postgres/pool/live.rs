@@ -52,8 +52,8 @@ impl LiveSettings {
     }
 }
 
-/// PostgreSQL's own timeouts: ours, unless what holds for the role, the database, the server or by POSTGRES_OPTIONS is
-/// stricter. A DBA's limit stays one.
+/// PostgreSQL's own timeouts: ours, unless the limit of the role, the database, the server or POSTGRES_OPTIONS is
+/// stricter. A limit of a DBA is never raised.
 fn server_timeouts(clocks: ClockSettings) -> Arc<str> {
     let limits = [
         ("statement_timeout", clocks.command_timeout.as_millis() + STATEMENT_TIMEOUT_MARGIN_MS),

@@ -1,4 +1,4 @@
-//! The place of a server that cannot be reached, for whoever has to mend that: its address, and what may be wrong with it.
+//! The address of a server that cannot be reached, for the person who must repair it, with possible causes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::net::lookup_host;
 use crate::postgres::error::{Phase, QueryError};
 use crate::settings::TargetSettings;
 
-/// How long a name may be looked up once more.
+/// The time limit for looking up the name once more.
 const LOOKUP_MAX: Duration = Duration::from_secs(1);
 
-/// The error of opening a connection to `target`, with the addresses that were tried and what may be wrong with them. It names no
+/// The error of opening a connection to `target`, with the addresses that were tried and possible causes. It names no
 /// user and no password.
 pub(super) async fn with_place(error: QueryError, target: &TargetSettings) -> QueryError {
     let advice = target.advice.as_ref().map_or(String::new(), |advice| format!(" ({advice})"));
@@ -36,7 +36,7 @@ pub(super) async fn with_place(error: QueryError, target: &TargetSettings) -> Qu
     }
 }
 
-/// `db.example:5432`, `[::1]:5432`, `/run/postgresql/.s.PGSQL.5432`, one for each host.
+/// `db.example:5432`, `[::1]:5432`, `/run/postgresql/.s.PGSQL.5432`; one for each host.
 fn places(target: &TargetSettings) -> Vec<String> {
     let port = |at: usize| target.ports.get(at).or(target.ports.first()).copied().unwrap_or(5432);
     let place = |(at, host): (usize, &String)| match host {

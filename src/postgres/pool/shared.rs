@@ -37,7 +37,7 @@ pub(super) struct SharedPool {
     pub(super) live: Arc<LiveSettings>,
     pub(super) pool: Pool,
     pub(super) queue: Arc<FairQueue>,
-    /// What the server allows, where that is less than the settings ask for.
+    /// The limit of the server, if it is lower than the settings ask for.
     pub(super) ceiling: Mutex<Ceiling>,
     pub(super) health: Arc<HealthMonitor>,
     /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
@@ -54,7 +54,7 @@ pub(super) struct SharedPool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
     pub generation: u64,
-    /// The largest number of connections: that of the settings, or what the server allows if that is less.
+    /// The largest number of connections: that of the settings, or that of the server if it is lower.
     pub size_max: usize,
     /// Open connections.
     pub size: usize,
@@ -78,7 +78,7 @@ impl SharedPool {
     /// Takes an idle connection from the pool, or opens one.
     pub(super) async fn connect(&self) -> Result<Object, QueryError> {
         let connect_timeout = self.live.clocks().connect_timeout;
-        // With several hosts, each has this time, which the driver measures.
+        // With several hosts, each has this time limit, which the driver measures.
         let create = Some(
             connect_timeout * self.target.hosts.len().max(1) as u32 + self.target.password_timeout(connect_timeout),
         );
@@ -113,7 +113,7 @@ impl SharedPool {
         self.ceiling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server has refused another connection: keep to those that there are.
+    /// The server has refused another connection: the pool keeps the open ones.
     pub(super) fn lower_ceiling(&self, error: &QueryError) {
         let (size, wanted) = (self.pool.status().size, self.live.pool().size);
         let allowed = self.ceiling().refused(size, Instant::now());
@@ -122,7 +122,8 @@ impl SharedPool {
         self.queue.resize(allowed);
     }
 
-    /// Try as many connections as the settings ask for again, if it is time for that or the server is known to take one.
+    /// Tries as many connections as the settings ask for again, if it is time for that or if the server is known to
+    /// accept one.
     pub(super) fn lift_ceiling(&self, takes_more: bool) {
         if self.ceiling().is_lifted(Instant::now(), takes_more) {
             self.queue.resize(self.live.pool().size);

@@ -1,4 +1,4 @@
-//! Opens connections on which prepared statements have no name, and cancels what runs on them.
+//! Opens connections on which prepared statements have no name, and cancels the statements on them.
 
 use std::path::PathBuf;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tokio_util::either::Either;
 use super::negotiation::{Negotiation, NegotiationError};
 use super::unnamed::Unnamed;
 
-/// How a connection through a pooler was opened, for cancel requests.
+/// How a connection through a pooler was opened; needed for cancel requests.
 #[derive(Clone)]
 pub struct PooledDial {
     config: Config,
@@ -31,7 +31,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// A value that the server has reported.
+    /// The value of a parameter that the server has reported.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         match self {
             Self::Tcp(connection) => connection.parameter(name),
@@ -39,7 +39,7 @@ impl Stream {
         }
     }
 
-    /// The next message of the server that is no answer.
+    /// The next message of the server that answers no request.
     pub fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
         match self {
             Self::Tcp(connection) => connection.poll_message(context),
@@ -49,13 +49,13 @@ impl Stream {
 }
 
 impl PooledDial {
-    /// `config` is the one that [`connect`] was given, and `tls` makes the TLS of cancel requests.
+    /// `config` is the configuration that [`connect`] was given, and `tls` is the TLS of cancel requests.
     pub fn new(config: &Config, tls: MakeRustlsConnect) -> Self {
         let (config, negotiation) = split(config, tls);
         Self { config, negotiation }
     }
 
-    /// Asks the pooler to cancel what the connection of that token runs.
+    /// Asks the pooler to cancel the statement on the connection of this token.
     ///
     /// # Errors
     /// The error of the driver.
@@ -63,7 +63,7 @@ impl PooledDial {
         let Some(sockets) = sockets(&self.config) else {
             return token.cancel_query(self.negotiation.clone()).await;
         };
-        // Only the pooler that has given it knows the token.
+        // The token is known only to the pooler that has sent it.
         let mut asked = Ok(());
         for socket in sockets {
             if let Ok(stream) = UnixStream::connect(socket).await {
@@ -74,11 +74,11 @@ impl PooledDial {
     }
 }
 
-/// Opens a connection on which prepared statements have no name. `config` says in the driver's way whether there is TLS,
-/// and has no start-up options.
+/// Opens a connection on which prepared statements have no name. `config` says whether TLS is used, and has no start-up
+/// options.
 ///
 /// # Errors
-/// The error of the driver. That of a failed handshake is the error of `tls`, in a [`NegotiationError`].
+/// The error of the driver. If the handshake failed, it is the error of `tls` in a [`NegotiationError`].
 pub async fn connect<T>(config: &Config, tls: T) -> Result<(Client, Stream), Error>
 where
     T: MakeTlsConnect<Socket, Stream = Tls<Socket>> + MakeTlsConnect<UnixStream, Stream = Tls<UnixStream>> + Clone,
@@ -88,19 +88,19 @@ where
     <<T as MakeTlsConnect<UnixStream>>::TlsConnect as TlsConnect<UnixStream>>::Future: Send,
 {
     let (config, negotiation) = split(config, tls);
-    // On a socket the driver refuses what it takes for TLS, so the stream is opened here.
+    // On a Unix socket the driver refuses TLS, so the stream is opened here.
     for socket in sockets(&config).into_iter().flatten() {
         if let Ok(stream) = UnixStream::connect(socket).await {
             let (client, connection) = config.connect_raw(stream, negotiating(&negotiation)).await?;
             return Ok((client, Stream::Unix(Box::new(connection))));
         }
     }
-    // If there was a socket and it could not be opened, the driver says why.
+    // If there is a socket that cannot be opened, the driver's error says why.
     let (client, connection) = config.connect(negotiation).await?;
     Ok((client, Stream::Tcp(Box::new(connection))))
 }
 
-/// The driver's settings, by which it leaves the beginning of the connection to the negotiation; and that.
+/// The configuration with which the driver leaves the start of the connection to the negotiation, and that negotiation.
 fn split<T>(config: &Config, tls: T) -> (Config, Negotiation<T>) {
     let is_direct = matches!(config.get_ssl_negotiation(), SslNegotiation::Direct);
     let negotiation = Negotiation { tls, mode: config.get_ssl_mode(), is_direct };
@@ -109,17 +109,17 @@ fn split<T>(config: &Config, tls: T) -> (Config, Negotiation<T>) {
     (config, negotiation)
 }
 
-/// The beginning of a connection on a socket.
+/// The start of a connection on a Unix socket.
 fn negotiating<T>(negotiation: &Negotiation<T>) -> <Negotiation<T> as MakeTlsConnect<UnixStream>>::TlsConnect
 where
     Negotiation<T>: MakeTlsConnect<UnixStream, Error = NegotiationError> + Clone,
 {
-    // A name is for certificates alone, and a socket has no TLS.
+    // The name is needed only for certificates, and a Unix socket has no TLS.
     let made = negotiation.clone().make_tls_connect("");
     made.unwrap_or_else(|error| unreachable!("{error}: nothing is asked of TLS here"))
 }
 
-/// The sockets, if all hosts are folders of sockets.
+/// The paths of the sockets, if all hosts are folders of sockets.
 fn sockets(config: &Config) -> Option<Vec<PathBuf>> {
     let (hosts, ports) = (config.get_hosts(), config.get_ports());
     let socket = |(at, host): (usize, &Host)| match host {

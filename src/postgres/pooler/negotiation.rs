@@ -1,7 +1,8 @@
-//! The start of a connection under [`Unnamed`]: with TLS or without.
+//! The start of a connection under [`Unnamed`], with TLS or without.
 //!
-//! The driver lets nobody put a stream under it but TLS. So it is told that TLS begins at once (`sslnegotiation=direct`),
-//! and this is its TLS: it asks the server for TLS as the driver would (manual, section 55.2.10), or leaves it.
+//! The driver accepts only TLS as a stream between itself and the socket. So it is told that TLS begins immediately
+//! (`sslnegotiation=direct`), and this type is its TLS. It asks the server for TLS like the driver would (manual,
+//! section 55.2.10), or it does not use TLS.
 
 use std::error::Error;
 use std::fmt;
@@ -18,29 +19,29 @@ use super::unnamed::Unnamed;
 /// SSLRequest: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Begins connections, each with TLS or without.
+/// Starts connections with TLS or without.
 #[derive(Clone)]
 pub struct Negotiation<T> {
     pub tls: T,
-    /// The driver's own way to say it.
+    /// The mode of the driver.
     pub mode: SslMode,
-    /// Whether TLS begins without a question.
+    /// Whether TLS begins without asking the server.
     pub is_direct: bool,
 }
 
-/// The beginning of one connection.
+/// The start of one connection.
 pub struct Negotiating<C> {
     tls: C,
     mode: SslMode,
     is_direct: bool,
 }
 
-/// Why a connection could not begin.
+/// Why a connection could not start.
 #[derive(Debug)]
 pub enum NegotiationError {
     /// The connection has ended, or the server does not speak PostgreSQL's protocol.
     Io(io::Error),
-    /// The server has no TLS, and it is required.
+    /// The server does not support TLS, which is required.
     NoTls,
     /// The handshake has failed.
     Handshake(Box<dyn Error + Sync + Send>),

@@ -1,11 +1,11 @@
-//! Start-up options as settings. A pooler takes no options for the backend, so each transaction sets them.
+//! Start-up options as settings. A pooler accepts no options for the backend, so each transaction sets them.
 
-/// The settings of `-c name=value`, `-cname=value` and `--name=value`, which are all that PostgreSQL takes for one
-/// session but a few short forms. As there, words end at white space, unless a backslash is before it, and a hyphen in a
+/// The settings in `-c name=value`, `-cname=value` and `--name=value`. PostgreSQL accepts only these for a session, and
+/// a few short forms. As in PostgreSQL, words end at white space, unless a backslash is before it, and a hyphen in a
 /// name stands for an underscore.
 ///
 /// # Errors
-/// The word that is none of these.
+/// The word that has none of these forms.
 pub fn settings_of(options: &str) -> Result<Vec<(String, String)>, String> {
     let mut words = words(options).into_iter();
     let mut settings = Vec::new();

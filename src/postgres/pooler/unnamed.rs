@@ -1,12 +1,13 @@
-//! A stream under the driver that takes the names from prepared statements.
+//! A stream under the driver that removes the names of prepared statements.
 //!
-//! The driver gives every prepared statement a name (`s0`, `s1`, …), which other processes use too. Behind a pooler the
-//! backends are shared, and so are these names: Bind could run another client's statement. Here Parse, Bind, Describe and
-//! Close lose the name, so they mean the unnamed statement, which is nobody else's as long as the transaction lasts. The
-//! text of each Parse is kept; if another statement has become the unnamed one since, a Parse of that text is put in front
-//! of a Bind, and its ParseComplete is taken out of the answer (manual, sections 55.2.3 and 55.7).
+//! The driver gives every prepared statement a name (`s0`, `s1`, …). Other processes use the same names, and behind a
+//! pooler they share the backends, so Bind could run a statement of another client. This stream removes the name from
+//! Parse, Bind, Describe and Close, so they refer to the unnamed statement, which belongs to this client until the end
+//! of the transaction. The text of each Parse is kept. If another statement has become the unnamed statement since,
+//! this stream sends a Parse of the text again before a Bind, and removes the ParseComplete from the answer (manual,
+//! sections 55.2.3 and 55.7).
 //!
-//! So no prepared statement outlives its use on a backend, and one may be used on any of them.
+//! So no prepared statement stays on a backend after its use, and each can be used on any backend.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +26,7 @@ use expected::Expected;
 use requests::Requests;
 use responses::Responses;
 
-/// How many bytes may wait to be written before more are accepted.
+/// How many bytes may wait before no more are accepted.
 const UNWRITTEN_MAX: usize = 64 << 10;
 
 /// How many bytes are read at a time.
@@ -68,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
             ready!(this.poll_write_out(context))?;
         }
         this.requests.push(bytes, &mut this.expected);
-        // What cannot be written now goes with the next write, or with the flush that follows.
+        // Bytes that cannot be written now are written with the next write, or with the flush that follows.
         if let Poll::Ready(Err(error)) = this.poll_write_out(context) {
             return Poll::Ready(Err(error));
         }
@@ -83,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_out(context))?;
         let this = &mut *self;
-        // A pooler has to pass a cancel request on, and gives it up if the client does not wait for the end.
+        // A pooler must forward a cancel request, and drops it if the client does not wait for the end.
         while this.requests.is_cancel() {
             ready!(Pin::new(&mut this.stream).poll_flush(context))?;
             let mut read = ReadBuf::new(&mut this.read);

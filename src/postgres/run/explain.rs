@@ -1,4 +1,4 @@
-//! What is added to an error of a statement: its true cause, and a hint that only the database can give.
+//! Adds to the error of a statement its true cause, and a hint for which the database must be asked.
 
 use futures_util::future::join;
 use pg_guard::{Clearance, sql};
@@ -11,8 +11,8 @@ use crate::postgres::error::{QueryError, Rejection};
 use crate::settings::AccessMode;
 
 impl Run<'_> {
-    /// The error with its cause, with what PostgreSQL had said before it, and with a hint. PostgreSQL is asked for some
-    /// hints, so the transaction is rolled back for those.
+    /// The error with its cause, with the notices before it, and with a hint. For some hints PostgreSQL is asked, after
+    /// the transaction was rolled back.
     pub(super) async fn explained(&self, error: QueryError, sql: &str) -> QueryError {
         let notices = self.target.connection.inbox().take();
         match self.with_cause(error) {
@@ -36,11 +36,11 @@ impl Run<'_> {
         }
     }
 
-    /// A hint that says more than the rejection does. If it cannot be found, that is no error.
+    /// A hint that is better than the one of PostgreSQL. If it cannot be found, that is not an error.
     async fn hint(&self, rejection: &Rejection, sql: &str) -> Option<String> {
         let client = self.target.connection.client();
         if rejection.sqlstate == SqlState::READ_ONLY_SQL_TRANSACTION.code() {
-            // What is only taken for a read runs once more.
+            // A statement that was expected to be a read runs once more.
             let is_known = self.target.access == AccessMode::ReadOnly || self.progress.only_reads.get();
             return match is_known {
                 true => None,
@@ -63,7 +63,8 @@ impl Run<'_> {
         }
         let is_column = rejection.sqlstate == SqlState::UNDEFINED_COLUMN.code();
         let is_name = is_column || rejection.sqlstate == SqlState::UNDEFINED_TABLE.code();
-        // In a function, another statement has the name. And what destroys would take a guess at its word.
+        // If the error is in a function, the name belongs to another statement. For a statement that destroys
+        // something, a guess could do harm.
         let is_of_this_statement = rejection.position.is_some() || rejection.context.is_none();
         if !is_name || rejection.hint.is_some() || !is_of_this_statement || sql::destroys(sql) {
             return None;
@@ -74,8 +75,8 @@ impl Run<'_> {
         }
     }
 
-    /// The answer to a catalog query after the statement has failed. Its transaction is rolled back, and the query runs
-    /// in another: through a pooler nothing may run outside of one.
+    /// The answer to a catalog query after the statement has failed. Its transaction is rolled back first. The query
+    /// runs in a transaction of its own, because through a pooler nothing may run outside of one.
     async fn ask<T>(&self, query: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Option<T> {
         let before = (self.progress.only_reads.get(), self.progress.cleanup.get().session);
         // Joined, all are sent without waiting for each other.

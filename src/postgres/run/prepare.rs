@@ -33,7 +33,7 @@ impl Run<'_> {
             return Ok((prepare.await?, cleared));
         }
         match join(prepare, clear).await {
-            // A question of the guard's has failed, and the rest of the transaction with it.
+            // A catalog query of the guard has failed, and with it the transaction.
             (Err(error), Err(cause)) if error.is_in_failed_transaction() => Err(cause),
             (Err(error), Ok(cleared)) if error.is_in_failed_transaction() => {
                 self.transaction(cleared.clearance()).await?;
@@ -64,7 +64,7 @@ impl Run<'_> {
 
     /// Let PostgreSQL parse a statement: this returns its parameters and columns before anything runs.
     pub(super) async fn prepare(&self, statement: &Statement) -> Result<Arc<Prepared>, QueryError> {
-        // The driver would send it, and lose count of the response.
+        // The driver would send it, and would then assign the responses to the wrong requests.
         params::check_number(statement)?;
         let client = self.target.connection.client();
         let sql = statement.sql();

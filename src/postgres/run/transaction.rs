@@ -25,7 +25,7 @@ impl Run<'_> {
         let (undone, begun) = join(self.undo(), begin).await;
         undone?;
         if let Err(error) = begun {
-            // Through a pooler more is sent than BEGIN, and of that something may have failed.
+            // Through a pooler, more than BEGIN is sent, and a part of it may have failed.
             if self.target.connection.is_pooled() {
                 self.progress.cleanup.set(Cleanup::begun(clearance));
             }
@@ -61,7 +61,7 @@ impl Run<'_> {
         let row = self.target.connection.client().query_typed(sql, &[]).await;
         let row = row.and_then(|rows| rows.first().map_or(Ok(true), |row| row.try_get(0)));
         row.map_err(|error| match error.as_db_error() {
-            // The transaction is lost with the question.
+            // The failed question has ended the transaction.
             Some(db) if is_about_the_question(db.code()) => QueryError::refused(format!(
                 "This answer cannot be cut and read on, for the server cannot say whether the statement has written \
                  ({}). Nothing was changed by this call. Ask for less (WHERE, LIMIT), or raise max_rows.",

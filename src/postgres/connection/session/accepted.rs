@@ -1,5 +1,5 @@
-//! What a server accepts of the settings that this server needs, if it does not accept all: it is no PostgreSQL, but
-//! speaks its protocol. A refusal costs only what the setting is for.
+//! Finds which of the needed settings a server accepts, if it does not accept all of them. Such a server is not
+//! PostgreSQL, but uses its protocol. A refused setting costs only what the setting is for.
 
 use futures_util::future::join_all;
 use tokio_postgres::error::Severity;
@@ -11,18 +11,18 @@ use crate::postgres::error::causes;
 use crate::postgres::needs::{Need, Purpose};
 use crate::settings::AccessMode;
 
-/// What a server accepts.
+/// The settings that a server accepts.
 pub(super) struct Accepted {
     /// The SQL of the settings, without the timeouts.
     pub(super) sql: Vec<String>,
     pub(super) takes_read_only: bool,
     pub(super) takes_timeouts: bool,
-    /// What it means that the others are refused: sentences for the operator.
+    /// What follows from the refused settings, as sentences for the operator.
     pub(super) warnings: Vec<String>,
 }
 
 impl Accepted {
-    /// Asks for each setting of a session by itself.
+    /// Tries each setting of a session by itself.
     pub(super) async fn in_session(client: &Client, wanted: &Wanted<'_>) -> Result<Self, OpenError> {
         let sql = wanted.needs.iter().map(Need::in_session).collect();
         // Joined, they are sent without waiting for each other.
@@ -30,7 +30,7 @@ impl Accepted {
         Self::asking(client, wanted, sql, wanted.server_timeouts.to_string(), of).await
     }
 
-    /// Asks for each setting of a transaction by itself, each in one of its own.
+    /// Tries each setting of a transaction, in a transaction of its own.
     pub(super) async fn in_transaction(client: &Client, wanted: &Wanted<'_>) -> Result<Self, OpenError> {
         let sql = wanted.needs.iter().map(Need::in_transaction).collect();
         let of = |sql: Vec<String>| async move {
@@ -86,7 +86,7 @@ impl Accepted {
     }
 }
 
-/// An error as a refusal of what was asked.
+/// The error, if it is a refusal.
 ///
 /// # Errors
 /// The connection is lost.
@@ -98,7 +98,7 @@ pub(super) fn refusal(error: Error) -> Result<Error, OpenError> {
     if is_refusal { Ok(error) } else { Err(error.into()) }
 }
 
-/// Whether a transaction can be READ ONLY if it is begun so, and not by default.
+/// Whether a transaction can be READ ONLY if BEGIN says so, although the default cannot be set.
 async fn begins_read_only(client: &Client) -> Result<(), OpenError> {
     const BEGIN: &str = "BEGIN READ ONLY";
     match client.batch_execute(BEGIN).await {
@@ -107,7 +107,7 @@ async fn begins_read_only(client: &Client) -> Result<(), OpenError> {
     }
 }
 
-/// Whether strings are standard, though that cannot be set.
+/// Whether strings are standard conforming, although that cannot be set.
 async fn has_standard_strings(client: &Client) -> bool {
     let is_on =
         |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"));

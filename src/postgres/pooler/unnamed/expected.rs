@@ -1,4 +1,4 @@
-//! What the server will answer to what was sent: as much of it as tells which ParseComplete answers which Parse.
+//! The expected answers of the server, as far as they are needed to know which ParseComplete belongs to which Parse.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,8 @@ pub struct Expected(VecDeque<Answer>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
-    /// ParseComplete, for the statement that the driver calls so; of the driver's Parse, or of one that was put in.
+    /// ParseComplete for the statement with this name in the driver, whose Parse came from the driver or was added
+    /// here.
     ParseComplete { name: Bytes, was_put_in: bool },
     /// ReadyForQuery.
     Ready,
@@ -25,7 +26,7 @@ impl Expected {
         self.0.push_back(Answer::Ready);
     }
 
-    /// A ParseComplete has come. Returns whether the driver waits for it.
+    /// A ParseComplete has arrived. Returns whether the driver waits for it.
     pub fn parse_completed(&mut self) -> bool {
         match self.0.front() {
             Some(Answer::ParseComplete { was_put_in, .. }) => {
@@ -37,8 +38,8 @@ impl Expected {
         }
     }
 
-    /// A ReadyForQuery has come. Returns the statements whose Parse was not answered: it, or something before it, has
-    /// failed.
+    /// A ReadyForQuery has arrived. Returns the statements whose Parse was not answered, because it or an earlier
+    /// message has failed.
     pub fn is_ready(&mut self) -> Vec<Bytes> {
         let mut failed = Vec::new();
         while let Some(Answer::ParseComplete { name, was_put_in }) = self.0.pop_front() {

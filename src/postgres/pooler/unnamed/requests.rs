@@ -1,4 +1,4 @@
-//! The driver's messages to the server, without the names of statements.
+//! The messages of the driver to the server, without the names of statements.
 
 use std::collections::HashMap;
 
@@ -6,47 +6,47 @@ use tokio_util::bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use super::expected::Expected;
 
-/// A message begins with its kind and its length, which counts itself.
+/// A message begins with one byte for its type and four for its length, which includes the length itself.
 const HEADER_BYTES: usize = 5;
 
-/// What is in the place of a version in the first message, if it is a cancel request.
+/// In a cancel request, this is in the place of the version.
 const CANCEL_REQUEST: [u8; 4] = 80_877_102_u32.to_be_bytes();
 
-/// Rewrites messages as they come, in pieces of any size.
+/// Rewrites messages from pieces of any size.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// The beginning of a message whose end has not come.
+    /// The beginning of an incomplete message.
     partial: BytesMut,
-    /// The rewritten messages that are to be written.
+    /// The rewritten messages that must be written.
     out: BytesMut,
-    /// Whether the first message has passed. It alone has no kind.
+    /// Whether the first message has passed. Only the first message has no type byte.
     has_started: bool,
-    /// Whether that was a cancel request, which is all that is sent then.
+    /// Whether the first message was a cancel request. Nothing else is sent then.
     is_cancel: bool,
-    /// What follows the name in the Parse of each statement: its text and its types.
+    /// The text and the types in the Parse of each statement.
     statements: HashMap<Bytes, Bytes>,
-    /// The statement that is the unnamed one, if that is known.
+    /// The statement that is the unnamed statement on the server, if that is known.
     current: Option<Bytes>,
 }
 
 impl Requests {
-    /// The bytes that are to be written.
+    /// The bytes that must be written.
     pub fn out(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 
-    /// Whether this is no connection, but a cancel request.
+    /// Whether this is a cancel request and not a connection.
     pub fn is_cancel(&self) -> bool {
         self.is_cancel
     }
 
-    /// The server knows no such statement: its Parse has failed.
+    /// The Parse of this statement has failed, so the server does not know it.
     pub fn forget(&mut self, name: &Bytes) {
         self.statements.remove(name);
         self.current = None;
     }
 
-    /// Takes bytes from the driver.
+    /// Accepts bytes from the driver.
     pub fn push(&mut self, bytes: &[u8], expected: &mut Expected) {
         self.partial.extend_from_slice(bytes);
         while let Some(message) = self.next_message() {
@@ -106,7 +106,8 @@ impl Requests {
                 self.put(b'C', &[b"S\0"]);
             }
             kind => {
-                // A simple query destroys the unnamed statement; a transaction ends by one.
+                // A simple query destroys the unnamed statement, and the end of a transaction is sent as a simple
+                // query.
                 if kind == b'Q' {
                     self.current = None;
                 }
@@ -118,8 +119,8 @@ impl Requests {
         }
     }
 
-    /// Makes that statement the unnamed one. Returns false for the driver's own unnamed statement, and for a name that
-    /// was never given: PostgreSQL has to answer that.
+    /// Makes this statement the unnamed statement. Returns false for the driver's own unnamed statement, and for an
+    /// unknown name; PostgreSQL must answer those.
     fn is_current(&mut self, name: &Bytes, expected: &mut Expected) -> bool {
         if name.is_empty() || !self.statements.contains_key(name) {
             return false;
@@ -140,13 +141,13 @@ impl Requests {
     fn put(&mut self, kind: u8, parts: &[&[u8]]) {
         let bytes = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
         self.out.put_u8(kind);
-        // It is not longer than the driver's message, but for its own header, and that has a length of 32 bits.
+        // Without its header it is not longer than the message of the driver, whose length has 32 bits.
         self.out.put_u32(u32::try_from(bytes).unwrap_or(u32::MAX));
         parts.iter().for_each(|part| self.out.extend_from_slice(part));
     }
 }
 
-/// Takes a text off the beginning of `body`, with the zero that ends it.
+/// Takes a text from the beginning of `body`, with the zero that ends it.
 fn text(body: &mut Bytes) -> Bytes {
     let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
     let text = body.split_to(end);

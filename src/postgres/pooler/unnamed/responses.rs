@@ -1,16 +1,16 @@
-//! The server's messages to the driver, without the answers to what the driver has not sent.
+//! The messages of the server to the driver, without the answers to messages that the driver has not sent.
 
 use tokio_util::bytes::{Bytes, BytesMut};
 
 use super::expected::Expected;
 
-/// Passes messages on as they come, in pieces of any size.
+/// Passes on messages from pieces of any size.
 #[derive(Debug, Default)]
 pub struct Responses {
     out: BytesMut,
-    /// The beginning of a header whose end has not come: kind and length.
+    /// The beginning of an incomplete header: the type and the length.
     header: Vec<u8>,
-    /// How much of the current message is still to come.
+    /// How many bytes of the current message are still to come.
     left: usize,
 }
 
@@ -22,7 +22,7 @@ impl Responses {
         &mut self.out
     }
 
-    /// Takes bytes from the server. Returns the statements whose Parse has failed.
+    /// Accepts bytes from the server. Returns the statements whose Parse has failed.
     pub fn push(&mut self, mut bytes: &[u8], expected: &mut Expected) -> Vec<Bytes> {
         let mut failed = Vec::new();
         while !bytes.is_empty() {

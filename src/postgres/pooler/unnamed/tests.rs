@@ -25,7 +25,7 @@ impl Wire {
         Self { requests, responses, expected }
     }
 
-    /// What the server gets if the driver sends that, in pieces of so many bytes.
+    /// What the server receives if the driver sends this, in pieces of this size.
     fn send_in(&mut self, pieces: usize, sent: &[(char, &str)]) -> Vec<u8> {
         messages(sent).chunks(pieces).for_each(|piece| self.requests.push(piece, &mut self.expected));
         self.requests.out().split().to_vec()
@@ -35,7 +35,7 @@ impl Wire {
         self.send_in(usize::MAX, sent)
     }
 
-    /// What the driver gets if the server sends that.
+    /// What the driver receives if the server sends this.
     fn hear_in(&mut self, pieces: usize, heard: &[(char, &str)]) -> Vec<u8> {
         for piece in messages(heard).chunks(pieces) {
             let failed = self.responses.push(piece, &mut self.expected);
@@ -105,12 +105,12 @@ fn an_error_takes_the_answers_up_to_the_next_ready_for_query() {
     let mut wire = Wire::new();
     wire.send(PREPARE);
     wire.hear(PREPARED);
-    // The Parse that is put in fails, and nothing of this Bind is answered.
+    // The added Parse fails, so nothing of this Bind is answered.
     wire.send(&[('Q', "BEGIN\0")]);
     wire.send(BIND);
     let failed: &[(char, &str)] = &[('C', "BEGIN\0"), ('Z', "T"), ('E', "C42P01\0\0"), ('Z', "E")];
     assert_eq!(wire.hear(failed), messages(failed));
-    // The driver's own Parse fails: its name is forgotten.
+    // The driver's own Parse fails, so its name is forgotten.
     wire.send(&[('P', "s9\0selec\0\0\0"), ('D', "Ss9\0"), ('S', "")]);
     let refused: &[(char, &str)] = &[('E', "C42601\0\0"), ('Z', "E")];
     assert_eq!(wire.hear(refused), messages(refused));
