@@ -1,19 +1,20 @@
 //! The settings that an operator can choose: plain data, loaded in layers, checked once, passed down.
 //!
-//! The layers, each with priority over the ones before it: defaults, a `.env` that nobody has named (it sets little, see
-//! [`Class`]), libpq's `PG*` variables, the TOML file, the `--env-file`, the environment of the process, flags. [`KEYS`] is the one table of all settings: the flags, the checks and
-//! the report are made from it, and tests compare `.env.example` and the documentation with it. Nothing is global, and
-//! no secret is ever printed.
+//! The layers, each with priority over the ones before it: defaults, a `.env` file that nobody has named (it may set only
+//! little, see [`Class`]), libpq's `PG*` variables, the TOML file, the `--env-file`, the environment of the process, flags.
+//!
+//! [`KEYS`] is the one table of all settings: the flags, the checks and the report are made from it, and tests compare
+//! `.env.example` and the documentation with it. Nothing is global, and no secret is ever printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use read::Files;
 
 mod choices;
+mod database;
 mod encryption;
 mod http;
 mod keys;
@@ -30,11 +31,15 @@ mod secret;
 mod url;
 mod values;
 
+pub use database::{
+    ChannelBinding, ClockSettings, PoolSettings, Pooler, PostgresSettings, SslNegotiation, TargetSessionAttrs,
+    TargetSettings, TcpSettings,
+};
 pub use encryption::ClientCertificate;
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{Class, KEYS, Key, flags};
 pub use kind::Kind;
-pub use names::canonical_host;
+pub use names::{canonical_host, is_this_machine};
 pub use password::{PasswordCommand, PasswordSource, without_line_end};
 pub use read::Pipes;
 pub use report::{changed, report};
@@ -105,106 +110,6 @@ pub struct DatabaseSettings {
     pub access: AccessMode,
 }
 
-/// The settings of the connections to one database.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PostgresSettings {
-    /// The server and user of the connections. A change creates a new pool.
-    pub target: TargetSettings,
-    /// The number of connections. A change keeps the open ones.
-    pub pool: PoolSettings,
-    /// The timeouts. A change is valid for statements that begin after it.
-    pub clocks: ClockSettings,
-}
-
-/// The server, the database and the user.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetSettings {
-    /// Names, addresses, or (with a leading `/`) folders of Unix sockets, tried in this order.
-    pub hosts: Vec<String>,
-    /// The address of each host; empty if their names are looked up.
-    pub addresses: Vec<IpAddr>,
-    /// One port for all hosts, or one for each host.
-    pub ports: Vec<u16>,
-    pub database: String,
-    pub user: String,
-    /// From POSTGRES_PASSWORD, the URL, the service, or POSTGRES_PASSWORD_FILE as it was when the settings were read.
-    pub password: Option<Secret>,
-    /// Where a new connection has its password from.
-    pub password_source: PasswordSource,
-    /// The values have libpq's meanings.
-    pub ssl_mode: SslMode,
-    /// A PEM file of certificates to trust, or `system`.
-    pub ssl_root_cert: Option<PathBuf>,
-    /// The certificate by which this server proves its identity.
-    pub client_certificate: Option<ClientCertificate>,
-    /// Whether the login must be bound to the TLS connection.
-    pub channel_binding: ChannelBinding,
-    /// How TLS begins.
-    pub ssl_negotiation: SslNegotiation,
-    /// The name of this server in `pg_stat_activity`.
-    pub application_name: String,
-    /// Command-line options for the backend, such as `-c search_path=app`.
-    pub options: Option<String>,
-    /// Which one of several hosts is acceptable.
-    pub target_session_attrs: TargetSessionAttrs,
-    /// Whether a pooler is between this server and PostgreSQL.
-    pub pooler: Pooler,
-    /// Whether the hosts, and the addresses of each, are tried in a random order.
-    pub has_random_order: bool,
-    /// How TCP notices a lost connection.
-    pub tcp: TcpSettings,
-    /// The parts that are defaults which nobody has chosen, and how to choose them. It is shown when the server cannot
-    /// be reached.
-    pub advice: Option<String>,
-}
-
-/// How TCP notices a lost connection; what is not set is the system's (tcp(7)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpSettings {
-    /// Whether the operating system sends probes on an idle connection.
-    pub keepalives: bool,
-    /// How long a connection is idle before the first probe.
-    pub idle: Duration,
-    /// The time between two probes.
-    pub interval: Option<Duration>,
-    /// The number of probes without an answer after which the connection is lost.
-    pub count: Option<u32>,
-    /// How long sent data may stay unacknowledged. If it is not set, the timeout of opening a connection is used.
-    pub user_timeout: Option<Duration>,
-}
-
-impl TargetSettings {
-    /// The longest time for getting the password, in addition to the timeout of opening the connection.
-    pub fn password_timeout(&self, connect_timeout: Duration) -> Duration {
-        match self.password_source {
-            PasswordSource::Command(_) => connect_timeout,
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// The size of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolSettings {
-    /// The largest number of connections.
-    pub size: usize,
-    /// How many connections a start or a reload opens.
-    pub min_size: usize,
-}
-
-/// The timeouts of calls on one database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockSettings {
-    /// The timeout of opening a connection.
-    pub connect_timeout: Duration,
-    /// The timeout of a statement or a batch.
-    pub command_timeout: Duration,
-    /// How long a call may wait for a free connection.
-    pub pool_wait_timeout: Duration,
-    /// How long a cursor stays open without being read.
-    pub cursor_lifetime: Duration,
-}
-
 /// What happens if the role has too many rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleCheck {
@@ -214,53 +119,6 @@ pub enum RoleCheck {
     Enforce,
     /// The role is not checked.
     Off,
-}
-
-/// Whether a pooler such as PgBouncer lends a backend for one transaction at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooler {
-    /// Each new connection is checked. If there may be a pooler, it is treated as one.
-    Auto,
-    /// A connection is one backend: there is no pooler, or one in session mode.
-    None,
-    /// A backend is lent for one transaction at a time.
-    Transaction,
-}
-
-/// libpq's `channel_binding`: whether a login by SCRAM is bound to the TLS connection, so that nobody can stand between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelBinding {
-    Disable,
-    /// If the server supports it.
-    Prefer,
-    Require,
-}
-
-/// libpq's `sslnegotiation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslNegotiation {
-    /// The server is asked for TLS by a message of PostgreSQL's protocol.
-    Postgres,
-    /// TLS begins at once, which PostgreSQL takes from version 17 on.
-    Direct,
-}
-
-/// Whether data for that host stays on this machine.
-pub fn is_this_machine(host: &str) -> bool {
-    host.starts_with('/')
-        || host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// libpq's `target_session_attrs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetSessionAttrs {
-    /// The first host that answers.
-    Any,
-    /// The first host that accepts writes.
-    ReadWrite,
-    /// The first host that does not accept writes.
-    ReadOnly,
 }
 
 /// The limits of calls and answers.
@@ -370,12 +228,12 @@ pub struct Loaded {
     /// The files that may change the settings, whether they exist or not.
     pub files: Vec<WatchedFile>,
     /// The lines that were ignored, of a `.env` file that nobody has named.
-    pub not_taken: Vec<NotTaken>,
+    pub ignored: Vec<IgnoredLine>,
 }
 
 /// A line that was ignored although its name is the name of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotTaken {
+pub struct IgnoredLine {
     /// The name as it is written in the file.
     pub name: String,
     /// 1 for the first line.
@@ -449,7 +307,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
     let named = files.followed.len();
     let mut checked = values::check(layers.merge(), &inputs.folder, &mut files);
     if let Err(problems) = &checked
-        && layers.drop_found(problems)
+        && layers.ignore_found_file(problems)
     {
         files.followed.truncate(named);
         checked = values::check(layers.merge(), &inputs.folder, &mut files);
@@ -459,5 +317,5 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, SettingsError> {
         let files = files.iter().map(|file| file.path.clone()).collect();
         SettingsError { problems, files }
     })?;
-    Ok(Loaded { settings, warnings, origins, files, not_taken: layers.not_taken })
+    Ok(Loaded { settings, warnings, origins, files, ignored: layers.ignored })
 }

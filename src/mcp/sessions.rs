@@ -8,10 +8,11 @@
 //! Those revisions let a client come back for the answer. But the running statement costs the database, and few clients come
 //! back.
 
+mod entry;
 mod request;
 mod standing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,15 +31,10 @@ use rmcp::transport::streamable_http_server::session::SessionManager;
 use rmcp::{RoleServer, ServerHandler};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::asking::PendingQuestions;
 use crate::actors::clients::client::Client;
-use request::Reply;
+use entry::Entry;
 pub(super) use request::Unanswered;
-
-/// How many cancellations of a session are remembered. A cancellation may arrive before its request.
-const CANCELLED_MAX: usize = 16;
 
 /// How often idle sessions are looked for: the shortest and the longest interval.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
@@ -47,29 +43,6 @@ pub struct Sessions {
     /// In boxes, because up to half of a table's slots are empty.
     table: Mutex<HashMap<SessionId, Box<Entry>>>,
     idle: Duration,
-}
-
-struct Entry {
-    owner: Arc<Client>,
-    /// What the client has said about itself, with the agreed revision; none until a revision is agreed on.
-    peer: Option<InitializeRequestParams>,
-    /// The requests in flight. Each token is cancelled with its request, or with the session.
-    in_flight: HashMap<RequestId, CancellationToken>,
-    /// The last cancellations of requests that were not there. A cancellation comes by another connection than its request,
-    /// and may be faster.
-    cancelled: VecDeque<RequestId>,
-    /// Requests of rmcp to the client. The key is an id that no other request of the session has; the value is the id that
-    /// rmcp gave, and where the response is to go.
-    asked: HashMap<RequestId, (RequestId, Reply)>,
-    asked_before: i64,
-    /// Questions of calls that do not go through rmcp.
-    questions: Arc<PendingQuestions>,
-    /// When the client last sent something.
-    seen: Instant,
-    /// The stream for notifications that belong to no request. The token is cancelled when there is a newer stream.
-    standing: Option<CancellationToken>,
-    gone: CancellationToken,
-    _ends_all: DropGuard,
 }
 
 impl Sessions {
@@ -176,51 +149,6 @@ pub(super) enum Begun {
     Unanswered(Box<InitializeRequestParams>, Unanswered),
     /// It is refused.
     Refused(&'static str),
-}
-
-impl Entry {
-    fn new(owner: Arc<Client>) -> Self {
-        let gone = CancellationToken::new();
-        Self {
-            owner,
-            peer: None,
-            in_flight: HashMap::new(),
-            cancelled: VecDeque::new(),
-            asked: HashMap::new(),
-            asked_before: 0,
-            questions: Arc::default(),
-            seen: Instant::now(),
-            standing: None,
-            _ends_all: gone.clone().drop_guard(),
-            gone,
-        }
-    }
-
-    /// The client has said that a request is cancelled.
-    fn cancel(&mut self, request: &RequestId) {
-        match self.in_flight.get(request) {
-            Some(running) => running.cancel(),
-            None => {
-                self.cancelled.truncate(CANCELLED_MAX - 1);
-                self.cancelled.push_front(request.clone());
-            }
-        }
-    }
-
-    /// The client has answered a request.
-    fn answer(&mut self, mut message: ClientJsonRpcMessage) {
-        let id = match &mut message {
-            JsonRpcMessage::Response(response) => Some(&mut response.id),
-            JsonRpcMessage::Error(error) => error.id.as_mut(),
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
-        };
-        let Some(id) = id else { return };
-        if let Some((own, reply)) = self.asked.remove(id) {
-            *id = own;
-            // If the request has ended, nobody waits.
-            let _ = reply.send(message);
-        }
-    }
 }
 
 /// The session does not exist, or belongs to another client.

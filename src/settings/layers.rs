@@ -1,19 +1,20 @@
 //! The layers of the settings: each source is read, then all are merged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use config::{Config, ConfigError, Source, Value};
 
 use super::keys::{self, DATABASE_URL, KEYS, PASSWORD_KEYS, SERVICE};
 use super::libpq::{Places, service, variables};
 use super::near_miss::{self, UnknownName};
 use super::read::{Files, NamedBy};
 use super::url::{self, Parts};
-use super::{Inputs, NotTaken, placeholder, without_passwords};
+use super::{IgnoredLine, Inputs, placeholder, without_passwords};
+
+pub(super) use merge::Merged;
 
 mod env_file;
 mod found;
+mod merge;
 mod toml;
 
 /// The kinds of sources. Each has priority over the ones before it.
@@ -52,19 +53,6 @@ pub(super) struct Chosen {
     pub rank: Rank,
 }
 
-/// All layers merged.
-pub(super) struct Merged {
-    /// Every key that has a value, including defaults. Empty if the layers could not be merged.
-    pub chosen: HashMap<&'static str, Chosen>,
-    /// The values in the table of each further database, by its name.
-    pub databases: BTreeMap<String, HashMap<&'static str, Chosen>>,
-    pub warnings: Vec<String>,
-    /// Advice for an operator who has not configured a connection, with the names of other programs that were found.
-    pub others: Vec<String>,
-    /// The problems of all sources so far.
-    pub problems: Vec<String>,
-}
-
 /// All layers, in the order of their ranks.
 pub(super) struct Layers {
     layers: Vec<Layer>,
@@ -74,7 +62,7 @@ pub(super) struct Layers {
     /// Where libpq's files are.
     places: Places,
     /// The lines that were ignored, of a `.env` file that nobody has named.
-    pub(super) not_taken: Vec<NotTaken>,
+    pub(super) ignored: Vec<IgnoredLine>,
     /// Names that other programs use for settings of this server, with the place where they were found, and those
     /// settings.
     others: Vec<(String, String, &'static str)>,
@@ -123,7 +111,7 @@ pub(super) fn read(inputs: &Inputs, files: &mut Files) -> Layers {
         problems: Vec::new(),
         warnings: Vec::new(),
         places: Places::new(&inputs.folder, variable),
-        not_taken: Vec::new(),
+        ignored: Vec::new(),
         others: Vec::new(),
         local: (inputs.socket_folders.clone(), inputs.system_user()),
     };
@@ -197,86 +185,6 @@ fn key_of_pg_variable(name: &str) -> Option<&'static str> {
 }
 
 impl Layers {
-    /// The value of each key in the highest layer that sets it.
-    pub(super) fn merge(&self) -> Merged {
-        let mut problems = self.problems.clone();
-        let sources = self.layers.iter().cloned();
-        let merged = sources.fold(Config::builder(), |builder, layer| builder.add_source(layer)).build();
-        let mut table = merged.and_then(|config| config.collect()).unwrap_or_else(|error| {
-            problems.push(error.to_string());
-            config::Map::new()
-        });
-        let mut warnings = self.warnings.clone();
-        let mut chosen = HashMap::new();
-        for key in KEYS {
-            let Some(value) = table.remove(key.name) else { continue };
-            let setters: Vec<(Rank, &Entry)> = self
-                .layers
-                .iter()
-                .flat_map(|layer| layer.entries.iter().map(|entry| (layer.rank, entry)))
-                .filter(|(_, entry)| entry.key == key.name)
-                .collect();
-            let rank = setters.iter().map(|(rank, _)| *rank).max().unwrap_or(Rank::Default);
-            let origin = value.origin().unwrap_or_default().to_owned();
-            for (lower, entry) in &setters {
-                if rank >= Rank::Environment && matches!(lower, Rank::Toml | Rank::EnvFile) {
-                    let key = key.name;
-                    warnings.push(format!("{key} {} has no effect: it is set {origin}", entry.origin));
-                }
-            }
-            let text = value.into_string().unwrap_or_default();
-            chosen.insert(key.name, Chosen { text, origin, rank });
-        }
-        self.local_server(&mut chosen);
-        let others = self
-            .others
-            .iter()
-            .filter(|(_, _, right)| chosen.get(right).is_none_or(|chosen: &Chosen| chosen.rank == Rank::Default));
-        let is_ours = |(name, origin, _): &&(String, String, &str)| {
-            name.starts_with("POSTGRES_") && origin == IN_ENVIRONMENT && self.named_connection().is_some()
-        };
-        warnings.extend(others.clone().filter(|(_, _, right)| *right != DATABASE_URL).filter(is_ours).map(
-            |(name, origin, right)| format!("{name} ({origin}) is no setting of this server, which calls it {right}"),
-        ));
-        let others = others.map(|(name, origin, right)| format!("{name} ({origin}) is called {right} here")).collect();
-        let databases = self.databases.iter().map(|(name, entries)| {
-            let chosen = |entry: &Entry| Chosen {
-                text: entry.text.clone(),
-                origin: entry.origin.clone(),
-                // The other layers do not set anything for this database.
-                rank: Rank::Flags,
-            };
-            (name.clone(), entries.iter().map(|entry| (entry.key, chosen(entry))).collect())
-        });
-        Merged { chosen, databases: databases.collect(), warnings, others, problems }
-    }
-
-    /// As in libpq, a URL without a host means the server on this machine. Its socket is used if there is one, and the
-    /// user of this process.
-    fn local_server(&self, chosen: &mut HashMap<&'static str, Chosen>) {
-        const ORIGIN: &str = "default, since a server's socket is there";
-        let is_default = |chosen: &HashMap<&str, Chosen>, key| {
-            chosen.get(key).is_none_or(|chosen: &Chosen| chosen.rank == Rank::Default)
-        };
-        let mut entries = self.layers.iter().flat_map(|layer| &layer.entries);
-        if !entries.any(|entry| entry.origin.starts_with(BY_URL))
-            || !is_default(chosen, "POSTGRES_HOST")
-            || chosen.contains_key("POSTGRES_HOSTADDR")
-        {
-            return;
-        }
-        let (folders, user) = &self.local;
-        let port = chosen.get("POSTGRES_PORT").map_or("", |port| &port.text);
-        let Some(folder) = folders.iter().find(|folder| folder.join(format!(".s.PGSQL.{port}")).exists()) else {
-            return;
-        };
-        let default = |text: String| Chosen { text, origin: ORIGIN.to_owned(), rank: Rank::Default };
-        chosen.insert("POSTGRES_HOST", default(folder.display().to_string()));
-        if let Some(user) = user.as_ref().filter(|_| is_default(chosen, "POSTGRES_USER")) {
-            chosen.insert("POSTGRES_USER", default(user.clone()));
-        }
-    }
-
     fn add(&mut self, rank: Rank, entries: Vec<Entry>, files: &mut Files) {
         let entries = self.expand_urls(entries);
         let entries = self.expand_service(entries, rank == Rank::PgVariables, files);
@@ -404,15 +312,4 @@ impl Layers {
 /// password.
 pub(super) fn shown(path: &Path) -> String {
     without_passwords(&path.display().to_string())
-}
-
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<config::Map<String, Value>, ConfigError> {
-        let value = |entry: &Entry| Value::new(Some(&entry.origin), entry.text.clone());
-        Ok(self.entries.iter().map(|entry| (entry.key.to_owned(), value(entry))).collect())
-    }
 }

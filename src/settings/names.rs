@@ -13,6 +13,13 @@ pub fn canonical_host(host: &str) -> String {
     }
 }
 
+/// Whether data for that host stays on this machine.
+pub fn is_this_machine(host: &str) -> bool {
+    host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// An entry of MCP_ALLOWED_HOSTS, if it is a host. A scheme and a port are removed, because Host is compared without
 /// them.
 pub(super) fn allowed_host(entry: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Effective, Loaded, NotTaken, Settings};
+use super::{Effective, IgnoredLine, Loaded, Settings};
 
 /// Every key with its value and its source, the watched files, the ignored lines with the reasons, and the warnings.
 /// Secrets are shown as stars.
@@ -20,10 +20,10 @@ pub fn report(loaded: &Loaded) -> String {
         let state = if file.text.is_some() { "" } else { " (not there)" };
         let _ = writeln!(text, "  {}{state}", file.path.display());
     }
-    if !loaded.not_taken.is_empty() {
+    if !loaded.ignored.is_empty() {
         text.push_str("\nNot used of the .env that nobody named:\n");
     }
-    for NotTaken { name, line, why } in &loaded.not_taken {
+    for IgnoredLine { name, line, why } in &loaded.ignored {
         let _ = writeln!(text, "  {name} in line {line}: {why}");
     }
     if let Some(advice) = &loaded.settings.postgres.target.advice {

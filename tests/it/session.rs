@@ -7,6 +7,7 @@ mod calls;
 mod databases;
 mod failures;
 mod listed;
+mod monitoring;
 mod older_revisions;
 mod one_encoder;
 mod refusals;

@@ -74,7 +74,7 @@ async fn a_connection_that_has_rested_goes_on_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_taken_is_not_lost() {
+async fn an_answer_that_is_ignored_is_not_lost() {
     let (mut client, _serving) = connect(1000, &CancellationToken::new());
     client.write_all(b"GET /large HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     let mut bytes = 0;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::super::NotTaken;
+use super::super::IgnoredLine;
 use super::super::choices::{CHANNEL_BINDING, SSL_MODE, SSL_NEGOTIATION};
 use super::super::keys::{self, Class, DATABASE_URL, Key};
 use super::super::near_miss::{self, UnknownName};
@@ -40,7 +40,7 @@ impl Layers {
                 return;
             }
         };
-        let mut not_taken = Vec::new();
+        let mut ignored = Vec::new();
         let mut candidates = Vec::new();
         for Line { name, number, value } in env_file::lines(&text) {
             let Some(key) = key_of(name) else {
@@ -49,7 +49,7 @@ impl Layers {
                 }
                 continue;
             };
-            let mut refuse = |why: String| not_taken.push(NotTaken { name: name.to_owned(), line: number, why });
+            let mut refuse = |why: String| ignored.push(IgnoredLine { name: name.to_owned(), line: number, why });
             match value {
                 None => refuse(format!("it cannot be read: {QUOTE_IT}")),
                 Some(text) if text.contains('\u{fffd}') => refuse("it is not UTF-8".to_owned()),
@@ -61,7 +61,7 @@ impl Layers {
                 Some(text) => candidates.push(Candidate { key, text, name: name.to_owned(), line: number }),
             }
         }
-        let candidates = self.connection(with_parts(strongest(candidates), &mut not_taken), &mut not_taken);
+        let candidates = self.connection(with_parts(strongest(candidates), &mut ignored), &mut ignored);
         let entry = |candidate: Candidate| Entry {
             key: candidate.key.name,
             origin: match &candidate.name {
@@ -73,17 +73,17 @@ impl Layers {
         };
         let entries = candidates.into_iter().map(entry).collect();
         self.layers.insert(1, Layer { rank: Rank::FoundFile, entries });
-        not_taken.sort_by_key(|one| one.line);
-        if !not_taken.is_empty() {
-            let (file, what) = (path.display(), summary(&not_taken));
+        ignored.sort_by_key(|one| one.line);
+        if !ignored.is_empty() {
+            let (file, what) = (path.display(), summary(&ignored));
             self.warnings.push(format!("of {file}, which nobody has named, this is not used: {what}; {NAME_IT}"));
         }
-        self.not_taken = not_taken;
+        self.ignored = ignored;
     }
 
     /// The candidates, without those of a connection if it is incomplete or if another one is named.
-    fn connection(&self, candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
-        let unused = not_taken.iter().find(|one| key_of(&one.name).is_some_and(Key::is_of_a_connection));
+    fn connection(&self, candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> Vec<Candidate> {
+        let unused = ignored.iter().find(|one| key_of(&one.name).is_some_and(Key::is_of_a_connection));
         let why = match (self.named_connection(), unused) {
             (Some(named), _) => format!("a connection is named already, by {named}"),
             (None, Some(part)) => format!("a connection is used as a whole, and {} is not used", part.name),
@@ -92,10 +92,10 @@ impl Layers {
         let (unused, rest): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|candidate| candidate.key.is_of_a_connection());
         for Candidate { name, line, .. } in unused {
-            let unused = NotTaken { name, line, why: why.clone() };
+            let unused = IgnoredLine { name, line, why: why.clone() };
             // The parts of a URL come from one name.
-            if !not_taken.iter().any(|known| (&known.name, known.line) == (&unused.name, unused.line)) {
-                not_taken.push(unused);
+            if !ignored.iter().any(|known| (&known.name, known.line) == (&unused.name, unused.line)) {
+                ignored.push(unused);
             }
         }
         rest
@@ -111,7 +111,7 @@ impl Layers {
 
     /// Removes from the problems those of a file that nobody has named, and reports them as ignored. Returns false if
     /// the file sets nothing.
-    pub(in super::super) fn drop_found(&mut self, problems: &[String]) -> bool {
+    pub(in super::super) fn ignore_found_file(&mut self, problems: &[String]) -> bool {
         let Some(at) = self.layers.iter().position(|layer| layer.rank == Rank::FoundFile) else { return false };
         if self.layers.remove(at).entries.is_empty() {
             return false;
@@ -142,12 +142,12 @@ fn strongest(candidates: Vec<Candidate>) -> Vec<Candidate> {
 }
 
 /// The candidates, with the URL replaced by its parts. Each part must be a valid value.
-fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<Candidate> {
+fn with_parts(candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> Vec<Candidate> {
     let (urls, mut all): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| candidate.key.name == DATABASE_URL);
     for Candidate { name, line, text, .. } in urls {
         match url::parts(&text) {
-            Err(why) => not_taken.push(NotTaken { name, line, why: format!("it cannot be used: {why}") }),
+            Err(why) => ignored.push(IgnoredLine { name, line, why: format!("it cannot be used: {why}") }),
             Ok(Parts { keys, .. }) => {
                 let parts = keys.into_iter().filter_map(|(key, text)| Some((keys::find(key)?, text)));
                 for (key, text) in parts {
@@ -169,7 +169,7 @@ fn with_parts(candidates: Vec<Candidate>, not_taken: &mut Vec<NotTaken>) -> Vec<
             key if !key.kind.accepts(candidate.text.trim()) => format!("it must be {}", key.kind.requirement()),
             _ => return true,
         };
-        not_taken.push(NotTaken { name: candidate.name.clone(), line: candidate.line, why });
+        ignored.push(IgnoredLine { name: candidate.name.clone(), line: candidate.line, why });
         false
     });
     all
@@ -193,9 +193,9 @@ fn stricter(key: &Key, text: &str) -> Option<bool> {
 }
 
 /// All of them in one line; those with the same reason are grouped.
-fn summary(not_taken: &[NotTaken]) -> String {
+fn summary(ignored: &[IgnoredLine]) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-    for NotTaken { name, line, why } in not_taken {
+    for IgnoredLine { name, line, why } in ignored {
         let shown = format!("{name} (line {line})");
         match reasons.iter_mut().find(|(known, _)| known == why) {
             Some((_, names)) => names.push(shown),

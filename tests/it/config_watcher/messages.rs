@@ -39,7 +39,7 @@ fn load(text: Option<&str>) -> Result<Loaded, SettingsError> {
             source: text.map_or("default", |_| "app/.env line 1").to_owned(),
         }],
         files: vec![WatchedFile { path: PathBuf::from("app/.env"), text: text.map(str::to_owned), is_named: true }],
-        not_taken: Vec::new(),
+        ignored: Vec::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use mcp_server_postgres::messages::metrics::SlowList;
 use mcp_server_postgres::postgres::statement::{FinishedPage, Limits, Outcome};
 
 use crate::common::settings_with;
-use crate::session::answers::summary;
+use crate::session::monitoring::summary;
 use crate::session::world::{BATCH, QUERY, SLOW, SUMMARY, World, answer_of, answered, done, page};
 
 #[actix_rt::test]

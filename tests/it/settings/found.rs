@@ -4,7 +4,9 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mcp_server_postgres::settings::{self, ChannelBinding, Class, KEYS, NotTaken, PasswordSource, Settings, SslMode};
+use mcp_server_postgres::settings::{
+    self, ChannelBinding, Class, IgnoredLine, KEYS, PasswordSource, Settings, SslMode,
+};
 
 use crate::settings::{Given, NOTHING, Place, loaded, origin, password, problems, sample, sample_files};
 
@@ -56,9 +58,9 @@ fn defaults() -> Settings {
 }
 
 /// The names and lines that are not used, with the reason.
-fn not_taken(given: &Given) -> Vec<(String, usize, String)> {
-    let not_taken = loaded(given.found, given).not_taken;
-    not_taken.into_iter().map(|NotTaken { name, line, why }| (name, line, why)).collect()
+fn ignored(given: &Given) -> Vec<(String, usize, String)> {
+    let ignored = loaded(given.found, given).ignored;
+    ignored.into_iter().map(|IgnoredLine { name, line, why }| (name, line, why)).collect()
 }
 
 #[test]
@@ -83,8 +85,8 @@ fn a_file_that_nobody_has_named_sets_what_it_may_and_nothing_that_protects() {
         let loaded = loaded(key.name, &given);
         if key.class == Class::Protects {
             assert_eq!(loaded.settings, defaults(), "{}", key.name);
-            let expected = NotTaken { name: key.name.to_owned(), line: 2, why: PROTECTS.to_owned() };
-            assert_eq!(loaded.not_taken, [expected]);
+            let expected = IgnoredLine { name: key.name.to_owned(), line: 2, why: PROTECTS.to_owned() };
+            assert_eq!(loaded.ignored, [expected]);
             let name = key.name;
             assert_eq!(
                 loaded.warnings,
@@ -94,7 +96,7 @@ fn a_file_that_nobody_has_named_sets_what_it_may_and_nothing_that_protects() {
             );
         } else {
             assert_ne!(loaded.settings, defaults(), "{}", key.name);
-            assert_eq!((loaded.not_taken, loaded.warnings), (Vec::new(), Vec::new()), "{}", key.name);
+            assert_eq!((loaded.ignored, loaded.warnings), (Vec::new(), Vec::new()), "{}", key.name);
         }
     }
 }
@@ -182,7 +184,7 @@ fn a_connection_of_which_a_part_cannot_be_used_is_not_used() {
         let given = Given { found, ..NOTHING };
         let loaded = loaded(found, &given);
         assert_eq!(loaded.settings, defaults(), "{found}");
-        let told = not_taken(&given);
+        let told = ignored(&given);
         assert!(told.iter().any(|(name, _, told)| name == part && told.starts_with(why)), "{found}: {told:?}");
         assert!(loaded.warnings.len() == 1 && loaded.warnings[0].ends_with(NAME_IT), "{:?}", loaded.warnings);
         assert!(!format!("{:?}", loaded.warnings).contains("s3cret"));
@@ -369,7 +371,7 @@ fn it_may_ask_for_more_of_tls_and_never_for_less() {
     let target = |url: &str| {
         let found = format!("DATABASE_URL='{url}'\n");
         let loaded = loaded(url, &Given { found: &found, ..NOTHING });
-        assert_eq!(loaded.not_taken, [], "{url}");
+        assert_eq!(loaded.ignored, [], "{url}");
         loaded.settings.postgres.target
     };
     let neon = target("postgres://u:p@h/d?sslmode=require&channel_binding=require");
