@@ -32,15 +32,14 @@ mod url;
 mod values;
 
 pub use database::{
-    ChannelBinding, ClockSettings, PoolSettings, Pooler, PostgresSettings, SslNegotiation, TargetSessionAttrs,
-    TargetSettings, TcpSettings,
+    ChannelBinding, ClientCertificate, ClockSettings, PasswordCommand, PasswordSource, PoolSettings, Pooler,
+    PostgresSettings, SslNegotiation, TargetSessionAttrs, TargetSettings, TcpSettings,
 };
-pub use encryption::ClientCertificate;
 pub use http::{Address, HttpSettings, TlsSettings, Token, is_token_name};
 pub use keys::{Class, KEYS, Key, flags};
 pub use kind::Kind;
 pub use names::{canonical_host, is_this_machine};
-pub use password::{PasswordCommand, PasswordSource, without_line_end};
+pub use password::without_line_end;
 pub use read::Pipes;
 pub use report::{changed, report};
 pub use secret::{Secret, without_passwords};

@@ -21,14 +21,14 @@ use pg_guard::{Cleared, PreparedQueries};
 use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cancel::{CancelError, Canceller};
 use super::cleanup::Cleanup;
 use super::history::{PastSize, SizeHistory};
 use super::inbox::Inbox;
 use super::login::LoginError;
-use super::needs::Need;
-use super::pooler::{self, PooledDial};
+use super::needs::{Need, ServerTimeouts};
+use super::pooler;
 use super::prepared::Prepared;
 use crate::settings::AccessMode;
 use session::Session;
@@ -51,6 +51,7 @@ pub struct Connection {
     parts: Parts,
     session: Session,
     inbox: Arc<Inbox>,
+    canceller: Box<Canceller>,
     /// The guard's prepared catalog queries.
     guard_queries: PreparedQueries,
     history: Arc<SizeHistory>,
@@ -163,16 +164,21 @@ impl From<LoginError> for OpenError {
     }
 }
 
-/// A client of the driver, and the inbox for the messages of its backend.
-pub type Dialled = (ClientWrapper, Arc<Inbox>);
+/// A new connection that is not set up yet.
+pub struct Dialled {
+    pub client: ClientWrapper,
+    /// The messages of its backend.
+    pub inbox: Arc<Inbox>,
+    /// Boxed: it is large, and connections are moved.
+    pub canceller: Box<Canceller>,
+}
 
 /// The properties of a new connection.
 pub struct Wanted<'a> {
     pub access: AccessMode,
     /// The settings of its session or, through a pooler, of each transaction.
     pub needs: &'a [Need],
-    /// PostgreSQL's own timeouts, as SET statements.
-    pub server_timeouts: Arc<str>,
+    pub server_timeouts: ServerTimeouts,
     /// What is known about statements.
     pub history: Arc<SizeHistory>,
 }
@@ -183,7 +189,8 @@ impl Connection {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open((client, inbox): Dialled, wanted: Wanted<'_>, finds_pooler: bool) -> Result<Self, OpenError> {
+    pub async fn open(dialled: Dialled, wanted: Wanted<'_>, finds_pooler: bool) -> Result<Self, OpenError> {
+        let Dialled { client, inbox, canceller } = dialled;
         let pids = match finds_pooler {
             true => Some((pooler::startup_pid(client.cancel_token()).await, pooler::ask_backend_pid(&client).await?)),
             false => None,
@@ -199,26 +206,29 @@ impl Connection {
             return Err(OpenError::IsPooled);
         }
         let (session, warnings) = Session::own(transaction_of(&parts).client(), &wanted).await?;
-        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
+        Ok(Self::of(parts, session, (inbox, canceller), warnings, wanted.history))
     }
 
-    /// Sets up a new connection through a pooler. `dial` has opened it.
+    /// Sets up a new connection through a pooler.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open_pooled(
-        (client, inbox): Dialled,
-        wanted: Wanted<'_>,
-        dial: PooledDial,
-    ) -> Result<Self, OpenError> {
+    pub async fn open_pooled(dialled: Dialled, wanted: Wanted<'_>) -> Result<Self, OpenError> {
+        let Dialled { client, inbox, canceller } = dialled;
         let parts = open_parts(client).await?;
-        let (session, warnings) = Session::lent(transaction_of(&parts).client(), &wanted, dial).await?;
-        Ok(Self::of(parts, session, inbox, warnings, wanted.history))
+        let (session, warnings) = Session::lent(transaction_of(&parts).client(), &wanted).await?;
+        Ok(Self::of(parts, session, (inbox, canceller), warnings, wanted.history))
     }
 
-    fn of(parts: Parts, session: Session, inbox: Arc<Inbox>, warnings: Vec<String>, history: Arc<SizeHistory>) -> Self {
+    fn of(
+        parts: Parts,
+        session: Session,
+        (inbox, canceller): (Arc<Inbox>, Box<Canceller>),
+        warnings: Vec<String>,
+        history: Arc<SizeHistory>,
+    ) -> Self {
         let (opened_in, guard_queries, prepared) = Default::default();
-        Self { opened_in, warnings, parts, session, inbox, guard_queries, history, prepared }
+        Self { opened_in, warnings, parts, session, inbox, canceller, guard_queries, history, prepared }
     }
 
     /// Whether a pooler lends its backend for one transaction at a time.
@@ -265,7 +275,7 @@ impl Connection {
 
     /// Set PostgreSQL's own timeouts, unless they are set already. The connection must be idle; nothing waits for the
     /// result.
-    pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) {
+    pub fn set_server_timeouts(&self, server_timeouts: ServerTimeouts) {
         if let Some(sql) = self.session.set_server_timeouts(server_timeouts) {
             self.post(&sql);
         }
@@ -305,12 +315,8 @@ impl Connection {
     ///
     /// # Errors
     /// The error of the driver.
-    pub async fn cancel(&self, tls: &MakeRustlsConnect) -> Result<(), Error> {
-        let token = self.client().cancel_token();
-        match &self.session {
-            Session::Own(_) => token.cancel_query(tls.clone()).await,
-            Session::Lent(lent) => lent.dial.cancel(token).await,
-        }
+    pub async fn cancel(&self) -> Result<(), CancelError> {
+        self.canceller.cancel(&self.client().cancel_token()).await
     }
 
     /// Open a portal in the transaction, for a statement that the guard has cleared.

@@ -1,6 +1,8 @@
 //! The settings that this server needs in PostgreSQL, for a session of its own or for one transaction in a session that
 //! a pooler lends.
 
+use std::time::Duration;
+
 use crate::settings::AccessMode;
 
 /// A setting that this server needs.
@@ -48,6 +50,40 @@ impl Need {
             None if self.name == SESSION_AUTHORIZATION => "DEFAULT".to_owned(),
             None => "TO DEFAULT".to_owned(),
         }
+    }
+}
+
+/// PostgreSQL's own timeouts. A stricter limit of the role, the database, the server or POSTGRES_OPTIONS stays in force: a
+/// limit of a DBA is never raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    pub statement: Duration,
+    pub idle_in_transaction: Duration,
+}
+
+impl ServerTimeouts {
+    /// The SQL that sets them for the session.
+    pub fn in_session(self) -> String {
+        self.to_sql("SET", false)
+    }
+
+    /// The SQL that sets them for the transaction.
+    pub fn in_transaction(self) -> String {
+        self.to_sql("SET LOCAL", true)
+    }
+
+    fn to_sql(self, set: &str, is_local: bool) -> String {
+        let limits =
+            [("statement_timeout", self.statement), ("idle_in_transaction_session_timeout", self.idle_in_transaction)];
+        let sql = limits.map(|(name, limit)| {
+            let ms = limit.as_millis();
+            format!(
+                "{set} {name} TO DEFAULT; SELECT pg_catalog.set_config('{name}', '{ms}', {is_local}) \
+                 FROM (SELECT pg_catalog.current_setting('{name}')::pg_catalog.interval) AS theirs (limit_) \
+                 WHERE limit_ = interval '0' OR limit_ > interval '{ms} milliseconds'"
+            )
+        });
+        sql.join("; ")
     }
 }
 
@@ -127,6 +163,17 @@ fn list(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timeouts_of_a_transaction_end_with_it() {
+        let timeouts =
+            ServerTimeouts { statement: Duration::from_secs(31), idle_in_transaction: Duration::from_secs(90) };
+        let (session, transaction) = (timeouts.in_session(), timeouts.in_transaction());
+        assert!(session.starts_with("SET statement_timeout TO DEFAULT; ") && session.contains("'31000', false)"));
+        assert!(transaction.starts_with("SET LOCAL statement_timeout TO DEFAULT; "));
+        assert_eq!((transaction.matches("SET ").count(), transaction.matches("SET LOCAL ").count()), (2, 2));
+        assert_eq!((transaction.matches(", true)").count(), transaction.matches(", false)").count()), (2, 0));
+    }
 
     #[test]
     fn a_need_is_sql_for_a_session_and_for_a_transaction() {

@@ -23,8 +23,8 @@ mod negotiation;
 mod options;
 mod unnamed;
 
-pub use dial::{PooledDial, Stream, connect};
-pub use negotiation::NegotiationError;
+pub use dial::{Stream, connect, negotiation_of};
+pub use negotiation::{Negotiation, NegotiationError};
 pub use options::settings_of;
 use unnamed::Unnamed;
 
@@ -37,8 +37,6 @@ pub async fn startup_pid(token: CancelToken) -> Option<i32> {
     let (mut ours, theirs) = duplex(4 * CANCEL_REQUEST_BYTES);
     // If the driver first asks for TLS, this is the answer that it waits for.
     ours.write_all(b"S").await.ok()?;
-    // Nothing more is sent; the driver waits for the end of the stream.
-    ours.shutdown().await.ok()?;
     token.cancel_query_raw(theirs, InMemory).await.ok()?;
     let mut written = Vec::new();
     ours.read_to_end(&mut written).await.ok()?;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ClientCertificate, PasswordSource, Secret, SslMode};
+use super::secret::Secret;
+use crate::tls::client::SslMode;
 
 /// The settings of the connections to one database.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +116,35 @@ pub enum Pooler {
     None,
     /// A backend is lent for one transaction at a time.
     Transaction,
+}
+
+/// Where a new connection gets its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// From the settings, which may contain none.
+    Settings,
+    /// From POSTGRES_PASSWORD_FILE, read at that moment.
+    File(PathBuf),
+    /// From libpq's password file, read at that moment.
+    PassFile(PathBuf),
+    /// From the output of a program.
+    Command(PasswordCommand),
+}
+
+/// A program that prints the password, with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordCommand {
+    pub program: String,
+    pub arguments: Vec<String>,
+}
+
+/// The certificate by which this server proves its identity to PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The chain, as PEM.
+    pub certificates: Secret,
+    /// The key of the first certificate, as PEM.
+    pub key: Secret,
 }
 
 /// libpq's `channel_binding`: whether a login by SCRAM is bound to the TLS connection, so that nobody can stand between.

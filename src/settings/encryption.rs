@@ -10,20 +10,11 @@ use super::choices::{CHANNEL_BINDING, SSL_NEGOTIATION};
 use super::layers::Rank;
 use super::read::Files;
 use super::values::Values;
-use super::{ChannelBinding, Secret, SslMode, SslNegotiation, TargetSettings};
+use super::{ChannelBinding, ClientCertificate, Secret, SslMode, SslNegotiation, TargetSettings};
 use crate::tls::client;
 
 const CERTIFICATE: &str = "POSTGRES_SSL_CERT";
 const KEY: &str = "POSTGRES_SSL_KEY";
-
-/// The certificate by which this server proves its identity to PostgreSQL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The chain, as PEM.
-    pub certificates: Secret,
-    /// The key of the first certificate, as PEM.
-    pub key: Secret,
-}
 
 impl ClientCertificate {
     /// The identity that a handshake shows.

@@ -1,31 +1,17 @@
 //! The source of the password: one of three keys, or libpq's password file.
 
-use std::path::PathBuf;
-
-use super::Secret;
+use super::database::{PasswordCommand, PasswordSource};
 use super::keys::PASSWORD_KEYS;
 use super::layers::Rank;
 use super::libpq::passfile;
 use super::read::Files;
+use super::secret::Secret;
 use super::values::Values;
 
 const TEXT: &str = PASSWORD_KEYS[0];
 const FILE: &str = PASSWORD_KEYS[1];
 const COMMAND: &str = PASSWORD_KEYS[2];
 const PASSFILE: &str = "POSTGRES_PASSFILE";
-
-/// Where a new connection gets its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordSource {
-    /// From the settings, which may contain none.
-    Settings,
-    /// From POSTGRES_PASSWORD_FILE, read at that moment.
-    File(PathBuf),
-    /// From libpq's password file, read at that moment.
-    PassFile(PathBuf),
-    /// From the output of a program.
-    Command(PasswordCommand),
-}
 
 impl PasswordSource {
     /// The setting that names it.
@@ -37,13 +23,6 @@ impl PasswordSource {
             Self::Command(_) => COMMAND,
         }
     }
-}
-
-/// A program that prints the password, with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PasswordCommand {
-    pub program: String,
-    pub arguments: Vec<String>,
 }
 
 impl PasswordCommand {

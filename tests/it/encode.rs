@@ -17,17 +17,20 @@ mod texts;
 mod times;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use std::sync::Arc;
 
-use mcp_server_postgres::postgres::connection::{Connection, ExecTarget, Wanted};
+use mcp_server_postgres::postgres::cancel::{Canceller, Tls};
+use mcp_server_postgres::postgres::connection::{Connection, Dialled, ExecTarget, Wanted};
 use mcp_server_postgres::postgres::error::QueryError;
-use mcp_server_postgres::postgres::needs;
+use mcp_server_postgres::postgres::needs::{self, ServerTimeouts};
 use mcp_server_postgres::postgres::run::{self, FetchMode, RunProgress, RunResult};
 use mcp_server_postgres::postgres::statement::{Format, Limits, Outcome, Reading};
 use mcp_server_postgres::progress::Progress;
-use mcp_server_postgres::settings::AccessMode;
+use mcp_server_postgres::settings::{AccessMode, SslMode};
+use mcp_server_postgres::tls;
 use pg_guard::parser::Parser;
 use pg_guard::{Guard, Policy};
 use pg_private::PrivateCluster;
@@ -35,6 +38,7 @@ use pg_render::{Codec, DecodeError};
 use serde_json::Value;
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::common::versions::version;
 
@@ -100,9 +104,14 @@ impl Server {
         let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
         let access = AccessMode::ReadWrite;
         let needs = needs::of_session(access);
-        let wanted = Wanted { access, needs: &needs, server_timeouts: "".into(), history: Arc::default() };
+        let minute = Duration::from_secs(60);
+        let server_timeouts = ServerTimeouts { statement: minute, idle_in_transaction: minute };
+        let wanted = Wanted { access, needs: &needs, server_timeouts, history: Arc::default() };
         let version = version(&client).await;
-        let connection = Connection::open((client, Arc::default()), wanted, true).await.unwrap();
+        let no_tls = MakeRustlsConnect::new(tls::client::for_postgres(SslMode::Disable, None, None).unwrap());
+        let canceller = Box::new(Canceller::new(cluster.url().parse().unwrap(), Tls::Direct(no_tls)));
+        let dialled = Dialled { client, inbox: Arc::default(), canceller };
+        let connection = Connection::open(dialled, wanted, true).await.unwrap();
         connection.client().batch_execute(USUAL).await.unwrap();
         Server { version, connection, _cluster: cluster }
     }

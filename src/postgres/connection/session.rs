@@ -1,7 +1,7 @@
 //! The session of a connection: how it is set up, how a transaction begins in it, and how it is cleaned.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{join, join3};
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
@@ -9,8 +9,7 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 use super::{OpenError, Wanted};
 use crate::postgres::cleanup::{Cleanup, SessionCleanup, TransactionEnd};
 use crate::postgres::error::causes;
-use crate::postgres::needs::{Need, Purpose};
-use crate::postgres::pooler::PooledDial;
+use crate::postgres::needs::{Need, Purpose, ServerTimeouts};
 use crate::settings::AccessMode;
 use accepted::{Accepted, refusal};
 
@@ -59,8 +58,8 @@ pub struct Own {
     pub is_read_only: bool,
     /// The SQL of its settings, without the timeouts.
     setup: String,
-    /// The SET statements of PostgreSQL's own timeouts that are in force.
-    server_timeouts: Mutex<Arc<str>>,
+    /// PostgreSQL's own timeouts that are in force.
+    server_timeouts: Mutex<ServerTimeouts>,
     takes_timeouts: bool,
     /// Whether its backend checks, while a statement runs, that the client is still connected.
     checks_client: bool,
@@ -69,8 +68,6 @@ pub struct Own {
 }
 
 pub struct Lent {
-    /// How it was opened.
-    pub dial: PooledDial,
     /// The SQL of the settings of a transaction, without the timeouts.
     setup: String,
     takes_timeouts: bool,
@@ -79,7 +76,7 @@ pub struct Lent {
 
 /// The beginning of a transaction with these timeouts.
 struct Begin {
-    server_timeouts: Arc<str>,
+    server_timeouts: ServerTimeouts,
     read_only: String,
     read_write: String,
 }
@@ -89,13 +86,13 @@ impl Session {
     /// refused settings.
     pub async fn own(client: &Client, wanted: &Wanted<'_>) -> Result<(Self, Vec<String>), OpenError> {
         let needs: Vec<_> = wanted.needs.iter().map(Need::in_session).collect();
-        let setup = format!("ROLLBACK; {}; {}", needs.join("; "), wanted.server_timeouts);
+        let setup = format!("ROLLBACK; {}; {}", needs.join("; "), wanted.server_timeouts.in_session());
         let watch = client.simple_query(TRY_TO_CHECK_CLIENT);
         let (set_up, checks_client, check) = join3(client.batch_execute(&setup), watch, client.prepare(CHECK)).await;
         let mut own = Own {
             is_read_only: wanted.needs.iter().any(|need| need.purpose == Purpose::ReadOnly),
             setup: needs.join("; "),
-            server_timeouts: Mutex::new(wanted.server_timeouts.clone()),
+            server_timeouts: Mutex::new(wanted.server_timeouts),
             takes_timeouts: true,
             checks_client: checks_client.is_ok_and(|messages| messages.iter().any(is_true)),
             check: None,
@@ -123,35 +120,28 @@ impl Session {
 
     /// Finds the settings that can be set in a transaction, in a session that a pooler lends and in which a transaction
     /// is open.
-    pub async fn lent(
-        client: &Client,
-        wanted: &Wanted<'_>,
-        dial: PooledDial,
-    ) -> Result<(Self, Vec<String>), OpenError> {
+    pub async fn lent(client: &Client, wanted: &Wanted<'_>) -> Result<(Self, Vec<String>), OpenError> {
         let needs: Vec<_> = wanted.needs.iter().map(Need::in_transaction).collect();
-        let begin = Begin::with(&needs.join("; "), &wanted.server_timeouts, true);
+        let begin = Begin::with(&needs.join("; "), wanted.server_timeouts, true);
         let once = format!("ROLLBACK; {}; ROLLBACK", begin.read_only);
-        let mut lent = Box::new(Lent { dial, setup: needs.join("; "), takes_timeouts: true, begin: Mutex::new(begin) });
+        let mut lent = Box::new(Lent { setup: needs.join("; "), takes_timeouts: true, begin: Mutex::new(begin) });
         let Err(error) = client.batch_execute(&once).await else { return Ok((Self::Lent(lent), Vec::new())) };
         refusal(error)?;
         client.batch_execute("ROLLBACK").await?;
         let found = Accepted::in_transaction(client, wanted).await?;
         lent.setup = found.sql.join("; ");
         lent.takes_timeouts = found.takes_timeouts;
-        lent.begin = Mutex::new(Begin::with(&lent.setup, &wanted.server_timeouts, lent.takes_timeouts));
+        lent.begin = Mutex::new(Begin::with(&lent.setup, wanted.server_timeouts, lent.takes_timeouts));
         Ok((Self::Lent(lent), found.warnings))
     }
 
     /// The SQL that sets PostgreSQL's own timeouts, if they must be changed.
-    pub fn set_server_timeouts(&self, server_timeouts: &Arc<str>) -> Option<Arc<str>> {
+    pub fn set_server_timeouts(&self, server_timeouts: ServerTimeouts) -> Option<String> {
         match self {
             Self::Own(own) => {
                 let mut known = own.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner);
-                if **known == **server_timeouts || !own.takes_timeouts {
-                    return None;
-                }
-                known.clone_from(server_timeouts);
-                Some(server_timeouts.clone())
+                let is_changed = std::mem::replace(&mut *known, server_timeouts) != server_timeouts;
+                (is_changed && own.takes_timeouts).then(|| server_timeouts.in_session())
             }
             Self::Lent(lent) => {
                 lent.set_server_timeouts(server_timeouts);
@@ -209,8 +199,8 @@ impl Session {
 impl Own {
     fn cleaning(&self, end: &str) -> String {
         let check_client = if self.checks_client { CHECK_CLIENT } else { "" };
-        let timeouts = self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let timeouts = if self.takes_timeouts { &*timeouts } else { "" };
+        let timeouts = *self.server_timeouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let timeouts = if self.takes_timeouts { timeouts.in_session() } else { String::new() };
         format!("{end}{CLEAN}; {}; {timeouts}{check_client}", self.setup)
     }
 
@@ -233,26 +223,21 @@ impl Lent {
         }
     }
 
-    fn set_server_timeouts(&self, server_timeouts: &Arc<str>) {
+    fn set_server_timeouts(&self, server_timeouts: ServerTimeouts) {
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
-        if begin.server_timeouts != *server_timeouts {
+        if begin.server_timeouts != server_timeouts {
             *begin = Begin::with(&self.setup, server_timeouts, self.takes_timeouts);
         }
     }
 }
 
 impl Begin {
-    fn with(setup: &str, server_timeouts: &Arc<str>, takes_timeouts: bool) -> Self {
-        let timeouts = if takes_timeouts { format!("; {}", for_transaction(server_timeouts)) } else { String::new() };
+    fn with(setup: &str, server_timeouts: ServerTimeouts, takes_timeouts: bool) -> Self {
+        let timeouts = if takes_timeouts { format!("; {}", server_timeouts.in_transaction()) } else { String::new() };
         Self {
-            server_timeouts: server_timeouts.clone(),
+            server_timeouts,
             read_only: format!("BEGIN READ ONLY; {setup}{timeouts}"),
             read_write: format!("BEGIN READ WRITE; {setup}{timeouts}; {AS_THE_ROLE}"),
         }
     }
-}
-
-/// The statements that set timeouts, so that they hold for the transaction alone.
-fn for_transaction(sets: &str) -> String {
-    sets.replace("SET ", "SET LOCAL ").replace("', false)", "', true)")
 }

@@ -20,6 +20,9 @@ const NO_TLS: &str = "the server offers no TLS (its setting ssl is off)";
 /// The cause in the mode `allow`.
 const ALLOWED: &str = "POSTGRES_SSL_MODE is allow";
 
+/// PgBouncer has one SQLSTATE for all refusals, and its messages are English.
+const PGBOUNCER_WANTS_TLS: &str = "SSL required";
+
 /// Why a connection is not encrypted, if the settings allow both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
@@ -138,7 +141,11 @@ impl Login {
     }
 }
 
-/// Whether no entry of pg_hba.conf matches the connection because it is encrypted, or because it is not.
+/// Whether the server has no place for the connection because it is encrypted, or because it is not: PostgreSQL by its
+/// pg_hba.conf, PgBouncer by its `client_tls_sslmode`.
 fn is_refused(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+        || error
+            .as_db_error()
+            .is_some_and(|db| *db.code() == SqlState::PROTOCOL_VIOLATION && db.message() == PGBOUNCER_WANTS_TLS)
 }

@@ -14,13 +14,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::live::LiveSettings;
 use crate::log::{debug, info, warn};
+use crate::postgres::cancel::{Canceller, Tls};
 use crate::postgres::connection::{Connection, Dialled, OpenError, Wanted};
 use crate::postgres::error::{QueryError, causes};
 use crate::postgres::history::SizeHistory;
 use crate::postgres::inbox::Inbox;
 use crate::postgres::login::{Login, LoginError, Plain, Route};
 use crate::postgres::needs::{self, Need};
-use crate::postgres::pooler::{self, PooledDial};
+use crate::postgres::pooler;
 use crate::settings::{AccessMode, Pooler, TargetSettings};
 
 /// Opens the pool's connections.
@@ -82,8 +83,8 @@ impl Connector {
             return self.open_pooled().await;
         }
         let opened = async {
-            let (client, _) = self.dial.connect(Route::Direct).await?;
-            Connection::open(client, self.wanted(&self.needs), self.pooler == Pooler::Auto).await
+            let dialled = self.dial.connect(Route::Direct).await?;
+            Connection::open(dialled, self.wanted(&self.needs), self.pooler == Pooler::Auto).await
         };
         match opened.await {
             Err(OpenError::IsPooled) => {}
@@ -100,8 +101,8 @@ impl Connector {
 
     async fn open_pooled(&self) -> Result<Connection, OpenError> {
         let needs = self.pooled_needs.as_ref().map_err(|why| OpenError::Unusable(why.clone()))?;
-        let (client, dial) = self.dial.connect(Route::Pooled).await?;
-        Connection::open_pooled(client, self.wanted(needs), dial).await
+        let dialled = self.dial.connect(Route::Pooled).await?;
+        Connection::open_pooled(dialled, self.wanted(needs)).await
     }
 
     fn wanted<'a>(&self, needs: &'a [Need]) -> Wanted<'a> {
@@ -157,8 +158,7 @@ struct Dial {
 }
 
 impl Dial {
-    /// A connection, the inbox for the messages of its backend, and how to cancel its statement through a pooler.
-    async fn connect(&self, route: Route) -> Result<(Dialled, PooledDial), LoginError> {
+    async fn connect(&self, route: Route) -> Result<Dialled, LoginError> {
         let began = Instant::now();
         let (client, mut wire, config) = self.login.open(self.live.clocks().connect_timeout, route).await?;
         let version = wire.parameter("server_version").unwrap_or("?").to_owned();
@@ -183,6 +183,11 @@ impl Dial {
         });
         info!(self.log, "connection opened";
             "server_version" => version, "ms" => began.elapsed().as_millis() as u64);
-        Ok(((ClientWrapper::new(client, task), inbox), PooledDial::new(&config, self.login.tls())))
+        let tls = match route {
+            Route::Direct => Tls::Direct(self.login.tls()),
+            Route::Pooled => Tls::Pooled(pooler::negotiation_of(&config, self.login.tls())),
+        };
+        let canceller = Box::new(Canceller::new(config, tls));
+        Ok(Dialled { client: ClientWrapper::new(client, task), inbox, canceller })
     }
 }

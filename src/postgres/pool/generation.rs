@@ -55,7 +55,7 @@ impl Generation {
         let log = log.new(slog::o!("generation" => number));
         let live = Arc::new(LiveSettings::new(*sizes, *clocks));
         let target = Arc::new(target.clone());
-        let pool = Pool::builder(Connector::new(target.clone(), access, live.clone(), tls.clone(), &log)?)
+        let pool = Pool::builder(Connector::new(target.clone(), access, live.clone(), tls, &log)?)
             .max_size(sizes.size)
             .runtime(Runtime::Tokio1)
             .build()
@@ -73,7 +73,6 @@ impl Generation {
             ceiling: Mutex::new(Ceiling::new()),
             health,
             probing: tokio::sync::Mutex::default(),
-            tls,
             is_retired: AtomicBool::new(false),
             endings,
             log,

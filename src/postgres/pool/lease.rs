@@ -210,7 +210,7 @@ impl Lease {
     /// Leases that connection, and sets the configured timeouts in its session if they have changed.
     pub(super) fn new(object: Object, permit: Permit, shared: Arc<SharedPool>) -> Self {
         let current = shared.live.current();
-        object.set_server_timeouts(&current.server_timeouts);
+        object.set_server_timeouts(current.server_timeouts);
         let ending = shared.endings.token();
         let connection =
             PooledConnection { object: Some(object), is_reusable: true, shared: shared.clone(), _permit: permit };
@@ -356,8 +356,9 @@ async fn cancel(mut connection: PooledConnection, shared: &SharedPool) -> bool {
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         let mut pause = CANCEL_AGAIN;
         loop {
-            if let Err(error) = connection.object().cancel(&shared.tls).await {
-                warn!(shared.log, "cancel request failed"; "why" => causes(&error));
+            // To its end, whatever the backend does meanwhile: PgBouncer 1.18 dies of a request that is given up.
+            if let Err(error) = connection.object().cancel().await {
+                warn!(shared.log, "cancel request failed"; "why" => causes(&*error));
             }
             if tokio::time::timeout(pause, &mut idle).await.is_ok() {
                 return;

@@ -1,24 +1,25 @@
 //! The settings of a pool that may change while it serves: its size and its timeouts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::postgres::needs::ServerTimeouts;
 use crate::settings::{ClockSettings, PoolSettings};
 
-/// How much longer PostgreSQL's own timeouts are than this server's, in milliseconds: they take effect only if this
-/// server is no longer there to cancel a statement.
-const STATEMENT_TIMEOUT_MARGIN_MS: u128 = 1000;
-const IDLE_TIMEOUT_MARGIN_MS: u128 = 60_000;
+/// How much longer PostgreSQL's own timeouts are than those of this server: they take effect only if this server is no
+/// longer there to cancel a statement.
+const STATEMENT_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
+const IDLE_TIMEOUT_MARGIN: Duration = Duration::from_secs(60);
 
 /// The current settings.
 pub(super) struct LiveSettings(Mutex<Current>);
 
 /// The settings at one moment.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Current {
     pub(super) pool: PoolSettings,
     pub(super) clocks: ClockSettings,
-    /// The SQL that sets PostgreSQL's own timeouts.
-    pub(super) server_timeouts: Arc<str>,
+    pub(super) server_timeouts: ServerTimeouts,
 }
 
 impl LiveSettings {
@@ -35,7 +36,7 @@ impl LiveSettings {
     }
 
     pub(super) fn current(&self) -> Current {
-        self.lock().clone()
+        *self.lock()
     }
 
     pub(super) fn pool(&self) -> PoolSettings {
@@ -52,22 +53,9 @@ impl LiveSettings {
     }
 }
 
-/// PostgreSQL's own timeouts: ours, unless the limit of the role, the database, the server or POSTGRES_OPTIONS is
-/// stricter. A limit of a DBA is never raised.
-fn server_timeouts(clocks: ClockSettings) -> Arc<str> {
-    let limits = [
-        ("statement_timeout", clocks.command_timeout.as_millis() + STATEMENT_TIMEOUT_MARGIN_MS),
-        (
-            "idle_in_transaction_session_timeout",
-            clocks.command_timeout.max(clocks.cursor_lifetime).as_millis() + IDLE_TIMEOUT_MARGIN_MS,
-        ),
-    ];
-    let sql = limits.map(|(name, ms)| {
-        format!(
-            "SET {name} TO DEFAULT; SELECT pg_catalog.set_config('{name}', '{ms}', false) \
-             FROM (SELECT pg_catalog.current_setting('{name}')::pg_catalog.interval) AS theirs (limit_) \
-             WHERE limit_ = interval '0' OR limit_ > interval '{ms} milliseconds'"
-        )
-    });
-    sql.join("; ").into()
+fn server_timeouts(clocks: ClockSettings) -> ServerTimeouts {
+    ServerTimeouts {
+        statement: clocks.command_timeout + STATEMENT_TIMEOUT_MARGIN,
+        idle_in_transaction: clocks.command_timeout.max(clocks.cursor_lifetime) + IDLE_TIMEOUT_MARGIN,
+    }
 }

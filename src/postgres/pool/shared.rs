@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use deadpool::managed::{self, PoolError, TimeoutType, Timeouts};
 use slog::Logger;
 use tokio::time::Instant;
-use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
 use super::ceiling::Ceiling;
@@ -42,7 +41,6 @@ pub(super) struct SharedPool {
     pub(super) health: Arc<HealthMonitor>,
     /// Locked during a check of the database, so that there is one check at a time and the others wait for its result.
     pub(super) probing: tokio::sync::Mutex<()>,
-    pub(super) tls: MakeRustlsConnect,
     /// Another generation serves now: unused connections are closed.
     pub(super) is_retired: AtomicBool,
     /// Counts the leases, and the connections that are being cleaned or cancelled after their call.

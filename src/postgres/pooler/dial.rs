@@ -1,4 +1,4 @@
-//! Opens connections on which prepared statements have no name, and cancels the statements on them.
+//! Opens connections on which prepared statements have no name.
 
 use std::path::PathBuf;
 use std::task::{Context, Poll};
@@ -6,19 +6,12 @@ use std::task::{Context, Poll};
 use tokio::net::UnixStream;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either;
 
 use super::negotiation::{Negotiation, NegotiationError};
 use super::unnamed::Unnamed;
-
-/// How a connection through a pooler was opened; needed for cancel requests.
-#[derive(Clone)]
-pub struct PooledDial {
-    config: Config,
-    negotiation: Negotiation<MakeRustlsConnect>,
-}
 
 type Tls<S> = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
 
@@ -48,32 +41,6 @@ impl Stream {
     }
 }
 
-impl PooledDial {
-    /// `config` is the configuration that [`connect`] was given, and `tls` is the TLS of cancel requests.
-    pub fn new(config: &Config, tls: MakeRustlsConnect) -> Self {
-        let (config, negotiation) = split(config, tls);
-        Self { config, negotiation }
-    }
-
-    /// Asks the pooler to cancel the statement on the connection of this token.
-    ///
-    /// # Errors
-    /// The error of the driver.
-    pub async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
-        let Some(sockets) = sockets(&self.config) else {
-            return token.cancel_query(self.negotiation.clone()).await;
-        };
-        // The token is known only to the pooler that has sent it.
-        let mut asked = Ok(());
-        for socket in sockets {
-            if let Ok(stream) = UnixStream::connect(socket).await {
-                asked = token.clone().cancel_query_raw(stream, negotiating(&self.negotiation)).await;
-            }
-        }
-        asked
-    }
-}
-
 /// Opens a connection on which prepared statements have no name. `config` says whether TLS is used, and has no start-up
 /// options.
 ///
@@ -98,6 +65,11 @@ where
     // If there is a socket that cannot be opened, the driver's error says why.
     let (client, connection) = config.connect(negotiation).await?;
     Ok((client, Stream::Tcp(Box::new(connection))))
+}
+
+/// The negotiation of the connections that [`connect`] opens with this configuration.
+pub fn negotiation_of<T>(config: &Config, tls: T) -> Negotiation<T> {
+    split(config, tls).1
 }
 
 /// The configuration with which the driver leaves the start of the connection to the negotiation, and that negotiation.

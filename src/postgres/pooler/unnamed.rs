@@ -83,17 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Unnamed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_out(context))?;
-        let this = &mut *self;
-        // A pooler must forward a cancel request, and drops it if the client does not wait for the end.
-        while this.requests.is_cancel() {
-            ready!(Pin::new(&mut this.stream).poll_flush(context))?;
-            let mut read = ReadBuf::new(&mut this.read);
-            let came = ready!(Pin::new(&mut this.stream).poll_read(context, &mut read));
-            if came.is_err() || read.filled().is_empty() {
-                break;
-            }
-        }
-        Pin::new(&mut this.stream).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -24,6 +24,16 @@ impl PgBouncer {
     /// One that lends two backends in that mode (`transaction` or `session`); `None`, and a line that says so, where the
     /// program is not installed.
     pub async fn start(cluster: &PrivateCluster, mode: &str) -> Option<Self> {
+        Self::start_with(cluster, mode, &[], "").await
+    }
+
+    /// The same with these files in its folder, and these further settings. Settings find the folder as `{folder}`.
+    pub async fn start_with(
+        cluster: &PrivateCluster,
+        mode: &str,
+        files: &[(&str, &str)],
+        settings: &str,
+    ) -> Option<Self> {
         let program =
             ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
         let Some(program) = program.into_iter().find(|program| fs::exists(program).unwrap()) else {
@@ -32,28 +42,38 @@ impl PgBouncer {
         };
         // Another program may take the port before it does.
         for _ in 0..20 {
-            if let Some(bouncer) = Self::start_once(program, cluster, mode).await {
+            if let Some(bouncer) = Self::start_once(program, cluster, mode, files, settings).await {
                 return Some(bouncer);
             }
         }
         panic!("PgBouncer finds no port");
     }
 
-    async fn start_once(program: &str, cluster: &PrivateCluster, mode: &str) -> Option<Self> {
+    async fn start_once(
+        program: &str,
+        cluster: &PrivateCluster,
+        mode: &str,
+        files: &[(&str, &str)],
+        settings: &str,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let ini = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir = {}\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 2\n\
-             max_client_conn = 200\nlogfile = {}\n",
+             max_client_conn = 200\nlogfile = {}\n{}\n",
             cluster.port(),
             folder.path().display(),
             at("users").display(),
             at("log").display(),
+            settings.replace("{folder}", folder.path().to_str().unwrap()),
         );
         fs::write(at("ini"), ini).unwrap();
         fs::write(at("users"), "\"postgres\" \"\"\n").unwrap();
+        for (name, text) in files {
+            fs::write(at(name), text).unwrap();
+        }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let mut command = Command::new(program);
         command.arg("-q").arg(at("ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

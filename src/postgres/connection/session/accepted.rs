@@ -5,7 +5,6 @@ use futures_util::future::join_all;
 use tokio_postgres::error::Severity;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-use super::for_transaction;
 use crate::postgres::connection::{OpenError, Wanted};
 use crate::postgres::error::causes;
 use crate::postgres::needs::{Need, Purpose};
@@ -27,7 +26,7 @@ impl Accepted {
         let sql = wanted.needs.iter().map(Need::in_session).collect();
         // Joined, they are sent without waiting for each other.
         let of = |sql: Vec<String>| async move { join_all(sql.iter().map(|sql| client.batch_execute(sql))).await };
-        Self::asking(client, wanted, sql, wanted.server_timeouts.to_string(), of).await
+        Self::asking(client, wanted, sql, wanted.server_timeouts.in_session(), of).await
     }
 
     /// Tries each setting of a transaction, in a transaction of its own.
@@ -44,7 +43,7 @@ impl Accepted {
             }
             all
         };
-        Self::asking(client, wanted, sql, for_transaction(&wanted.server_timeouts), of).await
+        Self::asking(client, wanted, sql, wanted.server_timeouts.in_transaction(), of).await
     }
 
     async fn asking<F: Future<Output = Vec<Result<(), Error>>>>(

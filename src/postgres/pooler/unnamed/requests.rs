@@ -9,9 +9,6 @@ use super::expected::Expected;
 /// A message begins with one byte for its type and four for its length, which includes the length itself.
 const HEADER_BYTES: usize = 5;
 
-/// In a cancel request, this is in the place of the version.
-const CANCEL_REQUEST: [u8; 4] = 80_877_102_u32.to_be_bytes();
-
 /// Rewrites messages from pieces of any size.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -21,8 +18,6 @@ pub struct Requests {
     out: BytesMut,
     /// Whether the first message has passed. Only the first message has no type byte.
     has_started: bool,
-    /// Whether the first message was a cancel request. Nothing else is sent then.
-    is_cancel: bool,
     /// The text and the types in the Parse of each statement.
     statements: HashMap<Bytes, Bytes>,
     /// The statement that is the unnamed statement on the server, if that is known.
@@ -33,11 +28,6 @@ impl Requests {
     /// The bytes that must be written.
     pub fn out(&mut self) -> &mut BytesMut {
         &mut self.out
-    }
-
-    /// Whether this is a cancel request and not a connection.
-    pub fn is_cancel(&self) -> bool {
-        self.is_cancel
     }
 
     /// The Parse of this statement has failed, so the server does not know it.
@@ -54,7 +44,6 @@ impl Requests {
                 self.rewrite(message, expected);
             } else {
                 self.has_started = true;
-                self.is_cancel = message.get(4..8) == Some(&CANCEL_REQUEST);
                 self.out.extend_from_slice(&message);
             }
         }
