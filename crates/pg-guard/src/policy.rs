@@ -1,20 +1,24 @@
-//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name
-//! (`functions` lists the known functions).
+//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name.
 //!
-//! A function that is not volatile promises to change nothing (PostgreSQL manual, section 38.7), so it is accepted. A
-//! volatile function is accepted only if it is known to be harmless. So a volatile function of a later PostgreSQL or of
-//! an unknown extension is refused until somebody has examined it. Functions that break the promise are listed.
+//! PostgreSQL's own functions are judged by the list in `builtin`: what is not in it is refused, however it is declared.
+//! Of other functions one that is not volatile promises to change nothing (PostgreSQL manual, section 38.7), so it is
+//! accepted. A volatile function is accepted only if it is known to be harmless. So a volatile function of an unknown
+//! extension is refused until somebody has examined it. Functions that break the promise are listed (`functions`).
 
 use crate::catalog::{Catalog, Function, Text};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
+use class::Class;
 use functions::{
-    HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
+    HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
 };
 
+mod builtin;
+mod class;
 mod functions;
 mod kinds;
+mod versions;
 
 pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
 
@@ -28,6 +32,9 @@ pub struct Policy {
     /// Password hashes, the statements of other sessions and similar secrets may be read.
     pub sensitive: bool,
 }
+
+/// How an operator allows functions that return secrets.
+const ALLOW_SECRETS: &str = "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.";
 
 /// What is known about an accepted statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +121,30 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
     if listed(&policy.allow) {
         return Ok(false);
     }
+    if function.is_builtin {
+        // A function with an argument of the type `internal` cannot be called by a statement.
+        let is_internal = function.arguments.split(',').any(|argument| argument == "internal");
+        let class = builtin::class(function.version, name, Some(&function.arguments));
+        return match class {
+            _ if is_internal => Ok(true),
+            Class::Harmless => Ok(true),
+            Class::Secret(_) if policy.sensitive => Ok(true),
+            Class::Secret(why) => refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
+            Class::Live(why) => refused(Rule::FunctionHarmful, why, &allow),
+            Class::Unknown => {
+                let why = format!("it is not in the list of the functions of PostgreSQL {}", function.version);
+                refused(Rule::FunctionUnknown, &why, &allow)
+            }
+        };
+    }
     let extension = function.extension.as_deref();
-    let is_known = function.is_builtin || extension.is_some();
+    let is_known = extension.is_some();
     let why_harmful = || HARMFUL.iter().find(|(_, names)| is_known && has(names, name)).map(|(why, _)| *why);
     if is_known
         && !policy.sensitive
         && let Some((why, _)) = SENSITIVE_FUNCTIONS.iter().find(|(_, names)| has(names, name))
     {
-        return refused(Rule::FunctionSecret, why, "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.");
+        return refused(Rule::FunctionSecret, why, ALLOW_SECRETS);
     }
     if function.is_definer {
         return refused(
@@ -136,18 +159,17 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         }
         // The author of an extension answers for its C functions. Any other C function was created by a superuser and
         // can do anything.
-        if !function.is_trusted && extension.is_none() && !function.is_builtin {
+        if !function.is_trusted && extension.is_none() {
             let why = format!("it is written in {}, which can do anything on the server", function.language);
             return refused(Rule::FunctionLanguage, &why, &allow);
         }
         texts.extend(function.text.clone());
-        return Ok(function.is_builtin);
+        return Ok(false);
     }
-    let is_harmless = (function.is_builtin && has(HARMLESS, name))
-        || (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
+    let is_harmless = (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
         || HARMLESS_OF_EXTENSIONS.iter().any(|(of, names)| extension == Some(of) && has(names, name));
     if is_harmless {
-        return Ok(function.is_builtin);
+        return Ok(false);
     }
     match why_harmful() {
         Some(why) => refused(Rule::FunctionHarmful, why, &allow),

@@ -5,7 +5,11 @@ pub(super) const FUNCTIONS: &str = "
 SELECT p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
        (p.pronargs - p.pronargdefaults)::pg_catalog.int4,
        CASE WHEN p.provariadic <> 0 OR p.prokind = 'a' THEN 1000 ELSE p.pronargs END,
-       pg_catalog.current_schemas(true)
+       pg_catalog.current_schemas(true),
+       (SELECT pg_catalog.string_agg(t.typname::pg_catalog.text, ',' ORDER BY a.at)
+        FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) WITH ORDINALITY a (oid, at)
+        JOIN pg_catalog.pg_type t USING (oid)),
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4
 FROM pg_catalog.pg_proc p WHERE p.proname = ANY ($1)";
 
 /// The functions of user-defined operators with these names ($1), and of user-defined casts from and to types with
@@ -96,7 +100,11 @@ SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg
                    ELSE '' END
        END,
        EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%'),
-       part.type
+       part.type,
+       (SELECT pg_catalog.string_agg(t.typname::pg_catalog.text, ',' ORDER BY a.at)
+        FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) WITH ORDINALITY a (oid, at)
+        JOIN pg_catalog.pg_type t USING (oid)),
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4
 FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
      LEFT JOIN pg_catalog.pg_depend d
