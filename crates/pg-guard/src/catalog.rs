@@ -18,7 +18,7 @@ mod queries;
 mod read;
 
 use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, RELATIONS, SECRETS, USER_FUNCTIONS, USER_TEXTS};
-use read::{major, unquoted};
+use read::{major, type_names, unquoted};
 
 /// The longest SQL text of an object that is read, in characters. A longer text is cut, so it cannot be parsed.
 const TEXT_CHARS_MAX: i32 = 200_000;
@@ -264,7 +264,7 @@ impl Catalog {
             is_definer: false,
             extension: None,
             is_builtin: oid < FIRST_USER_OID,
-            arguments: row.try_get::<_, Option<String>>(7)?.unwrap_or_default(),
+            arguments: type_names(row.try_get(7)?),
             version: major(row.try_get(8)?),
             text: None,
             arguments_min: count(4)?,
@@ -349,7 +349,7 @@ impl Catalog {
             is_definer: row.try_get(7)?,
             extension: row.try_get(8)?,
             is_builtin: oid < FIRST_USER_OID,
-            arguments: row.try_get::<_, Option<String>>(12)?.unwrap_or_default(),
+            arguments: type_names(row.try_get(12)?),
             version: major(row.try_get(13)?),
             text,
             ..Function::default()

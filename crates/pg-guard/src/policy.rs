@@ -1,22 +1,19 @@
 //! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name.
 //!
 //! PostgreSQL's own functions are judged by the list in `builtin`: what is not in it is refused, however it is declared.
-//! Of other functions one that is not volatile promises to change nothing (PostgreSQL manual, section 38.7), so it is
-//! accepted. A volatile function is accepted only if it is known to be harmless. So a volatile function of an unknown
-//! extension is refused until somebody has examined it. Functions that break the promise are listed (`functions`).
+//! Functions of extensions are judged by the list in `extensions`; what is not in it is judged like a function of a user.
+//! Such a function is accepted if it is not volatile, so that it promises to change nothing (PostgreSQL manual, section
+//! 38.7), and is written in a trusted language.
 
 use crate::catalog::{Catalog, Function, Text};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
 use class::Class;
-use functions::{
-    HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
-};
 
 mod builtin;
 mod class;
-mod functions;
+mod extensions;
 mod kinds;
 mod versions;
 
@@ -121,30 +118,25 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
     if listed(&policy.allow) {
         return Ok(false);
     }
-    if function.is_builtin {
-        // A function with an argument of the type `internal` cannot be called by a statement.
-        let is_internal = function.arguments.split(',').any(|argument| argument == "internal");
-        let class = builtin::class(function.version, name, Some(&function.arguments));
-        return match class {
-            _ if is_internal => Ok(true),
-            Class::Harmless => Ok(true),
-            Class::Secret(_) if policy.sensitive => Ok(true),
-            Class::Secret(why) => refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
-            Class::Live(why) => refused(Rule::FunctionHarmful, why, &allow),
-            Class::Unknown => {
-                let why = format!("it is not in the list of the functions of PostgreSQL {}", function.version);
-                refused(Rule::FunctionUnknown, &why, &allow)
-            }
-        };
+    // A function with an argument of the type `internal` cannot be called by a statement, and a superuser has made it.
+    if function.arguments.split(',').any(|argument| argument == "internal") {
+        return Ok(function.is_builtin);
     }
-    let extension = function.extension.as_deref();
-    let is_known = extension.is_some();
-    let why_harmful = || HARMFUL.iter().find(|(_, names)| is_known && has(names, name)).map(|(why, _)| *why);
-    if is_known
-        && !policy.sensitive
-        && let Some((why, _)) = SENSITIVE_FUNCTIONS.iter().find(|(_, names)| has(names, name))
-    {
-        return refused(Rule::FunctionSecret, why, ALLOW_SECRETS);
+    let class = match &function.extension {
+        _ if function.is_builtin => builtin::class(function.version, name, Some(&function.arguments)),
+        Some(extension) => extensions::class(extension, name, &function.arguments),
+        None => Class::Unknown,
+    };
+    match class {
+        Class::Harmless => return Ok(function.is_builtin),
+        Class::Secret(_) if policy.sensitive => return Ok(function.is_builtin),
+        Class::Secret(why) => return refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
+        Class::Live(why) => return refused(Rule::FunctionHarmful, why, &allow),
+        Class::Unknown if function.is_builtin => {
+            let why = format!("it is not in the list of the functions of PostgreSQL {}", function.version);
+            return refused(Rule::FunctionUnknown, &why, &allow);
+        }
+        Class::AsDeclared | Class::Unknown => {}
     }
     if function.is_definer {
         return refused(
@@ -153,30 +145,28 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
             &allow,
         );
     }
-    if !function.is_volatile {
-        if extension.is_some() && has(HARMFUL_ALTHOUGH_NOT_VOLATILE, name) {
-            return refused(Rule::FunctionHarmful, why_harmful().unwrap_or("it does more than it promises"), &allow);
-        }
-        // The author of an extension answers for its C functions. Any other C function was created by a superuser and
-        // can do anything.
-        if !function.is_trusted && extension.is_none() {
-            let why = format!("it is written in {}, which can do anything on the server", function.language);
-            return refused(Rule::FunctionLanguage, &why, &allow);
-        }
-        texts.extend(function.text.clone());
-        return Ok(false);
-    }
-    let is_harmless = (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
-        || HARMLESS_OF_EXTENSIONS.iter().any(|(of, names)| extension == Some(of) && has(names, name));
-    if is_harmless {
-        return Ok(false);
-    }
-    match why_harmful() {
-        Some(why) => refused(Rule::FunctionHarmful, why, &allow),
-        None => refused(
+    if function.is_volatile {
+        return refused(
             Rule::FunctionVolatile,
             "it is volatile, so it may do what no transaction undoes",
             &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
-        ),
+        );
     }
+    // The author of a known extension answers for its functions in C. Any other was created by a superuser and can do
+    // anything.
+    if class == Class::Unknown {
+        if !function.is_trusted {
+            let language = &function.language;
+            let why = match &function.extension {
+                None => format!("it is written in {language}, which can do anything on the server"),
+                Some(extension) => format!(
+                    "it is written in {language}, which can do anything on the server, and it is not in the list of the \
+                     functions of known extensions (it belongs to {extension})"
+                ),
+            };
+            return refused(Rule::FunctionLanguage, &why, &allow);
+        }
+        texts.extend(function.text.clone());
+    }
+    Ok(false)
 }

@@ -5,6 +5,8 @@
 pub(crate) enum Class {
     /// It changes nothing that ROLLBACK does not undo.
     Harmless,
+    /// The author of a known extension answers for it: it is harmless unless it is volatile.
+    AsDeclared,
     /// It returns secrets, for this reason, and changes nothing.
     Secret(&'static str),
     /// It does harm, or runs what nobody has looked at, for this reason.
