@@ -5,6 +5,7 @@
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
 # make clients       runs MCP clients of PyPI and npm against this server, by stdio and HTTP (about 3 minutes, the first time 10)
 # make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
+# make guard-lists   writes the lists of known functions anew, from PostgreSQL 14 to 18 and the installed extensions
 # make pooler        ten thousand statements of three processes through PgBouncer and two backends (about two minutes)
 # make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)
 # make test-package  packs the crates and installs the program from them, offline (about two minutes)
@@ -13,7 +14,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: demo test test-versions check conformance clients fuzz pooler page test-package soak bench build deps
+.PHONY: demo test test-versions check conformance clients fuzz guard-lists pooler page test-package soak bench build deps
 
 demo: build
 	target/release/mcp-server-postgres demo
@@ -39,6 +40,11 @@ clients: build
 
 fuzz: deps
 	FUZZ_INPUTS=1000000 cargo test --locked --test it guard::fuzz -- --nocapture --test-threads=1
+
+guard-lists: deps
+	UPDATE_SNAPSHOTS=1 PARTS=guard::lists scripts/test-versions.sh 14 15 16 17 18
+	UPDATE_SNAPSHOTS=1 cargo test --locked --test it guard::lists
+	cargo test --locked --package pg-guard --lib policy::
 
 pooler: deps
 	cargo test --locked --test it pooler -- --include-ignored --nocapture

@@ -9,6 +9,7 @@ mod allowed;
 mod attack;
 mod fuzz;
 mod lab;
+mod lists;
 mod page;
 mod refused;
 mod served;

@@ -15,8 +15,10 @@ use crate::secrets::{SecretSource, holds_secrets};
 use crate::syntax::{self, Call, Name, Syntax};
 
 mod queries;
+mod read;
 
 use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, RELATIONS, SECRETS, USER_FUNCTIONS, USER_TEXTS};
+use read::{major, type_names, unquoted};
 
 /// The longest SQL text of an object that is read, in characters. A longer text is cut, so it cannot be parsed.
 const TEXT_CHARS_MAX: i32 = 200_000;
@@ -63,6 +65,10 @@ pub(crate) struct Function {
     pub(crate) extension: Option<String>,
     /// It is part of PostgreSQL itself.
     pub(crate) is_builtin: bool,
+    /// The names of its argument types, joined by commas.
+    pub(crate) arguments: String,
+    /// The major version of the server.
+    pub(crate) version: u32,
     /// Its body and its argument defaults, if a user has written them in SQL.
     pub(crate) text: Option<Text>,
     arguments_min: usize,
@@ -258,6 +264,8 @@ impl Catalog {
             is_definer: false,
             extension: None,
             is_builtin: oid < FIRST_USER_OID,
+            arguments: type_names(row.try_get(7)?),
+            version: major(row.try_get(8)?),
             text: None,
             arguments_min: count(4)?,
             arguments_max: count(5)?,
@@ -341,6 +349,8 @@ impl Catalog {
             is_definer: row.try_get(7)?,
             extension: row.try_get(8)?,
             is_builtin: oid < FIRST_USER_OID,
+            arguments: type_names(row.try_get(12)?),
+            version: major(row.try_get(13)?),
             text,
             ..Function::default()
         };
@@ -383,12 +393,4 @@ struct UserDefined {
     types: Vec<u32>,
     /// The statement runs with a search path of its own.
     any_schema: bool,
-}
-
-/// The name of a schema, without the quotes that `regnamespace` writes.
-fn unquoted(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(inside) => inside.replace("\"\"", "\""),
-        None => name.to_owned(),
-    }
 }

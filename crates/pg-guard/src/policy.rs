@@ -1,20 +1,21 @@
-//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name
-//! (`functions` lists the known functions).
+//! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name.
 //!
-//! A function that is not volatile promises to change nothing (PostgreSQL manual, section 38.7), so it is accepted. A
-//! volatile function is accepted only if it is known to be harmless. So a volatile function of a later PostgreSQL or of
-//! an unknown extension is refused until somebody has examined it. Functions that break the promise are listed.
+//! PostgreSQL's own functions are judged by the list in `builtin`: what is not in it is refused, however it is declared.
+//! Functions of extensions are judged by the list in `extensions`; what is not in it is judged like a function of a user.
+//! Such a function is accepted if it is not volatile, so that it promises to change nothing (PostgreSQL manual, section
+//! 38.7), and is written in a trusted language.
 
 use crate::catalog::{Catalog, Function, Text};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
-use functions::{
-    HARMFUL, HARMFUL_ALTHOUGH_NOT_VOLATILE, HARMLESS, HARMLESS_OF_EXTENSIONS, SENSITIVE_FUNCTIONS, SENSITIVE_NAMES, has,
-};
+use class::Class;
 
-mod functions;
+mod builtin;
+mod class;
+mod extensions;
 mod kinds;
+mod versions;
 
 pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
 
@@ -28,6 +29,9 @@ pub struct Policy {
     /// Password hashes, the statements of other sessions and similar secrets may be read.
     pub sensitive: bool,
 }
+
+/// How an operator allows functions that return secrets.
+const ALLOW_SECRETS: &str = "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.";
 
 /// What is known about an accepted statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +118,25 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
     if listed(&policy.allow) {
         return Ok(false);
     }
-    let extension = function.extension.as_deref();
-    let is_known = function.is_builtin || extension.is_some();
-    let why_harmful = || HARMFUL.iter().find(|(_, names)| is_known && has(names, name)).map(|(why, _)| *why);
-    if is_known
-        && !policy.sensitive
-        && let Some((why, _)) = SENSITIVE_FUNCTIONS.iter().find(|(_, names)| has(names, name))
-    {
-        return refused(Rule::FunctionSecret, why, "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.");
+    // A function with an argument of the type `internal` cannot be called by a statement, and a superuser has made it.
+    if function.arguments.split(',').any(|argument| argument == "internal") {
+        return Ok(function.is_builtin);
+    }
+    let class = match &function.extension {
+        _ if function.is_builtin => builtin::class(function.version, name, Some(&function.arguments)),
+        Some(extension) => extensions::class(extension, name, &function.arguments),
+        None => Class::Unknown,
+    };
+    match class {
+        Class::Harmless => return Ok(function.is_builtin),
+        Class::Secret(_) if policy.sensitive => return Ok(function.is_builtin),
+        Class::Secret(why) => return refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
+        Class::Live(why) => return refused(Rule::FunctionHarmful, why, &allow),
+        Class::Unknown if function.is_builtin => {
+            let why = format!("it is not in the list of the functions of PostgreSQL {}", function.version);
+            return refused(Rule::FunctionUnknown, &why, &allow);
+        }
+        Class::AsDeclared | Class::Unknown => {}
     }
     if function.is_definer {
         return refused(
@@ -130,31 +145,28 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
             &allow,
         );
     }
-    if !function.is_volatile {
-        if extension.is_some() && has(HARMFUL_ALTHOUGH_NOT_VOLATILE, name) {
-            return refused(Rule::FunctionHarmful, why_harmful().unwrap_or("it does more than it promises"), &allow);
-        }
-        // The author of an extension answers for its C functions. Any other C function was created by a superuser and
-        // can do anything.
-        if !function.is_trusted && extension.is_none() && !function.is_builtin {
-            let why = format!("it is written in {}, which can do anything on the server", function.language);
-            return refused(Rule::FunctionLanguage, &why, &allow);
-        }
-        texts.extend(function.text.clone());
-        return Ok(function.is_builtin);
-    }
-    let is_harmless = (function.is_builtin && has(HARMLESS, name))
-        || (has(SENSITIVE_NAMES, name) && policy.sensitive && is_known)
-        || HARMLESS_OF_EXTENSIONS.iter().any(|(of, names)| extension == Some(of) && has(names, name));
-    if is_harmless {
-        return Ok(function.is_builtin);
-    }
-    match why_harmful() {
-        Some(why) => refused(Rule::FunctionHarmful, why, &allow),
-        None => refused(
+    if function.is_volatile {
+        return refused(
             Rule::FunctionVolatile,
             "it is volatile, so it may do what no transaction undoes",
             &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
-        ),
+        );
     }
+    // The author of a known extension answers for its functions in C. Any other was created by a superuser and can do
+    // anything.
+    if class == Class::Unknown {
+        if !function.is_trusted {
+            let language = &function.language;
+            let why = match &function.extension {
+                None => format!("it is written in {language}, which can do anything on the server"),
+                Some(extension) => format!(
+                    "it is written in {language}, which can do anything on the server, and it is not in the list of the \
+                     functions of known extensions (it belongs to {extension})"
+                ),
+            };
+            return refused(Rule::FunctionLanguage, &why, &allow);
+        }
+        texts.extend(function.text.clone());
+    }
+    Ok(false)
 }

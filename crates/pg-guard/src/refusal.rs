@@ -62,6 +62,8 @@ rules! {
     FunctionHarmful => "function-harmful",
     /// The function is volatile and not known to be harmless.
     FunctionVolatile => "function-volatile",
+    /// The function is PostgreSQL's own, and it is not in the list of those that are known.
+    FunctionUnknown => "function-unknown",
     /// The columns of the relation contain secrets.
     SecretRelation => "secret-relation",
     /// The setting is a secret, or all settings are read and one of them is a secret.

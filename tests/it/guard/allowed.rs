@@ -42,13 +42,28 @@ fn cases(text: &str) -> Vec<Case> {
     text.trim_end().split("\n\n").map(block).collect()
 }
 
-/// Each statement has the rows of the file, and the same rows from a server without a guard.
-async fn answer(theme: &str) {
+/// What the theme of an extension reads.
+const OF_EXTENSIONS: &[(&str, &str)] =
+    &[("postgis_raster", include_str!("allowed/postgis.sql")), ("vector", include_str!("allowed/vector.sql"))];
+
+/// Each statement has the rows of the file, and the same rows from a server without a guard. The theme of an extension
+/// that is not installed is skipped.
+async fn answer(theme: &str, extension: Option<&str>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/guard/allowed/{theme}.txt"));
     let cluster = Options::new().setting("shared_preload_libraries", "pg_stat_statements").start().unwrap();
     let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     actix_rt::spawn(connection);
-    client.batch_execute(include_str!("allowed/schema.sql")).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let schema = match extension {
+        None => include_str!("allowed/schema.sql"),
+        Some(extension) => {
+            if let Err(error) = client.batch_execute(&format!("create extension {extension} cascade")).await {
+                println!("the theme {theme} is skipped, because {extension} cannot be created: {error:?}");
+                return;
+            }
+            OF_EXTENSIONS.iter().find(|(of, _)| *of == extension).map(|(_, schema)| *schema).unwrap()
+        }
+    };
+    client.batch_execute(schema).await.unwrap_or_else(|error| panic!("{error:?}"));
     let guarded = Served::start(cluster.port(), "postgres");
     let unguarded = Served::in_mode(cluster.port(), "postgres", AccessMode::ReadWrite);
     let mut wrong = Vec::new();
@@ -86,10 +101,13 @@ async fn answer(theme: &str) {
 }
 
 macro_rules! themes {
-    ($($theme:ident)*) => {
+    ($($theme:ident $(of $extension:ident)?),*) => {
         $(#[actix_rt::test]
         async fn $theme() {
-            answer(stringify!($theme)).await;
+            #[allow(unused_mut, unused_assignments, reason = "only some themes have an extension")]
+            let mut extension = None;
+            $(extension = Some(stringify!($extension));)?
+            answer(stringify!($theme), extension).await;
         })*
 
         #[test]
@@ -104,4 +122,4 @@ macro_rules! themes {
     };
 }
 
-themes!(queries functions database own texture);
+themes!(queries, functions, database, own, texture, postgis of postgis_raster, vector of vector);

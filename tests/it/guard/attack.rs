@@ -129,6 +129,8 @@ pub struct Attack {
     pub verdict: Verdict,
     /// The versions of PostgreSQL that have what it uses.
     pub versions: Versions,
+    /// The extension whose functions it calls, if not every laboratory has it.
+    pub extension: Option<&'static str>,
 }
 
 const fn attack(class: Class, sql: &'static str, harm: Harm) -> Attack {
@@ -136,7 +138,7 @@ const fn attack(class: Class, sql: &'static str, harm: Harm) -> Attack {
         Stacked | LexerDesync => Verdict::Engine,
         _ => Verdict::Refused,
     };
-    Attack { class, sql, parameters: &[], harm, sent: Sent::Alone, verdict, versions: Versions::ALL }
+    Attack { class, sql, parameters: &[], harm, sent: Sent::Alone, verdict, versions: Versions::ALL, extension: None }
 }
 
 /// A statement that changes a fact.
@@ -183,6 +185,11 @@ impl Attack {
     /// Earlier versions do not have the object.
     pub const fn since(self, version: u32) -> Self {
         Self { versions: Versions { since: version, ..self.versions }, ..self }
+    }
+
+    /// Its functions belong to this extension, which is perhaps not installed. Then the statement is skipped.
+    pub const fn of(self, extension: &'static str) -> Self {
+        Self { extension: Some(extension), ..self }
     }
 
     /// The values of `$1 …`, which are all texts.

@@ -21,6 +21,7 @@ use facts::DATA;
 pub use facts::Facts;
 use session::{Ran, all, connect, first, row, send};
 
+mod extensions;
 mod facts;
 mod session;
 
@@ -70,11 +71,18 @@ pub struct Lab {
     /// A hash of all data, with the position of the write-ahead log at that time.
     last: RefCell<Option<(Vec<String>, String)>>,
     pub version: u32,
+    /// The extensions that it has beside those that come with PostgreSQL.
+    extensions: Vec<&'static str>,
     cluster: PrivateCluster,
 }
 
 impl Lab {
     pub async fn start() -> Self {
+        Self::start_for(&[]).await
+    }
+
+    /// A laboratory for these attacks, with the extensions that they use. A line says which are not installed.
+    pub async fn start_for(attacks: &[Attack]) -> Self {
         let file = format!("{FILE}\n{}", "x".repeat(FILE_BYTES.parse::<usize>().unwrap() - FILE.len() - 1));
         let cluster = Options::new()
             .setting("shared_preload_libraries", "pg_stat_statements")
@@ -106,6 +114,7 @@ impl Lab {
             .batch_execute(&schema.replace("{publisher}", PUBLISHER_PASSWORD).replace("{other}", OTHER_SQL))
             .await
             .unwrap_or_else(|error| panic!("lab.sql: {error:?}"));
+        let extensions = extensions::create(&template, attacks).await;
         // Only VACUUM makes a visibility map.
         template.batch_execute("vacuum tall").await.unwrap();
         template.batch_execute("select setseed(0.5)").await.unwrap();
@@ -121,6 +130,7 @@ impl Lab {
             marks_since: String::new(),
             last: RefCell::default(),
             version,
+            extensions,
             cluster,
         };
         lab.start_victim().await;
@@ -129,6 +139,12 @@ impl Lab {
 
     pub fn port(&self) -> u16 {
         self.cluster.port()
+    }
+
+    /// Whether it has what the attack uses.
+    pub fn has(&self, attack: &Attack) -> bool {
+        attack.versions.contain(self.version)
+            && attack.extension.is_none_or(|extension| self.extensions.contains(&extension))
     }
 
     /// Whether this version can show that such an attack has succeeded. The records of the write-ahead log can be read

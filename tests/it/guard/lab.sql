@@ -109,9 +109,16 @@ insert into sorts values (row(1)), (row(2));
 create domain over_checked as checked;
 create type holds_checked as (a checked, n int);
 create table of_checked (a checked);
-create type range_of_checked as range (subtype = over_checked, subtype_opclass = int4_ops);
+create type range_of_checked as range (subtype = over_checked, subtype_opclass = int4_ops,
+                                       multirange_type_name = multirange_of_checked);
 create function takes_checked(checked) returns int language plpgsql immutable as 'begin return 1; end';
 create function gives_checked(int) returns checked language plpgsql stable as 'begin return $1; end';
+
+-- A partitioned table whose hash function writes.
+create function hash_bump(int, int8) returns int8 language plpgsql volatile as
+    'begin insert into public.log values ($1); return 1; end';
+create operator class hashed_ops for type int using hash as operator 1 =, function 2 hash_bump(int, int8);
+create table hashed (n int) partition by hash (n hashed_ops);
 
 -- PostgreSQL's own function as a cast.
 create cast (citext as bytea) with function pg_read_binary_file(text);

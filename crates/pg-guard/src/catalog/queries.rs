@@ -5,7 +5,9 @@ pub(super) const FUNCTIONS: &str = "
 SELECT p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
        (p.pronargs - p.pronargdefaults)::pg_catalog.int4,
        CASE WHEN p.provariadic <> 0 OR p.prokind = 'a' THEN 1000 ELSE p.pronargs END,
-       pg_catalog.current_schemas(true)
+       pg_catalog.current_schemas(true),
+       pg_catalog.oidvectortypes(p.proargtypes),
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4
 FROM pg_catalog.pg_proc p WHERE p.proname = ANY ($1)";
 
 /// The functions of user-defined operators with these names ($1), and of user-defined casts from and to types with
@@ -88,7 +90,7 @@ part (whole, oid, type) AS (
 )
 SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg_catalog.text, p.provolatile = 'v',
        l.lanname, l.lanpltrusted OR p.oid < 16384 OR p.prokind = 'a', p.prosecdef, e.extname,
-       CASE WHEN p.oid >= 16384 AND e.oid IS NULL THEN
+       CASE WHEN p.oid >= 16384 THEN
            coalesce('SELECT ' || pg_catalog.pg_get_expr(p.proargdefaults, 0) || ';', '')
            || CASE WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN pg_catalog.left(p.prosrc, $3)
                    -- A body of the SQL standard (BEGIN ATOMIC, RETURN) is only in the definition.
@@ -96,7 +98,9 @@ SELECT part.whole, p.oid, p.proname, p.pronamespace::pg_catalog.regnamespace::pg
                    ELSE '' END
        END,
        EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS setting WHERE setting LIKE 'search_path=%'),
-       part.type
+       part.type,
+       pg_catalog.oidvectortypes(p.proargtypes),
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4
 FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
      JOIN pg_catalog.pg_language l ON l.oid = p.prolang
      LEFT JOIN pg_catalog.pg_depend d

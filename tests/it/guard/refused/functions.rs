@@ -46,6 +46,16 @@ pub const TABLE: &[Attack] = &[
     moves(Hidden, Data, "select '[1,2)'::range_of_checked"),
     moves(Hidden, Data, "select takes_checked(1)"),
     moves(Hidden, Data, "select gives_checked(1)"),
+    // Through a type or a table that a function gets by its number or as text.
+    moves(Hidden, Data, "select array_in('{1}', 'checked'::regtype, -1)"),
+    moves(Hidden, Data, "select array_in('{1,2}', oid, -1) from pg_type where typname = 'over_checked'"),
+    moves(Hidden, Data, "select record_in('(1,2)', 'holds_checked'::regtype, -1)::text"),
+    moves(Hidden, Data, "select pg_typeof(domain_in('1', to_regtype('checked'), -1))"),
+    moves(Hidden, Data, "select pg_typeof(pg_catalog.range_in('[1,2)', 'range_of_checked'::regtype, -1))"),
+    moves(Hidden, Data, "select pg_typeof(multirange_in('{[1,2)}', 'multirange_of_checked'::regtype, -1))"),
+    moves(Hidden, Data, "select pg_input_is_valid('1', 'checked')").since(16),
+    moves(Hidden, Data, "select * from pg_input_error_info('1', 'over' || '_checked')").since(16),
+    moves(Hidden, Data, "select satisfies_hash_partition('hashed'::regclass, 2, 0, 5)"),
     // Through the types of columns that the statement does not name.
     moves(Hidden, Data, "select b + 1 from boxes"),
     moves(Hidden, Data, "select abs(b) from boxes"),
