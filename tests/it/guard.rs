@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a fuzzer tells its seed and its count; it speaks no protocol")]
 mod allowed;
 mod attack;
+mod canary;
 mod fuzz;
 mod lab;
 mod lists;

@@ -10,9 +10,9 @@ pub(crate) enum SecretSource {
     Settings,
     /// Settings of roles and databases.
     RoleSettings,
-    /// Statistics that ANALYZE has stored about the column with the password hashes.
+    /// Statistics that ANALYZE has stored about a column with secrets.
     Statistics,
-    /// Options of foreign servers.
+    /// Options of foreign servers, of their tables and columns, and of foreign-data wrappers.
     ServerOptions,
 }
 
@@ -29,11 +29,41 @@ const SENSITIVE: &[(&str, &[&str], &str, Option<SecretSource>)] = &[
     ("pg_stat_activity", &["query"], "other sessions' SQL", None),
     ("pg_stat_statements", &["query"], "other sessions' SQL", None),
     ("pg_prepared_statements", &["statement"], "other calls' SQL", None),
+    ("pg_cursors", &["statement"], "other calls' SQL", None),
+    ("pg_backend_memory_contexts", &["ident"], "other calls' SQL", None),
+    // Long values of these columns are stored apart, in tables that have the number of their catalog in their name.
+    ("pg_toast_1260", &["chunk_data"], "password hashes", None),
+    ("pg_toast_1418", &["chunk_data"], "passwords of foreign servers", None),
+    ("pg_toast_6100", &["chunk_data"], "connection strings with passwords", None),
+    ("pg_toast_2328", &["chunk_data"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_toast_1417", &["chunk_data"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_toast_3118", &["chunk_data"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_toast_2964", &["chunk_data"], "passwords", Some(SecretSource::RoleSettings)),
+    ("pg_toast_2619", &["chunk_data"], "secrets, of which there are statistics", Some(SecretSource::Statistics)),
     ("pg_file_settings", &["setting"], "settings with passwords perhaps", None),
     ("pg_hba_file_rules", &["options"], "passwords of directory servers", None),
     ("pg_foreign_server", &["srvoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
     ("_pg_foreign_servers", &["srvoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
     ("foreign_server_options", &["option_value"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_foreign_data_wrapper", &["fdwoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("_pg_foreign_data_wrappers", &["fdwoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    (
+        "foreign_data_wrapper_options",
+        &["option_value"],
+        "a password of a foreign server",
+        Some(SecretSource::ServerOptions),
+    ),
+    ("pg_foreign_table", &["ftoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("_pg_foreign_tables", &["ftoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("foreign_table_options", &["option_value"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    ("pg_attribute", &["attfdwoptions"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
+    (
+        "_pg_foreign_table_columns",
+        &["attfdwoptions"],
+        "a password of a foreign server",
+        Some(SecretSource::ServerOptions),
+    ),
+    ("column_options", &["option_value"], "a password of a foreign server", Some(SecretSource::ServerOptions)),
     ("pg_settings", &["setting", "reset_val", "boot_val"], "passwords", Some(SecretSource::Settings)),
     ("pg_db_role_setting", &["setconfig"], "passwords", Some(SecretSource::RoleSettings)),
     ("pg_roles", &["rolconfig"], "passwords", Some(SecretSource::RoleSettings)),
@@ -42,13 +72,13 @@ const SENSITIVE: &[(&str, &[&str], &str, Option<SecretSource>)] = &[
     (
         "pg_stats",
         &["most_common_vals", "most_common_elems", "histogram_bounds"],
-        "password hashes, of which there are statistics",
+        "secrets, of which there are statistics",
         Some(SecretSource::Statistics),
     ),
     (
         "pg_statistic",
         &["stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"],
-        "password hashes, of which there are statistics",
+        "secrets, of which there are statistics",
         Some(SecretSource::Statistics),
     ),
 ];

@@ -42,10 +42,12 @@ create role other;
 create role idle;
 create role auditor password 'md500000000000000000000000000000000';
 alter role postgres set app.api_secret = '{setting}';
--- What is found in the column of hashes is kept here, too.
-analyze pg_authid;
 create server loop foreign data wrapper postgres_fdw options (host '127.0.0.1', port '{port}', dbname 'lab');
 create user mapping for postgres server loop options (user 'postgres', password '{foreign}');
+create user mapping for clerk server loop options (user 'postgres', password '{foreign}');
+create user mapping for other server loop options (user 'postgres', password '{foreign}');
+-- What is found in the columns of hashes and of passwords is kept in the statistics, too.
+analyze pg_authid, pg_user_mapping;
 create subscription news connection 'host=elsewhere password={publisher}' publication news
     with (connect = false, slot_name = none);
 

@@ -140,6 +140,15 @@ SELECT 2, pg_catalog.split_part(c, '=', 1)
 FROM pg_catalog.pg_db_role_setting d CROSS JOIN pg_catalog.unnest(d.setconfig) c, looks WHERE c ~* looks.secret
 UNION ALL
 SELECT 3, '' FROM pg_catalog.pg_stats s
-WHERE s.schemaname = 'pg_catalog' AND s.tablename = 'pg_authid' AND s.attname = 'rolpassword'
+WHERE s.schemaname = 'pg_catalog' AND (s.tablename, s.attname) IN (
+    ('pg_authid', 'rolpassword'), ('pg_user_mapping', 'umoptions'), ('pg_subscription', 'subconninfo'),
+    ('pg_foreign_server', 'srvoptions'), ('pg_foreign_table', 'ftoptions'), ('pg_foreign_data_wrapper', 'fdwoptions'),
+    ('pg_attribute', 'attfdwoptions'), ('pg_db_role_setting', 'setconfig'))
 UNION ALL
-SELECT 4, '' FROM pg_catalog.pg_foreign_server s, looks WHERE s.srvoptions::pg_catalog.text ~* looks.secret";
+SELECT 4, '' FROM looks CROSS JOIN LATERAL (
+    SELECT s.srvoptions FROM pg_catalog.pg_foreign_server s
+    UNION ALL SELECT t.ftoptions FROM pg_catalog.pg_foreign_table t
+    UNION ALL SELECT w.fdwoptions FROM pg_catalog.pg_foreign_data_wrapper w
+    UNION ALL SELECT a.attfdwoptions FROM pg_catalog.pg_foreign_table t
+              JOIN pg_catalog.pg_attribute a ON a.attrelid = t.ftrelid) AS options (options)
+WHERE options.options::pg_catalog.text ~* looks.secret";
