@@ -15,16 +15,16 @@ pub fn report(loaded: &Loaded) -> String {
     for origin in &loaded.origins {
         let _ = writeln!(text, "{:key_width$}  {:value_width$}  {}", origin.key, origin.value, origin.source);
     }
-    text.push_str("\nFiles followed:\n");
+    text.push_str("\nWatched files:\n");
     for file in &loaded.files {
         let state = if file.text.is_some() { "" } else { " (not there)" };
         let _ = writeln!(text, "  {}{state}", file.path.display());
     }
     if !loaded.ignored.is_empty() {
-        text.push_str("\nNot used of the .env that nobody named:\n");
+        text.push_str("\nIgnored lines of the .env file that nobody has named:\n");
     }
     for IgnoredLine { name, line, why } in &loaded.ignored {
-        let _ = writeln!(text, "  {name} in line {line}: {why}");
+        let _ = writeln!(text, "  line {line}, {name}: {why}");
     }
     if let Some(advice) = &loaded.settings.postgres.target.advice {
         let _ = writeln!(text, "note: {advice}");

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use pg_private::{Options, PrivateCluster};
 
+mod situations;
+
 /// The exit status and the output.
 fn doctor(environment: &[(&str, &str)]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +45,7 @@ async fn all_checks_run_and_the_result_for_the_role_says_what_to_do() {
     client.batch_execute("create table made_later (n int); insert into made_later values (8)").await.unwrap();
     let url = cluster.url().replace("postgres@", "agent@");
     let (status, said) = doctor(&[("DATABASE_URL", &url)]);
-    assert!(status == 0 && said.contains("ok       role       it can do nothing that a reader need not"), "{said}");
+    assert!(status == 0 && said.contains("ok       role       it has no more rights than a reader needs"), "{said}");
     assert!(!said.contains("role       The role"), "{said}");
     let (agent, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);

@@ -57,7 +57,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
                 Some("28000") => " Check POSTGRES_USER, and what pg_hba.conf lets it do from here.".to_owned(),
                 Some("3D000") => " Check POSTGRES_DB.".to_owned(),
                 _ if matches!(error, QueryError::NoLogin { .. }) => String::new(),
-                _ => " Check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT if it is about TLS.".to_owned(),
+                _ => " If it is about TLS, check POSTGRES_SSL_MODE and POSTGRES_SSL_ROOT_CERT.".to_owned(),
             };
             return report.failed("login", format!("{}.{mend}", error.to_string().replace('\n', " ")));
         }
@@ -92,9 +92,9 @@ async fn connected(
         report.warning("role", finding.to_string());
     }
     match findings.is_empty() {
-        true => report.ok("role", "it can do nothing that a reader need not"),
+        true => report.ok("role", "it has no more rights than a reader needs"),
         false => {
-            report.warning("role", "one that is made for it:");
+            report.warning("role", "This SQL creates a role that has only the rights it needs:");
             role::suggested(&server.database).lines().for_each(|line| report.line("", "", line));
         }
     }
@@ -113,11 +113,11 @@ fn check_pooler(report: &mut Report, is_pooled: bool, setting: Pooler) {
         (false, Pooler::None) => return,
         (false, _) => "none: each connection is a backend of PostgreSQL",
         (true, Pooler::Transaction) => {
-            "each call runs in a transaction that sets up its session for itself (POSTGRES_POOLER=transaction)"
+            "each call runs in a transaction that makes all its settings (POSTGRES_POOLER=transaction)"
         }
         (true, _) => {
-            "there is one (such as PgBouncer): each call runs in a transaction that sets up its session for itself. That is \
-             right in transaction and in session mode; in session mode POSTGRES_POOLER=none is faster"
+            "there is one (such as PgBouncer): each call runs in a transaction that makes all its settings. This is right in \
+             transaction mode and in session mode. If the pooler is in session mode, POSTGRES_POOLER=none is faster"
         }
     };
     report.ok("pooler", said);
@@ -134,7 +134,7 @@ fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &Targe
                 SslMode::VerifyCa => report.ok("TLS", format!("{said}, the certificate is verified, its name is not")),
                 _ => report.warning(
                     "TLS",
-                    format!("{said}, but whose certificate it is was not checked: POSTGRES_SSL_MODE=verify-full"),
+                    format!("{said}, but the certificate was not checked. POSTGRES_SSL_MODE=verify-full checks it"),
                 ),
             }
         }
@@ -145,8 +145,8 @@ fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &Targe
                 false => report.warning(
                     "TLS",
                     format!(
-                        "the connection is not encrypted{cause}. POSTGRES_SSL_MODE=verify-full takes no other, where the \
-                         server can"
+                        "the connection is not encrypted{cause}. If the server supports TLS, \
+                         POSTGRES_SSL_MODE=verify-full requires it and checks the certificate"
                     ),
                 ),
             }

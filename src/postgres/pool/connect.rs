@@ -93,7 +93,7 @@ impl Connector {
         }
         let connection = self.open_pooled().await?;
         if !self.is_pooled.swap(true, Ordering::Relaxed) {
-            info!(self.dial.log, "there is a pooler: each call runs in a transaction that sets up its session for itself";
+            info!(self.dial.log, "there is a pooler: each call runs in a transaction that makes all its settings";
                 "otherwise" => "POSTGRES_POOLER=none, for a pooler in session mode");
         }
         Ok(connection)

@@ -19,6 +19,9 @@ const NAME_IT: &str = "if it is for this server, name it by --env-file";
 
 const PROTECTS: &str = "a file that nobody has named cannot set what protects";
 
+/// Why a value that lowers the protection is ignored.
+const LESS_PROTECTION: &str = "it asks for less protection than the default";
+
 /// A value of the file that may become an entry.
 struct Candidate {
     key: &'static Key,
@@ -61,7 +64,9 @@ impl Layers {
                 Some(text) => candidates.push(Candidate { key, text, name: name.to_owned(), line: number }),
             }
         }
-        let candidates = self.connection(with_parts(strongest(candidates), &mut ignored), &mut ignored);
+        let (candidates, mut lowering) = with_parts(strongest(candidates), &mut ignored);
+        let candidates = self.connection(candidates, &mut ignored);
+        ignored.append(&mut lowering);
         let entry = |candidate: Candidate| Entry {
             key: candidate.key.name,
             origin: match &candidate.name {
@@ -141,8 +146,10 @@ fn strongest(candidates: Vec<Candidate>) -> Vec<Candidate> {
     strongest
 }
 
-/// The candidates, with the URL replaced by its parts. Each part must be a valid value.
-fn with_parts(candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> Vec<Candidate> {
+/// The candidates, with the URL replaced by its parts. Each part must be a valid value. Lines that would lower the
+/// protection are returned apart: without them, the rest of a connection can be used.
+fn with_parts(candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> (Vec<Candidate>, Vec<IgnoredLine>) {
+    let mut lowering = Vec::new();
     let (urls, mut all): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| candidate.key.name == DATABASE_URL);
     for Candidate { name, line, text, .. } in urls {
@@ -157,11 +164,19 @@ fn with_parts(candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> Vec
             }
         }
     }
-    all.retain_mut(|candidate| {
+    all.retain(|candidate| {
         let why = match candidate.key {
-            key if may_be_stricter(key) => match stricter(key, candidate.text.trim()) {
-                // It may ask for more protection than the default, but not for less.
-                Some(is_stricter) => return is_stricter,
+            key if may_be_stricter(key) => match Protection::of(key, candidate.text.trim()) {
+                Some(Protection::More) => return true,
+                Some(Protection::Default) => return false,
+                Some(Protection::Less) => {
+                    let name = match &candidate.name {
+                        name if name == DATABASE_URL => format!("{} of {DATABASE_URL}", key.name),
+                        name => name.clone(),
+                    };
+                    lowering.push(IgnoredLine { name, line: candidate.line, why: LESS_PROTECTION.to_owned() });
+                    return false;
+                }
                 None => format!("it must be {}", key.kind.requirement()),
             },
             key if key.class == Class::Protects && candidate.text == "system" => return true,
@@ -172,7 +187,7 @@ fn with_parts(candidates: Vec<Candidate>, ignored: &mut Vec<IgnoredLine>) -> Vec
         ignored.push(IgnoredLine { name: candidate.name.clone(), line: candidate.line, why });
         false
     });
-    all
+    (all, lowering)
 }
 
 /// The protecting keys for which such a file may ask for more than the default, and the words that do this.
@@ -186,10 +201,23 @@ fn may_be_stricter(key: &Key) -> bool {
     STRICTER.iter().any(|(name, ..)| *name == key.name)
 }
 
-/// Whether this word of such a key asks for more protection than the default; `None` if it is not a word of the key.
-fn stricter(key: &Key, text: &str) -> Option<bool> {
-    let (_, words, stricter) = STRICTER.iter().find(|(name, ..)| *name == key.name)?;
-    kind::word(words, text).map(|word| stricter.contains(&word))
+/// How much protection a value asks for, beside the default.
+enum Protection {
+    More,
+    Default,
+    Less,
+}
+
+impl Protection {
+    /// `None` if `text` is not a word of the key.
+    fn of(key: &Key, text: &str) -> Option<Self> {
+        let (_, words, stricter) = STRICTER.iter().find(|(name, ..)| *name == key.name)?;
+        Some(match kind::word(words, text)? {
+            word if stricter.contains(&word) => Self::More,
+            word if word == key.default => Self::Default,
+            _ => Self::Less,
+        })
+    }
 }
 
 /// All of them in one line; those with the same reason are grouped.

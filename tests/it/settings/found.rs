@@ -193,17 +193,31 @@ fn a_connection_of_which_a_part_cannot_be_used_is_not_used() {
 
 #[test]
 fn it_may_ask_for_more_of_tls_than_the_default_and_for_no_less() {
-    for (found, mode) in [
-        ("POSTGRES_HOST=h\nPOSTGRES_SSL_MODE=verify-full\n", SslMode::VerifyFull),
-        ("PGHOST=h\nPGSSLMODE=require\n", SslMode::Require),
-        ("DATABASE_URL=postgres://h/d?sslmode=verify-full&sslrootcert=system\n", SslMode::VerifyFull),
-        ("DATABASE_URL=postgres://h/d?sslmode=disable\n", SslMode::Prefer),
-        ("POSTGRES_HOST=h\nPOSTGRES_SSL_MODE=disable\n", SslMode::Prefer),
+    use {ChannelBinding as Binding, SslMode as Mode};
+    for (found, mode, binding, is_ignored) in [
+        ("POSTGRES_HOST=h\nPOSTGRES_SSL_MODE=verify-full\n", Mode::VerifyFull, Binding::Prefer, ""),
+        ("PGHOST=h\nPGSSLMODE=require\n", Mode::Require, Binding::Prefer, ""),
+        ("DATABASE_URL=postgres://h/d?sslmode=verify-full&sslrootcert=system\n", Mode::VerifyFull, Binding::Prefer, ""),
+        ("DATABASE_URL=postgres://h/d?sslmode=require&channel_binding=require\n", Mode::Require, Binding::Require, ""),
+        ("DATABASE_URL=postgres://h/d?sslmode=prefer\n", Mode::Prefer, Binding::Prefer, ""),
+        // The rest of the connection is used.
+        (
+            "DATABASE_URL=postgres://h/d?sslmode=disable\n",
+            Mode::Prefer,
+            Binding::Prefer,
+            "POSTGRES_SSL_MODE of DATABASE_URL",
+        ),
+        ("POSTGRES_HOST=h\nPOSTGRES_SSL_MODE=disable\n", Mode::Prefer, Binding::Prefer, "POSTGRES_SSL_MODE"),
+        ("POSTGRES_HOST=h\nPGCHANNELBINDING=disable\n", Mode::Prefer, Binding::Prefer, "PGCHANNELBINDING"),
     ] {
         let loaded = loaded(found, &Given { found, ..NOTHING });
         let target = &loaded.settings.postgres.target;
-        assert_eq!((target.hosts[0].as_str(), target.ssl_mode), ("h", mode), "{found}");
-        assert_eq!(loaded.warnings, Vec::<String>::new(), "{found}");
+        let got = (target.hosts[0].as_str(), target.ssl_mode, target.channel_binding);
+        assert_eq!(got, ("h", mode, binding), "{found}");
+        let ignored: Vec<_> = loaded.ignored.iter().map(|line| (line.name.as_str(), line.why.as_str())).collect();
+        let expected = (!is_ignored.is_empty()).then_some((is_ignored, "it asks for less protection than the default"));
+        assert_eq!(ignored, expected.into_iter().collect::<Vec<_>>(), "{found}");
+        assert_eq!(loaded.warnings.len(), ignored.len(), "{found}: {:?}", loaded.warnings);
     }
 }
 
@@ -364,20 +378,6 @@ fn a_pipe_that_a_flag_names_is_read_once_and_one_that_a_setting_names_not_at_all
     let by_setting = Given { environment: &[("POSTGRES_PASSWORD_FILE", pipe.to_str().unwrap())], ..NOTHING };
     let told = problems("a setting", &by_setting);
     assert!(told[0].contains("it cannot be read: it is a pipe and no regular file"), "{told:?}");
-}
-
-#[test]
-fn it_may_ask_for_more_of_tls_and_never_for_less() {
-    let target = |url: &str| {
-        let found = format!("DATABASE_URL='{url}'\n");
-        let loaded = loaded(url, &Given { found: &found, ..NOTHING });
-        assert_eq!(loaded.ignored, [], "{url}");
-        loaded.settings.postgres.target
-    };
-    let neon = target("postgres://u:p@h/d?sslmode=require&channel_binding=require");
-    assert_eq!((neon.ssl_mode, neon.channel_binding), (SslMode::Require, ChannelBinding::Require));
-    let weak = target("postgres://u:p@h/d?sslmode=disable&channel_binding=disable");
-    assert_eq!((weak.ssl_mode, weak.channel_binding), (SslMode::Prefer, ChannelBinding::Prefer));
 }
 
 #[test]

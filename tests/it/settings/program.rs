@@ -99,11 +99,36 @@ fn the_report_names_each_source_the_watched_files_and_the_warnings_and_masks_sec
     let (_, rest) = report.split_once("\n\n").unwrap();
     assert_eq!(
         rest,
-        "Files followed:\n  config.toml\n  .env\n\
+        "Watched files:\n  config.toml\n  .env\n\
          warning: POSTGRES_INITDB_ARGS (in the environment) is no setting of this server\n\
          warning: POSTGRES_POOL_SIZE in config.toml as [postgres] pool_size has no effect: \
          it is set in the environment\n"
     );
+    assert!(!report.contains("s3cret"), "{report}");
+}
+
+#[test]
+fn the_report_lists_the_ignored_lines_of_a_file_that_nobody_has_named_and_shows_no_value_of_them() {
+    let given = Given {
+        found: "APP_NAME=My App\nMCP_ACCESS_MODE=s3cret\nMCP_MAX_ROWS=7\nPOSTGRES_HOST=s3cret\nPOSTGRES_PASSWORD=s3cret\n\
+                MCP_LOG_FILE=/s3cret\nMCP_MAX_BYTES=s3cret\nPOSTGRES_SSL_MODE=disable\nMCP_SLOW_QUERY_THRESHOLD_MS='s3cret\n",
+        environment: &[("DATABASE_URL", "postgres://u@named/d")],
+        ..NOTHING
+    };
+    let place = Place::of(&given);
+    let report = place.plain(&stdout(&run(&place, &given, &["check-config"])));
+    assert_eq!(reported(&report, "MCP_MAX_ROWS"), ("7", "in .env, line 3"));
+    assert_eq!(reported(&report, "POSTGRES_SSL_MODE"), ("prefer", "default"));
+    let (_, ignored) = report.split_once("\nIgnored lines of the .env file that nobody has named:\n").unwrap();
+    let named = "a connection is named already, by POSTGRES_HOST (by DATABASE_URL in the environment)";
+    let protects = "a file that nobody has named cannot set what protects";
+    let expected = format!(
+        "  line 2, MCP_ACCESS_MODE: {protects}\n  line 4, POSTGRES_HOST: {named}\n  line 5, POSTGRES_PASSWORD: {named}\n  \
+           line 6, MCP_LOG_FILE: {protects}\n  line 7, MCP_MAX_BYTES: it must be a whole number from 1000 to 100000000\n  \
+           line 8, POSTGRES_SSL_MODE: it asks for less protection than the default\n  \
+           line 9, MCP_SLOW_QUERY_THRESHOLD_MS: it cannot be read: "
+    );
+    assert!(ignored.starts_with(&expected), "{ignored}");
     assert!(!report.contains("s3cret"), "{report}");
 }
 
