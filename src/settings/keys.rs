@@ -217,7 +217,7 @@ pub const KEYS: &[Key] = &[
         "MCP_FUNCTIONS_ALLOW",
         Kind::Text,
         "",
-        "Functions that may run in read-only mode though the guard would refuse them, separated by commas: name or schema.name",
+        "Functions that may run in read-only mode though the guard would refuse them, separated by commas: name, schema.name, schema.*, name(argument types)",
     ),
     key(
         "MCP_FUNCTIONS_DENY",

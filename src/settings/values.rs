@@ -54,8 +54,8 @@ pub(super) fn check(
         access: values.choice(&ACCESS_MODE),
         more_databases,
         policy: Policy {
-            allow: values.names("MCP_FUNCTIONS_ALLOW"),
-            deny: values.names("MCP_FUNCTIONS_DENY"),
+            allow: values.functions("MCP_FUNCTIONS_ALLOW"),
+            deny: values.functions("MCP_FUNCTIONS_DENY"),
             sensitive: values.choice(&SENSITIVE_CATALOGS),
         },
         role_check: values.choice(&ROLE_CHECK),
@@ -178,10 +178,14 @@ impl Values<'_> {
         value
     }
 
-    /// Names separated by commas.
-    fn names(&self, key: &'static str) -> Vec<String> {
-        let text = self.text(key);
-        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    /// Functions separated by commas; a comma in parentheses separates argument types.
+    fn functions(&self, key: &'static str) -> Vec<String> {
+        let (text, mut is_inside) = (self.text(key), false);
+        let functions = text.split(|c| {
+            is_inside = (is_inside || c == '(') && c != ')';
+            c == ',' && !is_inside
+        });
+        functions.map(str::trim).filter(|function| !function.is_empty()).map(str::to_owned).collect()
     }
 
     /// Hosts or origins.

@@ -6,7 +6,9 @@
 //! rights of its owner; the functions that run because of the type of a value; and the SQL text of views, of functions
 //! in SQL, of domain checks and of policies. That text is checked like the statement itself.
 
-use futures_util::future::{try_join, try_join3};
+use std::collections::HashSet;
+
+use futures_util::future::{try_join, try_join3, try_join4};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Statement};
@@ -18,10 +20,58 @@ mod queries;
 mod read;
 
 use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, RELATIONS, SECRETS, USER_FUNCTIONS, USER_TEXTS};
+pub(crate) use read::same_types;
 use read::{major, type_names, unquoted};
 
-/// The longest SQL text of an object that is read, in characters. A longer text is cut, so it cannot be parsed.
-const TEXT_CHARS_MAX: i32 = 200_000;
+/// The longest SQL text of an object that is checked, in characters.
+pub(crate) const TEXT_CHARS_MAX: usize = 200_000;
+
+/// How many characters are read: one more shows that a text is too long.
+const TEXT_CHARS_READ: i32 = 200_001;
+
+/// The settings that a function in SQL may set for itself (SET in CREATE FUNCTION). None of them changes how its text is
+/// read, except `search_path`: then its names are looked up in all schemas.
+const SETTINGS_OF_FUNCTIONS: &[&str] = &[
+    "search_path",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "work_mem",
+    "maintenance_work_mem",
+    "hash_mem_multiplier",
+    "temp_buffers",
+    "effective_cache_size",
+    "effective_io_concurrency",
+    "plan_cache_mode",
+    "from_collapse_limit",
+    "join_collapse_limit",
+    "constraint_exclusion",
+    "row_security",
+    "client_min_messages",
+    "timezone",
+    "datestyle",
+    "intervalstyle",
+    "extra_float_digits",
+    "bytea_output",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "default_text_search_config",
+    "max_parallel_workers_per_gather",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "min_parallel_table_scan_size",
+    "min_parallel_index_scan_size",
+    "random_page_cost",
+    "seq_page_cost",
+    "cpu_tuple_cost",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+];
+
+/// The beginnings of the names of further such settings.
+const SETTINGS_OF_FUNCTIONS_BY_PREFIX: &[&str] =
+    &["enable_", "jit", "geqo", "pg_trgm.", "hnsw.", "ivfflat.", "postgis."];
 
 /// The objects that have the names of a statement.
 #[derive(Debug, Default)]
@@ -30,7 +80,9 @@ pub(crate) struct Catalog {
     pub(crate) functions: Vec<Function>,
     pub(crate) relations: Vec<Relation>,
     /// The columns of these relations whose names are in the statement: the name of the relation and of the column.
-    pub(crate) columns: Vec<(String, String)>,
+    pub(crate) columns: HashSet<(String, String)>,
+    /// A name that this server may read otherwise than the guard does.
+    pub(crate) doubtful_name: Option<String>,
     /// The statement names a user-defined type.
     pub(crate) has_user_types: bool,
     /// The SQL texts that run with the statement, besides those of functions.
@@ -47,6 +99,8 @@ pub(crate) struct Text {
     pub(crate) sql: String,
     /// Its names must be looked up in all schemas, because it runs with a search path of its own.
     pub(crate) any_schema: bool,
+    /// It is the condition of a row-level security policy.
+    pub(crate) is_policy: bool,
 }
 
 /// A function that the statement may call.
@@ -71,6 +125,10 @@ pub(crate) struct Function {
     pub(crate) version: u32,
     /// Its body and its argument defaults, if a user has written them in SQL.
     pub(crate) text: Option<Text>,
+    /// A setting that it sets for itself, and that may change how its text is read.
+    pub(crate) setting: Option<String>,
+    /// Its first argument can be a whole row.
+    pub(crate) takes_row: bool,
     arguments_min: usize,
     arguments_max: usize,
     /// It can be called without its schema.
@@ -112,6 +170,8 @@ struct Prepared {
     functions: Statement,
     implicit_functions: Statement,
     relations: Statement,
+    /// The encoding of the database is UTF-8.
+    is_utf8: bool,
 }
 
 impl PreparedQueries {
@@ -122,16 +182,21 @@ impl PreparedQueries {
 
 impl Prepared {
     async fn on(client: &Client) -> Result<Self, Error> {
-        let texts = [Type::TEXT_ARRAY, Type::TEXT_ARRAY];
-        let (functions, implicit_functions, relations) = try_join3(
+        let texts = [Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY];
+        let (functions, implicit_functions, relations, encoding) = try_join4(
             client.prepare_typed(FUNCTIONS, &texts[..1]),
             client.prepare_typed(IMPLICIT_FUNCTIONS, &texts),
-            client.prepare_typed(RELATIONS, &texts),
+            client.prepare_typed(RELATIONS, &texts[..2]),
+            client.query_typed("SELECT pg_catalog.current_setting('server_encoding') = 'UTF8'", &[]),
         )
         .await?;
-        Ok(Self { functions, implicit_functions, relations })
+        let is_utf8 = encoding.first().map_or(Ok(false), |row| row.try_get(0))?;
+        Ok(Self { functions, implicit_functions, relations, is_utf8 })
     }
 }
+
+/// A name of fewer bytes in UTF-8 was not cut by the parser, which keeps 63 bytes.
+const NAME_BYTES_SURE: usize = 60;
 
 /// The names in a statement, each once.
 #[derive(Debug, Default)]
@@ -139,6 +204,8 @@ struct Names {
     functions: Vec<String>,
     operators: Vec<String>,
     types: Vec<String>,
+    /// The types to which something may be cast by a function.
+    casts: Vec<String>,
     relations: Vec<String>,
     attributes: Vec<String>,
     /// The statement reads something that may contain secrets.
@@ -155,6 +222,7 @@ impl Names {
             functions: syntax.calls.iter().map(|call| call.function.name.clone()).collect(),
             operators: syntax.operators.iter().map(|name| name.name.clone()).collect(),
             types: syntax.types.iter().map(|name| name.name.clone()).collect(),
+            casts: syntax.casts.iter().map(|name| name.name.clone()).collect(),
             relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
             attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
             may_hold_secrets: syntax.show.is_some()
@@ -162,6 +230,11 @@ impl Names {
                 || syntax.relations.iter().any(|relation| holds_secrets(&relation.name.name)),
         };
         names.functions.extend(names.attributes.iter().cloned());
+        // A type can be written like a function: date(x), (x).date.
+        let types = names.functions.iter().cloned();
+        names.casts.extend(types.clone());
+        names.types.extend(types);
+        distinct(&mut names.casts);
         distinct(&mut names.functions);
         distinct(&mut names.operators);
         distinct(&mut names.types);
@@ -176,6 +249,16 @@ impl Names {
             && self.types.is_empty()
             && self.relations.is_empty()
             && !self.may_hold_secrets
+    }
+
+    /// A name that a server with another encoding than UTF-8 may read otherwise than the guard's parser: it folds upper case
+    /// letters beyond ASCII, and it cuts long names by their bytes in its encoding.
+    fn doubtful(&self) -> Option<&String> {
+        let all = [&self.functions, &self.operators, &self.types, &self.relations, &self.attributes];
+        all.into_iter().flatten().find(|name| {
+            !name.is_ascii()
+                && (name.len() >= NAME_BYTES_SURE || name.chars().any(|c| !c.is_ascii() && c.is_uppercase()))
+        })
     }
 }
 
@@ -197,6 +280,11 @@ impl Catalog {
     ) -> Result<Self, Error> {
         let names = Names::of(syntax);
         let queries = queries.prepared(client).await?;
+        if !queries.is_utf8
+            && let Some(doubtful) = names.doubtful()
+        {
+            return Ok(Self { doubtful_name: Some(doubtful.clone()), ..Self::default() });
+        }
         let run = async |query: &Statement, is_needed: bool, parameters: &[&(dyn ToSql + Sync)]| match is_needed {
             true => client.query(query, parameters).await,
             false => Ok(Vec::new()),
@@ -204,11 +292,7 @@ impl Catalog {
         // Joined futures are sent without waiting for each other.
         let (functions, implicit_functions, relations) = try_join3(
             run(&queries.functions, !names.functions.is_empty(), &[&names.functions]),
-            run(
-                &queries.implicit_functions,
-                !names.operators.is_empty() || !names.types.is_empty(),
-                &[&names.operators, &names.types],
-            ),
+            run(&queries.implicit_functions, true, &[&names.operators, &names.types, &names.casts]),
             run(&queries.relations, !names.relations.is_empty(), &[&names.relations, &names.attributes]),
         )
         .await?;
@@ -230,7 +314,7 @@ impl Catalog {
         for row in &relations {
             catalog.add_relation(row, &syntax.relations, &mut user)?;
         }
-        catalog.add_user_defined(client, user).await?;
+        catalog.add_user_defined(client, user, &names.casts).await?;
         if names.may_hold_secrets {
             for row in client.query_typed(SECRETS, &[]).await? {
                 let source = match row.try_get::<_, i32>(0)? {
@@ -267,6 +351,8 @@ impl Catalog {
             arguments: type_names(row.try_get(7)?),
             version: major(row.try_get(8)?),
             text: None,
+            setting: None,
+            takes_row: row.try_get(9)?,
             arguments_min: count(4)?,
             arguments_max: count(5)?,
             is_visible,
@@ -288,35 +374,46 @@ impl Catalog {
         }
         self.columns.extend(row.try_get::<_, Vec<String>>(7)?.into_iter().map(|column| (name.clone(), column)));
         let is_user_defined = oid >= FIRST_USER_OID;
+        let has_functions: bool = row.try_get(8)?;
         if is_user_defined && (kind == "v" || has_policies) {
             user.relations.push(oid);
         }
-        let is_plain = !is_user_defined || (matches!(kind, "r" | "p" | "m") && !has_policies && user_types.is_empty());
+        if has_functions {
+            user.relations_with_functions.push(oid);
+        }
+        let is_plain = !is_user_defined
+            || (matches!(kind, "r" | "p" | "m") && !has_policies && !has_functions && user_types.is_empty());
         user.types.extend(user_types);
         self.relations.push(Relation { name, is_plain });
         Ok(())
     }
 
     /// Looks up the details of the user-defined objects.
-    async fn add_user_defined(&mut self, client: &Client, user: UserDefined) -> Result<(), Error> {
+    async fn add_user_defined(&mut self, client: &Client, user: UserDefined, casts: &[String]) -> Result<(), Error> {
         if user.functions.is_empty()
             && user.implicit_functions.is_empty()
             && user.types.is_empty()
             && user.relations.is_empty()
+            && user.relations_with_functions.is_empty()
         {
             return Ok(());
         }
         let called: Vec<u32> = user.functions.iter().map(|(oid, _)| *oid).collect();
         let all: Vec<u32> = called.iter().copied().chain(user.implicit_functions.iter().map(|(oid, _)| *oid)).collect();
         let oids = |oids| -> (&(dyn ToSql + Sync), Type) { (oids, Type::OID_ARRAY) };
-        let max: (&(dyn ToSql + Sync), Type) = (&TEXT_CHARS_MAX, Type::INT4);
-        // The argument types of an operator or a cast are not looked up: the name alone does not say which of them is
-        // meant.
+        let max: (&(dyn ToSql + Sync), Type) = (&TEXT_CHARS_READ, Type::INT4);
+        // Of the argument types of an operator or a cast only domains are looked up: the name alone does not say which
+        // operator is meant.
         let (types, called, all, relations) = (oids(&user.types), oids(&called), oids(&all), oids(&user.relations));
+        let with_functions = oids(&user.relations_with_functions);
+        let casts: (&(dyn ToSql + Sync), Type) = (&casts, Type::TEXT_ARRAY);
         // Joined futures are sent without waiting for each other.
         let (details, texts) = try_join(
-            client.query_typed(USER_FUNCTIONS, &[types.clone(), called.clone(), max.clone(), all]),
-            client.query_typed(USER_TEXTS, &[types, called, max, relations]),
+            client.query_typed(
+                USER_FUNCTIONS,
+                &[types.clone(), called.clone(), max.clone(), all.clone(), with_functions, casts],
+            ),
+            client.query_typed(USER_TEXTS, &[types, called, max, relations, all]),
         )
         .await?;
         for row in &details {
@@ -324,7 +421,8 @@ impl Catalog {
         }
         for row in &texts {
             if let Some(sql) = row.try_get(1)? {
-                self.texts.push(Text { object: row.try_get(0)?, sql, any_schema: user.any_schema });
+                let (object, is_policy) = (row.try_get(0)?, row.try_get(2)?);
+                self.texts.push(Text { object, sql, any_schema: user.any_schema, is_policy });
             }
         }
         Ok(())
@@ -334,11 +432,13 @@ impl Catalog {
     fn add_user_function(&mut self, row: &Row, user: &UserDefined) -> Result<(), Error> {
         let (root, oid): (u32, u32) = (row.try_get(0)?, row.try_get(1)?);
         let (schema, name): (String, String) = (unquoted(row.try_get(3)?), row.try_get(2)?);
-        let has_search_path: bool = row.try_get(10)?;
+        let settings: Vec<String> = row.try_get(10)?;
+        let has_search_path = settings.iter().any(|setting| setting == "search_path");
         let text = row.try_get::<_, Option<String>>(9)?.filter(|text| !text.is_empty()).map(|sql| Text {
             object: format!("{schema}.{name}"),
             sql,
             any_schema: user.any_schema || has_search_path,
+            is_policy: false,
         });
         let found = Function {
             schema,
@@ -352,6 +452,7 @@ impl Catalog {
             arguments: type_names(row.try_get(12)?),
             version: major(row.try_get(13)?),
             text,
+            setting: settings.into_iter().find(|setting| !is_harmless_setting(setting)),
             ..Function::default()
         };
         if let Some(requested_name) = row.try_get(11)? {
@@ -367,6 +468,7 @@ impl Catalog {
                     arguments_min: called.arguments_min,
                     arguments_max: called.arguments_max,
                     is_visible: called.is_visible,
+                    takes_row: called.takes_row,
                     ..found.clone()
                 };
             } else {
@@ -389,8 +491,17 @@ struct UserDefined {
     functions: Vec<(u32, usize)>,
     /// The OIDs, each with the operator or type that calls the function.
     implicit_functions: Vec<(u32, String)>,
+    /// Views, and tables with policies.
     relations: Vec<u32>,
+    /// Tables with functions in their indexes, constraints, statistics or partitions.
+    relations_with_functions: Vec<u32>,
     types: Vec<u32>,
     /// The statement runs with a search path of its own.
     any_schema: bool,
+}
+
+/// Whether a function in SQL may set it for itself.
+fn is_harmless_setting(name: &str) -> bool {
+    SETTINGS_OF_FUNCTIONS.contains(&name)
+        || SETTINGS_OF_FUNCTIONS_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
 }

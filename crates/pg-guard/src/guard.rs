@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Error};
 
-use crate::catalog::{Catalog, PreparedQueries, Text};
+use crate::catalog::{Catalog, PreparedQueries, TEXT_CHARS_MAX, Text};
 use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
 use crate::policy::{self, ACCEPTED, Known, Policy};
 use crate::refusal::{Refusal, Rule};
 use crate::statement::{AccessMode, Statement};
-use crate::syntax::{Name, Syntax};
+use crate::syntax::{Call, Name, Syntax};
 
 /// How long a judgement is cached. If an object is replaced in that time, only the READ ONLY transaction protects the
 /// database.
@@ -164,7 +164,7 @@ impl Guard {
             Ok(syntax) => {
                 let judgement = match policy::kinds(&syntax) {
                     Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Parsed(Box::new(syntax))),
-                    Ok(()) => policy::names(&syntax, Catalog::default(), policy).map(|(known, _)| known),
+                    Ok(()) => policy::names(&syntax, Catalog::default(), policy, false).map(|(known, _)| known),
                     Err(why) => Err(why),
                 };
                 judgements.remember(sql, judgement.clone());
@@ -184,7 +184,7 @@ impl Guard {
         policy: &Policy,
     ) -> Result<Judgement, Error> {
         let catalog = Catalog::look_up(client, queries, syntax, false).await?;
-        let (known, mut texts) = match policy::names(syntax, catalog, policy) {
+        let (known, mut texts) = match policy::names(syntax, catalog, policy, false) {
             Ok(known) => known,
             Err(why) => return Ok(Err(why)),
         };
@@ -193,12 +193,16 @@ impl Guard {
             if !seen.insert(text.clone()) {
                 continue;
             }
-            let Text { object, sql, any_schema } = text;
+            let Text { object, sql, any_schema, is_policy } = text;
             let in_object = |refusal: Refusal| {
                 Ok(Err(refusal.reworded(|why| format!("{object} cannot be used: of what stands behind it, {why}"))))
             };
             if seen.len() > TEXTS_MAX {
                 let why = format!("there are more than {TEXTS_MAX} texts.");
+                return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
+            }
+            if sql.chars().nth(TEXT_CHARS_MAX).is_some() {
+                let why = format!("a text has more than {TEXT_CHARS_MAX} characters, so it cannot be checked.");
                 return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
             }
             let syntax = match self.parser.parse(&sql).await {
@@ -212,7 +216,7 @@ impl Guard {
                 continue;
             }
             let catalog = Catalog::look_up(client, queries, &syntax, any_schema).await?;
-            match policy::names(&syntax, catalog, policy) {
+            match policy::names(&syntax, catalog, policy, is_policy) {
                 Ok((_, further)) => texts.extend(further),
                 Err(why) => return in_object(why),
             }
@@ -272,11 +276,16 @@ impl Reviewed {
     }
 
     /// Whether it must be cleared before PostgreSQL parses it. PostgreSQL evaluates a literal while it parses it, and
-    /// for an array, a row or a range over a user-defined domain that runs the checks of the domain.
+    /// for an array, a row or a range over a user-defined domain that runs the checks of the domain. A type can be written
+    /// like a function (`place('(1,2)')`), and like a column of an expression (`('(1,2)').place`).
     pub fn must_be_cleared_first(&self) -> bool {
         let is_builtin = |name: &Name| name.schema.as_deref() == Some("pg_catalog");
         let Stage::Parsed(syntax) = &self.stage else { return false };
-        self.access == AccessMode::ReadOnly && !syntax.types.iter().all(is_builtin)
+        let casts_by_call = |call: &Call| call.first.is_some() && !policy::is_builtin_name(&call.function.name);
+        self.access == AccessMode::ReadOnly
+            && (!syntax.types.iter().all(is_builtin)
+                || syntax.calls.iter().any(casts_by_call)
+                || syntax.attributes.iter().any(|attribute| attribute.qualifier.is_none()))
     }
 
     /// Clears it on a connection where a READ ONLY transaction has begun. PostgreSQL must have parsed it before: for a

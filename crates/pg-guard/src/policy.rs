@@ -5,7 +5,9 @@
 //! Such a function is accepted if it is not volatile, so that it promises to change nothing (PostgreSQL manual, section
 //! 38.7), and is written in a trusted language.
 
-use crate::catalog::{Catalog, Function, Text};
+use std::collections::{HashMap, HashSet};
+
+use crate::catalog::{Catalog, Function, Text, same_types};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
@@ -19,10 +21,25 @@ mod versions;
 
 pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
 
+/// Whether an entry of [`Policy`] means this function.
+fn fits(entry: &str, function: &Function) -> bool {
+    let (path, arguments) = match entry.split_once('(') {
+        Some((path, arguments)) => (path.trim(), Some(arguments.trim_end().trim_end_matches(')'))),
+        None => (entry, None),
+    };
+    let is_named = match path.rsplit_once('.') {
+        Some((schema, "*")) => schema == function.schema,
+        Some((schema, name)) => schema == function.schema && name == function.name,
+        None => path == function.name,
+    };
+    is_named && arguments.is_none_or(|arguments| same_types(arguments, &function.arguments))
+}
+
 /// What the operator allows and denies in addition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// Functions that may run although the guard would refuse them, as `name` or `schema.name`.
+    /// Functions that may run although the guard would refuse them: `name`, `schema.name`, `schema.*` or, for one overload,
+    /// `name(argument types)` or `schema.name(argument types)`.
     pub allow: Vec<String>,
     /// Functions that may not run, in the same form.
     pub deny: Vec<String>,
@@ -40,73 +57,129 @@ pub(crate) struct Known {
     pub(crate) leaves_no_state: bool,
 }
 
-/// Checks all names of a statement. Returns what is known about it, and the SQL texts that must be checked too.
+/// Checks all names of a statement, or of the SQL text of an object; `is_policy` if it is the condition of a policy. Returns
+/// what is known about it, and the SQL texts that must be checked too.
 ///
 /// # Errors
 /// Why the statement is refused.
-pub(crate) fn names(syntax: &Syntax, catalog: Catalog, policy: &Policy) -> Result<(Known, Vec<Text>), Refusal> {
+pub(crate) fn names(
+    syntax: &Syntax,
+    catalog: Catalog,
+    policy: &Policy,
+    is_policy: bool,
+) -> Result<(Known, Vec<Text>), Refusal> {
+    if let Some(name) = &catalog.doubtful_name {
+        let why = format!(
+            "The name {name} cannot be checked: this database is not encoded in UTF-8, so PostgreSQL may read the name \
+             otherwise than the guard. Use names of at most 60 bytes, without capital letters beyond ASCII."
+        );
+        return Err(Refusal::new(Rule::DoubtfulName, name.as_str(), why));
+    }
+    let judge = |function: &Function, texts: &mut Vec<Text>| judge(function, policy, is_policy, texts);
     let mut texts = Vec::new();
     let mut leaves_no_state = syntax.kind.as_deref() == Some("SelectStmt")
         && !catalog.has_user_types
         && catalog.texts.is_empty()
         && catalog.relations.iter().all(|relation| relation.is_plain);
-    for call in &syntax.calls {
-        let candidates: Vec<_> = catalog.functions.iter().filter(|function| function.matches(&call.function)).collect();
-        let fitting = candidates.iter().filter(|function| function.takes(call.arguments));
+    let mut by_name = HashMap::<&str, Vec<&Function>>::new();
+    for function in catalog.functions.iter().filter(|function| function.is_called) {
+        by_name.entry(&function.name).or_default().push(function);
+    }
+    let named = |name: &str| by_name.get(name).map(Vec::as_slice).unwrap_or_default().iter().copied();
+    let calls: HashSet<(&Name, usize)> = syntax.calls.iter().map(|call| (&call.function, call.arguments)).collect();
+    for (function, arguments) in calls {
+        let candidates: Vec<_> = named(&function.name).filter(|candidate| candidate.matches(function)).collect();
+        let fitting: Vec<_> = candidates.iter().copied().filter(|candidate| candidate.takes(arguments)).collect();
         // If no function takes this number of arguments, PostgreSQL reports an error, or it counts differently. So all
         // are checked.
-        let fitting: Vec<_> = if fitting.clone().next().is_none() { candidates } else { fitting.copied().collect() };
-        for function in &fitting {
-            leaves_no_state &= judge(function, policy, &mut texts)?;
+        for function in if fitting.is_empty() { candidates } else { fitting } {
+            leaves_no_state &= judge(function, &mut texts)?;
         }
     }
-    for attribute in &syntax.attributes {
+    let tables = Tables::of(syntax, &catalog);
+    let attributes: HashSet<&Attribute> = syntax.attributes.iter().collect();
+    for attribute in attributes {
         let name = Name { schema: None, name: attribute.name.clone() };
-        let is_column = is_column(attribute, syntax, &catalog);
-        let called = catalog.functions.iter().filter(|function| function.matches(&name) && function.takes(1));
-        for function in called.filter(|function| function.is_builtin || !is_column) {
-            leaves_no_state &= judge(function, policy, &mut texts)?;
+        let could_be = tables.could_be_function(attribute);
+        let called = named(&attribute.name).filter(|function| function.matches(&name) && function.takes(1));
+        let called = called.filter(|function| match could_be {
+            _ if function.is_builtin => true,
+            CouldBe::AnyFunction => true,
+            CouldBe::FunctionOfRow => function.takes_row,
+            CouldBe::ColumnOnly => false,
+        });
+        for function in called {
+            leaves_no_state &= judge(function, &mut texts)?;
         }
     }
     for implicit in catalog.functions.iter().filter(|function| !function.is_called) {
-        let judged = judge(implicit, policy, &mut texts);
-        judged.map_err(|refusal| {
+        judge(implicit, &mut texts).map_err(|refusal| {
             refusal.reworded(|why| format!("{} stands for a function. {why}", implicit.requested_name))
         })?;
         leaves_no_state = false;
     }
     if !policy.sensitive {
-        let is_found = |name: &str| catalog.relations.iter().any(|found| found.name == name);
-        check_secrets(syntax, is_found, &catalog.secrets)?;
+        let found: HashSet<&str> = catalog.relations.iter().map(|found| found.name.as_str()).collect();
+        check_secrets(syntax, |name| found.contains(name), &catalog.secrets)?;
     }
     texts.extend(catalog.texts);
     Ok((Known { leaves_no_state }, texts))
 }
 
-/// Whether a name after a dot is a column, and not a function. It is looked up in the tables that have the name before
-/// the dot, or in all tables of the statement if there are none.
-fn is_column(attribute: &Attribute, syntax: &Syntax, catalog: &Catalog) -> bool {
-    let tables: Vec<_> = syntax
-        .relations
-        .iter()
-        .filter(|relation| {
-            attribute.qualifier.as_deref() == Some(relation.alias_or_name())
-                && !syntax.with.contains(&relation.name.name)
-        })
-        .collect();
-    let mut columns = catalog.columns.iter().filter(|(_, column)| *column == attribute.name);
-    match tables.is_empty() {
-        true => columns.next().is_some(),
-        false => tables.iter().all(|relation| columns.clone().any(|(table, _)| *table == relation.name.name)),
+/// What a name after a dot can be besides a column.
+#[derive(Clone, Copy)]
+enum CouldBe {
+    /// It is a column of the relation before the dot.
+    ColumnOnly,
+    /// A function that takes the row before the dot.
+    FunctionOfRow,
+    /// A function that takes the value of the expression before the dot.
+    AnyFunction,
+}
+
+/// The tables of a statement by the names of their rows.
+struct Tables<'a> {
+    by_row: HashMap<&'a str, Vec<&'a str>>,
+    catalog: &'a Catalog,
+}
+
+impl<'a> Tables<'a> {
+    fn of(syntax: &'a Syntax, catalog: &'a Catalog) -> Self {
+        let with: HashSet<&str> = syntax.with.iter().map(String::as_str).collect();
+        let mut by_row = HashMap::<_, Vec<_>>::new();
+        for relation in &syntax.relations {
+            // The rows of a query in WITH have columns that are not known here.
+            let table = if with.contains(relation.name.name.as_str()) { "" } else { relation.name.name.as_str() };
+            by_row.entry(relation.alias_or_name()).or_default().push(table);
+        }
+        Self { by_row, catalog }
+    }
+
+    /// PostgreSQL prefers a column to a function. Only the columns of tables are known here, and not those of subqueries.
+    fn could_be_function(&self, attribute: &Attribute) -> CouldBe {
+        let Some(qualifier) = &attribute.qualifier else { return CouldBe::AnyFunction };
+        let has_column = |table: &&str| {
+            // Only a column with this name is looked for, so a copy of both names is cheap.
+            self.catalog.columns.contains(&((*table).to_owned(), attribute.name.clone()))
+        };
+        match self.by_row.get(qualifier.as_str()) {
+            Some(tables) if tables.iter().all(has_column) => CouldBe::ColumnOnly,
+            _ => CouldBe::FunctionOfRow,
+        }
     }
 }
 
-/// Decides on one function. Returns whether it is a function of PostgreSQL that leaves no session state. If it runs an
-/// SQL text, the text is added to `texts`.
-fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<bool, Refusal> {
+/// Whether PostgreSQL has a function of this name.
+pub(crate) fn is_builtin_name(name: &str) -> bool {
+    builtin::is_name(name)
+}
+
+/// Decides on one function; `is_policy` if the condition of a policy calls it. Returns whether it is a function of
+/// PostgreSQL that leaves no session state. If it runs an SQL text, the text is added to `texts`.
+fn judge(function: &Function, policy: &Policy, is_policy: bool, texts: &mut Vec<Text>) -> Result<bool, Refusal> {
     let Function { schema, name, .. } = function;
     let whole = format!("{schema}.{name}");
-    let listed = |names: &[String]| names.iter().any(|listed| listed == name || *listed == whole);
+    let listed = |entries: &[String]| entries.iter().any(|entry| fits(entry, function));
     let refused = |rule, why: &str, instead: &str| {
         let why = format!("The function {whole} is not accepted in read-only mode: {why}. {instead}");
         Err(Refusal::new(rule, whole.as_str(), why))
@@ -138,7 +211,10 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
         }
         Class::AsDeclared | Class::Unknown => {}
     }
-    if function.is_definer {
+    // The owner of the table has put it into the policy, so it runs for everybody who reads the table. A helper that looks
+    // up the caller's rights is usually such a function.
+    let is_helper = is_policy && !function.is_volatile;
+    if function.is_definer && !is_helper {
         return refused(
             Rule::FunctionDefiner,
             "it runs with the rights of its owner, not of this session (SECURITY DEFINER)",
@@ -165,6 +241,10 @@ fn judge(function: &Function, policy: &Policy, texts: &mut Vec<Text>) -> Result<
                 ),
             };
             return refused(Rule::FunctionLanguage, &why, &allow);
+        }
+        if let (Some(_), Some(setting)) = (&function.text, &function.setting) {
+            let why = format!("it sets {setting} for itself, which may change how its SQL text is read");
+            return refused(Rule::FunctionSettings, &why, &allow);
         }
         texts.extend(function.text.clone());
     }

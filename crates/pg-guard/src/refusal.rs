@@ -64,6 +64,10 @@ rules! {
     FunctionVolatile => "function-volatile",
     /// The function is PostgreSQL's own, and it is not in the list of those that are known.
     FunctionUnknown => "function-unknown",
+    /// The function is written in SQL and sets a setting for itself that may change how its text is read.
+    FunctionSettings => "function-settings",
+    /// PostgreSQL may read a name otherwise than the guard, because of the encoding of the database.
+    DoubtfulName => "doubtful-name",
     /// The columns of the relation contain secrets.
     SecretRelation => "secret-relation",
     /// The setting is a secret, or all settings are read and one of them is a secret.

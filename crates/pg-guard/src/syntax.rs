@@ -38,6 +38,9 @@ pub struct Syntax {
     pub operators: Vec<Name>,
     /// The types, for example of casts.
     pub types: Vec<Name>,
+    /// The types among them to which a value is cast that is neither a text literal nor a parameter: PostgreSQL reads those by
+    /// the input function of the type, and calls no cast function.
+    pub casts: Vec<Name>,
     /// The tables and views that it reads.
     pub relations: Vec<Relation>,
     /// The setting that SHOW shows.
@@ -91,7 +94,7 @@ impl Call {
 }
 
 /// A name after a dot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attribute {
     /// The name before the dot, if there is one.
     pub qualifier: Option<String>,
@@ -166,6 +169,10 @@ struct Open {
     alias: Option<String>,
     /// Whether the alias renames columns.
     renames_columns: bool,
+    /// The type, if it is a cast.
+    cast_type: Option<Name>,
+    /// Whether it is the cast of a literal or a parameter.
+    casts_literal: bool,
 }
 
 struct Reader {
@@ -189,11 +196,14 @@ impl Visitor for Reader {
             }
             _ => {}
         }
-        if let Some(outer) = outer
-            && outer.node == "FuncCall"
-            && matches!(outer.field, "args" | "agg_order")
-        {
-            outer.arguments += 1;
+        match outer {
+            Some(outer) if outer.node == "FuncCall" && matches!(outer.field, "args" | "agg_order") => {
+                outer.arguments += 1;
+            }
+            Some(outer) if outer.node == "TypeCast" && outer.field == "arg" => {
+                outer.casts_literal = node == "ParamRef";
+            }
+            _ => {}
         }
         self.nodes.push(Open {
             node,
@@ -203,6 +213,8 @@ impl Visitor for Reader {
             first: None,
             alias: None,
             renames_columns: false,
+            cast_type: None,
+            casts_literal: false,
         });
     }
 
@@ -261,6 +273,13 @@ impl Visitor for Reader {
                 }
             }
             "AConst" => {
+                if let Some(outer) = self.nodes.last_mut()
+                    && outer.node == "TypeCast"
+                    && outer.field == "arg"
+                {
+                    // Any other literal has a type, from which it is cast.
+                    outer.casts_literal = !node.texts.is_empty();
+                }
                 // The first argument of a call, if it is a text.
                 if let Some(outer) = self.nodes.last_mut()
                     && outer.node == "FuncCall"
@@ -280,7 +299,17 @@ impl Visitor for Reader {
             "SortBy" => syntax.operators.extend(Name::of(of("use_op"))),
             "SubLink" => syntax.operators.push(Name::of(of("oper_name")).unwrap_or(Name::bare("="))),
             "CaseExpr" => syntax.operators.push(Name::bare("=")),
-            "TypeName" => syntax.types.extend(Name::of(of("names"))),
+            "TypeName" => {
+                if let Some(name) = Name::of(of("names")) {
+                    if let Some(outer) = self.nodes.last_mut()
+                        && outer.node == "TypeCast"
+                    {
+                        outer.cast_type = Some(name.clone());
+                    }
+                    syntax.types.push(name);
+                }
+            }
+            "TypeCast" if !node.casts_literal => syntax.casts.extend(node.cast_type),
             "ColumnRef" => {
                 let mut fields = of("fields");
                 syntax.rows.extend(fields.last().cloned());

@@ -81,10 +81,8 @@ impl Run<'_> {
         self.progress.only_reads.set(true);
         let mut rows = pin!(self.stream(prepared, cleared));
         let connection = self.target.connection;
-        if connection.is_read_only() {
-            return rows.await;
-        }
-        // All three are sent at once; nothing waits for the first and the last.
+        // All three are sent at once; nothing waits for the first and the last. A default of the session would not be
+        // enough: a function can change it, and what runs without BEGIN is committed.
         connection.post(&connection.begin_sql(AccessMode::ReadOnly));
         let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
         connection.post(match self.target.access {

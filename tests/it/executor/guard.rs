@@ -38,9 +38,6 @@ const SCHEMA: &str = "
     create function to_pair(text) returns pair volatile language sql as 'select row(1, 2)::pair';
     create cast (text as pair) with function to_pair(text);
     create function total(t) returns int volatile language sql as 'select 1';
-    create table watched (n int); insert into watched values (1);
-    create policy watch on watched using (length(pg_read_file('postgresql.conf')) > 0);
-    alter table watched enable row level security;
     create view activity as select pid, query from pg_stat_activity";
 
 #[actix_rt::test]
@@ -90,7 +87,6 @@ async fn a_name_is_judged_by_its_object_in_this_database_and_by_the_sql_of_that_
         ("select x.pg_read_file from unnest(array['postgresql.conf']) x", "pg_catalog.pg_read_file"),
         ("select (x).pg_sleep_for from (select 1) x", "pg_sleep_for"),
         ("select t.total from t", "public.total is not accepted"),
-        ("select n from watched", "watched cannot be used"),
         (
             "select * from activity",
             "activity cannot be used: of what stands behind it, pg_stat_activity holds other sessions' SQL",
@@ -134,6 +130,133 @@ async fn the_operator_allows_and_denies_functions_by_name_from_the_next_call_on(
     world.change(|settings| settings.policy = Policy::default()).await;
     assert!(world.refusal("select careless(1)").await.contains("it is volatile"));
     assert_eq!(world.rows("select lower('A'), twice(1)").await, r#"[["a",2]]"#);
+}
+
+#[actix_rt::test]
+async fn an_entry_means_a_name_a_schema_or_one_overload() {
+    let mut world = World::new().await;
+    world.prepare(SCHEMA).await;
+    world.prepare("create function elsewhere.upper(s text) returns text volatile language sql as 'select s'").await;
+    for (entry, accepted, refused) in [
+        ("elsewhere.*", "select elsewhere.lower('a') || elsewhere.upper('b')", "select careless(1)"),
+        ("many(int, int)", "select many(1, 2)::text || 'x'", "select careless(1)"),
+        ("public.many( integer,int4 )", "select many(1, 2)::text || 'x'", "select elsewhere.lower('A')"),
+        ("many(text, int)", "select 'ax'", "select many(1, 2)"),
+        ("nowhere.many, public.*", "select careless(1)::text || many(1, 2)", "select elsewhere.lower('A')"),
+    ] {
+        let entries = entry.split(", ").map(str::to_owned).collect();
+        let entries = if entry.contains('(') { vec![entry.to_owned()] } else { entries };
+        world.change(|settings| settings.policy.allow = entries).await;
+        let answer = world.query(accepted).await;
+        assert!(answer.is_ok(), "{entry}: {accepted}: {:?}", answer.err());
+        assert!(world.refusal(refused).await.contains("is not accepted in read-only mode"), "{entry}: {refused}");
+    }
+}
+
+#[actix_rt::test]
+async fn of_row_level_security_only_the_policies_that_apply_are_judged_and_helpers_pass() {
+    let mut world = World::new().await;
+    world
+        .prepare(
+            "create role reader login; create role other; create table member (who name, tenant int);
+             insert into member values ('reader', 1); create table doc (tenant int, title text);
+             insert into doc values (1, 'ours'), (2, 'theirs');
+             create function tenant() returns int stable security definer language sql as
+                 'select tenant from member where who = session_user';
+             create function noisy() returns bool volatile language plpgsql as 'begin return true; end';
+             alter table doc enable row level security;
+             create policy of_tenant on doc for select to reader using (tenant = tenant());
+             create policy of_other on doc for select to other using (noisy());
+             create policy of_writers on doc for update to public using (noisy());
+             create table bad (n int); insert into bad values (1); alter table bad enable row level security;
+             create policy bad_one on bad using (noisy());
+             grant select on doc, bad to reader",
+        )
+        .await;
+    assert_eq!(world.rows("select count(*) from doc").await, "[[2]]", "a superuser has no policies");
+    assert_eq!(world.rows("select n from bad").await, "[[1]]");
+    world.change(|settings| settings.postgres.target.user = "reader".to_owned()).await;
+    until("it is the reader", async || world.rows("select session_user::text").await == r#"[["reader"]]"#).await;
+    for _ in 0..2 {
+        assert_eq!(world.rows("select title from doc").await, r#"[["ours"]]"#);
+        let refusal = world.refusal("select n from bad").await;
+        assert!(refusal.contains("bad cannot be used") && refusal.contains("public.noisy"), "{refusal}");
+        // Outside of a policy it is a function like any other.
+        assert!(world.refusal("select tenant()").await.contains("SECURITY DEFINER"));
+    }
+}
+
+#[actix_rt::test]
+async fn what_a_cast_between_builtin_types_does_is_refused_and_nothing_that_passes_is_committed() {
+    let world = World::new().await;
+    // It runs where a statement names no type. With the settings that it leaves, a statement without BEGIN would write.
+    let cast = "create table mark (n int);
+        create function sly(boolean) returns inet volatile language plpgsql as $$ begin
+            if current_setting('default_transaction_read_only') = 'off' then insert into mark values (1);
+            else perform set_config('default_transaction_read_only', 'off', false); end if;
+            return '127.0.0.1'; end $$;
+        create cast (boolean as inet) with function sly(boolean) as implicit";
+    world.prepare(cast).await;
+    let refusal = world.refusal("select host(true)").await;
+    assert!(refusal.contains("inet stands for a function. The function public.sly"), "{refusal}");
+    // A promise that is a lie is believed, and the transaction holds it.
+    world.prepare("alter function sly(boolean) immutable").await;
+    for _ in 0..5 {
+        world.query("select host(n > 0) from generate_series(1, 1) n").await.ok();
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from mark").await, 0);
+    assert_eq!(world.rows("show default_transaction_read_only").await, r#"[["on"]]"#);
+}
+
+#[actix_rt::test]
+async fn a_volatile_cast_of_a_users_type_refuses_no_other_cast() {
+    let world = World::new().await;
+    world
+        .prepare(
+            "create type money2 as (cents int); create table paid (m money2, n int); insert into paid values (row(5), 5);
+             create function cents(money2) returns int volatile language plpgsql as 'begin return $1.cents; end';
+             create cast (money2 as int) with function cents(money2);
+             create function of_text(text) returns date volatile language plpgsql as 'begin return $1; end';
+             create cast (text as date) with function of_text(text)",
+        )
+        .await;
+    assert_eq!(
+        world.rows("select '5'::int, 5.4::int, null::int, n::int from (select 7 as n) s").await,
+        "[[5,5,null,7]]"
+    );
+    let with_parameter = world.ask("select $1::int", json!(["5"])).await.unwrap().unwrap();
+    assert_eq!(with_parameter.answer.page.json, "[5]");
+    assert_eq!(world.rows("select '2024-01-02'::date").await, r#"[["2024-01-02"]]"#);
+    for sql in ["select m::int from paid", "select n from paid where m::int = 5"] {
+        assert!(world.refusal(sql).await.contains("public.cents"), "{sql}");
+    }
+    for sql in ["select x::date from (select '2024-01-02'::text) s (x)", "select date(x::text) from (select 1) s (x)"] {
+        assert!(world.refusal(sql).await.contains("public.of_text"), "{sql}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_name_that_the_server_may_read_otherwise_is_refused() {
+    let mut world = World::new().await;
+    world.prepare("create database latin encoding 'LATIN1' locale 'C' template template0").await;
+    let (server, _) =
+        world.cluster.url().rsplit_once('/').map(|(server, name)| (server.to_owned(), name.to_owned())).unwrap();
+    let there = &connect(&format!("{server}/latin")).await;
+    there.batch_execute("create table \"stra\u{df}e\" (n int); insert into \"stra\u{df}e\" values (1)").await.unwrap();
+    world.change(|settings| settings.postgres.target.database = "latin".to_owned()).await;
+    let now = "select current_database()::text";
+    until("it is there", async || world.rows(now).await == r#"[["latin"]]"#).await;
+    assert_eq!(world.rows("select n from stra\u{df}e").await, "[[1]]");
+    for name in ["\"STRA\u{c4}E\"", &format!("{}\u{e9}", "a".repeat(61))] {
+        there
+            .batch_execute(&format!("create function {name}(int) returns int language sql as 'select 1'"))
+            .await
+            .unwrap();
+        let refusal = world.refusal(&format!("select {name}(1)")).await;
+        assert!(refusal.contains("cannot be checked: this database is not encoded in UTF-8"), "{refusal}");
+    }
+    let unicode = World::new().await;
+    assert!(unicode.refusal("select STRA\u{c4}E(1)").await.contains("does not exist"));
 }
 
 #[actix_rt::test]

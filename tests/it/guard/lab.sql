@@ -164,5 +164,45 @@ create function my_sleep(float8) returns void language internal stable strict as
 create function my_rest(text) returns text language sql volatile as 'select pg_read_file($1)';
 create view hashes as select rolpassword as hash from pg_authid;
 
+-- What runs without a name.
+create function bytea_of(bool) returns bytea language plpgsql volatile as
+    'begin insert into public.log values (1); return ''x''; end';
+create cast (bool as bytea) with function bytea_of(bool);
+create function int_same(int, int) returns bool language plpgsql immutable as 'begin return $1 = $2; end';
+create operator =-= (leftarg = int, rightarg = int, function = int_same, negator = !-=);
+create operator !-= (leftarg = int, rightarg = int, function = bump_if, negator = =-=);
+create function fold_bump() returns int language plpgsql immutable security definer as
+    'begin perform nextval(''public.s''); return 1; end';
+create table folded (n int, m int);
+insert into folded values (1, 2);
+create index on folded ((n + fold_bump()));
+create table halved (n int);
+create index on halved (n) where n > fold_bump();
+create table parted (n int) partition by range (n);
+create table parted_one partition of parted for values from (0) to (10);
+create index on parted_one ((n + fold_bump()));
+create table inherited (n int);
+create table heir () inherits (inherited);
+create index on heir ((n * fold_bump()));
+create function order_bump(int, int) returns int language plpgsql volatile as
+    'begin insert into public.log values (1); return $1 - $2; end';
+create operator class bump_ops for type int using btree as
+    operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 order_bump(int, int);
+create table classed (n int);
+insert into classed select generate_series(1, 3000);
+create index on classed using btree (n bump_ops);
+analyze classed;
+create function range_bump(int, int) returns float8 language plpgsql immutable security definer as
+    'begin perform nextval(''public.s''); return $1 - $2; end';
+create type noisy_range as range (subtype = int, subtype_diff = range_bump);
+create table ranges (r noisy_range);
+insert into ranges select noisy_range(n, n + 5) from generate_series(1, 200) n;
+analyze ranges;
+do $$ begin execute format('create function long_text() returns int8 language sql stable as %L',
+    'select 1; ' || repeat(' ', 200000) || 'select nextval(''public.s'')'); end $$;
+create function other_strings() returns text language sql stable set standard_conforming_strings = off as
+    $f$select '\'' || nextval($a$public.s$a$)::text -- '$f$;
+create view other_strings_view as select other_strings() as x;
+
 -- What another session asked before.
 select 1 as "{other}";

@@ -88,7 +88,7 @@ macro_rules! tables {
     };
 }
 
-tables!(writes definitions functions extensions reach session secrets stacked spellings positions);
+tables!(writes definitions functions nameless extensions reach session secrets stacked spellings positions);
 
 #[test]
 fn no_statement_is_listed_twice_and_every_class_has_one() {

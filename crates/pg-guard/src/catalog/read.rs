@@ -39,6 +39,17 @@ pub(super) fn type_names(shown: &str) -> String {
     shown.split(", ").map(name).collect::<Vec<_>>().join(",")
 }
 
+/// Whether `written`, as an operator writes it, means the argument types `names` of [`type_names`].
+pub(crate) fn same_types(written: &str, names: &str) -> bool {
+    let name = |name: &str| match &*name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase() {
+        "int" => "integer".to_owned(),
+        "decimal" => "numeric".to_owned(),
+        "float" => "double precision".to_owned(),
+        other => other.to_owned(),
+    };
+    type_names(&written.split(',').map(name).collect::<Vec<_>>().join(", ")) == names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +64,21 @@ mod tests {
             ("\"any\", internal", "any,internal"),
         ] {
             assert_eq!(type_names(shown), names);
+        }
+    }
+
+    #[test]
+    fn an_operator_writes_types_in_any_spelling() {
+        for (written, names, is_same) in [
+            ("int, TEXT", "int4,text", true),
+            (" integer ,text[]", "int4,_text", true),
+            ("timestamp  with time zone", "timestamptz", true),
+            ("decimal", "numeric", true),
+            ("", "", true),
+            ("int", "int4,int4", false),
+            ("int8", "int4", false),
+        ] {
+            assert_eq!(same_types(written, names), is_same, "{written}");
         }
     }
 }

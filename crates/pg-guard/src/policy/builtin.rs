@@ -46,6 +46,11 @@ pub(crate) fn class(version: u32, name: &str, arguments: Option<&str>) -> Class 
     }
 }
 
+/// Whether there is a function of this name, in any version.
+pub(crate) fn is_name(name: &str) -> bool {
+    TABLE.contains_key(name)
+}
+
 fn table() -> HashMap<&'static str, Vec<Entry>> {
     let decided: HashMap<&str, Class> = reviewed::all().collect();
     let mut table = HashMap::<_, Vec<Entry>>::new();
