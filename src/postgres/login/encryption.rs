@@ -20,9 +20,6 @@ const NO_TLS: &str = "the server offers no TLS (its setting ssl is off)";
 /// The cause in the mode `allow`.
 const ALLOWED: &str = "POSTGRES_SSL_MODE is allow";
 
-/// PgBouncer has one SQLSTATE for all refusals, and its messages are English.
-const PGBOUNCER_WANTS_TLS: &str = "SSL required";
-
 /// Why a connection is not encrypted, if the settings allow both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
@@ -84,7 +81,7 @@ impl Login {
                 self.is_open(host, Some(ALLOWED));
                 Ok(opened)
             }
-            Err(error) if is_refused(&error) => {
+            Err(error) if is_refused(&error) || may_want_tls(&error) => {
                 let opened = open(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
                 opened.map_err(|encrypted| {
                     let cause = causes(&encrypted);
@@ -131,8 +128,8 @@ impl Login {
         }
         let why = match is_encrypted {
             true => {
-                "PostgreSQL has not used it: it needs a login by SCRAM (scram-sha-256 in pg_hba.conf), and a certificate \
-                 of RSA or ECDSA"
+                "the server has not offered it: PostgreSQL offers it for a login by SCRAM (scram-sha-256 in pg_hba.conf) \
+                 with a certificate of RSA or ECDSA, and a pooler such as PgBouncer does not offer it"
             }
             false => "the connection is not encrypted, without which there is none",
         };
@@ -141,11 +138,12 @@ impl Login {
     }
 }
 
-/// Whether the server has no place for the connection because it is encrypted, or because it is not: PostgreSQL by its
-/// pg_hba.conf, PgBouncer by its `client_tls_sslmode`.
+/// Whether no entry of pg_hba.conf matches the connection because it is encrypted, or because it is not.
 fn is_refused(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-        || error
-            .as_db_error()
-            .is_some_and(|db| *db.code() == SqlState::PROTOCOL_VIOLATION && db.message() == PGBOUNCER_WANTS_TLS)
+}
+
+/// Whether the error may come from a PgBouncer that accepts only TLS: it has one SQLSTATE for all refusals.
+fn may_want_tls(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
 }

@@ -187,7 +187,7 @@ impl Dial {
             Route::Direct => Tls::Direct(self.login.tls()),
             Route::Pooled => Tls::Pooled(pooler::negotiation_of(&config, self.login.tls())),
         };
-        let canceller = Box::new(Canceller::new(config, tls));
+        let canceller = Arc::new(Canceller::new(config, tls));
         Ok(Dialled { client: ClientWrapper::new(client, task), inbox, canceller })
     }
 }
