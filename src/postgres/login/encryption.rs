@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::error::LoginError;
 use super::handshake::{HandshakeFailed, Tls};
-use super::{Login, Opened, Route, open};
+use super::{Login, Opened, Route};
 use crate::log::{info, warn};
 use crate::postgres::error::causes;
 use crate::settings::{ChannelBinding, SslMode, is_this_machine};
@@ -38,7 +38,7 @@ impl Login {
             _ => {
                 let tls = Tls::new(&self.tls);
                 let is_encrypted = tls.is_done.clone();
-                open(&config, tls, route).await.map_err(|error| self.error(error, is_encrypted.get()))
+                self.connect_once(&config, tls, route).await.map_err(|error| self.error(error, is_encrypted.get()))
             }
         }
     }
@@ -53,7 +53,7 @@ impl Login {
     ) -> Result<Opened, LoginError> {
         let tls = Tls::new(&self.tls);
         let is_encrypted = tls.is_done.clone();
-        let error = match open(&config, tls, route).await {
+        let error = match self.connect_once(&config, tls, route).await {
             Ok(opened) => {
                 self.is_open(host, (!is_encrypted.get()).then_some(NO_TLS));
                 return Ok(opened);
@@ -65,7 +65,7 @@ impl Login {
             return Err(self.error(error, is_encrypted.get()));
         }
         let cause = causes(&error);
-        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
+        match self.connect_once(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(&cause));
                 Ok(opened)
@@ -76,13 +76,14 @@ impl Login {
 
     /// `allow`: with TLS if the server accepts this user only with TLS.
     async fn connect_plain_first(&self, mut config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
-        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
+        match self.connect_once(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(ALLOWED));
                 Ok(opened)
             }
             Err(error) if is_refused(&error) || may_want_tls(&error) => {
-                let opened = open(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
+                let opened =
+                    self.connect_once(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
                 opened.map_err(|encrypted| {
                     let cause = causes(&encrypted);
                     self.error(error, false).after_tls(cause)

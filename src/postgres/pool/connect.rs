@@ -78,6 +78,11 @@ impl Connector {
         self.dial.login.plain()
     }
 
+    /// Whether the newest connection is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.dial.login.is_encrypted()
+    }
+
     async fn open(&self) -> Result<Connection, OpenError> {
         if self.is_pooled.load(Ordering::Relaxed) {
             return self.open_pooled().await;
