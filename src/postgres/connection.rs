@@ -51,7 +51,7 @@ pub struct Connection {
     parts: Parts,
     session: Session,
     inbox: Arc<Inbox>,
-    canceller: Box<Canceller>,
+    canceller: Arc<Canceller>,
     /// The guard's prepared catalog queries.
     guard_queries: PreparedQueries,
     history: Arc<SizeHistory>,
@@ -169,8 +169,7 @@ pub struct Dialled {
     pub client: ClientWrapper,
     /// The messages of its backend.
     pub inbox: Arc<Inbox>,
-    /// Boxed: it is large, and connections are moved.
-    pub canceller: Box<Canceller>,
+    pub canceller: Arc<Canceller>,
 }
 
 /// The properties of a new connection.
@@ -197,14 +196,16 @@ impl Connection {
         };
         // The two are joined, and the question was sent first, so it costs no round trip of its own.
         let (parts, is_pooled) = join(open_parts(client), async {
-            let Some((startup_pid, asked)) = pids else { return false };
-            pooler::backend_pid(asked).await.is_some_and(|pid| startup_pid != Some(pid))
+            let Some((startup_pid, asked)) = pids else { return Ok(false) };
+            Ok(pooler::backend_pid(asked).await?.is_some_and(|pid| startup_pid != Some(pid)))
         })
         .await;
-        let parts = parts?;
-        if is_pooled {
-            return Err(OpenError::IsPooled);
-        }
+        let parts = match (parts, is_pooled) {
+            (Ok(_), Ok(true)) => return Err(OpenError::IsPooled),
+            (Ok(parts), _) => parts,
+            // The first answer tells the cause, for example that a pooler has no backend.
+            (Err(error), is_pooled) => return Err(is_pooled.err().unwrap_or(error).into()),
+        };
         let (session, warnings) = Session::own(transaction_of(&parts).client(), &wanted).await?;
         Ok(Self::of(parts, session, (inbox, canceller), warnings, wanted.history))
     }
@@ -223,7 +224,7 @@ impl Connection {
     fn of(
         parts: Parts,
         session: Session,
-        (inbox, canceller): (Arc<Inbox>, Box<Canceller>),
+        (inbox, canceller): (Arc<Inbox>, Arc<Canceller>),
         warnings: Vec<String>,
         history: Arc<SizeHistory>,
     ) -> Self {
@@ -315,8 +316,9 @@ impl Connection {
     ///
     /// # Errors
     /// The error of the driver.
-    pub async fn cancel(&self) -> Result<(), CancelError> {
-        self.canceller.cancel(&self.client().cancel_token()).await
+    pub fn cancel(&self) -> impl Future<Output = Result<(), CancelError>> + use<> {
+        let (canceller, token) = (self.canceller.clone(), self.client().cancel_token());
+        async move { canceller.cancel(&token).await }
     }
 
     /// Open a portal in the transaction, for a statement that the guard has cleared.

@@ -1,6 +1,7 @@
 //! The login to PostgreSQL. It tries one host after the other, with TLS as the settings require, and with the current
 //! password.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -85,13 +86,28 @@ pub(super) struct Login {
     passwords: Passwords,
     /// Why the newest connection is not encrypted, if the settings allow both.
     plain: Mutex<Option<Plain>>,
+    /// Whether the newest connection is encrypted.
+    is_encrypted: AtomicBool,
     log: Logger,
 }
 
 impl Login {
     pub(super) fn new(target: Arc<TargetSettings>, tls: MakeRustlsConnect, log: &Logger) -> Self {
         let passwords = Passwords::new(target.clone());
-        Self { target, tls, passwords, plain: Mutex::default(), log: log.clone() }
+        let (plain, is_encrypted) = Default::default();
+        Self { target, tls, passwords, plain, is_encrypted, log: log.clone() }
+    }
+
+    async fn connect_once(&self, config: &Config, tls: Tls, route: Route) -> Result<Opened, Error> {
+        let is_done = tls.is_done.clone();
+        let opened = open(config, tls, route).await?;
+        self.is_encrypted.store(is_done.get(), Ordering::Relaxed);
+        Ok(opened)
+    }
+
+    /// Whether the newest connection is encrypted.
+    pub(in crate::postgres) fn is_encrypted(&self) -> bool {
+        self.is_encrypted.load(Ordering::Relaxed)
     }
 
     /// The TLS of cancel requests.

@@ -54,14 +54,17 @@ pub async fn ask_backend_pid(client: &Client) -> Result<SimpleQueryStream, Error
     client.simple_query_raw("SELECT pg_catalog.pg_backend_pid()").await
 }
 
-/// The answer to [`ask_backend_pid`]. `None` if the server does not know the function: then neither the server nor what
-/// is behind a pooler is PostgreSQL.
-pub async fn backend_pid(answer: SimpleQueryStream) -> Option<i32> {
-    let messages: Vec<_> = answer.try_collect().await.ok()?;
-    messages.iter().find_map(|message| match message {
+/// The answer to [`ask_backend_pid`]. `None` if it is not a process ID.
+///
+/// # Errors
+/// The connection has ended, or the server does not know the function. In the second case neither the server nor what is
+/// behind a pooler is PostgreSQL.
+pub async fn backend_pid(answer: SimpleQueryStream) -> Result<Option<i32>, Error> {
+    let messages: Vec<_> = answer.try_collect().await?;
+    Ok(messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
         _ => None,
-    })
+    }))
 }
 
 /// A stream in memory, used instead of TLS.

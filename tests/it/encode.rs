@@ -109,7 +109,7 @@ impl Server {
         let wanted = Wanted { access, needs: &needs, server_timeouts, history: Arc::default() };
         let version = version(&client).await;
         let no_tls = MakeRustlsConnect::new(tls::client::for_postgres(SslMode::Disable, None, None).unwrap());
-        let canceller = Box::new(Canceller::new(cluster.url().parse().unwrap(), Tls::Direct(no_tls)));
+        let canceller = Arc::new(Canceller::new(cluster.url().parse().unwrap(), Tls::Direct(no_tls)));
         let dialled = Dialled { client, inbox: Arc::default(), canceller };
         let connection = Connection::open(dialled, wanted, true).await.unwrap();
         connection.client().batch_execute(USUAL).await.unwrap();

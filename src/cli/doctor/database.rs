@@ -1,6 +1,6 @@
 //! The checks that need a connection to the database: TLS, the version, the role, the extensions.
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::Error;
 use tokio_util::task::TaskTracker;
 
 use super::CONNECT_MAX;
@@ -9,6 +9,7 @@ use crate::postgres::catalog;
 use crate::postgres::catalog::extensions::Extensions;
 use crate::postgres::catalog::role::{self, RoleRights};
 use crate::postgres::catalog::server::{ConnectionTls, ConnectionTlsRow, Server, ServerRow};
+use crate::postgres::connection::Connection;
 use crate::postgres::error::{QueryError, causes};
 use crate::postgres::login::Plain;
 use crate::postgres::pool::{Admission, Generation};
@@ -64,11 +65,10 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
     };
     report.ok("login", format!("as {}", generation.target_name()));
     let connection = lease.connection();
-    check_pooler(report, connection.is_pooled(), settings.postgres.target.pooler);
     let asked = async {
         // A pooler lends the backend only for this transaction.
         connection.begin(AccessMode::ReadOnly).await?;
-        connected(report, connection.client(), settings, generation.plain()).await
+        connected(report, connection, settings, &generation).await
     };
     if let Err(error) = asked.await {
         report.failed("database", causes(&error));
@@ -77,12 +77,20 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) {
 
 async fn connected(
     report: &mut Report,
-    client: &Client,
+    connection: &Connection,
     settings: &Settings,
-    plain: Option<Plain>,
+    generation: &Generation,
 ) -> Result<(), Error> {
-    let tls = catalog::ask(client, &ConnectionTls).await?;
-    check_tls(report, tls.first(), &settings.postgres.target, plain);
+    let (client, target) = (connection.client(), &settings.postgres.target);
+    let backend = catalog::ask(client, &ConnectionTls).await?.into_iter().next();
+    // A pooler has given the connection another process ID.
+    let startup_pid = connection.pid().await;
+    let own = backend.filter(|backend| startup_pid == Some(backend.pid));
+    check_pooler(report, own.is_none(), target.pooler);
+    match generation.is_encrypted() {
+        true => check_encrypted(report, own.as_ref(), target.ssl_mode),
+        false => check_plain(report, target, generation.plain()),
+    }
     let Some(server) = catalog::ask(client, &Server).await?.into_iter().next() else { return Ok(()) };
     check_server(report, &server, settings.access);
     check_connections(report, &server, settings.postgres.pool.size);
@@ -111,11 +119,18 @@ async fn connected(
 fn check_pooler(report: &mut Report, is_pooled: bool, setting: Pooler) {
     let said = match (is_pooled, setting) {
         (false, Pooler::None) => return,
-        (false, _) => "none: each connection is a backend of PostgreSQL",
-        (true, Pooler::Transaction) => {
+        (true, Pooler::None) => {
+            return report.warning(
+                "pooler",
+                "there is one (such as PgBouncer), and POSTGRES_POOLER=none is right only if it is in session mode. In \
+                 transaction mode it is not safe: what others set reaches this server. auto is right in both",
+            );
+        }
+        (false, Pooler::Auto) => "none: each connection is a backend of PostgreSQL",
+        (_, Pooler::Transaction) => {
             "each call runs in a transaction that makes all its settings (POSTGRES_POOLER=transaction)"
         }
-        (true, _) => {
+        (true, Pooler::Auto) => {
             "there is one (such as PgBouncer): each call runs in a transaction that makes all its settings. This is right in \
              transaction mode and in session mode. If the pooler is in session mode, POSTGRES_POOLER=none is faster"
         }
@@ -123,34 +138,35 @@ fn check_pooler(report: &mut Report, is_pooled: bool, setting: Pooler) {
     report.ok("pooler", said);
 }
 
-fn check_tls(report: &mut Report, tls: Option<&ConnectionTlsRow>, target: &TargetSettings, plain: Option<Plain>) {
+/// `own` is known if the connection leads to PostgreSQL itself.
+fn check_encrypted(report: &mut Report, own: Option<&ConnectionTlsRow>, mode: SslMode) {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let said = match own {
+        Some(ConnectionTlsRow { version, cipher, .. }) => format!("{} {}", text(version), text(cipher)),
+        None => "encrypted as far as the pooler".to_owned(),
+    };
+    match mode {
+        SslMode::VerifyFull => report.ok("TLS", format!("{said}, the certificate is verified")),
+        SslMode::VerifyCa => report.ok("TLS", format!("{said}, the certificate is verified, its name is not")),
+        _ => report.warning(
+            "TLS",
+            format!("{said}, but the certificate was not checked. POSTGRES_SSL_MODE=verify-full checks it"),
+        ),
+    }
+}
+
+fn check_plain(report: &mut Report, target: &TargetSettings, plain: Option<Plain>) {
     let is_here = target.hosts.iter().all(|host| is_this_machine(host));
-    match tls.filter(|tls| tls.is_encrypted) {
-        Some(ConnectionTlsRow { version, cipher, .. }) => {
-            let text = |part: &Option<String>| part.clone().unwrap_or_default();
-            let said = format!("{} {}", text(version), text(cipher));
-            match target.ssl_mode {
-                SslMode::VerifyFull => report.ok("TLS", format!("{said}, the certificate is verified")),
-                SslMode::VerifyCa => report.ok("TLS", format!("{said}, the certificate is verified, its name is not")),
-                _ => report.warning(
-                    "TLS",
-                    format!("{said}, but the certificate was not checked. POSTGRES_SSL_MODE=verify-full checks it"),
-                ),
-            }
-        }
-        None => {
-            let cause = plain.as_ref().map(|plain| format!(": {}", plain.why)).unwrap_or_default();
-            match is_here && plain.is_none_or(|plain| plain.is_expected) {
-                true => report.ok("TLS", format!("none, and none is needed on one machine{cause}")),
-                false => report.warning(
-                    "TLS",
-                    format!(
-                        "the connection is not encrypted{cause}. If the server supports TLS, \
-                         POSTGRES_SSL_MODE=verify-full requires it and checks the certificate"
-                    ),
-                ),
-            }
-        }
+    let cause = plain.as_ref().map(|plain| format!(": {}", plain.why)).unwrap_or_default();
+    match is_here && plain.is_none_or(|plain| plain.is_expected) {
+        true => report.ok("TLS", format!("none, and none is needed on one machine{cause}")),
+        false => report.warning(
+            "TLS",
+            format!(
+                "the connection is not encrypted{cause}. If the server supports TLS, \
+                 POSTGRES_SSL_MODE=verify-full requires it and checks the certificate"
+            ),
+        ),
     }
 }
 

@@ -1,16 +1,17 @@
-//! Which server a connection leads to, and whether the connection is encrypted.
+//! Which server a connection leads to, and how the connection is encrypted.
 
 use tokio_postgres::{Error, Row};
 
 use super::{CatalogQuery, CatalogRow, TypedParameter};
 
-/// Asks whether the connection is encrypted.
+/// Asks how the connection of the backend is encrypted. Behind a pooler, it is the pooler's connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionTls;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionTlsRow {
-    pub is_encrypted: bool,
+    /// The process ID of the backend.
+    pub pid: i32,
     /// The version of TLS, if the connection is encrypted.
     pub version: Option<String>,
     /// The cipher suite, if the connection is encrypted.
@@ -30,7 +31,7 @@ impl CatalogQuery for ConnectionTls {
 impl CatalogRow for ConnectionTlsRow {
     fn read(row: &Row) -> Result<Self, Error> {
         let (version, cipher) = (row.try_get("version")?, row.try_get("cipher")?);
-        Ok(Self { is_encrypted: row.try_get("is_encrypted")?, version, cipher })
+        Ok(Self { pid: row.try_get("pid")?, version, cipher })
     }
 }
 

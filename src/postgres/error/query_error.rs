@@ -169,6 +169,12 @@ impl QueryError {
         self.sqlstate() == Some(SqlState::TOO_MANY_CONNECTIONS.code())
     }
 
+    /// Whether a pooler may have refused the connection: it has one SQLSTATE for all that it says itself, and PostgreSQL
+    /// has others for a login.
+    pub fn may_be_of_a_pooler(&self) -> bool {
+        self.sqlstate() == Some(SqlState::PROTOCOL_VIOLATION.code())
+    }
+
     /// Whether an administrator has ended the backend, by pg_terminate_backend or by shutting the server down.
     pub fn is_termination(&self) -> bool {
         self.sqlstate() == Some(SqlState::ADMIN_SHUTDOWN.code())

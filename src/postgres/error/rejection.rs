@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use super::dialect;
 use super::phase::Phase;
@@ -170,6 +170,12 @@ fn our_hint(error: &DbError) -> Option<String> {
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | SqlState::IDLE_SESSION_TIMEOUT => {
             "A limit of the database server (set for the role, the database or the whole server) ended its connection while \
              nothing was read from it: fetch its pages sooner, or ask for less at once."
+        }
+        // PgBouncer sends the severity as a text alone.
+        SqlState::PROTOCOL_VIOLATION if matches!(error.parsed_severity(), None | Some(Severity::Fatal)) => {
+            "A pooler in front of PostgreSQL, such as PgBouncer, answers so: it has no connection left (its \
+             query_wait_timeout, max_client_conn, or a limit of the server), does not know the user, or takes TLS alone. \
+             Try again later; if it lasts, the operator has to look at the pooler."
         }
         SqlState::SYNTAX_ERROR if error.routine() == Some(PARSES_ONE_STATEMENT) => {
             "Give one statement a call, or several to batch_query_execute, which runs them in one transaction."

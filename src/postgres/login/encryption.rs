@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use super::error::LoginError;
 use super::handshake::{HandshakeFailed, Tls};
-use super::{Login, Opened, Route, open};
+use super::{Login, Opened, Route};
 use crate::log::{info, warn};
 use crate::postgres::error::causes;
 use crate::settings::{ChannelBinding, SslMode, is_this_machine};
@@ -19,9 +19,6 @@ const NO_TLS: &str = "the server offers no TLS (its setting ssl is off)";
 
 /// The cause in the mode `allow`.
 const ALLOWED: &str = "POSTGRES_SSL_MODE is allow";
-
-/// PgBouncer has one SQLSTATE for all refusals, and its messages are English.
-const PGBOUNCER_WANTS_TLS: &str = "SSL required";
 
 /// Why a connection is not encrypted, if the settings allow both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Login {
             _ => {
                 let tls = Tls::new(&self.tls);
                 let is_encrypted = tls.is_done.clone();
-                open(&config, tls, route).await.map_err(|error| self.error(error, is_encrypted.get()))
+                self.connect_once(&config, tls, route).await.map_err(|error| self.error(error, is_encrypted.get()))
             }
         }
     }
@@ -56,7 +53,7 @@ impl Login {
     ) -> Result<Opened, LoginError> {
         let tls = Tls::new(&self.tls);
         let is_encrypted = tls.is_done.clone();
-        let error = match open(&config, tls, route).await {
+        let error = match self.connect_once(&config, tls, route).await {
             Ok(opened) => {
                 self.is_open(host, (!is_encrypted.get()).then_some(NO_TLS));
                 return Ok(opened);
@@ -68,7 +65,7 @@ impl Login {
             return Err(self.error(error, is_encrypted.get()));
         }
         let cause = causes(&error);
-        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
+        match self.connect_once(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(&cause));
                 Ok(opened)
@@ -79,13 +76,14 @@ impl Login {
 
     /// `allow`: with TLS if the server accepts this user only with TLS.
     async fn connect_plain_first(&self, mut config: Config, host: &str, route: Route) -> Result<Opened, LoginError> {
-        match open(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
+        match self.connect_once(config.ssl_mode(DriverSslMode::Disable), Tls::new(&self.tls), route).await {
             Ok(opened) => {
                 self.is_open(host, Some(ALLOWED));
                 Ok(opened)
             }
-            Err(error) if is_refused(&error) => {
-                let opened = open(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
+            Err(error) if is_refused(&error) || may_want_tls(&error) => {
+                let opened =
+                    self.connect_once(config.ssl_mode(DriverSslMode::Require), Tls::new(&self.tls), route).await;
                 opened.map_err(|encrypted| {
                     let cause = causes(&encrypted);
                     self.error(error, false).after_tls(cause)
@@ -131,8 +129,8 @@ impl Login {
         }
         let why = match is_encrypted {
             true => {
-                "PostgreSQL has not used it: it needs a login by SCRAM (scram-sha-256 in pg_hba.conf), and a certificate \
-                 of RSA or ECDSA"
+                "the server has not offered it: PostgreSQL offers it for a login by SCRAM (scram-sha-256 in pg_hba.conf) \
+                 with a certificate of RSA or ECDSA, and a pooler such as PgBouncer does not offer it"
             }
             false => "the connection is not encrypted, without which there is none",
         };
@@ -141,11 +139,12 @@ impl Login {
     }
 }
 
-/// Whether the server has no place for the connection because it is encrypted, or because it is not: PostgreSQL by its
-/// pg_hba.conf, PgBouncer by its `client_tls_sslmode`.
+/// Whether no entry of pg_hba.conf matches the connection because it is encrypted, or because it is not.
 fn is_refused(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-        || error
-            .as_db_error()
-            .is_some_and(|db| *db.code() == SqlState::PROTOCOL_VIOLATION && db.message() == PGBOUNCER_WANTS_TLS)
+}
+
+/// Whether the error may come from a PgBouncer that accepts only TLS: it has one SQLSTATE for all refusals.
+fn may_want_tls(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
 }

@@ -78,6 +78,11 @@ impl Connector {
         self.dial.login.plain()
     }
 
+    /// Whether the newest connection is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.dial.login.is_encrypted()
+    }
+
     async fn open(&self) -> Result<Connection, OpenError> {
         if self.is_pooled.load(Ordering::Relaxed) {
             return self.open_pooled().await;
@@ -187,7 +192,7 @@ impl Dial {
             Route::Direct => Tls::Direct(self.login.tls()),
             Route::Pooled => Tls::Pooled(pooler::negotiation_of(&config, self.login.tls())),
         };
-        let canceller = Box::new(Canceller::new(config, tls));
+        let canceller = Arc::new(Canceller::new(config, tls));
         Ok(Dialled { client: ClientWrapper::new(client, task), inbox, canceller })
     }
 }

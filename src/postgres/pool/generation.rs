@@ -105,6 +105,11 @@ impl Generation {
         self.shared.pool.manager().plain()
     }
 
+    /// Whether the newest connection is encrypted: to the server or, if there is one, to the pooler.
+    pub fn is_encrypted(&self) -> bool {
+        self.shared.pool.manager().is_encrypted()
+    }
+
     /// The settings of the server and user that it connects to.
     pub fn target(&self) -> &TargetSettings {
         &self.shared.target

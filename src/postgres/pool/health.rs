@@ -197,6 +197,7 @@ pub fn why(error: &QueryError, target: &TargetSettings) -> String {
                 state if state.starts_with("28") => "the login was refused",
                 "3D000" => "there is no such database",
                 "53300" => "it takes no more connections",
+                "08P01" => "a pooler has refused the connection",
                 "57P03" => "it is starting or stopping",
                 _ => "it has refused the connection",
             };

@@ -9,11 +9,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{self, Either};
+use slog::Logger;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fair_queue::{Admission, Full, Permit};
 use super::shared::{Object, SharedPool};
 use crate::log::{info, warn};
+use crate::postgres::cancel::CancelError;
 use crate::postgres::catalog::{self, blockers::Blockers};
 use crate::postgres::cleanup::Cleanup;
 use crate::postgres::connection::{Connection, ExecTarget};
@@ -30,6 +33,9 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 /// How long a cancelled backend may take to become idle. After that its connection is closed, which the backend notices
 /// by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
+/// The longest time for one cancel request. PgBouncer gives one up after 10 seconds by itself (`cancel_wait_timeout`).
+const CANCEL_REQUEST_MAX: Duration = Duration::from_secs(15);
 
 /// The first and the longest pause before a server that has refused a connection is asked again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -104,9 +110,17 @@ impl SharedPool {
         connecting();
         match self.connect().await {
             // Boxed: rare path; keeps the future of every call small.
-            Err(error) if error.is_too_many() => Box::pin(self.lease_of_few(client, permit, error, until)).await,
+            Err(error) if self.is_short_of_connections(&error) => {
+                Box::pin(self.lease_of_few(client, permit, error, until)).await
+            }
             connected => Ok(Lease::new(connected?, permit, self.clone())),
         }
+    }
+
+    /// Whether this error of opening a connection means that another connection may become free: the server accepts no
+    /// more, or a pooler has refused this one but others are open.
+    fn is_short_of_connections(&self, error: &QueryError) -> bool {
+        error.is_too_many() || (error.may_be_of_a_pooler() && self.pool.status().size > 0)
     }
 
     /// The same if the server accepts no more connections: waits for one of the open connections or, if there is none,
@@ -136,7 +150,7 @@ impl SharedPool {
                 }
             }
             match self.connect().await {
-                Err(again) if again.is_too_many() => error = again,
+                Err(again) if self.is_short_of_connections(&again) => error = again,
                 connected => return Ok(Lease::new(connected?, permit, self.clone())),
             }
         }
@@ -345,6 +359,14 @@ impl Drop for Lease {
     }
 }
 
+/// Sends a cancel request and waits until the server has accepted it: PgBouncer 1.18 can crash if the request is given up
+/// (its issue 801).
+async fn ask_to_cancel(request: impl Future<Output = Result<(), CancelError>>, log: Logger) {
+    if let Ok(Err(error)) = tokio::time::timeout(CANCEL_REQUEST_MAX, request).await {
+        warn!(log, "cancel request failed"; "why" => causes(&*error));
+    }
+}
+
 /// Cancel the statement on a connection and wait until its backend is idle. The connection is not used again. Returns
 /// whether the backend has become idle in time.
 async fn cancel(mut connection: PooledConnection, shared: &SharedPool) -> bool {
@@ -356,9 +378,11 @@ async fn cancel(mut connection: PooledConnection, shared: &SharedPool) -> bool {
     let cancelled = tokio::time::timeout(CANCEL_GRACE, async {
         let mut pause = CANCEL_AGAIN;
         loop {
-            // To its end, whatever the backend does meanwhile: PgBouncer 1.18 dies of a request that is given up.
-            if let Err(error) = connection.object().cancel().await {
-                warn!(shared.log, "cancel request failed"; "why" => causes(&*error));
+            // A task of its own, because it must run to its end although the statement may end first, and a server may
+            // leave the connection of the request open.
+            let asking = shared.endings.spawn(ask_to_cancel(connection.object().cancel(), shared.log.clone()));
+            if let Either::Left(_) = future::select(&mut idle, asking).await {
+                return;
             }
             if tokio::time::timeout(pause, &mut idle).await.is_ok() {
                 return;

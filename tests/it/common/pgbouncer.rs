@@ -70,7 +70,7 @@ impl PgBouncer {
             settings.replace("{folder}", folder.path().to_str().unwrap()),
         );
         fs::write(at("ini"), ini).unwrap();
-        fs::write(at("users"), "\"postgres\" \"\"\n").unwrap();
+        fs::write(at("users"), "\"postgres\" \"\"\n\"clerk\" \"\"\n").unwrap();
         for (name, text) in files {
             fs::write(at(name), text).unwrap();
         }

@@ -64,7 +64,14 @@ async fn a_pooler_is_named_with_what_it_means_and_its_setting_is_obeyed() {
             assert_eq!((status, line(&said, "pooler").as_str()), (0, expected), "{mode}: {said}");
         }
     }
+    // With POSTGRES_POOLER=none nothing protects this server from what others set in transaction mode.
+    let Some(bouncer) = PgBouncer::start(&cluster, "session").await else { return };
+    let (status, said) = doctor(&[("DATABASE_URL", &bouncer.url()), ("POSTGRES_POOLER", "none")]);
+    let warned = "warning pooler there is one (such as PgBouncer), and POSTGRES_POOLER=none is right only if";
+    assert!(status == 0 && line(&said, "pooler").starts_with(warned), "{said}");
     // On PostgreSQL itself.
+    let (status, said) = doctor(&[("DATABASE_URL", &cluster.url()), ("POSTGRES_POOLER", "none")]);
+    assert!(status == 0 && !said.contains(" pooler "), "{said}");
     let url = cluster.url();
     let (status, said) = doctor(&[("DATABASE_URL", &url)]);
     let none = "ok pooler none: each connection is a backend of PostgreSQL";
@@ -109,5 +116,31 @@ fn what_is_wrong_with_tls_is_named() {
         let (_, said) = doctor(&environment);
         let line = said.lines().find(|line| line.split_whitespace().nth(1) == Some(what)).unwrap_or_default();
         assert!(line.contains(part), "{mode} {root}: {part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn tls_through_a_pooler_is_that_of_the_connection_to_the_pooler() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let cluster = PrivateCluster::start().unwrap();
+    let files = [("certificate", certificate.as_str()), ("key", &key.serialize_pem())];
+    let further = "client_tls_cert_file = {folder}/certificate\nclient_tls_key_file = {folder}/key\n\
+                   client_tls_sslmode = require";
+    let Some(bouncer) = PgBouncer::start_with(&cluster, "transaction", &files, further).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, certificate).unwrap();
+    let root = root.to_str().unwrap();
+    let url = bouncer.url();
+    for (mode, root, what, part) in [
+        ("verify-full", root, "TLS", "ok TLS encrypted as far as the pooler, the certificate is verified"),
+        ("prefer", "", "TLS", "warning TLS encrypted as far as the pooler, but the certificate was not checked"),
+        ("disable", "", "login", "failed login FATAL 08P01"),
+    ] {
+        let mut environment = vec![("DATABASE_URL", url.as_str()), ("POSTGRES_SSL_MODE", mode)];
+        environment.extend((!root.is_empty()).then_some(("POSTGRES_SSL_ROOT_CERT", root)));
+        let (_, said) = doctor(&environment);
+        assert!(line(&said, what).starts_with(part), "{mode}: {said}");
     }
 }

@@ -248,7 +248,12 @@ async fn required_channel_binding_is_had_or_refused_with_the_reason() {
         ("SCRAM", &scram, Prefer, Ok(true)),
         ("SCRAM", &scram, Disable, Ok(true)),
         ("trust", &trusting, Prefer, Ok(true)),
-        ("trust", &trusting, Require, Err("and PostgreSQL has not used it: it needs a login by SCRAM")),
+        (
+            "trust",
+            &trusting,
+            Require,
+            Err("and the server has not offered it: PostgreSQL offers it for a login by SCRAM"),
+        ),
         ("plain", &plain, Prefer, Ok(false)),
         ("plain", &plain, Require, Err("and the connection is not encrypted, without which there is none")),
     ] {

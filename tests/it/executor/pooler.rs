@@ -4,6 +4,8 @@ use super::*;
 use crate::common::pgbouncer::{HOSTILE, PgBouncer, SETTINGS};
 use mcp_server_postgres::settings::Pooler;
 
+mod cancel;
+mod limits;
 mod tls;
 
 /// An executor behind a PgBouncer, if there is one.
@@ -197,24 +199,6 @@ async fn in_session_mode_both_ways_are_right() {
             assert_eq!(world.rows(sql).await, *expected, "{sql}");
         }
         assert_eq!(!world.log.of("there is a pooler").is_empty(), pooler == Pooler::Auto);
-    }
-}
-
-#[actix_rt::test]
-async fn a_cancelled_call_stops_in_postgresql_in_session_mode_too() {
-    for pooler in [Pooler::Auto, Pooler::None] {
-        let Some((world, _bouncer)) = behind("session", |settings| settings.postgres.target.pooler = pooler).await
-        else {
-            return;
-        };
-        assert_eq!(world.rows("select 1").await, "[[1]]");
-        let ours = actix_rt::spawn(world.ask("select pg_sleep(1000)", json!([])));
-        world.until_asleep(1).await;
-        ours.abort();
-        world.until_asleep(0).await;
-        let log = || world.log.of("statement cancelled").concat();
-        until("the log says so", async || !log().is_empty()).await;
-        assert!(log().contains("idle=true"), "by the request, and not by the end of the connection: {}", log());
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::executor::tls::Authority;
 
 /// An executor behind a PgBouncer that has a certificate for 127.0.0.1, with these further settings.
-async fn behind_tls(further: &str, change: impl FnOnce(&mut Settings)) -> Option<(World, PgBouncer)> {
+pub(super) async fn behind_tls(further: &str, change: impl FnOnce(&mut Settings)) -> Option<(World, PgBouncer)> {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours.pem");
     let key = KeyPair::generate().unwrap();
@@ -71,7 +71,49 @@ async fn a_login_by_scram_is_bound_to_tls_if_the_pooler_can_and_refused_if_it_mu
                 // PgBouncer 1.18 has SCRAM without channel binding.
                 let why = error.for_model();
                 assert!(!works && why.contains("channel binding is required (POSTGRES_CHANNEL_BINDING)"), "{why}");
+                assert!(why.contains("a pooler such as PgBouncer does not offer it"), "{why}");
             }
         }
+    }
+}
+
+#[actix_rt::test]
+async fn channel_binding_is_used_without_named_statements_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ours.pem");
+    let key = KeyPair::generate().unwrap();
+    let names = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = names.signed_by(&key, &authority.issuer).unwrap().pem();
+    let options = Options::new().password("right").setting("ssl", "on");
+    let options = options.file("server.crt", certificate).file("server.key", key.serialize_pem());
+    let world = World::with(options, |settings| {
+        let target = &mut settings.postgres.target;
+        target.pooler = Pooler::Transaction;
+        target.password = Some(Secret::new("right"));
+        target.ssl_mode = SslMode::VerifyFull;
+        target.ssl_root_cert = Some(authority.file.clone());
+        target.channel_binding = ChannelBinding::Require;
+    })
+    .await;
+    assert_eq!(world.rows("select 7").await, "[[7]]");
+}
+
+#[actix_rt::test]
+async fn a_certificate_of_a_pooler_that_is_for_another_name_or_by_somebody_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = Authority::new(folder.path(), "theirs.pem");
+    for (host, root) in [("localhost", None), ("127.0.0.1", Some(theirs.file))] {
+        let Some((world, _bouncer)) = behind_tls("", |settings| {
+            let target = &mut settings.postgres.target;
+            target.ssl_mode = SslMode::VerifyFull;
+            target.hosts = vec![host.to_owned()];
+            target.ssl_root_cert = root.or(target.ssl_root_cert.take());
+        })
+        .await
+        else {
+            return;
+        };
+        let refused = world.refusal("select 1").await;
+        assert!(refused.contains("certificate"), "{host}: {refused}");
     }
 }
