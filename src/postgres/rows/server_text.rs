@@ -20,7 +20,7 @@ use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Column, Error, Row};
 
 use super::cell::{RenderedCell, binary_value};
-use crate::postgres::error::QueryError;
+use crate::postgres::error::{QueryError, is_about_the_question};
 use crate::postgres::params;
 use crate::postgres::prepared::Prepared;
 
@@ -57,6 +57,17 @@ pub async fn cast(client: &Client, statement: &Statement, columns: &[Column]) ->
 /// SQL for the text of a value by the output function of its type. A cast to text could call a user's function.
 fn as_text(value: &str) -> String {
     format!("CASE WHEN pg_catalog.num_nulls({value}) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.concat({value}) END")
+}
+
+/// The error of [`cast`] or [`texts`] if the server cannot answer what this server asks, and not the statement is wrong.
+pub fn unanswered(error: &Error) -> Option<QueryError> {
+    let db = error.as_db_error().filter(|db| is_about_the_question(db.code()))?;
+    Some(QueryError::refused(format!(
+        "This server cannot be asked for the text of a value that only it can write ({} {}). Cast that column to text \
+         (column::text).",
+        db.code().code(),
+        db.message()
+    )))
 }
 
 /// The refusal for a statement that cannot be cast: it writes in a WITH.

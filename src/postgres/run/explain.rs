@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use super::Run;
 use crate::postgres::catalog::{limit, nearest, read_only};
 use crate::postgres::cleanup::Cleanup;
-use crate::postgres::error::{QueryError, Rejection};
+use crate::postgres::error::{Phase, QueryError, Rejection, is_about_the_question};
 use crate::settings::AccessMode;
 
 impl Run<'_> {
@@ -16,6 +16,7 @@ impl Run<'_> {
     pub(super) async fn explained(&self, error: QueryError, sql: &str) -> QueryError {
         let notices = self.target.connection.inbox().take();
         match self.with_cause(error) {
+            QueryError::Rejected(rejection) if self.is_of_a_look_up(&rejection, sql).await => types_unknown(&rejection),
             QueryError::Rejected(mut rejection) => {
                 if let Some(hint) = self.hint(&rejection, sql).await {
                     rejection.hint = Some(hint);
@@ -24,6 +25,19 @@ impl Run<'_> {
             }
             other => other,
         }
+    }
+
+    /// Whether the statement is right, and the driver's look-up of a type has failed. The driver's error does not say it.
+    /// So PostgreSQL parses the statement once more, as a subquery without columns whose types would be looked up.
+    async fn is_of_a_look_up(&self, rejection: &Rejection, sql: &str) -> bool {
+        let sqlstate = SqlState::from_code(&rejection.sqlstate);
+        // The driver tries some look-ups in another way, in a transaction that has failed by then.
+        let may_be = is_about_the_question(&sqlstate) || sqlstate == SqlState::IN_FAILED_SQL_TRANSACTION;
+        if rejection.phase != Phase::Parse || !may_be {
+            return false;
+        }
+        let parsed = format!("SELECT FROM (\n{}\n) AS q", sql::without_tail(sql));
+        self.ask(self.target.connection.client().prepare(&parsed)).await.is_some()
     }
 
     /// The message with which the backend has ended the connection, if that is why the statement failed.
@@ -85,4 +99,17 @@ impl Run<'_> {
         self.progress.cleanup.set(Cleanup { session: before.1, ..self.progress.cleanup.get() });
         begun.ok().and(answer.ok())
     }
+}
+
+/// The refusal for a statement with a type that cannot be looked up.
+fn types_unknown(rejection: &Rejection) -> QueryError {
+    let why = match &*rejection.sqlstate {
+        // The cause is not known.
+        state if state == SqlState::IN_FAILED_SQL_TRANSACTION.code() => String::new(),
+        state => format!(" ({state} {})", rejection.message),
+    };
+    QueryError::refused(format!(
+        "The statement is right, but a type of its columns or parameters cannot be looked up in this server's catalogs{why}. \
+         Cast to text what is not of a built-in type: column::text, $1::text."
+    ))
 }

@@ -34,7 +34,9 @@ impl Run<'_> {
         }
         match join(prepare, clear).await {
             // A catalog query of the guard has failed, and with it the transaction.
-            (Err(error), Err(cause)) if error.is_in_failed_transaction() => Err(cause),
+            (Err(error), Err(cause)) if error.is_in_failed_transaction() && !cause.is_in_failed_transaction() => {
+                Err(cause)
+            }
             (Err(error), Ok(cleared)) if error.is_in_failed_transaction() => {
                 self.transaction(cleared.clearance()).await?;
                 Ok((self.prepare(statement.statement()).await?, cleared))
@@ -76,7 +78,9 @@ impl Run<'_> {
             client.clear_type_cache();
             changes = true;
         }
-        if let Some(cast) = server_text::cast(client, statement, handle.columns()).await.map_err(to_error)? {
+        let cast = server_text::cast(client, statement, handle.columns()).await;
+        let cast = cast.map_err(|error| server_text::unanswered(&error).unwrap_or_else(|| to_error(error)));
+        if let Some(cast) = cast? {
             handle = client.prepare(&cast).await.map_err(|_| server_text::no_cast(handle.columns()))?;
             changes = true;
         }

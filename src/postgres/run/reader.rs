@@ -149,7 +149,9 @@ impl Reader {
                 let rows = &self.ahead.make_contiguous()[..group];
                 let rendered =
                     Box::pin(server_text::texts(connection.client(), rows, &prepared, &server_columns)).await;
-                for rendered in rendered.map_err(to_error)? {
+                let rendered =
+                    rendered.map_err(|error| server_text::unanswered(&error).unwrap_or_else(|| to_error(error)));
+                for rendered in rendered? {
                     let Some(row) = self.ahead.pop_front() else { break };
                     progress.call.rows(1, row.raw_size_bytes());
                     page.push(&row, &rendered).map_err(|error| QueryError::undecodable(&error))?;

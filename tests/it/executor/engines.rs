@@ -122,3 +122,54 @@ async fn a_failed_question_of_ours_is_not_the_statements_error() {
     assert!(refused.contains("cannot be cut and read on"), "{refused}");
     assert_eq!(world.observed::<i64>("select count(*) from t").await, 3);
 }
+
+/// The rest of what may fail behind a statement: the driver's look-ups of its types, and the questions for texts that only
+/// the server can write.
+#[actix_rt::test]
+async fn a_type_that_cannot_be_looked_up_is_not_the_statements_error() {
+    const LOOK_UP: &str = "The statement is right, but a type of its columns or parameters cannot be looked up";
+    const TEXT: &str = "This server cannot be asked for the text of a value";
+    for (words, sql, part) in [
+        (&["enumlabel"][..], "select c from own", LOOK_UP),
+        (&["t.typbasetype, n.nspname"], "select c from own", LOOK_UP),
+        (&["pg_catalog.pg_type t\nLEFT OUTER JOIN pg_catalog.pg_range"], "select c from own -- and a comment", LOOK_UP),
+        (&["SELECT DISTINCT part.whole"], "select a from own", TEXT),
+        (&["pg_catalog.concat($1)"], "select r from own", TEXT),
+        // What is wrong with the statement goes first.
+        (&["enumlabel"], "select c from owm", "42P01"),
+        (&["enumlabel"], "select nothing, c from own", "42703"),
+        (&["enumlabel"], "selec c from own", "42601"),
+    ] {
+        for access in [AccessMode::ReadOnly, AccessMode::ReadWrite] {
+            let world = on(words, access).await;
+            world
+                .prepare(
+                    "create type colour as enum ('red'); create table own (c colour, a aclitem, r regclass);
+                          insert into own values ('red', '=r/postgres', 'own')",
+                )
+                .await;
+            let refused = world.refusal(sql).await;
+            assert!(refused.contains(part) && !refused.contains("25P02"), "{words:?} {sql}: {refused}");
+            assert_eq!(world.rows("select c::text from own").await, r#"[["red"]]"#, "{words:?}");
+            assert_eq!(world.rows("select n from t order by n").await, "[[1],[2],[3]]", "{words:?}");
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_role_that_may_not_read_the_types_is_told_so() {
+    let world = World::with(Options::new(), |settings| {
+        settings.postgres.target.user = "clerk".to_owned();
+        settings.postgres.pool.min_size = 0;
+    })
+    .await;
+    world
+        .prepare(
+            "create role clerk login; create type colour as enum ('red'); create table own (c colour);
+             insert into own values ('red'); grant select on own to clerk; revoke select on pg_catalog.pg_enum from public",
+        )
+        .await;
+    let refused = world.refusal("select c from own").await;
+    assert!(refused.starts_with("The statement is right") && refused.contains("42501"), "{refused}");
+    assert_eq!(world.rows("select c::text from own").await, r#"[["red"]]"#);
+}
