@@ -281,5 +281,5 @@ fn settle(lease: Lease, cleanup: Cleanup, error: Option<&QueryError>) {
 fn has_lost_primary_role(lease: &Lease, cleanup: Cleanup, error: &QueryError) -> bool {
     error.needs_to_write()
         && cleanup.is_of_a_write()
-        && lease.target().target_session_attrs == TargetSessionAttrs::ReadWrite
+        && matches!(lease.target().target_session_attrs, TargetSessionAttrs::ReadWrite | TargetSessionAttrs::Primary)
 }

@@ -19,12 +19,14 @@ use crate::settings::libpq::passfile;
 use crate::settings::{ChannelBinding, SslMode, SslNegotiation, TargetSessionAttrs, TargetSettings};
 use handshake::Tls;
 use password::{Found, Passwords};
+use server_role::ServerRole;
 
 mod command;
 mod encryption;
 mod error;
 mod handshake;
 mod password;
+mod server_role;
 
 pub use encryption::Plain;
 pub use error::LoginError;
@@ -120,8 +122,20 @@ impl Login {
     /// # Errors
     /// The error of the last host.
     pub(super) async fn open(&self, limit: Duration, route: Route) -> Result<Opened, LoginError> {
+        let mut last = Err(LoginError::without_host());
+        for wanted in server_role::rounds(self.target.target_session_attrs) {
+            last = self.open_one(*wanted, limit, route).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    /// The same at the first host with the wanted role.
+    async fn open_one(&self, wanted: Option<ServerRole>, limit: Duration, route: Route) -> Result<Opened, LoginError> {
         let hosts = &self.target.hosts;
-        let mut last = None;
+        let mut last = LoginError::without_host();
         for (at, host) in in_order(hosts, self.target.has_random_order) {
             let ports = &self.target.ports;
             let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
@@ -134,12 +148,17 @@ impl Login {
                 // With one host, the pool measures the time, and its error names the setting.
                 config.connect_timeout(limit);
             }
-            match self.log_in(config, (host, port), limit, route).await {
-                Ok(opened) => return Ok(opened),
-                Err(error) => last = Some(error),
+            let opened = self.log_in(config, (host, port), limit, route).await;
+            match (opened, wanted) {
+                (Ok(opened), None) => return Ok(opened),
+                (Ok(opened), Some(wanted)) => match server_role::checked(opened, wanted, limit).await {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) => last = error,
+                },
+                (Err(error), _) => last = error,
             }
         }
-        Err(last.unwrap_or_else(LoginError::without_host))
+        Err(last)
     }
 
     /// Logs in at one host. If the password is refused and has changed in the meantime, the login is tried once more.
@@ -205,7 +224,11 @@ fn config(settings: &TargetSettings, host: &str, port: u16, route: Route) -> Con
             ChannelBinding::Require => tokio_postgres::config::ChannelBinding::Require,
         })
         .target_session_attrs(match settings.target_session_attrs {
-            TargetSessionAttrs::Any => tokio_postgres::config::TargetSessionAttrs::Any,
+            // Whether it is a standby is checked after the login.
+            TargetSessionAttrs::Any
+            | TargetSessionAttrs::Primary
+            | TargetSessionAttrs::Standby
+            | TargetSessionAttrs::PreferStandby => tokio_postgres::config::TargetSessionAttrs::Any,
             TargetSessionAttrs::ReadWrite => tokio_postgres::config::TargetSessionAttrs::ReadWrite,
             TargetSessionAttrs::ReadOnly => tokio_postgres::config::TargetSessionAttrs::ReadOnly,
         });

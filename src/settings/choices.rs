@@ -41,12 +41,15 @@ pub(super) const SSL_NEGOTIATION: Choice<SslNegotiation, 2> = Choice {
 pub(super) const LOAD_BALANCE_HOSTS: Choice<bool, 2> =
     Choice { name: "POSTGRES_LOAD_BALANCE_HOSTS", words: [("disable", false), ("random", true)] };
 
-pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 3> = Choice {
+pub(super) const TARGET_SESSION_ATTRS: Choice<TargetSessionAttrs, 6> = Choice {
     name: "POSTGRES_TARGET_SESSION_ATTRS",
     words: [
         ("any", TargetSessionAttrs::Any),
         ("read-write", TargetSessionAttrs::ReadWrite),
         ("read-only", TargetSessionAttrs::ReadOnly),
+        ("primary", TargetSessionAttrs::Primary),
+        ("standby", TargetSessionAttrs::Standby),
+        ("prefer-standby", TargetSessionAttrs::PreferStandby),
     ],
 };
 

@@ -37,6 +37,8 @@ pub struct TargetSettings {
     pub ssl_mode: SslMode,
     /// A PEM file of certificates to trust, or `system`.
     pub ssl_root_cert: Option<PathBuf>,
+    /// The content of that file when the settings were read. So a changed file changes the settings.
+    pub ssl_root_text: Option<String>,
     /// The certificate by which this server proves its identity.
     pub client_certificate: Option<ClientCertificate>,
     /// Whether the login must be bound to the TLS connection.
@@ -82,6 +84,12 @@ impl TargetSettings {
             PasswordSource::Command(_) => connect_timeout,
             _ => Duration::ZERO,
         }
+    }
+
+    /// How many hosts are tried before opening a connection has failed.
+    pub fn tries_max(&self) -> usize {
+        let rounds = if self.target_session_attrs == TargetSessionAttrs::PreferStandby { 2 } else { 1 };
+        self.hosts.len().max(1) * rounds
     }
 }
 
@@ -174,4 +182,10 @@ pub enum TargetSessionAttrs {
     ReadWrite,
     /// The first host that does not accept writes.
     ReadOnly,
+    /// The first host that is not a standby, whether it accepts writes or not.
+    Primary,
+    /// The first host that is a standby.
+    Standby,
+    /// The same; if none is, the first host that answers.
+    PreferStandby,
 }

@@ -37,7 +37,10 @@ impl Values<'_> {
     ) -> Option<ClientCertificate> {
         let is_set = |key| self.chosen.get(key).is_some_and(|chosen| chosen.rank > Rank::Default);
         let is_named = is_set(CERTIFICATE) || is_set(KEY);
-        if mode == SslMode::Disable || !self.chosen.contains_key(CERTIFICATE) && !is_named {
+        // A file that nobody has named must not choose the server that learns who the operator is.
+        let is_found = |key| self.chosen.get(key).is_some_and(|chosen| chosen.rank == Rank::FoundFile);
+        let is_for_another = !is_named && (is_found("POSTGRES_HOST") || is_found("POSTGRES_PORT"));
+        if mode == SslMode::Disable || is_for_another || !self.chosen.contains_key(CERTIFICATE) && !is_named {
             return None;
         }
         let before = self.problems.len();

@@ -60,6 +60,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("secondary", "standby"),
     ("slave", "standby"),
     ("prefersecondary", "prefer-standby"),
+    ("preferslave", "prefer-standby"),
 ];
 
 impl Kind {

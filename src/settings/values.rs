@@ -219,6 +219,10 @@ impl Values<'_> {
         let (password, password_source) = self.password(files, warnings);
         let user = self.text("POSTGRES_USER");
         let ssl_mode = self.choice(&SSL_MODE);
+        let ssl_root_cert = self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
+            "system" => PathBuf::from(path),
+            path => self.folder.join(path),
+        });
         let target = TargetSettings {
             hosts: self.hosts(),
             addresses: self.addresses(),
@@ -228,10 +232,11 @@ impl Values<'_> {
             password,
             password_source,
             ssl_mode,
-            ssl_root_cert: self.optional("POSTGRES_SSL_ROOT_CERT").map(|path| match path.as_str() {
-                "system" => PathBuf::from(path),
-                path => self.folder.join(path),
+            ssl_root_text: ssl_root_cert.as_ref().filter(|path| path.as_os_str() != "system").and_then(|path| {
+                // What is wrong with it is said when it is used.
+                files.text(path, NamedBy::Setting).ok()
             }),
+            ssl_root_cert,
             client_certificate: self.client_certificate(ssl_mode, files, warnings),
             channel_binding: self.channel_binding(),
             ssl_negotiation: self.ssl_negotiation(),

@@ -41,6 +41,7 @@ pub fn settings() -> Settings {
                 password_source: PasswordSource::Settings,
                 ssl_mode: SslMode::Disable,
                 ssl_root_cert: None,
+                ssl_root_text: None,
                 client_certificate: None,
                 channel_binding: ChannelBinding::Prefer,
                 ssl_negotiation: SslNegotiation::Postgres,

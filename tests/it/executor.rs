@@ -39,6 +39,7 @@ mod events;
 mod fair;
 mod guard;
 mod health;
+mod hosts;
 mod inspect;
 mod limits;
 mod login;

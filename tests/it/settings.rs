@@ -8,6 +8,7 @@ mod databases;
 mod encryption;
 mod env_file;
 mod found;
+mod handed_out;
 mod layers;
 mod libpq;
 mod problems;

@@ -299,5 +299,5 @@ fn every_file_of_a_host_that_is_shown_has_the_syntax_of_its_kind() {
         assert!(file.to_string().contains("\"postgres\":{"), "{text}");
         count += 1;
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 11);
 }

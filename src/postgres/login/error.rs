@@ -41,6 +41,12 @@ impl LoginError {
         }
     }
 
+    /// No host has the role that the settings ask for.
+    pub(super) fn wrong_server(why: String) -> Self {
+        let why = format!("{why} (POSTGRES_TARGET_SESSION_ATTRS)");
+        Self::NoLogin { why, detail: None, is_retryable: true }
+    }
+
     pub(super) fn without_host() -> Self {
         Self::NoLogin { why: "there is no host to connect to".to_owned(), detail: None, is_retryable: false }
     }

@@ -76,10 +76,9 @@ impl SharedPool {
     /// Takes an idle connection from the pool, or opens one.
     pub(super) async fn connect(&self) -> Result<Object, QueryError> {
         let connect_timeout = self.live.clocks().connect_timeout;
-        // With several hosts, each has this time limit, which the driver measures.
-        let create = Some(
-            connect_timeout * self.target.hosts.len().max(1) as u32 + self.target.password_timeout(connect_timeout),
-        );
+        // With several hosts, each has this time limit, which the login measures.
+        let create =
+            Some(connect_timeout * self.target.tries_max() as u32 + self.target.password_timeout(connect_timeout));
         match self.pool.timeout_get(&Timeouts { create, ..Timeouts::default() }).await {
             Ok(connection) => {
                 if Object::metrics(&connection).recycle_count == 0 {

@@ -98,7 +98,10 @@ async fn one_that_is_added_is_served_and_one_that_is_removed_drains_while_no_oth
     }
     assert_eq!(listed(&mut client).await, json!(["main", "stock"]));
     let discovered = client.ask(request(2, "server/discover", json!({}))).await.message();
-    assert!(discovered["result"]["instructions"].as_str().unwrap().contains(" stock is in read-only mode"));
+    let instructions = discovered["result"]["instructions"].as_str().unwrap();
+    assert!(instructions.contains(" stock is in read-only mode"));
+    // The role is a superuser. That is for operators, and not for models.
+    assert!(!instructions.contains("superuser") && !instructions.contains("role"), "{instructions}");
     let cut = client.ask(at("stock", 3, "select current_database() from generate_series(1, 3)")).await;
     assert_eq!(first(&cut), "stock");
     let cursor = cut.message()["result"]["structuredContent"]["cursor"].clone();

@@ -32,7 +32,31 @@ fn the_certificates_of_the_home_folder_are_used_as_libpq_uses_them() {
     assert!(target(&[("HOME", "home"), ("PGSSLMODE", "disable")]).client_certificate.is_none());
     assert!(target(&[]).client_certificate.is_none());
     let other = target(&[("HOME", "home"), ("PGSSLROOTCERT", "system")]);
-    assert_eq!(other.ssl_root_cert, Some("system".into()));
+    assert_eq!((other.ssl_root_cert, other.ssl_root_text), (Some("system".into()), None));
+    // Nobody has named the file that chooses this server.
+    for (found, is_shown) in [("MCP_MAX_ROWS=7\n", true), ("POSTGRES_HOST=evil\n", false), ("PGPORT=6666\n", false)] {
+        fs::write(place.path().join(".env"), found).unwrap();
+        assert_eq!(target(&[("HOME", "home")]).client_certificate.is_some(), is_shown, "{found}");
+    }
+}
+
+#[test]
+fn a_root_certificate_that_has_changed_changes_the_settings() {
+    let place = home();
+    let root = place.path().join("ca.pem");
+    let environment = [("POSTGRES_SSL_ROOT_CERT", "ca.pem")];
+    let loaded = || load(&place, &environment).unwrap();
+    let absent = loaded();
+    assert!(
+        absent.files.iter().any(|file| file.path == root && file.text.is_none()),
+        "it is watched before it is there"
+    );
+    fs::write(&root, "one").unwrap();
+    let one = loaded();
+    fs::write(&root, "two").unwrap();
+    let two = loaded();
+    let target = |loaded: &Loaded| loaded.settings.postgres.target.clone();
+    assert!(target(&absent) != target(&one) && target(&one) != target(&two) && target(&two) == target(&loaded()));
 }
 
 #[test]
