@@ -13,12 +13,16 @@ use tokio::sync::OnceCell;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Statement};
 
-use crate::secrets::{SecretSource, holds_secrets};
-use crate::syntax::{self, Call, Name, Syntax};
+use crate::secrets::SecretSource;
+use crate::syntax::{self, Name, Syntax};
 
+mod function_settings;
+mod names;
 mod queries;
 mod read;
 
+use function_settings::is_harmless_setting;
+use names::Names;
 use queries::{FUNCTIONS, IMPLICIT_FUNCTIONS, RELATIONS, SECRETS, USER_FUNCTIONS, USER_TEXTS};
 pub(crate) use read::same_types;
 use read::{major, type_names, unquoted};
@@ -28,50 +32,6 @@ pub(crate) const TEXT_CHARS_MAX: usize = 200_000;
 
 /// How many characters are read: one more shows that a text is too long.
 const TEXT_CHARS_READ: i32 = 200_001;
-
-/// The settings that a function in SQL may set for itself (SET in CREATE FUNCTION). None of them changes how its text is
-/// read, except `search_path`: then its names are looked up in all schemas.
-const SETTINGS_OF_FUNCTIONS: &[&str] = &[
-    "search_path",
-    "statement_timeout",
-    "lock_timeout",
-    "idle_in_transaction_session_timeout",
-    "work_mem",
-    "maintenance_work_mem",
-    "hash_mem_multiplier",
-    "temp_buffers",
-    "effective_cache_size",
-    "effective_io_concurrency",
-    "plan_cache_mode",
-    "from_collapse_limit",
-    "join_collapse_limit",
-    "constraint_exclusion",
-    "row_security",
-    "client_min_messages",
-    "timezone",
-    "datestyle",
-    "intervalstyle",
-    "extra_float_digits",
-    "bytea_output",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "default_text_search_config",
-    "max_parallel_workers_per_gather",
-    "parallel_setup_cost",
-    "parallel_tuple_cost",
-    "min_parallel_table_scan_size",
-    "min_parallel_index_scan_size",
-    "random_page_cost",
-    "seq_page_cost",
-    "cpu_tuple_cost",
-    "cpu_index_tuple_cost",
-    "cpu_operator_cost",
-];
-
-/// The beginnings of the names of further such settings.
-const SETTINGS_OF_FUNCTIONS_BY_PREFIX: &[&str] =
-    &["enable_", "jit", "geqo", "pg_trgm.", "hnsw.", "ivfflat.", "postgis."];
 
 /// The objects that have the names of a statement.
 #[derive(Debug, Default)]
@@ -192,73 +152,6 @@ impl Prepared {
         .await?;
         let is_utf8 = encoding.first().map_or(Ok(false), |row| row.try_get(0))?;
         Ok(Self { functions, implicit_functions, relations, is_utf8 })
-    }
-}
-
-/// A name of fewer bytes in UTF-8 was not cut by the parser, which keeps 63 bytes.
-const NAME_BYTES_SURE: usize = 60;
-
-/// The names in a statement, each once.
-#[derive(Debug, Default)]
-struct Names {
-    functions: Vec<String>,
-    operators: Vec<String>,
-    types: Vec<String>,
-    /// The types to which something may be cast by a function.
-    casts: Vec<String>,
-    relations: Vec<String>,
-    attributes: Vec<String>,
-    /// The statement reads something that may contain secrets.
-    may_hold_secrets: bool,
-}
-
-impl Names {
-    fn of(syntax: &Syntax) -> Self {
-        let distinct = |names: &mut Vec<String>| {
-            names.sort_unstable();
-            names.dedup();
-        };
-        let mut names = Self {
-            functions: syntax.calls.iter().map(|call| call.function.name.clone()).collect(),
-            operators: syntax.operators.iter().map(|name| name.name.clone()).collect(),
-            types: syntax.types.iter().map(|name| name.name.clone()).collect(),
-            casts: syntax.casts.iter().map(|name| name.name.clone()).collect(),
-            relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
-            attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
-            may_hold_secrets: syntax.show.is_some()
-                || syntax.calls.iter().any(Call::reads_settings)
-                || syntax.relations.iter().any(|relation| holds_secrets(&relation.name.name)),
-        };
-        names.functions.extend(names.attributes.iter().cloned());
-        // A type can be written like a function: date(x), (x).date.
-        let types = names.functions.iter().cloned();
-        names.casts.extend(types.clone());
-        names.types.extend(types);
-        distinct(&mut names.casts);
-        distinct(&mut names.functions);
-        distinct(&mut names.operators);
-        distinct(&mut names.types);
-        distinct(&mut names.attributes);
-        distinct(&mut names.relations);
-        names
-    }
-
-    fn is_empty(&self) -> bool {
-        self.functions.is_empty()
-            && self.operators.is_empty()
-            && self.types.is_empty()
-            && self.relations.is_empty()
-            && !self.may_hold_secrets
-    }
-
-    /// A name that a server with another encoding than UTF-8 may read otherwise than the guard's parser: it folds upper case
-    /// letters beyond ASCII, and it cuts long names by their bytes in its encoding.
-    fn doubtful(&self) -> Option<&String> {
-        let all = [&self.functions, &self.operators, &self.types, &self.relations, &self.attributes];
-        all.into_iter().flatten().find(|name| {
-            !name.is_ascii()
-                && (name.len() >= NAME_BYTES_SURE || name.chars().any(|c| !c.is_ascii() && c.is_uppercase()))
-        })
     }
 }
 
@@ -498,10 +391,4 @@ struct UserDefined {
     types: Vec<u32>,
     /// The statement runs with a search path of its own.
     any_schema: bool,
-}
-
-/// Whether a function in SQL may set it for itself.
-fn is_harmless_setting(name: &str) -> bool {
-    SETTINGS_OF_FUNCTIONS.contains(&name)
-        || SETTINGS_OF_FUNCTIONS_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
 }
