@@ -2,9 +2,8 @@
 //!
 //! A user's statement always uses the extended protocol (manual, section 55.2.3), which accepts one statement only; the
 //! simple protocol (`simple_query`, `batch_execute`) carries only SQL of this server. In read-only mode every statement
-//! runs in a READ ONLY transaction that ends in ROLLBACK; if there is nothing to roll back, in the implicit transaction
-//! of a single statement, READ ONLY too. In read-write mode the transaction ends in COMMIT, and is READ ONLY if the
-//! guard knows that the statement only reads.
+//! runs in a READ ONLY transaction that ends in ROLLBACK. In read-write mode the transaction ends in COMMIT, and is READ
+//! ONLY if the guard knows that the statement only reads.
 
 use std::cell::Cell;
 use std::time::Instant;
