@@ -89,6 +89,12 @@ async fn it_serves_without_a_database_and_uses_it_when_it_comes_back() {
     assert!(text.contains("could not connect to PostgreSQL") && text.contains("refused"), "{text}");
     cluster.start_again().unwrap();
     assert_eq!(server.rows("select 1").await, json!([[1]]));
+    // A statement of the server's own that is under way would get the message with which PostgreSQL ends the connection.
+    server.logged("the role may do more than it should").await;
+    let observer = observer(&cluster).await;
+    let idle = "select coalesce(bool_and(state = 'idle'), false) from pg_stat_activity
+                where application_name = 'mcp-server-postgres'";
+    until("its connections are idle", async || observer.query_one(idle, &[]).await.unwrap().get(0)).await;
     cluster.restart().unwrap();
     server.logged("connection lost").await;
     assert_eq!(server.rows("select 1").await, json!([[1]]));
