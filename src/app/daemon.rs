@@ -39,6 +39,8 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
     for warning in &loaded.warnings {
         warn!(log, "settings"; "warning" => warning.as_str());
     }
+    // Before anybody can know that the process is there: until then a signal ends it at once.
+    let mut signals = Signals::new(log_control.clone())?;
     let settings = &loaded.settings;
     let http = &settings.http;
     let mut listeners = Vec::new();
@@ -117,7 +119,6 @@ pub async fn serve_http(loaded: Loaded, inputs: Inputs, log_control: LogControl,
     notify_systemd(sd_notify::NotifyState::Ready, &log);
     let watchdog = tokio::spawn(watchdog(system.owner.clone(), log.clone()));
 
-    let mut signals = Signals::new(log_control)?;
     let (why, status) = tokio::select! {
         why = signals.end(&config_watcher, &log) => (why, 0),
         () = system.lost.cancelled() => {
