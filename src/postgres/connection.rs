@@ -237,11 +237,6 @@ impl Connection {
         matches!(self.session, Session::Lent(_))
     }
 
-    /// Whether a transaction on it is READ ONLY by default.
-    pub fn is_read_only(&self) -> bool {
-        matches!(&self.session, Session::Own(own) if own.is_read_only)
-    }
-
     /// The guard's prepared catalog queries.
     pub fn guard_queries(&self) -> &PreparedQueries {
         &self.guard_queries

@@ -134,11 +134,11 @@ pub async fn query(
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
             let outcome = match Box::pin(alone).await {
                 Ok(outcome) => outcome,
-                Err(error) => return Err(Box::pin(run.explained(error, statement.statement().sql())).await),
+                Err(error) => return Err(Box::pin(run.explained(error, statement)).await),
             };
             Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: None })))
         }
-        Err(error) => Err(Box::pin(run.explained(error, statement.statement().sql())).await),
+        Err(error) => Err(Box::pin(run.explained(error, statement)).await),
         read => read,
     }
 }
@@ -157,7 +157,7 @@ pub async fn more(
     target.connection.inbox().begin();
     let (run, sql) = (Run { target, progress }, reader.sql().clone());
     match run.page(reader, clearance, reading).await {
-        Err(error) => Err(Box::pin(run.explained(error, &sql)).await),
+        Err(error) => Err(Box::pin(run.explained_by_text(error, &sql)).await),
         page => page,
     }
 }
@@ -196,7 +196,7 @@ pub async fn batch(
         finished(&result);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return Err((Some(at), Box::pin(run.explained(error, statement.statement().sql())).await)),
+            Err(error) => return Err((Some(at), Box::pin(run.explained(error, statement)).await)),
         };
         let limits = &mut reading.limits;
         limits.rows_max = limits.rows_max.saturating_sub(outcome.page.rows).max(1);

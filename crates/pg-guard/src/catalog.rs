@@ -6,7 +6,7 @@
 //! rights of its owner; the functions that run because of the type of a value; and the SQL text of views, of functions
 //! in SQL, of domain checks and of policies. That text is checked like the statement itself.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use futures_util::future::{try_join, try_join3, try_join4};
 use tokio::sync::OnceCell;
@@ -39,8 +39,9 @@ pub(crate) struct Catalog {
     /// The functions that the statement calls by name or by an operator, a cast, or an aggregate.
     pub(crate) functions: Vec<Function>,
     pub(crate) relations: Vec<Relation>,
-    /// The columns of these relations whose names are in the statement: the name of the relation and of the column.
-    pub(crate) columns: HashSet<(String, String)>,
+    /// The columns of these relations whose names are in the statement: the name of the relation and of the column, and
+    /// how many of the relations with this name have it.
+    pub(crate) columns: HashMap<(String, String), usize>,
     /// A name that this server may read otherwise than the guard does.
     pub(crate) doubtful_name: Option<String>,
     /// The statement names a user-defined type.
@@ -161,7 +162,7 @@ impl Catalog {
         !Names::of(syntax).is_empty()
     }
 
-    /// Looks up the names of a statement; in all schemas if `any_schema`.
+    /// Looks up the names of a statement, or of the text of an object if `is_behind`; in all schemas if `any_schema`.
     ///
     /// # Errors
     /// An error of the driver.
@@ -169,6 +170,7 @@ impl Catalog {
         client: &Client,
         queries: &PreparedQueries,
         syntax: &Syntax,
+        is_behind: bool,
         any_schema: bool,
     ) -> Result<Self, Error> {
         let names = Names::of(syntax);
@@ -190,7 +192,8 @@ impl Catalog {
         )
         .await?;
         let mut catalog = Self::default();
-        let mut user = UserDefined { any_schema, ..UserDefined::default() };
+        let any_role = is_behind || !syntax.inner.is_empty();
+        let mut user = UserDefined { any_schema, any_role, ..UserDefined::default() };
         for row in &functions {
             catalog.add_function(row, &mut user)?;
         }
@@ -265,7 +268,9 @@ impl Catalog {
         if !is_named {
             return Ok(());
         }
-        self.columns.extend(row.try_get::<_, Vec<String>>(7)?.into_iter().map(|column| (name.clone(), column)));
+        for column in row.try_get::<_, Vec<String>>(7)? {
+            *self.columns.entry((name.clone(), column)).or_default() += 1;
+        }
         let is_user_defined = oid >= FIRST_USER_OID;
         let has_functions: bool = row.try_get(8)?;
         if is_user_defined && (kind == "v" || has_policies) {
@@ -300,13 +305,14 @@ impl Catalog {
         let (types, called, all, relations) = (oids(&user.types), oids(&called), oids(&all), oids(&user.relations));
         let with_functions = oids(&user.relations_with_functions);
         let casts: (&(dyn ToSql + Sync), Type) = (&casts, Type::TEXT_ARRAY);
+        let any_role: (&(dyn ToSql + Sync), Type) = (&user.any_role, Type::BOOL);
         // Joined futures are sent without waiting for each other.
         let (details, texts) = try_join(
             client.query_typed(
                 USER_FUNCTIONS,
                 &[types.clone(), called.clone(), max.clone(), all.clone(), with_functions, casts],
             ),
-            client.query_typed(USER_TEXTS, &[types, called, max, relations, all]),
+            client.query_typed(USER_TEXTS, &[types, called, max, relations, all, any_role]),
         )
         .await?;
         for row in &details {
@@ -391,4 +397,6 @@ struct UserDefined {
     types: Vec<u32>,
     /// The statement runs with a search path of its own.
     any_schema: bool,
+    /// It may run as another role, or may not only read.
+    any_role: bool,
 }

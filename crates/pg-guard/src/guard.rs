@@ -183,7 +183,7 @@ impl Guard {
         syntax: &Syntax,
         policy: &Policy,
     ) -> Result<Judgement, Error> {
-        let catalog = Catalog::look_up(client, queries, syntax, false).await?;
+        let catalog = Catalog::look_up(client, queries, syntax, false, false).await?;
         let (known, mut texts) = match policy::names(syntax, catalog, policy, false) {
             Ok(known) => known,
             Err(why) => return Ok(Err(why)),
@@ -215,7 +215,7 @@ impl Guard {
             if !Catalog::is_needed(&syntax) {
                 continue;
             }
-            let catalog = Catalog::look_up(client, queries, &syntax, any_schema).await?;
+            let catalog = Catalog::look_up(client, queries, &syntax, true, any_schema).await?;
             match policy::names(&syntax, catalog, policy, is_policy) {
                 Ok((_, further)) => texts.extend(further),
                 Err(why) => return in_object(why),
@@ -273,6 +273,11 @@ impl Reviewed {
                 Clearance { access: self.access, only_reads: true, leaves_no_state: false }
             }
         }
+    }
+
+    /// Whether the guard's parser cannot read it. In read-write mode such a statement is not known.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.stage, Stage::Unparsed(_))
     }
 
     /// Whether it must be cleared before PostgreSQL parses it. PostgreSQL evaluates a literal while it parses it, and

@@ -12,28 +12,16 @@ use crate::refusal::{Refusal, Rule};
 use crate::secrets::check_secrets;
 use crate::syntax::{Attribute, Name, Syntax};
 use class::Class;
+use rows::{CouldBe, Rows};
 
 mod builtin;
 mod class;
 mod extensions;
 mod kinds;
+mod rows;
 mod versions;
 
 pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
-
-/// Whether an entry of [`Policy`] means this function.
-fn fits(entry: &str, function: &Function) -> bool {
-    let (path, arguments) = match entry.split_once('(') {
-        Some((path, arguments)) => (path.trim(), Some(arguments.trim_end().trim_end_matches(')'))),
-        None => (entry, None),
-    };
-    let is_named = match path.rsplit_once('.') {
-        Some((schema, "*")) => schema == function.schema,
-        Some((schema, name)) => schema == function.schema && name == function.name,
-        None => path == function.name,
-    };
-    is_named && arguments.is_none_or(|arguments| same_types(arguments, &function.arguments))
-}
 
 /// What the operator allows and denies in addition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,11 +84,11 @@ pub(crate) fn names(
             leaves_no_state &= judge(function, &mut texts)?;
         }
     }
-    let tables = Tables::of(syntax, &catalog);
+    let rows = Rows::of(syntax, &catalog);
     let attributes: HashSet<&Attribute> = syntax.attributes.iter().collect();
     for attribute in attributes {
         let name = Name { schema: None, name: attribute.name.clone() };
-        let could_be = tables.could_be_function(attribute);
+        let could_be = rows.could_be_function(attribute);
         let called = named(&attribute.name).filter(|function| function.matches(&name) && function.takes(1));
         let called = called.filter(|function| match could_be {
             _ if function.is_builtin => true,
@@ -124,49 +112,6 @@ pub(crate) fn names(
     }
     texts.extend(catalog.texts);
     Ok((Known { leaves_no_state }, texts))
-}
-
-/// What a name after a dot can be besides a column.
-#[derive(Clone, Copy)]
-enum CouldBe {
-    /// It is a column of the relation before the dot.
-    ColumnOnly,
-    /// A function that takes the row before the dot.
-    FunctionOfRow,
-    /// A function that takes the value of the expression before the dot.
-    AnyFunction,
-}
-
-/// The tables of a statement by the names of their rows.
-struct Tables<'a> {
-    by_row: HashMap<&'a str, Vec<&'a str>>,
-    catalog: &'a Catalog,
-}
-
-impl<'a> Tables<'a> {
-    fn of(syntax: &'a Syntax, catalog: &'a Catalog) -> Self {
-        let with: HashSet<&str> = syntax.with.iter().map(String::as_str).collect();
-        let mut by_row = HashMap::<_, Vec<_>>::new();
-        for relation in &syntax.relations {
-            // The rows of a query in WITH have columns that are not known here.
-            let table = if with.contains(relation.name.name.as_str()) { "" } else { relation.name.name.as_str() };
-            by_row.entry(relation.alias_or_name()).or_default().push(table);
-        }
-        Self { by_row, catalog }
-    }
-
-    /// PostgreSQL prefers a column to a function. Only the columns of tables are known here, and not those of subqueries.
-    fn could_be_function(&self, attribute: &Attribute) -> CouldBe {
-        let Some(qualifier) = &attribute.qualifier else { return CouldBe::AnyFunction };
-        let has_column = |table: &&str| {
-            // Only a column with this name is looked for, so a copy of both names is cheap.
-            self.catalog.columns.contains(&((*table).to_owned(), attribute.name.clone()))
-        };
-        match self.by_row.get(qualifier.as_str()) {
-            Some(tables) if tables.iter().all(has_column) => CouldBe::ColumnOnly,
-            _ => CouldBe::FunctionOfRow,
-        }
-    }
 }
 
 /// Whether PostgreSQL has a function of this name.
@@ -249,4 +194,18 @@ fn judge(function: &Function, policy: &Policy, is_policy: bool, texts: &mut Vec<
         texts.extend(function.text.clone());
     }
     Ok(false)
+}
+
+/// Whether an entry of [`Policy`] means this function.
+fn fits(entry: &str, function: &Function) -> bool {
+    let (path, arguments) = match entry.split_once('(') {
+        Some((path, arguments)) => (path.trim(), Some(arguments.trim_end().trim_end_matches(')'))),
+        None => (entry, None),
+    };
+    let is_named = match path.rsplit_once('.') {
+        Some((schema, "*")) => schema == function.schema,
+        Some((schema, name)) => schema == function.schema && name == function.name,
+        None => path == function.name,
+    };
+    is_named && arguments.is_none_or(|arguments| same_types(arguments, &function.arguments))
 }

@@ -55,7 +55,7 @@ pub enum Session {
 
 pub struct Own {
     /// Whether its transactions are READ ONLY by default.
-    pub is_read_only: bool,
+    is_read_only: bool,
     /// The SQL of its settings, without the timeouts.
     setup: String,
     /// PostgreSQL's own timeouts that are in force.

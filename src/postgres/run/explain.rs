@@ -1,7 +1,7 @@
 //! Adds to the error of a statement its true cause, and a hint for which the database must be asked.
 
 use futures_util::future::join;
-use pg_guard::{Clearance, sql};
+use pg_guard::{Clearance, Reviewed, sql};
 use tokio_postgres::error::SqlState;
 
 use super::Run;
@@ -13,10 +13,19 @@ use crate::settings::AccessMode;
 impl Run<'_> {
     /// The error with its cause, with the notices before it, and with a hint. For some hints PostgreSQL is asked, after
     /// the transaction was rolled back.
-    pub(super) async fn explained(&self, error: QueryError, sql: &str) -> QueryError {
+    pub(super) async fn explained(&self, error: QueryError, statement: &Reviewed) -> QueryError {
+        match error {
+            QueryError::Rejected(rejection) if self.is_of_a_look_up(&rejection, statement).await => {
+                types_unknown(&rejection)
+            }
+            error => self.explained_by_text(error, statement.statement().sql()).await,
+        }
+    }
+
+    /// The same for a statement that PostgreSQL has parsed.
+    pub(super) async fn explained_by_text(&self, error: QueryError, sql: &str) -> QueryError {
         let notices = self.target.connection.inbox().take();
         match self.with_cause(error) {
-            QueryError::Rejected(rejection) if self.is_of_a_look_up(&rejection, sql).await => types_unknown(&rejection),
             QueryError::Rejected(mut rejection) => {
                 if let Some(hint) = self.hint(&rejection, sql).await {
                     rejection.hint = Some(hint);
@@ -28,15 +37,16 @@ impl Run<'_> {
     }
 
     /// Whether the statement is right, and the driver's look-up of a type has failed. The driver's error does not say it.
-    /// So PostgreSQL parses the statement once more, as a subquery without columns whose types would be looked up.
-    async fn is_of_a_look_up(&self, rejection: &Rejection, sql: &str) -> bool {
+    /// So PostgreSQL parses the statement once more, as a subquery without columns whose types would be looked up. A text
+    /// that the guard's parser cannot read is not put there: it could close the parenthesis.
+    async fn is_of_a_look_up(&self, rejection: &Rejection, statement: &Reviewed) -> bool {
         let sqlstate = SqlState::from_code(&rejection.sqlstate);
         // The driver tries some look-ups in another way, in a transaction that has failed by then.
         let may_be = is_about_the_question(&sqlstate) || sqlstate == SqlState::IN_FAILED_SQL_TRANSACTION;
-        if rejection.phase != Phase::Parse || !may_be {
+        if rejection.phase != Phase::Parse || !may_be || statement.is_unreadable() {
             return false;
         }
-        let parsed = format!("SELECT FROM (\n{}\n) AS q", sql::without_tail(sql));
+        let parsed = format!("SELECT FROM (\n{}\n) AS q", sql::without_tail(statement.statement().sql()));
         self.ask(self.target.connection.client().prepare(&parsed)).await.is_some()
     }
 

@@ -170,11 +170,16 @@ async fn of_row_level_security_only_the_policies_that_apply_are_judged_and_helpe
              create policy of_writers on doc for update to public using (noisy());
              create table bad (n int); insert into bad values (1); alter table bad enable row level security;
              create policy bad_one on bad using (noisy());
-             grant select on doc, bad to reader",
+             grant select on doc, bad to reader; grant usage, create on schema public to reader;
+             create view of_reader as select n from bad; alter view of_reader owner to reader",
         )
         .await;
     assert_eq!(world.rows("select count(*) from doc").await, "[[2]]", "a superuser has no policies");
     assert_eq!(world.rows("select n from bad").await, "[[1]]");
+    // A view reads as its owner, and a write has further policies.
+    for sql in ["select n from of_reader", "explain update doc set title = 'x'"] {
+        assert!(world.refusal(sql).await.contains("public.noisy"), "{sql}");
+    }
     world.change(|settings| settings.postgres.target.user = "reader".to_owned()).await;
     until("it is the reader", async || world.rows("select session_user::text").await == r#"[["reader"]]"#).await;
     for _ in 0..2 {
@@ -184,6 +189,40 @@ async fn of_row_level_security_only_the_policies_that_apply_are_judged_and_helpe
         // Outside of a policy it is a function like any other.
         assert!(world.refusal("select tenant()").await.contains("SECURITY DEFINER"));
     }
+}
+
+#[actix_rt::test]
+async fn what_runs_only_for_a_write_refuses_no_read() {
+    let world = World::new().await;
+    world
+        .prepare(
+            "create function is_small(n int) returns bool language plpgsql as 'begin return n < 100; end';
+             create function next_one() returns int language plpgsql as 'begin return 1; end';
+             create function on_write() returns trigger language plpgsql as 'begin return new; end';
+             create table careful (n int default next_one() check (is_small(n)), m int);
+             create trigger before_it before insert on careful for each row execute function on_write();
+             create index on careful (m); insert into careful values (1, 2)",
+        )
+        .await;
+    assert_eq!(world.rows("select n, m from careful where m = 2").await, "[[1,2]]");
+}
+
+#[actix_rt::test]
+async fn a_text_that_only_postgresql_could_read_is_no_part_of_our_own_questions() {
+    let world = World::new().await;
+    let url = world.cluster.url();
+    world
+        .prepare(&format!(
+            "create extension dblink; create table mark (n int);
+             create function leaves_a_mark(int) returns bool volatile language plpgsql as
+                 $$ begin perform dblink_exec('{url}', 'insert into mark values (1)'); return true; end $$;
+             create domain marking as int check (leaves_a_mark(value))"
+        ))
+        .await;
+    for sql in ["select 1) as q, (select '{5}'::marking[]", "select 1) as q where '{5}'::marking[] is null; --"] {
+        assert!(world.refusal(sql).await.contains("42601"), "{sql}");
+    }
+    assert_eq!(world.observed::<i64>("select count(*) from mark").await, 0);
 }
 
 #[actix_rt::test]

@@ -148,9 +148,16 @@ create function abs(t) returns int language sql volatile as 'insert into public.
 create table namesake (bump_as_column int);
 insert into namesake values (1);
 create function bump_as_column(t) returns int language sql volatile as 'insert into public.log values ($1.id) returning at';
+create function bump_as_column(namesake) returns int language sql volatile as 'insert into public.log values (1) returning at';
+create function bump_as_column(record) returns int language plpgsql volatile as
+    'begin insert into public.log values (1); return 1; end';
+create function namesake(int) returns t language sql stable as 'select t from public.t where id = $1';
 
 -- A function whose names are those of another schema.
 create schema hidden;
+create table hidden.namesake (id int);
+insert into hidden.namesake values (1);
+create function bump_as_column(hidden.namesake) returns int language sql volatile as 'insert into public.log values (1) returning at';
 create function hidden.bump_there() returns int language sql volatile as 'insert into public.log values (1) returning at';
 create view hidden.bumping_there as select hidden.bump_there() as n;
 create function by_path() returns int language sql stable set search_path = hidden as 'select bump_there()';

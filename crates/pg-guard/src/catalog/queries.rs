@@ -31,7 +31,11 @@ WHERE o.oprname = ANY ($1) AND run.oid <> 0
 UNION ALL
 SELECT c.castfunc, t.typname, 0
 FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
-WHERE c.oid >= 16384 AND c.castfunc <> 0 AND c.castsource < 16384 AND (c.castcontext = 'i' OR t.typname = ANY ($3))
+     JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+WHERE c.oid >= 16384 AND c.castsource < 16384
+      AND (t.typname = ANY ($3)
+           -- The author of an extension answers for its functions in C (language 13) that are not volatile.
+           OR c.castcontext = 'i' AND (p.provolatile = 'v' OR p.oid >= 16384 AND p.prolang <> 13))
 UNION ALL
 SELECT 0, t.typname, t.oid FROM pg_catalog.pg_type t WHERE t.typname = ANY ($2) AND t.oid >= 16384";
 
@@ -86,10 +90,12 @@ WITH RECURSIVE type (oid) AS (
 
 /// Details of these user-defined functions ($4) and of the support functions of aggregates, with texts of up to $3
 /// characters; the functions that run because of a type (types $1 and types of functions $2): its casts (those that are
-/// not implicit only to types with one of the names $6), its input and output, the functions that compare and sort its values, those of a range; and the functions behind the indexes,
-/// constraints, statistics and partitions of relations ($5) and of their children. Functions in C (language 13) that are
-/// not volatile are left out: those belong to extensions. A part whose condition is that there are types, or relations, costs
-/// nothing where there are none.
+/// not implicit only to types with one of the names $6), its input and output, the functions that compare and sort its
+/// values, those of a range; and the functions behind the indexes, constraints, statistics and partitions of relations
+/// ($5) and of their children. Of the latter the planner runs those that are IMMUTABLE, and those of operator classes: a
+/// check by a volatile function runs only for a write. Functions in C (language 13) that are not volatile are left out:
+/// those belong to extensions. A part whose condition is that there are types, or relations, costs nothing where there
+/// are none.
 pub(super) const USER_FUNCTIONS: &str = with_types!(
     ", relation (oid) AS (
     SELECT pg_catalog.unnest($5)
@@ -123,7 +129,8 @@ called (oid, type) AS (
     SELECT p.oid, c.relname FROM part_of_relation x JOIN pg_catalog.pg_class c ON c.oid = x.relation
     JOIN pg_catalog.pg_depend d ON d.classid = x.class AND d.objid = x.oid AND d.refobjid >= 16384
     CROSS JOIN LATERAL (
-        SELECT d.refobjid WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        SELECT p.oid FROM pg_catalog.pg_proc p
+        WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.refobjid AND p.provolatile = 'i'
         UNION SELECT m.amproc FROM pg_catalog.pg_opclass k JOIN pg_catalog.pg_amproc m ON m.amprocfamily = k.opcfamily
         WHERE d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass AND k.oid = d.refobjid
         UNION SELECT o.oprcode FROM pg_catalog.pg_opclass k JOIN pg_catalog.pg_amop m ON m.amopfamily = k.opcfamily
@@ -175,8 +182,9 @@ FROM part JOIN pg_catalog.pg_proc p ON p.oid = part.oid
 );
 
 /// The SQL texts of user-defined domains (types $1, types of functions $2, and domains that are arguments of functions
-/// $5), of views, and of the policies (relations $4) that apply to this role when it reads. At most $3 characters of
-/// each; with whether it is the text of a policy.
+/// $5), of views, and of the policies of relations ($4). At most $3 characters of each; with whether it is the text of a
+/// policy. Unless $6, only the policies that apply to this role when it reads are meant: with $6 another role may read, as
+/// the owner of a view does, or the statement may not only read.
 pub(super) const USER_TEXTS: &str = with_types!(
     "
 SELECT c.relname::pg_catalog.text, pg_catalog.left(pg_catalog.pg_get_viewdef(c.oid), $3), false
@@ -185,12 +193,14 @@ WHERE c.oid = ANY ($4) AND c.relkind = 'v' AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 UNION ALL
-SELECT c.relname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(p.polqual, p.polrelid), $3), true
+SELECT c.relname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(condition.tree, p.polrelid), $3), true
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid
-WHERE c.oid = ANY ($4) AND pg_catalog.row_security_active(c.oid) AND p.polqual IS NOT NULL AND p.polcmd IN ('r', '*')
-      AND (p.polroles = '{0}' OR EXISTS (
-          SELECT FROM pg_catalog.unnest(p.polroles) AS role (oid)
-          WHERE role.oid = 0 OR pg_catalog.pg_has_role(role.oid, 'MEMBER')))
+     CROSS JOIN LATERAL (SELECT p.polqual UNION ALL SELECT p.polwithcheck WHERE $6) AS condition (tree)
+WHERE c.oid = ANY ($4) AND c.relrowsecurity AND condition.tree IS NOT NULL
+      AND ($6 OR pg_catalog.row_security_active(c.oid) AND p.polcmd IN ('r', '*') AND (
+          p.polroles = '{0}' OR EXISTS (
+              SELECT FROM pg_catalog.unnest(p.polroles) AS role (oid)
+              WHERE role.oid = 0 OR pg_catalog.pg_has_role(role.oid, 'MEMBER'))))
 UNION ALL
 SELECT t.typname, 'SELECT ' || pg_catalog.left(pg_catalog.pg_get_expr(k.conbin, 0), $3), false
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_constraint k ON k.contypid = t.oid

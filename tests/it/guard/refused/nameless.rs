@@ -32,6 +32,12 @@ pub const TABLE: &[Attack] = &[
     moves(Hidden, Data, "select (x.o).bump_as_column from (select o from t o) x, namesake"),
     moves(Hidden, Data, "select (array_agg(o))[1].bump_as_column from t o, namesake n group by n"),
     moves(Hidden, Data, "select (select o.bump_as_column) from t o, namesake"),
+    // The same where rows of two sorts have one name, and where the column has another name.
+    moves(Hidden, Data, "select (select namesake.bump_as_column from hidden.namesake) from namesake"),
+    moves(Hidden, Data, "select n.bump_as_column from namesake as n (x)"),
+    moves(Hidden, Data, "select (select n.bump_as_column from (select 1 as one) n) from namesake n"),
+    moves(Hidden, Data, "select (select namesake.bump_as_column from namesake(1)) from namesake"),
+    moves(Hidden, Data, "with n as (select id from t) select n.bump_as_column, (select count(*) from namesake) from n"),
     // Functions in indexes, which the planner folds; those of partitions and children too.
     moves(Hidden, Data, "select n from folded"),
     moves(Hidden, Data, "explain select n from folded where m = 1"),
