@@ -44,7 +44,7 @@ fuzz: deps
 guard-lists: deps
 	UPDATE_SNAPSHOTS=1 PARTS=guard::lists scripts/test-versions.sh 14 15 16 17 18
 	UPDATE_SNAPSHOTS=1 cargo test --locked --test it guard::lists
-	cargo test --locked --package pg-guard --lib policy::
+	cargo test --locked --package pg-guard --lib known::
 
 pooler: deps
 	cargo test --locked --test it pooler -- --include-ignored --nocapture

@@ -17,7 +17,7 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use futures_util::FutureExt as _;
 use futures_util::future::join;
-use pg_guard::{Cleared, PreparedQueries};
+use pg_guard::{Cleared, SessionFacts};
 use self_cell::{MutBorrow, self_cell};
 use tokio_postgres::types::BorrowToSql;
 use tokio_postgres::{Client, Error, Portal, RowStream, Statement, Transaction};
@@ -52,8 +52,8 @@ pub struct Connection {
     session: Session,
     inbox: Arc<Inbox>,
     canceller: Arc<Canceller>,
-    /// The guard's prepared catalog queries.
-    guard_queries: PreparedQueries,
+    /// What the guard has asked on it.
+    guard_session: SessionFacts,
     history: Arc<SizeHistory>,
     /// The most recently used at the end.
     prepared: Mutex<VecDeque<Arc<Prepared>>>,
@@ -228,8 +228,8 @@ impl Connection {
         warnings: Vec<String>,
         history: Arc<SizeHistory>,
     ) -> Self {
-        let (opened_in, guard_queries, prepared) = Default::default();
-        Self { opened_in, warnings, parts, session, inbox, canceller, guard_queries, history, prepared }
+        let (opened_in, guard_session, prepared) = Default::default();
+        Self { opened_in, warnings, parts, session, inbox, canceller, guard_session, history, prepared }
     }
 
     /// Whether a pooler lends its backend for one transaction at a time.
@@ -237,9 +237,9 @@ impl Connection {
         matches!(self.session, Session::Lent(_))
     }
 
-    /// The guard's prepared catalog queries.
-    pub fn guard_queries(&self) -> &PreparedQueries {
-        &self.guard_queries
+    /// What the guard has asked on it.
+    pub fn guard_session(&self) -> &SessionFacts {
+        &self.guard_session
     }
 
     /// The notices of its backend.

@@ -114,7 +114,11 @@ pub async fn query(
         }
         Ok(RunResult::FirstPage(Box::new(FirstPage { outcome, rest: has_more.then_some((reader, clearance)) })))
     };
-    match result.await {
+    let result = result.await;
+    if !progress.only_reads.get() {
+        statement.may_have_changed_objects();
+    }
+    match result {
         // VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE and similar statements, or a procedure that commits:
         // PostgreSQL refused them before they did anything that the ROLLBACK does not undo. Without a transaction block
         // they may run.
@@ -132,7 +136,9 @@ pub async fn query(
             progress.call.commit_started();
             progress.cleanup.set(Cleanup { transaction: TransactionEnd::None, session: SessionCleanup::Everything });
             let alone = async { run.alone(run.clear(statement).await?, reading).await };
-            let outcome = match Box::pin(alone).await {
+            let outcome = Box::pin(alone).await;
+            statement.may_have_changed_objects();
+            let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(error) => return Err(Box::pin(run.explained(error, statement)).await),
             };
@@ -204,7 +210,9 @@ pub async fn batch(
         outcomes.push(outcome);
     }
     if target.access == AccessMode::ReadWrite {
-        run.commit().await.map_err(|error| (None, error.after(inbox.take())))?;
+        let committed = run.commit().await;
+        statements.iter().for_each(Reviewed::may_have_changed_objects);
+        committed.map_err(|error| (None, error.after(inbox.take())))?;
         // Of triggers that were deferred to the end.
         if let Some(last) = outcomes.last_mut() {
             last.notices.append(inbox.take());

@@ -4,8 +4,8 @@
 //! The guard is not the security boundary. PostgreSQL is, with the extended protocol, a READ ONLY transaction, ROLLBACK
 //! and the rights of the role. The guard refuses what a READ ONLY transaction allows: functions with effects outside of
 //! the transaction, settings, locks, secrets. It parses a statement with PostgreSQL's own parser and checks its kind.
-//! Then it looks up each name in the database and checks the SQL texts of user-defined objects in the same way. It
-//! caches the judgement for a while, with the text of the statement as the key.
+//! Then it judges each name by the facts about the database, and the SQL texts of user-defined objects in the same way.
+//! It caches the judgement for a while, with the text of the statement as the key.
 //!
 //! In read-write mode, a statement that only reads runs in a READ ONLY transaction too. So it can be sent again after a
 //! lost connection, and it leaves its connection clean. If PostgreSQL then refuses it because it writes, the judgement
@@ -15,26 +15,23 @@
 //! [`Cleared`] on that connection before it is bound. Only the guard can make these types, and the functions that bind
 //! take a [`Cleared`].
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use tokio_postgres::{Client, Error};
 
-use crate::catalog::{Catalog, PreparedQueries, TEXT_CHARS_MAX, Text};
+use crate::facts::{Facts, FactsCache, SessionFacts, TEXT_CHARS_MAX, Text, secrets, sql_texts};
+use crate::known::is_builtin_name;
 use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
 use crate::policy::{self, ACCEPTED, Known, Policy};
+use crate::reach::{Reach, may_hold_secrets, needs_facts};
 use crate::refusal::{Refusal, Rule};
 use crate::statement::{AccessMode, Statement};
 use crate::syntax::{Call, Name, Syntax};
 
-/// How long a judgement is cached. If an object is replaced in that time, only the READ ONLY transaction protects the
-/// database.
-const JUDGEMENT_LIFETIME: Duration = Duration::from_secs(30);
+mod judgements;
 
-/// The size of the cache, and the longest text that it keeps, in bytes.
-const JUDGEMENTS_MAX: usize = 1024;
-const JUDGEMENT_SQL_BYTES_MAX: usize = 8 << 10;
+use judgements::{Judgement, Judgements};
 
 /// How many SQL texts of user-defined objects are checked for one statement. A view can use other views.
 const TEXTS_MAX: usize = 200;
@@ -45,6 +42,7 @@ const READ_WRITE_POLICY: Policy = Policy { allow: Vec::new(), deny: Vec::new(), 
 /// The guard with the policy of the settings.
 pub struct Guard {
     parser: Arc<Parser>,
+    facts: FactsCache,
     read_only: Judge,
     read_write: Judge,
 }
@@ -54,18 +52,6 @@ struct Judge {
     policy: Policy,
     judgements: Judgements,
 }
-
-/// The cached judgements, by the text of the statement.
-#[derive(Default)]
-struct Judgements(Mutex<HashMap<Arc<str>, CacheEntry>>);
-
-struct CacheEntry {
-    until: Instant,
-    judgement: Judgement,
-}
-
-/// What is known about a statement that only reads, or why it is refused.
-type Judgement = Result<Known, Refusal>;
 
 /// A statement whose syntax is accepted. Its names are looked up on its connection.
 pub struct Reviewed {
@@ -115,7 +101,8 @@ pub struct Clearance {
 impl Guard {
     /// A guard that accepts what it knows to be harmless, and what `policy` allows.
     pub fn new(parser: Arc<Parser>, policy: Policy) -> Self {
-        Self { parser, read_only: Judge::new(policy), read_write: Judge::new(READ_WRITE_POLICY) }
+        let facts = FactsCache::new(policy.function_names());
+        Self { parser, facts, read_only: Judge::new(policy), read_write: Judge::new(READ_WRITE_POLICY) }
     }
 
     /// A guard with an empty cache, for other settings or another database.
@@ -134,7 +121,7 @@ impl Guard {
     /// # Errors
     /// What is refused, and what would be accepted.
     pub async fn review(self: &Arc<Self>, statement: Statement, access: AccessMode) -> Result<Reviewed, Refusal> {
-        let stage = match self.judge(access).judgements.get(statement.sql()) {
+        let stage = match self.judge(access).judgements.get(statement.sql(), self.facts.believed().as_ref()) {
             Some(judgement) => Stage::Known(cleared(access, judgement)?),
             None if access == AccessMode::ReadWrite && !statement.operation().may_only_read() => {
                 Stage::Known(Clearance::of(access))
@@ -163,11 +150,15 @@ impl Guard {
         match self.parser.parse(sql).await {
             Ok(syntax) => {
                 let judgement = match policy::kinds(&syntax) {
-                    Ok(()) if Catalog::is_needed(&syntax) => return Ok(Stage::Parsed(Box::new(syntax))),
-                    Ok(()) => policy::names(&syntax, Catalog::default(), policy, false).map(|(known, _)| known),
+                    Ok(()) if needs_facts(&syntax) => return Ok(Stage::Parsed(Box::new(syntax))),
+                    Ok(()) => {
+                        let no_facts = Facts::for_no_names();
+                        let reach = Reach::of(&syntax, &no_facts, false, false);
+                        policy::names(&syntax, &reach, &[], policy, false).map(|(known, _)| known)
+                    }
                     Err(why) => Err(why),
                 };
-                judgements.remember(sql, judgement.clone());
+                judgements.remember(sql, judgement.clone(), None);
                 Ok(Stage::Known(cleared(access, judgement)?))
             }
             Err(Unreadable::Syntax(why)) if access == AccessMode::ReadOnly => Ok(Stage::Unparsed(why)),
@@ -175,25 +166,42 @@ impl Guard {
         }
     }
 
-    /// Decides on all names of a statement, and on the SQL texts of the user-defined objects among them.
+    /// Decides on all names of a statement, and on the SQL texts of the user-defined objects among them. Returns the
+    /// facts that it has decided by.
     async fn decide(
         &self,
         client: &Client,
-        queries: &PreparedQueries,
+        session: &SessionFacts,
         syntax: &Syntax,
         policy: &Policy,
-    ) -> Result<Judgement, Error> {
-        let catalog = Catalog::look_up(client, queries, syntax, false, false).await?;
-        let (known, mut texts) = match policy::names(syntax, catalog, policy, false) {
-            Ok(known) => known,
-            Err(why) => return Ok(Err(why)),
+    ) -> Result<(Judgement, Arc<Facts>), Error> {
+        let mut facts = self.facts.get(client, session, false).await?;
+        if Reach::of(syntax, &facts, false, false).has_unknown {
+            facts = self.facts.get(client, session, true).await?;
+        }
+        let secrets = if may_hold_secrets(syntax) { secrets(client).await? } else { Vec::new() };
+        let reach = Reach::of(syntax, &facts, false, false);
+        let judgement = match policy::names(syntax, &reach, &secrets, policy, false) {
+            Ok((known, texts)) => self.decide_on_texts(client, &facts, texts, policy).await?.map(|()| known),
+            Err(why) => Err(why),
         };
+        Ok((judgement, facts))
+    }
+
+    /// Decides on SQL texts, and on those of the objects that they name.
+    async fn decide_on_texts(
+        &self,
+        client: &Client,
+        facts: &Facts,
+        mut texts: Vec<Text>,
+        policy: &Policy,
+    ) -> Result<Result<(), Refusal>, Error> {
         let mut seen = HashSet::new();
         while let Some(text) = texts.pop() {
-            if !seen.insert(text.clone()) {
+            if facts.accepted().contains(&text) || !seen.insert(text.clone()) {
                 continue;
             }
-            let Text { object, sql, any_schema, is_policy } = text;
+            let Text { name: object, any_schema, .. } = &text;
             let in_object = |refusal: Refusal| {
                 Ok(Err(refusal.reworded(|why| format!("{object} cannot be used: of what stands behind it, {why}"))))
             };
@@ -201,61 +209,34 @@ impl Guard {
                 let why = format!("there are more than {TEXTS_MAX} texts.");
                 return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
             }
-            if sql.chars().nth(TEXT_CHARS_MAX).is_some() {
-                let why = format!("a text has more than {TEXT_CHARS_MAX} characters, so it cannot be checked.");
-                return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
-            }
-            let syntax = match self.parser.parse(&sql).await {
-                Ok(syntax) => syntax,
-                Err(unreadable) => return in_object(unreadable_refusal(&unreadable)),
-            };
-            if let Err(why) = policy::kinds_in_text(&syntax) {
-                return in_object(why);
-            }
-            if !Catalog::is_needed(&syntax) {
-                continue;
-            }
-            let catalog = Catalog::look_up(client, queries, &syntax, true, any_schema).await?;
-            match policy::names(&syntax, catalog, policy, is_policy) {
-                Ok((_, further)) => texts.extend(further),
-                Err(why) => return in_object(why),
+            for sql in sql_texts(client, &text).await? {
+                if sql.chars().nth(TEXT_CHARS_MAX).is_some() {
+                    let why = format!("a text has more than {TEXT_CHARS_MAX} characters, so it cannot be checked.");
+                    return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
+                }
+                let syntax = match self.parser.parse(&sql).await {
+                    Ok(syntax) => syntax,
+                    Err(unreadable) => return in_object(unreadable_refusal(&unreadable)),
+                };
+                if let Err(why) = policy::kinds_in_text(&syntax) {
+                    return in_object(why);
+                }
+                let secrets = if may_hold_secrets(&syntax) { secrets(client).await? } else { Vec::new() };
+                let reach = Reach::of(&syntax, facts, true, *any_schema);
+                match policy::names(&syntax, &reach, &secrets, policy, text.is_policy()) {
+                    Ok((_, further)) => texts.extend(further),
+                    Err(why) => return in_object(why),
+                }
             }
         }
-        Ok(Ok(known))
+        facts.accepted().extend(seen);
+        Ok(Ok(()))
     }
 }
 
 impl Judge {
     fn new(policy: Policy) -> Self {
         Self { policy, judgements: Judgements::default() }
-    }
-}
-
-impl Judgements {
-    fn get(&self, sql: &str) -> Option<Judgement> {
-        let judgements = self.lock();
-        let entry = judgements.get(sql)?;
-        (entry.until > Instant::now()).then(|| entry.judgement.clone())
-    }
-
-    fn remember(&self, sql: &Arc<str>, judgement: Judgement) {
-        if sql.len() > JUDGEMENT_SQL_BYTES_MAX {
-            return;
-        }
-        let now = Instant::now();
-        let mut judgements = self.lock();
-        if judgements.len() >= JUDGEMENTS_MAX {
-            judgements.retain(|_, entry| entry.until > now);
-            if judgements.len() >= JUDGEMENTS_MAX {
-                judgements.clear();
-            }
-        }
-        judgements.insert(sql.clone(), CacheEntry { until: now + JUDGEMENT_LIFETIME, judgement });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, CacheEntry>> {
-        // No code panics while it has the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,7 +267,7 @@ impl Reviewed {
     pub fn must_be_cleared_first(&self) -> bool {
         let is_builtin = |name: &Name| name.schema.as_deref() == Some("pg_catalog");
         let Stage::Parsed(syntax) = &self.stage else { return false };
-        let casts_by_call = |call: &Call| call.first.is_some() && !policy::is_builtin_name(&call.function.name);
+        let casts_by_call = |call: &Call| call.first.is_some() && !is_builtin_name(&call.function.name);
         self.access == AccessMode::ReadOnly
             && (!syntax.types.iter().all(is_builtin)
                 || syntax.calls.iter().any(casts_by_call)
@@ -295,11 +276,11 @@ impl Reviewed {
 
     /// Clears it on a connection where a READ ONLY transaction has begun. PostgreSQL must have parsed it before: for a
     /// statement that the guard cannot parse, the error of PostgreSQL is reported, and if there is none, the statement
-    /// is refused. `queries` are those of the connection.
+    /// is refused. `session` belongs to the connection.
     ///
     /// # Errors
     /// The statement is refused, or the catalogs cannot be queried.
-    pub async fn clear(&self, client: &Client, queries: &PreparedQueries) -> Result<Cleared<'_>, NotCleared> {
+    pub async fn clear(&self, client: &Client, session: &SessionFacts) -> Result<Cleared<'_>, NotCleared> {
         let clearance = match &self.stage {
             Stage::Known(clearance) => *clearance,
             Stage::Unparsed(why) => {
@@ -307,9 +288,9 @@ impl Reviewed {
             }
             Stage::Parsed(syntax) => {
                 let Judge { policy, judgements } = self.guard.judge(self.access);
-                match self.guard.decide(client, queries, syntax, policy).await {
-                    Ok(judgement) => {
-                        judgements.remember(self.statement.sql(), judgement.clone());
+                match self.guard.decide(client, session, syntax, policy).await {
+                    Ok((judgement, facts)) => {
+                        judgements.remember(self.statement.sql(), judgement.clone(), Some(&facts));
                         cleared(self.access, judgement).map_err(NotCleared::Refused)?
                     }
                     // If the role may not query the catalogs, the statement may still run in read-write mode.
@@ -331,12 +312,20 @@ impl Reviewed {
         }
     }
 
+    /// It has run as a write. Unless it only changes rows, it may have changed objects, so the catalogs are looked at before
+    /// the next statement is judged by the facts.
+    pub fn may_have_changed_objects(&self) {
+        if !self.statement.operation().changes_rows() {
+            self.guard.facts.expire();
+        }
+    }
+
     /// Records in read-write mode that PostgreSQL has refused it as a write.
     pub fn mark_as_write(&mut self) {
         self.stage = Stage::Known(Clearance::of(AccessMode::ReadWrite));
         let why = "PostgreSQL has refused it in a READ ONLY transaction";
         let refusal = Refusal::new(Rule::StatementKind, self.statement.operation().as_str(), why);
-        self.guard.read_write.judgements.remember(self.statement.sql(), Err(refusal));
+        self.guard.read_write.judgements.remember(self.statement.sql(), Err(refusal), None);
     }
 }
 

@@ -1,16 +1,17 @@
 //! Decides whether an SQL statement only reads, so that it may run in read-only mode.
 //!
 //! A text becomes a [`Statement`]. The [`Guard`] parses it with PostgreSQL's own parser, which runs in a separate
-//! process ([`parser`]), and returns a [`Reviewed`] statement. On a connection its names are looked up in the catalogs,
-//! and it becomes [`Cleared`]. A program that binds only cleared statements runs no other. A statement that may not run
+//! process ([`parser`]), and returns a [`Reviewed`] statement. On a connection its names are judged by the facts about the
+//! database, and it becomes [`Cleared`]. A program that binds only cleared statements runs no other. A statement that may not run
 //! leads to a [`Refusal`]: it has the [`Rule`] and a sentence for the author of the statement.
 //!
 //! - [`statement`](Statement): a text, its first keyword, its parameters. `unsupported` knows what no call can run,
 //!   `session` what cannot run through a pooler.
 //! - [`sql`]: what can be said of a text without a parser: its keyword, its names, its form without literals.
 //! - [`parser`], [`syntax`]: PostgreSQL's parser, and what is taken from its tree, which `walk` goes through.
-//! - `catalog`: what the names are in a database. `secrets`: what is not to be read there.
-//! - `policy`: the tables of what is known, and the decision on each name.
+//! - `facts`: what a database has, and what runs in it without a name. `reach`: what of it a statement reaches.
+//!   `secrets`: what is not to be read there.
+//! - `known`: lists of the functions of PostgreSQL and of extensions. `policy`: the decision on each name.
 //! - `guard`: all of it together, and the memory of what was decided.
 //!
 //! The guard is not the security boundary: PostgreSQL's READ ONLY transaction and the rights of the role are. The guard
@@ -18,10 +19,12 @@
 
 #![warn(missing_docs)]
 
-mod catalog;
+mod facts;
 mod guard;
+mod known;
 pub mod parser;
 mod policy;
+mod reach;
 mod refusal;
 mod secrets;
 mod session;
@@ -31,7 +34,7 @@ pub mod syntax;
 mod unsupported;
 mod walk;
 
-pub use catalog::PreparedQueries;
+pub use facts::SessionFacts;
 pub use guard::{Clearance, Cleared, Guard, NotCleared, Reviewed};
 pub use policy::Policy;
 pub use refusal::{Refusal, Rule};

@@ -1,25 +1,22 @@
 //! Which statements are accepted, by their kinds (`kinds`) and by the functions and relations that they name.
 //!
-//! PostgreSQL's own functions are judged by the list in `builtin`: what is not in it is refused, however it is declared.
-//! Functions of extensions are judged by the list in `extensions`; what is not in it is judged like a function of a user.
+//! PostgreSQL's own functions are judged by a list (`known`): what is not in it is refused, however it is declared.
+//! Functions of extensions are judged by another; what is not in it is judged like a function of a user.
 //! Such a function is accepted if it is not volatile, so that it promises to change nothing (PostgreSQL manual, section
 //! 38.7), and is written in a trusted language.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use crate::catalog::{Catalog, Function, Text, same_types};
+use crate::facts::{Function, Object, Path, Text, same_types};
+use crate::known::Class;
+use crate::reach::Reach;
 use crate::refusal::{Refusal, Rule};
-use crate::secrets::check_secrets;
-use crate::syntax::{Attribute, Name, Syntax};
-use class::Class;
+use crate::secrets::{SecretSource, check_secrets};
+use crate::syntax::{Attribute, Syntax};
 use rows::{CouldBe, Rows};
 
-mod builtin;
-mod class;
-mod extensions;
 mod kinds;
 mod rows;
-mod versions;
 
 pub(crate) use kinds::{ACCEPTED, kinds, kinds_in_text};
 
@@ -35,6 +32,15 @@ pub struct Policy {
     pub sensitive: bool,
 }
 
+impl Policy {
+    /// The names of the functions in its entries.
+    pub(crate) fn function_names(&self) -> Vec<String> {
+        let path = |entry: &String| entry.split('(').next().unwrap_or_default().trim().to_owned();
+        let name = |path: String| path.rsplit('.').next().unwrap_or_default().to_owned();
+        self.allow.iter().chain(&self.deny).map(path).map(name).collect()
+    }
+}
+
 /// How an operator allows functions that return secrets.
 const ALLOW_SECRETS: &str = "The operator can allow it by MCP_SENSITIVE_CATALOGS=allow.";
 
@@ -45,155 +51,155 @@ pub(crate) struct Known {
     pub(crate) leaves_no_state: bool,
 }
 
-/// Checks all names of a statement, or of the SQL text of an object; `is_policy` if it is the condition of a policy. Returns
-/// what is known about it, and the SQL texts that must be checked too.
+/// Checks all names of a statement, or of the SQL text of an object; `is_policy` if it is the condition of a policy.
+/// `secrets` are the sources that contain secrets. Returns what is known about it, and the SQL texts that must be checked
+/// too.
 ///
 /// # Errors
 /// Why the statement is refused.
 pub(crate) fn names(
     syntax: &Syntax,
-    catalog: Catalog,
+    reach: &Reach<'_>,
+    secrets: &[(SecretSource, String)],
     policy: &Policy,
     is_policy: bool,
 ) -> Result<(Known, Vec<Text>), Refusal> {
-    if let Some(name) = &catalog.doubtful_name {
+    if let Some(name) = &reach.doubtful_name {
         let why = format!(
             "The name {name} cannot be checked: this database is not encoded in UTF-8, so PostgreSQL may read the name \
              otherwise than the guard. Use names of at most 60 bytes, without capital letters beyond ASCII."
         );
         return Err(Refusal::new(Rule::DoubtfulName, name.as_str(), why));
     }
-    let judge = |function: &Function, texts: &mut Vec<Text>| judge(function, policy, is_policy, texts);
-    let mut texts = Vec::new();
-    let mut leaves_no_state = syntax.kind.as_deref() == Some("SelectStmt")
-        && !catalog.has_user_types
-        && catalog.texts.is_empty()
-        && catalog.relations.iter().all(|relation| relation.is_plain);
-    let mut by_name = HashMap::<&str, Vec<&Function>>::new();
-    for function in catalog.functions.iter().filter(|function| function.is_called) {
-        by_name.entry(&function.name).or_default().push(function);
-    }
-    let named = |name: &str| by_name.get(name).map(Vec::as_slice).unwrap_or_default().iter().copied();
-    let calls: HashSet<(&Name, usize)> = syntax.calls.iter().map(|call| (&call.function, call.arguments)).collect();
-    for (function, arguments) in calls {
-        let candidates: Vec<_> = named(&function.name).filter(|candidate| candidate.matches(function)).collect();
-        let fitting: Vec<_> = candidates.iter().copied().filter(|candidate| candidate.takes(arguments)).collect();
-        // If no function takes this number of arguments, PostgreSQL reports an error, or it counts differently. So all
-        // are checked.
-        for function in if fitting.is_empty() { candidates } else { fitting } {
-            leaves_no_state &= judge(function, &mut texts)?;
+    let mut judge = Judge { reach, policy, is_policy, texts: Vec::new() };
+    let mut leaves_no_state = syntax.kind.as_deref() == Some("SelectStmt") && reach.is_plain && reach.texts.is_empty();
+    let calls: HashSet<_> = syntax.calls.iter().map(|call| (&call.function, call.arguments)).collect();
+    for (name, arguments) in calls {
+        for function in reach.meant(name, arguments) {
+            leaves_no_state &= judge.judge(&function)?;
         }
     }
-    let rows = Rows::of(syntax, &catalog);
+    let rows = Rows::of(syntax, reach);
     let attributes: HashSet<&Attribute> = syntax.attributes.iter().collect();
     for attribute in attributes {
-        let name = Name { schema: None, name: attribute.name.clone() };
         let could_be = rows.could_be_function(attribute);
-        let called = named(&attribute.name).filter(|function| function.matches(&name) && function.takes(1));
-        let called = called.filter(|function| match could_be {
-            _ if function.is_builtin => true,
-            CouldBe::AnyFunction => true,
-            CouldBe::FunctionOfRow => function.takes_row,
-            CouldBe::ColumnOnly => false,
-        });
-        for function in called {
-            leaves_no_state &= judge(function, &mut texts)?;
+        for function in reach.meant_after_dot(attribute) {
+            let is_meant = match could_be {
+                _ if function.is_builtin => true,
+                CouldBe::AnyFunction => true,
+                CouldBe::FunctionOfRow => function.takes_row,
+                CouldBe::ColumnOnly => false,
+            };
+            if is_meant {
+                leaves_no_state &= judge.judge(&function)?;
+            }
         }
     }
-    for implicit in catalog.functions.iter().filter(|function| !function.is_called) {
-        judge(implicit, &mut texts).map_err(|refusal| {
-            refusal.reworded(|why| format!("{} stands for a function. {why}", implicit.requested_name))
-        })?;
-        leaves_no_state = false;
+    for (function, runs_it) in &reach.nameless {
+        judge
+            .judge(function)
+            .map_err(|refusal| refusal.reworded(|why| format!("{runs_it} stands for a function. {why}")))?;
+        leaves_no_state &= function.is_declared_harmless();
     }
     if !policy.sensitive {
-        let found: HashSet<&str> = catalog.relations.iter().map(|found| found.name.as_str()).collect();
-        check_secrets(syntax, |name| found.contains(name), &catalog.secrets)?;
+        let found: HashSet<&str> = reach.relations.iter().map(|found| found.name.as_str()).collect();
+        check_secrets(syntax, |name| found.contains(name), secrets)?;
     }
-    texts.extend(catalog.texts);
+    let mut texts = judge.texts;
+    texts.extend(reach.texts.iter().cloned());
     Ok((Known { leaves_no_state }, texts))
 }
 
-/// Whether PostgreSQL has a function of this name.
-pub(crate) fn is_builtin_name(name: &str) -> bool {
-    builtin::is_name(name)
+/// Judges functions one by one.
+struct Judge<'a> {
+    reach: &'a Reach<'a>,
+    policy: &'a Policy,
+    /// The condition of a policy calls them.
+    is_policy: bool,
+    /// The SQL texts that they run.
+    texts: Vec<Text>,
 }
 
-/// Decides on one function; `is_policy` if the condition of a policy calls it. Returns whether it is a function of
-/// PostgreSQL that leaves no session state. If it runs an SQL text, the text is added to `texts`.
-fn judge(function: &Function, policy: &Policy, is_policy: bool, texts: &mut Vec<Text>) -> Result<bool, Refusal> {
-    let Function { schema, name, .. } = function;
-    let whole = format!("{schema}.{name}");
-    let listed = |entries: &[String]| entries.iter().any(|entry| fits(entry, function));
-    let refused = |rule, why: &str, instead: &str| {
-        let why = format!("The function {whole} is not accepted in read-only mode: {why}. {instead}");
-        Err(Refusal::new(rule, whole.as_str(), why))
-    };
-    let allow = format!("The operator can allow it by MCP_FUNCTIONS_ALLOW={whole}.");
-    if listed(&policy.deny) {
-        return refused(Rule::FunctionExcluded, "the operator has excluded it (MCP_FUNCTIONS_DENY)", "Do without it.");
-    }
-    if listed(&policy.allow) {
-        return Ok(false);
-    }
-    // A function with an argument of the type `internal` cannot be called by a statement, and a superuser has made it.
-    if function.arguments.split(',').any(|argument| argument == "internal") {
-        return Ok(function.is_builtin);
-    }
-    let class = match &function.extension {
-        _ if function.is_builtin => builtin::class(function.version, name, Some(&function.arguments)),
-        Some(extension) => extensions::class(extension, name, &function.arguments),
-        None => Class::Unknown,
-    };
-    match class {
-        Class::Harmless => return Ok(function.is_builtin),
-        Class::Secret(_) if policy.sensitive => return Ok(function.is_builtin),
-        Class::Secret(why) => return refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
-        Class::Live(why) => return refused(Rule::FunctionHarmful, why, &allow),
-        Class::Unknown if function.is_builtin => {
-            let why = format!("it is not in the list of the functions of PostgreSQL {}", function.version);
-            return refused(Rule::FunctionUnknown, &why, &allow);
+impl Judge<'_> {
+    /// Decides on one function. Returns whether it is a function of PostgreSQL that leaves no session state. If it runs an
+    /// SQL text, the text is added to `texts`.
+    fn judge(&mut self, function: &Function) -> Result<bool, Refusal> {
+        let Function { schema, name, .. } = function;
+        let whole = format!("{schema}.{name}");
+        let listed = |entries: &[String]| entries.iter().any(|entry| fits(entry, function));
+        let refused = |rule, why: &str, instead: &str| {
+            let why = format!("The function {whole} is not accepted in read-only mode: {why}. {instead}");
+            Err(Refusal::new(rule, whole.as_str(), why))
+        };
+        let allow = format!("The operator can allow it by MCP_FUNCTIONS_ALLOW={whole}.");
+        if listed(&self.policy.deny) {
+            return refused(
+                Rule::FunctionExcluded,
+                "the operator has excluded it (MCP_FUNCTIONS_DENY)",
+                "Do without it.",
+            );
         }
-        Class::AsDeclared | Class::Unknown => {}
-    }
-    // The owner of the table has put it into the policy, so it runs for everybody who reads the table. A helper that looks
-    // up the caller's rights is usually such a function.
-    let is_helper = is_policy && !function.is_volatile;
-    if function.is_definer && !is_helper {
-        return refused(
-            Rule::FunctionDefiner,
-            "it runs with the rights of its owner, not of this session (SECURITY DEFINER)",
-            &allow,
-        );
-    }
-    if function.is_volatile {
-        return refused(
-            Rule::FunctionVolatile,
-            "it is volatile, so it may do what no transaction undoes",
-            &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
-        );
-    }
-    // The author of a known extension answers for its functions in C. Any other was created by a superuser and can do
-    // anything.
-    if class == Class::Unknown {
-        if !function.is_trusted {
-            let language = &function.language;
-            let why = match &function.extension {
-                None => format!("it is written in {language}, which can do anything on the server"),
-                Some(extension) => format!(
-                    "it is written in {language}, which can do anything on the server, and it is not in the list of the \
-                     functions of known extensions (it belongs to {extension})"
-                ),
-            };
-            return refused(Rule::FunctionLanguage, &why, &allow);
+        if listed(&self.policy.allow) {
+            return Ok(false);
         }
-        if let (Some(_), Some(setting)) = (&function.text, &function.setting) {
-            let why = format!("it sets {setting} for itself, which may change how its SQL text is read");
-            return refused(Rule::FunctionSettings, &why, &allow);
+        // A function with an argument of the type `internal` cannot be called by a statement, and a superuser has made it.
+        if function.arguments.split(',').any(|argument| argument == "internal") {
+            return Ok(function.is_builtin);
         }
-        texts.extend(function.text.clone());
+        let class = function.class;
+        match class {
+            Class::Harmless => return Ok(function.is_builtin),
+            Class::Secret(_) if self.policy.sensitive => return Ok(function.is_builtin),
+            Class::Secret(why) => return refused(Rule::FunctionSecret, why, ALLOW_SECRETS),
+            Class::Live(why) => return refused(Rule::FunctionHarmful, why, &allow),
+            Class::Unknown if function.is_builtin => {
+                let why = format!("it is not in the list of the functions of PostgreSQL {}", self.reach.facts.version);
+                return refused(Rule::FunctionUnknown, &why, &allow);
+            }
+            Class::AsDeclared | Class::Unknown => {}
+        }
+        // The owner of the table has put it into the policy, so it runs for everybody who reads the table. A helper that looks
+        // up the caller's rights is usually such a function.
+        let is_helper = self.is_policy && !function.is_volatile;
+        if function.is_definer && !is_helper {
+            return refused(
+                Rule::FunctionDefiner,
+                "it runs with the rights of its owner, not of this session (SECURITY DEFINER)",
+                &allow,
+            );
+        }
+        if function.is_volatile {
+            return refused(
+                Rule::FunctionVolatile,
+                "it is volatile, so it may do what no transaction undoes",
+                &format!("If it changes nothing, declare it STABLE or IMMUTABLE. {allow}"),
+            );
+        }
+        // The author of a known extension answers for its functions in C. Any other was created by a superuser and can do
+        // anything.
+        if class == Class::Unknown {
+            if !function.is_trusted {
+                let language = &function.language;
+                let why = match &function.extension {
+                    None => format!("it is written in {language}, which can do anything on the server"),
+                    Some(extension) => format!(
+                        "it is written in {language}, which can do anything on the server, and it is not in the list of the \
+                         functions of known extensions (it belongs to {extension})"
+                    ),
+                };
+                return refused(Rule::FunctionLanguage, &why, &allow);
+            }
+            if let (true, Some(setting)) = (function.has_text, &function.setting) {
+                let why = format!("it sets {setting} for itself, which may change how its SQL text is read");
+                return refused(Rule::FunctionSettings, &why, &allow);
+            }
+            if function.has_text {
+                let any_schema = function.has_search_path || matches!(self.reach.path, Path::Any);
+                self.texts.push(Text { object: Object::Function(function.oid), name: whole, any_schema });
+            }
+        }
+        Ok(false)
     }
-    Ok(false)
 }
 
 /// Whether an entry of [`Policy`] means this function.

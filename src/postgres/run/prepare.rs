@@ -48,7 +48,7 @@ impl Run<'_> {
     /// Let the guard clear a statement for this connection.
     pub(super) async fn clear<'s>(&self, statement: &'s Reviewed) -> Result<Cleared<'s>, QueryError> {
         let connection = self.target.connection;
-        statement.clear(connection.client(), connection.guard_queries()).await.map_err(|error| match error {
+        statement.clear(connection.client(), connection.guard_session()).await.map_err(|error| match error {
             NotCleared::Refused(refusal) => refusal.into(),
             NotCleared::LookupFailed(error) => match error.as_db_error() {
                 Some(db) if is_about_the_question(db.code()) => QueryError::refused(format!(

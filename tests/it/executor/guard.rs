@@ -240,6 +240,7 @@ async fn what_a_cast_between_builtin_types_does_is_refused_and_nothing_that_pass
     assert!(refusal.contains("inet stands for a function. The function public.sly"), "{refusal}");
     // A promise that is a lie is believed, and the transaction holds it.
     world.prepare("alter function sly(boolean) immutable").await;
+    until("the change is noticed", async || world.query("select 1 as one, now()").await.is_ok()).await;
     for _ in 0..5 {
         world.query("select host(n > 0) from generate_series(1, 1) n").await.ok();
     }

@@ -96,7 +96,7 @@ async fn the_list_has_each_function_of_this_version_and_no_other() {
     actix_rt::spawn(connection);
     let version = version(&client).await;
     assert!(KNOWN.contains(&version), "PostgreSQL {version} is not among the versions of the lists");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pg-guard/src/policy/builtin/functions.txt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pg-guard/src/known/builtin/functions.txt");
     let mut list = read(&std::fs::read_to_string(&file).unwrap());
     let found = lines(&client).await;
     let listed: BTreeSet<_> =
@@ -157,7 +157,7 @@ async fn the_list_has_each_function_of_the_extensions_that_this_server_has() {
     let cluster = Options::new().setting("shared_preload_libraries", "pg_stat_statements").start().unwrap();
     let (mut client, connection) = tokio_postgres::connect(&cluster.url(), NoTls).await.unwrap();
     actix_rt::spawn(connection);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pg-guard/src/policy/extensions/functions.txt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pg-guard/src/known/extensions/functions.txt");
     let mut list = extensions(&std::fs::read_to_string(&file).unwrap());
     let mut missing = Vec::new();
     let mut compared = 0;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::Catalog;
+use crate::reach::Reach;
 use crate::syntax::{Attribute, Relation, Syntax};
 
 /// What a name after a dot can be besides a column.
@@ -22,9 +22,7 @@ pub(super) enum CouldBe {
 /// The rows of a statement by their names.
 pub(super) struct Rows<'a> {
     by_name: HashMap<&'a str, Named<'a>>,
-    /// How many relations have a name.
-    found: HashMap<&'a str, usize>,
-    catalog: &'a Catalog,
+    reach: &'a Reach<'a>,
 }
 
 /// The rows that have one name.
@@ -37,7 +35,7 @@ struct Named<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn of(syntax: &'a Syntax, catalog: &'a Catalog) -> Self {
+    pub(super) fn of(syntax: &'a Syntax, reach: &'a Reach<'a>) -> Self {
         let mut by_name = HashMap::<&str, Named<'_>>::new();
         let mut aliases = HashMap::<&str, usize>::new();
         for relation @ Relation { name, alias, renames_columns } in &syntax.relations {
@@ -59,19 +57,15 @@ impl<'a> Rows<'a> {
             // The rows of a function in FROM have its name.
             by_name.entry(&call.function.name).or_default().has_others = true;
         }
-        let mut found = HashMap::<&str, usize>::new();
-        for relation in &catalog.relations {
-            *found.entry(&relation.name).or_default() += 1;
-        }
-        Self { by_name, found, catalog }
+        Self { by_name, reach }
     }
 
     pub(super) fn could_be_function(&self, attribute: &Attribute) -> CouldBe {
         let Some(qualifier) = &attribute.qualifier else { return CouldBe::AnyFunction };
         let has_column = |table: &&str| {
             // Relations of several schemas can have one name.
-            let with_column = self.catalog.columns.get(&((*table).to_owned(), attribute.name.clone()));
-            with_column.is_some_and(|with_column| Some(with_column) == self.found.get(table))
+            let mut found = self.reach.relations.iter().filter(|relation| relation.name == **table).peekable();
+            found.peek().is_some() && found.all(|found| self.reach.facts.has_column(found.oid, &attribute.name))
         };
         match self.by_name.get(qualifier.as_str()) {
             Some(named) if !named.has_others && named.tables.iter().all(has_column) => CouldBe::ColumnOnly,

@@ -1,7 +1,7 @@
 //! What was decided by hand about functions of PostgreSQL: each volatile one, and those that do harm although they are
 //! not volatile. An entry is a function of `functions.txt`, written as there.
 
-use crate::policy::class::Class;
+use crate::known::Class;
 
 /// Volatile functions that change nothing.
 const HARMLESS: &[&str] = &[

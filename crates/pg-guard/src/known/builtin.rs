@@ -46,6 +46,12 @@ pub(crate) fn class(version: u32, name: &str, arguments: Option<&str>) -> Class 
     }
 }
 
+/// The functions of this name in this major version, by the argument types of an overload that differs from the others.
+pub(crate) fn named(version: u32, name: &str) -> impl Iterator<Item = (Option<&'static str>, Class)> {
+    let entries = TABLE.get(name).into_iter().flatten();
+    entries.filter(move |entry| entry.versions.contain(version)).map(|entry| (entry.arguments, entry.class))
+}
+
 /// Whether there is a function of this name, in any version.
 pub(crate) fn is_name(name: &str) -> bool {
     TABLE.contains_key(name)

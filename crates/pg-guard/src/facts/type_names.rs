@@ -1,21 +1,8 @@
-//! Values of the catalogs, as the guard needs them.
-
-/// The name of a schema, without the quotes that `regnamespace` writes.
-pub(super) fn unquoted(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(inside) => inside.replace("\"\"", "\""),
-        None => name.to_owned(),
-    }
-}
-
-/// The major version, from the setting `server_version_num`.
-pub(super) fn major(version: i32) -> u32 {
-    u32::try_from(version / 10_000).unwrap_or_default()
-}
+//! The names of types: as an operator of the server writes them, and as the catalogs have them.
 
 /// The names in `pg_type` of these types, joined by commas. `shown` has them as PostgreSQL shows them, with a comma and a
 /// space between them: `public.raster, integer, text[]` becomes `raster,int4,_text`.
-pub(super) fn type_names(shown: &str) -> String {
+fn type_names(shown: &str) -> String {
     let name = |shown: &str| {
         let (element, array) = shown.strip_suffix("[]").map_or((shown, ""), |element| (element, "_"));
         let name = match element {

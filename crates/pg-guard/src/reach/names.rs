@@ -10,8 +10,12 @@ const NAME_BYTES_SURE: usize = 60;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) functions: Vec<String>,
+    /// Those of them that are written as calls.
+    pub(super) functions_called: Vec<String>,
     pub(super) operators: Vec<String>,
     pub(super) types: Vec<String>,
+    /// Those of them that are written as types.
+    pub(super) types_written: Vec<String>,
     /// The types to which something may be cast by a function.
     pub(super) casts: Vec<String>,
     pub(super) relations: Vec<String>,
@@ -32,11 +36,17 @@ impl Names {
             types: syntax.types.iter().map(|name| name.name.clone()).collect(),
             casts: syntax.casts.iter().map(|name| name.name.clone()).collect(),
             relations: syntax.relations.iter().map(|relation| relation.name.name.clone()).collect(),
+            functions_called: Vec::new(),
+            types_written: Vec::new(),
             attributes: syntax.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
             may_hold_secrets: syntax.show.is_some()
                 || syntax.calls.iter().any(Call::reads_settings)
                 || syntax.relations.iter().any(|relation| holds_secrets(&relation.name.name)),
         };
+        distinct(&mut names.functions);
+        distinct(&mut names.types);
+        names.functions_called.clone_from(&names.functions);
+        names.types_written.clone_from(&names.types);
         names.functions.extend(names.attributes.iter().cloned());
         // A type can be written like a function: date(x), (x).date.
         let types = names.functions.iter().cloned();

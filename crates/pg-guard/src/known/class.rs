@@ -1,7 +1,7 @@
 //! What is known of a function.
 
 /// What is known of a function, from the mildest to the strictest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// It changes nothing that ROLLBACK does not undo.
     Harmless,
@@ -12,5 +12,6 @@ pub(crate) enum Class {
     /// It does harm, or runs what nobody has looked at, for this reason.
     Live(&'static str),
     /// Nothing is known.
+    #[default]
     Unknown,
 }

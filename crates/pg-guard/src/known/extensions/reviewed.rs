@@ -1,7 +1,7 @@
 //! What was decided by hand about functions of extensions. An entry is the name of a function, or `name(types)` for one
 //! of its overloads, which counts more.
 
-use crate::policy::class::Class;
+use crate::known::Class;
 
 /// An extension, and functions of it.
 type Functions = (&'static str, &'static [&'static str]);
