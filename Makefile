@@ -59,7 +59,7 @@ soak: deps
 	cargo bench --locked --bench soak
 
 bench: deps
-	cargo bench --locked --bench compare --bench path --bench http
+	cargo bench --locked --bench compare --bench path --bench facts --bench http
 
 build: deps
 	cargo build --locked --release

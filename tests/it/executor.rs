@@ -36,6 +36,7 @@ mod dialect;
 mod encryption;
 mod engines;
 mod events;
+mod facts;
 mod fair;
 mod guard;
 mod health;

@@ -17,6 +17,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
@@ -24,8 +25,9 @@ use crate::facts::{Facts, FactsCache, SessionFacts, TEXT_CHARS_MAX, Text, secret
 use crate::known::is_builtin_name;
 use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
 use crate::policy::{self, ACCEPTED, Known, Policy};
-use crate::reach::{Reach, may_hold_secrets, needs_facts};
+use crate::reach::{Place, Reach, has_unknown_name, may_hold_secrets, needs_facts};
 use crate::refusal::{Refusal, Rule};
+use crate::secrets::SecretSource;
 use crate::statement::{AccessMode, Statement};
 use crate::syntax::{Call, Name, Syntax};
 
@@ -39,6 +41,12 @@ const TEXTS_MAX: usize = 200;
 /// The policy in read-write mode. It finds out whether a statement only reads; secrets do not matter for that.
 const READ_WRITE_POLICY: Policy = Policy { allow: Vec::new(), deny: Vec::new(), sensitive: true };
 
+/// With more names than this a statement is judged on another thread. Fewer take less than a millisecond.
+const NAMES_JUDGED_AT_ONCE: usize = 500;
+
+/// How long it may take there. The largest statement takes a hundredth of this.
+const JUDGING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The guard with the policy of the settings.
 pub struct Guard {
     parser: Arc<Parser>,
@@ -49,7 +57,7 @@ pub struct Guard {
 
 /// The policy of one access mode, with the cache of its judgements.
 struct Judge {
-    policy: Policy,
+    policy: Arc<Policy>,
     judgements: Judgements,
 }
 
@@ -65,7 +73,7 @@ enum Stage {
     /// The judgement is cached, or none is needed.
     Known(Clearance),
     /// Its names must be looked up.
-    Parsed(Box<Syntax>),
+    Parsed(Arc<Syntax>),
     /// The parser of the guard could not read it, for this reason. If PostgreSQL cannot read it either, its error is
     /// the better one.
     Unparsed(String),
@@ -150,10 +158,10 @@ impl Guard {
         match self.parser.parse(sql).await {
             Ok(syntax) => {
                 let judgement = match policy::kinds(&syntax) {
-                    Ok(()) if needs_facts(&syntax) => return Ok(Stage::Parsed(Box::new(syntax))),
+                    Ok(()) if needs_facts(&syntax) => return Ok(Stage::Parsed(Arc::new(syntax))),
                     Ok(()) => {
                         let no_facts = Facts::for_no_names();
-                        let reach = Reach::of(&syntax, &no_facts, false, false);
+                        let reach = Reach::of(&syntax, &no_facts, Place::default());
                         policy::names(&syntax, &reach, &[], policy, false).map(|(known, _)| known)
                     }
                     Err(why) => Err(why),
@@ -172,16 +180,16 @@ impl Guard {
         &self,
         client: &Client,
         session: &SessionFacts,
-        syntax: &Syntax,
-        policy: &Policy,
+        syntax: &Arc<Syntax>,
+        policy: &Arc<Policy>,
     ) -> Result<(Judgement, Arc<Facts>), Error> {
         let mut facts = self.facts.get(client, session, false).await?;
-        if Reach::of(syntax, &facts, false, false).has_unknown {
+        if has_unknown_name(syntax, &facts) {
             facts = self.facts.get(client, session, true).await?;
         }
         let secrets = if may_hold_secrets(syntax) { secrets(client).await? } else { Vec::new() };
-        let reach = Reach::of(syntax, &facts, false, false);
-        let judgement = match policy::names(syntax, &reach, &secrets, policy, false) {
+        let place = Place::default();
+        let judgement = match judge_names(syntax, &facts, secrets, policy, place).await {
             Ok((known, texts)) => self.decide_on_texts(client, &facts, texts, policy).await?.map(|()| known),
             Err(why) => Err(why),
         };
@@ -192,9 +200,9 @@ impl Guard {
     async fn decide_on_texts(
         &self,
         client: &Client,
-        facts: &Facts,
+        facts: &Arc<Facts>,
         mut texts: Vec<Text>,
-        policy: &Policy,
+        policy: &Arc<Policy>,
     ) -> Result<Result<(), Refusal>, Error> {
         let mut seen = HashSet::new();
         while let Some(text) = texts.pop() {
@@ -215,15 +223,15 @@ impl Guard {
                     return in_object(Refusal::new(Rule::TooMuchBehind, object.as_str(), why));
                 }
                 let syntax = match self.parser.parse(&sql).await {
-                    Ok(syntax) => syntax,
+                    Ok(syntax) => Arc::new(syntax),
                     Err(unreadable) => return in_object(unreadable_refusal(&unreadable)),
                 };
                 if let Err(why) = policy::kinds_in_text(&syntax) {
                     return in_object(why);
                 }
                 let secrets = if may_hold_secrets(&syntax) { secrets(client).await? } else { Vec::new() };
-                let reach = Reach::of(&syntax, facts, true, *any_schema);
-                match policy::names(&syntax, &reach, &secrets, policy, text.is_policy()) {
+                let place = Place { is_behind: true, any_schema: *any_schema, is_policy: text.is_policy() };
+                match judge_names(&syntax, facts, secrets, policy, place).await {
                     Ok((_, further)) => texts.extend(further),
                     Err(why) => return in_object(why),
                 }
@@ -234,9 +242,30 @@ impl Guard {
     }
 }
 
+/// Judges the names of a statement, or of the text of an object. A large one is judged on another thread, so that no actor
+/// waits for it.
+async fn judge_names(
+    syntax: &Arc<Syntax>,
+    facts: &Arc<Facts>,
+    secrets: Vec<(SecretSource, String)>,
+    policy: &Arc<Policy>,
+    place: Place,
+) -> Result<(Known, Vec<Text>), Refusal> {
+    if syntax.names() <= NAMES_JUDGED_AT_ONCE {
+        return policy::names(syntax, &Reach::of(syntax, facts, place), &secrets, policy, place.is_policy);
+    }
+    let (syntax, facts, policy) = (syntax.clone(), facts.clone(), policy.clone());
+    let elsewhere =
+        move || policy::names(&syntax, &Reach::of(&syntax, &facts, place), &secrets, &policy, place.is_policy);
+    let judged = tokio::time::timeout(JUDGING_TIMEOUT, tokio::task::spawn_blocking(elsewhere)).await;
+    judged
+        .map_or(Err(Unreadable::TimedOut), |judged| judged.map_err(|_| Unreadable::Crashed))
+        .unwrap_or_else(|why| Err(unreadable_refusal(&why)))
+}
+
 impl Judge {
     fn new(policy: Policy) -> Self {
-        Self { policy, judgements: Judgements::default() }
+        Self { policy: Arc::new(policy), judgements: Judgements::default() }
     }
 }
 

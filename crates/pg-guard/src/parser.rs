@@ -27,8 +27,9 @@ pub const SUBCOMMAND: &str = "parser";
 /// The longest statement that is parsed, in bytes. A tree needs about a hundred times the memory of its text.
 pub const SQL_BYTES_MAX: usize = 1 << 20;
 
-/// After a statement of at least this length, in bytes, the process is replaced, because it would keep the memory.
-const RESTART_BYTES: usize = 64 << 10;
+/// A statement of at least this length, in bytes, has a process of its own: short ones need not wait for it, and the
+/// process would keep its memory.
+const LONG_BYTES: usize = 64 << 10;
 
 /// How long one statement may take. The longest statement that is parsed takes a tenth of this.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +54,8 @@ pub enum Unreadable {
 pub struct Parser {
     program: PathBuf,
     process: Mutex<Option<Process>>,
+    /// Long statements are parsed one at a time, too.
+    long: Mutex<()>,
     log: Logger,
 }
 
@@ -66,10 +69,15 @@ struct Process {
 impl Parser {
     /// A parser whose process is `program`, started with the argument [`SUBCOMMAND`].
     pub fn new(program: PathBuf, log: &Logger) -> Self {
-        Self { program, process: Mutex::default(), log: log.new(slog::o!("logger" => "parser")) }
+        Self {
+            program,
+            process: Mutex::default(),
+            long: Mutex::default(),
+            log: log.new(slog::o!("logger" => "parser")),
+        }
     }
 
-    /// Parses `sql`. Statements are parsed one at a time.
+    /// Parses `sql`. Short statements are parsed one at a time, and so are long ones.
     ///
     /// # Errors
     /// See [`Unreadable`].
@@ -77,39 +85,61 @@ impl Parser {
         if sql.len() > SQL_BYTES_MAX {
             return Err(Unreadable::TooLong(sql.len()));
         }
+        if sql.len() >= LONG_BYTES {
+            let _one = self.long.lock().await;
+            return self.parse_by(&mut self.started()?, sql).await.unwrap_or_else(|error| self.crashed(&error, sql));
+        }
         let mut process = self.process.lock().await;
-        loop {
-            // The process is taken out, so that a dropped call does not leave a process that is in the middle of a
-            // reply.
-            let before = process.take();
-            let is_new = before.is_none();
-            let mut running = match before {
-                Some(running) => running,
-                None => self.start().map_err(|error| {
-                    warn!(self.log, "the parser cannot be started"; "why" => error.to_string());
-                    Unreadable::Crashed
-                })?,
-            };
-            match tokio::time::timeout(PARSE_TIMEOUT, running.parse(sql.as_bytes())).await {
-                Ok(Ok(reply)) => {
-                    if sql.len() < RESTART_BYTES {
-                        *process = Some(running);
-                    }
-                    return serde_json::from_slice(&reply).unwrap_or(Err(Unreadable::Crashed));
+        // The process is taken out, so that a dropped call does not leave a process that is in the middle of a reply.
+        if let Some(mut running) = process.take() {
+            match self.parse_by(&mut running, sql).await {
+                Ok(Err(Unreadable::TimedOut)) => return Err(Unreadable::TimedOut),
+                Ok(parsed) => {
+                    *process = Some(running);
+                    return parsed;
                 }
-                Ok(Err(error)) => {
-                    warn!(self.log, "the parser has ended"; "why" => error.to_string(), "sql_bytes" => sql.len());
-                    // A process that has served other statements may have ended before it received this one.
-                    if is_new {
-                        return Err(Unreadable::Crashed);
-                    }
-                }
-                Err(_) => {
-                    warn!(self.log, "the parser took too long"; "sql_bytes" => sql.len());
-                    return Err(Unreadable::TimedOut);
-                }
+                // It has served other statements, and may have ended before it received this one.
+                Err(error) => self.log_end(&error, sql),
             }
         }
+        let mut new = self.started()?;
+        let parsed = self.parse_by(&mut new, sql).await.unwrap_or_else(|error| self.crashed(&error, sql));
+        if !matches!(parsed, Err(Unreadable::Crashed | Unreadable::TimedOut)) {
+            *process = Some(new);
+        }
+        parsed
+    }
+
+    /// Lets a process parse a statement. An error says that the process has ended.
+    async fn parse_by(&self, process: &mut Process, sql: &str) -> io::Result<Result<Syntax, Unreadable>> {
+        let Ok(reply) = tokio::time::timeout(PARSE_TIMEOUT, process.parse(sql.as_bytes())).await else {
+            warn!(self.log, "the parser took too long"; "sql_bytes" => sql.len());
+            return Ok(Err(Unreadable::TimedOut));
+        };
+        let reply = reply?;
+        let read = |reply: &[u8]| serde_json::from_slice(reply).unwrap_or(Err(Unreadable::Crashed));
+        if reply.len() < LONG_BYTES {
+            return Ok(read(&reply));
+        }
+        // The names of a long statement take milliseconds to read.
+        let read = tokio::task::spawn_blocking(move || read(&reply)).await;
+        Ok(read.unwrap_or(Err(Unreadable::Crashed)))
+    }
+
+    fn started(&self) -> Result<Process, Unreadable> {
+        self.start().map_err(|error| {
+            warn!(self.log, "the parser cannot be started"; "why" => error.to_string());
+            Unreadable::Crashed
+        })
+    }
+
+    fn crashed(&self, error: &io::Error, sql: &str) -> Result<Syntax, Unreadable> {
+        self.log_end(error, sql);
+        Err(Unreadable::Crashed)
+    }
+
+    fn log_end(&self, error: &io::Error, sql: &str) {
+        warn!(self.log, "the parser has ended"; "why" => error.to_string(), "sql_bytes" => sql.len());
     }
 
     fn start(&self) -> io::Result<Process> {

@@ -27,8 +27,6 @@ pub(crate) struct Reach<'a> {
     pub(crate) doubtful_name: Option<String>,
     /// It reads from PostgreSQL's own types, and from plain tables or views of PostgreSQL.
     pub(crate) is_plain: bool,
-    /// A name in it means nothing, as far as the facts say. It may be new.
-    pub(crate) has_unknown: bool,
 }
 
 /// Whether the statement has names that are looked up in a database.
@@ -41,10 +39,32 @@ pub(crate) fn may_hold_secrets(syntax: &Syntax) -> bool {
     Names::of(syntax).may_hold_secrets
 }
 
+/// Whether a name in a statement means nothing, as far as the facts say. It may be new.
+pub(crate) fn has_unknown_name(syntax: &Syntax, facts: &Facts) -> bool {
+    let (names, path) = (Names::of(syntax), Path::Of(facts));
+    let with: HashSet<&String> = syntax.with.iter().collect();
+    let relations: HashSet<&Name> = syntax.relations.iter().map(|relation| &relation.name).collect();
+    let is_known = |name: &&Name| with.contains(&name.name) || facts.relations_named(name, path).next().is_some();
+    !names.functions_called.iter().all(|name| facts.knows_callable(name))
+        || !names.types_written.iter().all(|name| facts.knows_type(name))
+        || !relations.iter().all(is_known)
+}
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// It is the text of an object that a statement uses.
+    pub(crate) is_behind: bool,
+    /// Its names are looked up in all schemas.
+    pub(crate) any_schema: bool,
+    /// It is the condition of a policy.
+    pub(crate) is_policy: bool,
+}
+
 impl<'a> Reach<'a> {
-    /// What a statement reaches, or the text of an object if `is_behind`; its names are looked up in all schemas if
-    /// `any_schema`.
-    pub(crate) fn of(syntax: &'a Syntax, facts: &'a Facts, is_behind: bool, any_schema: bool) -> Self {
+    /// What a statement reaches, or the text of an object.
+    pub(crate) fn of(syntax: &'a Syntax, facts: &'a Facts, place: Place) -> Self {
+        let Place { is_behind, any_schema, .. } = place;
         let names = Names::of(syntax);
         let path = if any_schema { Path::Any } else { Path::Of(facts) };
         let doubtful_name = if facts.is_utf8 { None } else { names.doubtful().cloned() };
@@ -56,8 +76,6 @@ impl<'a> Reach<'a> {
             texts: Vec::new(),
             doubtful_name,
             is_plain: true,
-            has_unknown: !names.functions_called.iter().all(|name| facts.knows_callable(name))
-                || !names.types_written.iter().all(|name| facts.knows_type(name)),
         };
         let mut types = Types { facts, reached: HashSet::new() };
         reach.add_relations(syntax, &mut types, (is_behind || !syntax.inner.is_empty(), any_schema));
@@ -100,12 +118,9 @@ impl<'a> Reach<'a> {
 
     fn add_relations(&mut self, syntax: &'a Syntax, types: &mut Types<'_>, (any_role, any_schema): (bool, bool)) {
         let mut seen = HashSet::new();
-        for relation in &syntax.relations {
-            let before = self.relations.len();
-            self.relations.extend(self.facts.relations_named(&relation.name, self.path));
-            if self.relations.len() == before && !syntax.with.contains(&relation.name.name) {
-                self.has_unknown = true;
-            }
+        let named: HashSet<&Name> = syntax.relations.iter().map(|relation| &relation.name).collect();
+        for name in named {
+            self.relations.extend(self.facts.relations_named(name, self.path));
         }
         self.relations.retain(|relation| seen.insert(relation.oid));
         for relation in &self.relations {
@@ -145,8 +160,10 @@ impl<'a> Reach<'a> {
 
     /// The functions of users and extensions that the statement can call.
     fn called(&self, syntax: &Syntax) -> impl Iterator<Item = Arc<Function>> {
-        let calls = syntax.calls.iter().flat_map(|call| self.meant(&call.function, call.arguments));
-        let after_dots = syntax.attributes.iter().flat_map(|attribute| self.meant_after_dot(attribute));
+        let calls: HashSet<_> = syntax.calls.iter().map(|call| (&call.function, call.arguments)).collect();
+        let attributes: HashSet<_> = syntax.attributes.iter().collect();
+        let calls = calls.into_iter().flat_map(|(name, arguments)| self.meant(name, arguments));
+        let after_dots = attributes.into_iter().flat_map(|attribute| self.meant_after_dot(attribute));
         let mut seen = HashSet::new();
         let called: Vec<_> =
             calls.chain(after_dots).filter(|function| !function.is_builtin && seen.insert(function.oid)).collect();

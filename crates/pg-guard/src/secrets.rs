@@ -1,5 +1,7 @@
 //! The secrets in the system catalogs: password hashes, passwords, the SQL of other sessions.
 
+use std::collections::HashSet;
+
 use crate::refusal::{Refusal, Rule};
 use crate::syntax::Syntax;
 
@@ -123,16 +125,18 @@ pub(crate) fn check_secrets(
         Err(Refusal::new(rule, subject, why))
     };
     let has = |source: SecretSource| secrets.iter().any(|(found, _)| *found == source);
+    let aliases: HashSet<&String> = syntax.aliases.iter().collect();
+    let mut seen = HashSet::new();
     for relation in &syntax.relations {
         let name = &relation.name.name;
-        if !is_found(name) {
+        if !is_found(name) || !seen.insert((name, relation.renames_columns)) {
             continue;
         }
-        // A whole row, by the name or the alias of its table: row_to_json(a).
-        let is_row = |row: &String| row == name || syntax.aliases.contains(row);
-        let shows_all = syntax.has_star || relation.renames_columns || syntax.rows.iter().any(is_row);
         let of_it = SENSITIVE.iter().filter(|(sensitive, _, _, source)| sensitive == name && source.is_none_or(has));
         for (_, columns, what, _) in of_it {
+            // A whole row, by the name or the alias of its table: row_to_json(a).
+            let is_row = |row: &String| row == name || aliases.contains(row);
+            let shows_all = syntax.has_star || relation.renames_columns || syntax.rows.iter().any(is_row);
             if shows_all || syntax.columns.iter().any(|column| columns.contains(&&**column)) {
                 let but = columns.join(", ");
                 return refused(

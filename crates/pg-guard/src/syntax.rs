@@ -142,6 +142,11 @@ impl Relation {
 }
 
 impl Syntax {
+    /// How many names it has, which is a measure of the work to judge it.
+    pub(crate) fn names(&self) -> usize {
+        self.calls.len() + self.columns.len() + self.operators.len() + self.types.len() + self.relations.len()
+    }
+
     /// Parses `sql`.
     ///
     /// # Errors
