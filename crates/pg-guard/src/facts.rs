@@ -39,17 +39,17 @@ pub(crate) struct Facts {
     /// The schemas whose objects can be named without their schema.
     path: Vec<String>,
     functions: HashMap<Oid, Arc<Function>>,
-    functions_by_name: HashMap<String, Vec<Oid>>,
+    functions_by_name: HashMap<Arc<str>, Vec<Oid>>,
     /// Functions of PostgreSQL itself that are in no list.
     unknown_builtins: HashSet<String>,
     types: HashMap<Oid, UserType>,
-    types_by_name: HashMap<String, Vec<Oid>>,
-    builtin_types: HashSet<String>,
-    relations: HashMap<String, Vec<Relation>>,
+    types_by_name: HashMap<Arc<str>, Vec<Oid>>,
+    builtin_types: HashSet<Arc<str>>,
+    relations: HashMap<Arc<str>, Vec<Relation>>,
     /// The user-defined types of the columns of a relation, and of the fields of a row type.
     column_types: HashMap<Oid, Vec<Oid>>,
     /// The columns of a relation that have the name of a function.
-    columns: HashMap<Oid, HashSet<String>>,
+    columns: HashMap<Oid, HashSet<Arc<str>>>,
     wires: Wires,
     /// The texts that were judged and accepted.
     accepted: Mutex<HashSet<Text>>,
@@ -59,17 +59,17 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Function {
     pub(crate) oid: Oid,
-    pub(crate) schema: String,
-    pub(crate) name: String,
+    pub(crate) schema: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) is_volatile: bool,
-    pub(crate) language: String,
+    pub(crate) language: Arc<str>,
     pub(crate) is_trusted: bool,
     pub(crate) is_definer: bool,
-    pub(crate) extension: Option<String>,
+    pub(crate) extension: Option<Arc<str>>,
     /// It is part of PostgreSQL itself.
     pub(crate) is_builtin: bool,
     /// The names of its argument types, joined by commas.
-    pub(crate) arguments: String,
+    pub(crate) arguments: Arc<str>,
     /// What the lists say about it.
     pub(crate) class: Class,
     /// Its body or its argument defaults are a text in SQL.
@@ -83,17 +83,17 @@ pub(crate) struct Function {
     arguments_min: usize,
     arguments_max: usize,
     /// The types of its arguments.
-    argument_types: Vec<Oid>,
+    argument_types: Box<[Oid]>,
     /// The types of its results.
-    result_types: Vec<Oid>,
+    result_types: Box<[Oid]>,
 }
 
 /// What can be read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) oid: Oid,
-    pub(crate) name: String,
-    schema: String,
+    pub(crate) name: Arc<str>,
+    schema: Arc<str>,
     kind: RelationKind,
     has_policies: bool,
     is_of_extension: bool,
@@ -109,7 +109,7 @@ enum RelationKind {
 /// A type of a user or an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UserType {
-    name: String,
+    name: Arc<str>,
     is_domain: bool,
     has_checks: bool,
     /// The element, base or bound; of each kind of type at most one is not 0.
@@ -122,12 +122,12 @@ struct UserType {
 #[derive(Debug, Default)]
 struct Wires {
     /// By the name of an operator.
-    operators: HashMap<String, Vec<Oid>>,
+    operators: HashMap<Arc<str>, Vec<Oid>>,
     casts: Vec<Cast>,
     /// By the type: of its values, its ranges, and its comparisons.
     of_types: HashMap<Oid, Vec<Oid>>,
     /// Of operator classes that users have made for PostgreSQL's own types.
-    of_builtin_types: Vec<(String, Oid)>,
+    of_builtin_types: Vec<(Arc<str>, Oid)>,
     /// By the aggregate.
     aggregates: HashMap<Oid, Vec<Oid>>,
     /// By the relation.
@@ -138,7 +138,7 @@ struct Wires {
 struct Cast {
     source: Oid,
     target: Oid,
-    target_name: String,
+    target_name: Arc<str>,
     is_implicit: bool,
     function: Oid,
 }
@@ -146,7 +146,7 @@ struct Cast {
 impl Function {
     /// Whether `name` can mean this function, if the objects of these schemas need no schema.
     pub(crate) fn matches(&self, name: &Name, path: Path<'_>) -> bool {
-        self.name == name.name && path.contains(name.schema.as_deref(), &self.schema, self.is_builtin)
+        *self.name == *name.name && path.contains(name.schema.as_deref(), &self.schema, self.is_builtin)
     }
 
     /// A list answers for it: it changes nothing, in the session neither.
@@ -208,11 +208,11 @@ impl Facts {
     fn builtin(&self, name: &str, arguments: Option<&str>, class: Class) -> Function {
         let count = arguments.map(|types| if types.is_empty() { 0 } else { types.split(',').count() });
         Function {
-            schema: "pg_catalog".to_owned(),
-            name: name.to_owned(),
+            schema: "pg_catalog".into(),
+            name: name.into(),
             is_trusted: true,
             is_builtin: true,
-            arguments: arguments.unwrap_or_default().to_owned(),
+            arguments: arguments.unwrap_or_default().into(),
             class,
             takes_row: true,
             arguments_min: count.unwrap_or(0),
@@ -235,7 +235,7 @@ impl Facts {
 
     /// The relations that a name can mean.
     pub(crate) fn relations_named<'a>(&'a self, name: &'a Name, path: Path<'a>) -> impl Iterator<Item = &'a Relation> {
-        let found = self.relations.get(&name.name).into_iter().flatten();
+        let found = self.relations.get(&*name.name).into_iter().flatten();
         found.filter(move |relation| path.contains(name.schema.as_deref(), &relation.schema, false))
     }
 
@@ -261,7 +261,7 @@ impl Facts {
 
     /// The name of a type, if it is a domain with checks.
     pub(crate) fn domain_with_checks(&self, oid: Oid) -> Option<&str> {
-        self.types.get(&oid).filter(|of_user| of_user.has_checks).map(|of_user| of_user.name.as_str())
+        self.types.get(&oid).filter(|of_user| of_user.has_checks).map(|of_user| &*of_user.name)
     }
 
     /// The domains among the argument types of a function.
@@ -287,7 +287,7 @@ impl Facts {
 
     /// The functions that run because of a type, with its name.
     pub(crate) fn functions_of_type(&self, oid: Oid) -> impl Iterator<Item = (&Arc<Function>, &str)> {
-        let name = self.types.get(&oid).map_or("", |of_user| of_user.name.as_str());
+        let name = self.types.get(&oid).map_or("", |of_user| &of_user.name);
         self.wired(self.wires.of_types.get(&oid)).map(move |function| (function, name))
     }
 
@@ -295,7 +295,7 @@ impl Facts {
     /// of such a type.
     pub(crate) fn functions_of_builtin_types(&self) -> impl Iterator<Item = (&Arc<Function>, &str)> {
         let of = self.wires.of_builtin_types.iter();
-        of.filter_map(|(name, function)| Some((self.functions.get(function)?, name.as_str())))
+        of.filter_map(|(name, function)| Some((self.functions.get(function)?, &**name)))
     }
 
     /// The functions of the user-defined casts that can run, with the names of their targets: a cast is implicit or to a
@@ -308,7 +308,7 @@ impl Facts {
         self.wires.casts.iter().filter_map(move |cast| {
             let occurs = cast.source < FIRST_USER_OID || is_reached(cast.source) || is_reached(cast.target);
             let runs = occurs && (cast.is_implicit || is_written(&cast.target_name));
-            Some((self.functions.get(&cast.function).filter(|_| runs)?, cast.target_name.as_str()))
+            Some((self.functions.get(&cast.function).filter(|_| runs)?, &*cast.target_name))
         })
     }
 

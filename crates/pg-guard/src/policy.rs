@@ -102,7 +102,7 @@ pub(crate) fn names(
         leaves_no_state &= function.is_declared_harmless();
     }
     if !policy.sensitive {
-        let found: HashSet<&str> = reach.relations.iter().map(|found| found.name.as_str()).collect();
+        let found: HashSet<&str> = reach.relations.iter().map(|found| &*found.name).collect();
         check_secrets(syntax, |name| found.contains(name), secrets)?;
     }
     let mut texts = judge.texts;
@@ -209,9 +209,9 @@ fn fits(entry: &str, function: &Function) -> bool {
         None => (entry, None),
     };
     let is_named = match path.rsplit_once('.') {
-        Some((schema, "*")) => schema == function.schema,
-        Some((schema, name)) => schema == function.schema && name == function.name,
-        None => path == function.name,
+        Some((schema, "*")) => schema == &*function.schema,
+        Some((schema, name)) => schema == &*function.schema && name == &*function.name,
+        None => path == &*function.name,
     };
     is_named && arguments.is_none_or(|arguments| same_types(arguments, &function.arguments))
 }

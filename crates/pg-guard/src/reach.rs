@@ -88,7 +88,7 @@ impl<'a> Reach<'a> {
         for function in reach.called(syntax).collect::<Vec<_>>() {
             function.all_types().for_each(|oid| types.add(oid));
             for part in facts.support_functions(function.oid) {
-                reach.nameless.push((part.clone(), function.name.clone()));
+                reach.nameless.push((part.clone(), function.name.to_string()));
             }
         }
         for name in &names.operators {
@@ -124,7 +124,7 @@ impl<'a> Reach<'a> {
         }
         self.relations.retain(|relation| seen.insert(relation.oid));
         for relation in &self.relations {
-            let text = |object| Text { object, name: relation.name.clone(), any_schema };
+            let text = |object| Text { object, name: relation.name.to_string(), any_schema };
             if relation.has_text() {
                 self.texts.push(text(Object::View(relation.oid)));
             }
@@ -134,7 +134,7 @@ impl<'a> Reach<'a> {
             let of_it: Vec<_> = self.facts.functions_of_relation(relation.oid).collect();
             let column_types = self.facts.column_types(relation.oid);
             self.is_plain &= relation.is_plain() && of_it.is_empty() && column_types.is_empty();
-            self.nameless.extend(of_it.into_iter().map(|function| (function.clone(), relation.name.clone())));
+            self.nameless.extend(of_it.into_iter().map(|function| (function.clone(), relation.name.to_string())));
             column_types.iter().for_each(|oid| types.add(*oid));
         }
     }
