@@ -55,6 +55,39 @@ async fn all_checks_run_and_the_result_for_the_role_says_what_to_do() {
     assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
 }
 
+#[tokio::test]
+async fn what_runs_without_being_named_is_listed_and_so_is_an_entry_that_means_nothing() {
+    let cluster = PrivateCluster::start().unwrap();
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let url = cluster.url();
+    let (_, said) = doctor(&[("DATABASE_URL", &url)]);
+    assert!(said.contains("ok       guard      no function that it refuses runs without being named"), "{said}");
+    client
+        .batch_execute(
+            "create extension hstore; create extension citext;
+             create function sly(boolean) returns inet volatile language plpgsql as $$ begin return '::1'; end $$;
+             create cast (boolean as inet) with function sly(boolean) as implicit;
+             create function noisy(int, int) returns bool volatile language plpgsql as 'begin return true; end';
+             create operator =-= (leftarg = int, rightarg = int, function = noisy)",
+        )
+        .await
+        .unwrap();
+    let allow = "sly, nowhere.*, public.noisy(text), lower";
+    let (_, said) = doctor(&[("DATABASE_URL", &url), ("MCP_FUNCTIONS_ALLOW", allow)]);
+    let of_guard: Vec<_> = said.lines().filter(|line| line.contains(" guard ")).collect();
+    assert_eq!(of_guard.len(), 3, "{said}");
+    for (line, part) in of_guard.iter().zip([
+        "the operator =-= runs public.noisy(int4,int4), so a statement with it is refused. The function public.noisy is not",
+        "nowhere.* in MCP_FUNCTIONS_ALLOW or MCP_FUNCTIONS_DENY means no function of this database",
+        "public.noisy(text) in MCP_FUNCTIONS_ALLOW",
+    ]) {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let (_, said) = doctor(&[("DATABASE_URL", &url)]);
+    assert!(said.contains("an implicit cast to inet runs public.sly(bool)"), "{said}");
+}
+
 #[test]
 fn a_failed_check_is_named_with_what_to_do_and_without_the_password() {
     let cluster = Options::new().password("right").start().unwrap();

@@ -312,6 +312,41 @@ impl Facts {
         })
     }
 
+    /// Every function that can run without being named, with what runs it.
+    pub(crate) fn wires(&self) -> Vec<(String, &Arc<Function>)> {
+        let Wires { operators, casts, of_types, of_builtin_types, aggregates, relations } = &self.wires;
+        let relation_names: HashMap<Oid, &str> =
+            self.relations.values().flatten().map(|relation| (relation.oid, &*relation.name)).collect();
+        let type_name = |oid: &Oid| self.types.get(oid).map_or("?", |of_user| &of_user.name);
+        let one = |way: String, functions: &[Oid]| -> Vec<_> {
+            let found = functions.iter().filter_map(|oid| self.functions.get(oid));
+            found.map(|function| (way.clone(), function)).collect()
+        };
+        let mut all = Vec::new();
+        all.extend(operators.iter().flat_map(|(name, of)| one(format!("the operator {name}"), of)));
+        all.extend(casts.iter().flat_map(|cast| {
+            let kind = if cast.is_implicit { "an implicit cast" } else { "a cast" };
+            one(format!("{kind} to {}", cast.target_name), &[cast.function])
+        }));
+        all.extend(of_types.iter().flat_map(|(oid, of)| one(format!("the type {}", type_name(oid)), of)));
+        let of_builtin = of_builtin_types.iter();
+        all.extend(of_builtin.flat_map(|(name, of)| one(format!("an operator class for {name}"), &[*of])));
+        all.extend(aggregates.iter().flat_map(|(oid, of)| {
+            one(format!("the aggregate {}", self.functions.get(oid).map_or("?", |aggregate| &aggregate.name)), of)
+        }));
+        all.extend(relations.iter().flat_map(|(oid, of)| {
+            let name = relation_names.get(oid).copied().unwrap_or("?");
+            one(format!("an index, a constraint, statistics or a partition of {name}"), of)
+        }));
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    /// Whether a user's function is in this schema.
+    pub(crate) fn has_functions_in(&self, schema: &str) -> bool {
+        self.functions.values().any(|function| &*function.schema == schema)
+    }
+
     fn wired(&self, functions: Option<&'_ Vec<Oid>>) -> impl Iterator<Item = &Arc<Function>> {
         let functions: Vec<Oid> = functions.cloned().unwrap_or_default();
         functions.into_iter().filter_map(|oid| self.functions.get(&oid))

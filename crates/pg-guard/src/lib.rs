@@ -12,7 +12,7 @@
 //! - `facts`: what a database has, and what runs in it without a name. `reach`: what of it a statement reaches.
 //!   `secrets`: what is not to be read there.
 //! - `known`: lists of the functions of PostgreSQL and of extensions. `policy`: the decision on each name.
-//! - `guard`: all of it together, and the memory of what was decided.
+//! - `guard`: all of it together, and the memory of what was decided. `survey`: a report about a database.
 //!
 //! The guard is not the security boundary: PostgreSQL's READ ONLY transaction and the rights of the role are. The guard
 //! refuses what those allow: functions with effects outside of the transaction, locks, settings, secrets.
@@ -30,6 +30,7 @@ mod secrets;
 mod session;
 pub mod sql;
 mod statement;
+mod survey;
 pub mod syntax;
 mod unsupported;
 mod walk;
@@ -39,6 +40,7 @@ pub use guard::{Clearance, Cleared, Guard, NotCleared, Reviewed};
 pub use policy::Policy;
 pub use refusal::{Refusal, Rule};
 pub use statement::{AccessMode, Statement};
+pub use survey::{LiveWire, Survey};
 pub use unsupported::Transaction;
 
 #[cfg(doctest)]

@@ -7,9 +7,9 @@
 
 use std::collections::HashSet;
 
-use crate::facts::{Function, Object, Path, Text, same_types};
+use crate::facts::{Facts, Function, Object, Path, Text, same_types};
 use crate::known::Class;
-use crate::reach::Reach;
+use crate::reach::{Place, Reach};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::{SecretSource, check_secrets};
 use crate::syntax::{Attribute, Syntax};
@@ -97,7 +97,7 @@ pub(crate) fn names(
     }
     for (function, runs_it) in &reach.nameless {
         judge
-            .judge(function)
+            .judge_nameless(function)
             .map_err(|refusal| refusal.reworded(|why| format!("{runs_it} stands for a function. {why}")))?;
         leaves_no_state &= function.is_declared_harmless();
     }
@@ -121,6 +121,17 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// Decides on a function that runs without being named. The author of an extension, which a superuser has installed,
+    /// answers for what its types and operators run in C, as long as it is not volatile; even if no list has the extension.
+    fn judge_nameless(&mut self, function: &Function) -> Result<(), Refusal> {
+        let is_in_c = &*function.language == "c" && function.extension.is_some() && function.class == Class::Unknown;
+        let is_denied = self.policy.deny.iter().any(|entry| fits(entry, function));
+        if is_in_c && !function.is_volatile && !function.is_definer && !is_denied {
+            return Ok(());
+        }
+        self.judge(function).map(|_| ())
+    }
+
     /// Decides on one function. Returns whether it is a function of PostgreSQL that leaves no session state. If it runs an
     /// SQL text, the text is added to `texts`.
     fn judge(&mut self, function: &Function) -> Result<bool, Refusal> {
@@ -202,6 +213,29 @@ impl Judge<'_> {
     }
 }
 
+/// Decides on one function that runs without being named.
+///
+/// # Errors
+/// Why it is refused.
+pub(crate) fn judge_alone(function: &Function, facts: &Facts, policy: &Policy) -> Result<(), Refusal> {
+    let (syntax, place) = (Syntax::default(), Place::default());
+    let reach = Reach::of(&syntax, facts, place);
+    let mut judge = Judge { reach: &reach, policy, is_policy: false, texts: Vec::new() };
+    judge.judge_nameless(function)
+}
+
+/// Whether an entry of [`Policy`] means a function of this database.
+pub(crate) fn means_a_function(entry: &str, facts: &Facts) -> bool {
+    let path = entry.split('(').next().unwrap_or_default().trim();
+    match path.strip_suffix(".*") {
+        Some(schema) => schema == "pg_catalog" || facts.has_functions_in(schema),
+        None => {
+            let name = path.rsplit('.').next().unwrap_or_default();
+            facts.functions_named(name).any(|function| fits(entry, &function))
+        }
+    }
+}
+
 /// Whether an entry of [`Policy`] means this function.
 fn fits(entry: &str, function: &Function) -> bool {
     let (path, arguments) = match entry.split_once('(') {
@@ -214,4 +248,37 @@ fn fits(entry: &str, function: &Function) -> bool {
         None => path == &*function.name,
     };
     is_named && arguments.is_none_or(|arguments| same_types(arguments, &function.arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_extension_answers_for_its_types_but_not_for_its_functions() {
+        let facts = Facts::for_no_names();
+        let of = |language: &str, extension: Option<&str>, is_volatile| Function {
+            schema: "public".into(),
+            name: "cell_in".into(),
+            language: language.into(),
+            extension: extension.map(Into::into),
+            is_volatile,
+            ..Function::default()
+        };
+        let policy = Policy::default();
+        let denied = Policy { deny: vec!["cell_in".to_owned()], ..Policy::default() };
+        for (function, policy, passes) in [
+            (of("c", Some("cells"), false), &policy, true),
+            (of("c", Some("cells"), false), &denied, false),
+            (of("c", Some("cells"), true), &policy, false),
+            (of("c", None, false), &policy, false),
+            (of("internal", Some("cells"), false), &policy, false),
+        ] {
+            assert_eq!(judge_alone(&function, &facts, policy).is_ok(), passes, "{function:?}");
+            let (syntax, place) = (Syntax::default(), Place::default());
+            let reach = Reach::of(&syntax, &facts, place);
+            let called = Judge { reach: &reach, policy, is_policy: false, texts: Vec::new() }.judge(&function);
+            assert!(called.is_err(), "a call of {function:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The checks that need a connection to the database: TLS, the version, the role, the extensions.
 
+use pg_guard::{LiveWire, Survey};
 use tokio_postgres::Error;
 use tokio_util::task::TaskTracker;
 
@@ -113,7 +114,28 @@ async fn connected(
             if *is_good { report.ok("extension", said) } else { report.warning("extension", said) }
         }
     }
+    if settings.access == AccessMode::ReadOnly {
+        let found = Survey::of(client, &settings.policy).await?;
+        check_guard(report, &found);
+    }
     Ok(())
+}
+
+/// What read-only mode refuses here although no statement names it, and entries that mean nothing.
+fn check_guard(report: &mut Report, found: &Survey) {
+    for LiveWire { ways, function, why } in &found.live_wires {
+        report.warning("guard", format!("{ways} runs {function}, so a statement with it is refused. {why}"));
+    }
+    for entry in &found.entries_without_function {
+        let said = format!(
+            "{entry} in MCP_FUNCTIONS_ALLOW or MCP_FUNCTIONS_DENY means no function of this database. Its forms are name, \
+             schema.name, schema.* and name(argument types)"
+        );
+        report.warning("guard", said);
+    }
+    if *found == Survey::default() {
+        report.ok("guard", "no function that it refuses runs without being named");
+    }
 }
 
 fn check_pooler(report: &mut Report, is_pooled: bool, setting: Pooler) {
