@@ -39,7 +39,7 @@ clients: build
 	@scripts/clients.sh $(CLIENTS)
 
 fuzz: deps
-	FUZZ_INPUTS=1000000 cargo test --locked --test it guard::fuzz -- --nocapture --test-threads=1
+	FUZZ_INPUTS=1000000 cargo test --locked --test it -- guard::fuzz guard::wires --nocapture --test-threads=1
 
 guard-lists: deps
 	UPDATE_SNAPSHOTS=1 PARTS=guard::lists scripts/test-versions.sh 14 15 16 17 18

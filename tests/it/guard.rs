@@ -14,3 +14,4 @@ mod lists;
 mod page;
 mod refused;
 mod served;
+mod wires;

@@ -80,12 +80,12 @@ pub(crate) struct Function {
     pub(crate) setting: Option<String>,
     /// Its first argument can be a whole row.
     pub(crate) takes_row: bool,
-    arguments_min: usize,
-    arguments_max: usize,
+    pub(crate) arguments_min: usize,
+    pub(crate) arguments_max: usize,
     /// The types of its arguments.
-    argument_types: Box<[Oid]>,
+    pub(crate) argument_types: Box<[Oid]>,
     /// The types of its results.
-    result_types: Box<[Oid]>,
+    pub(crate) result_types: Box<[Oid]>,
 }
 
 /// What can be read from.

@@ -22,14 +22,13 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 use crate::facts::{Facts, FactsCache, SessionFacts, TEXT_CHARS_MAX, Text, secrets, sql_texts};
-use crate::known::is_builtin_name;
 use crate::parser::{Parser, SQL_BYTES_MAX, Unreadable};
 use crate::policy::{self, ACCEPTED, Known, Policy};
 use crate::reach::{Place, Reach, has_unknown_name, may_hold_secrets, needs_facts};
 use crate::refusal::{Refusal, Rule};
 use crate::secrets::SecretSource;
 use crate::statement::{AccessMode, Statement};
-use crate::syntax::{Call, Name, Syntax};
+use crate::syntax::Syntax;
 
 mod judgements;
 
@@ -290,22 +289,15 @@ impl Reviewed {
         matches!(self.stage, Stage::Unparsed(_))
     }
 
-    /// Whether it must be cleared before PostgreSQL parses it. PostgreSQL evaluates a literal while it parses it, and
-    /// for an array, a row or a range over a user-defined domain that runs the checks of the domain. A type can be written
-    /// like a function (`place('(1,2)')`), and like a column of an expression (`('(1,2)').place`).
+    /// Whether it must be cleared before PostgreSQL parses it. PostgreSQL evaluates a literal while it parses it, and for an
+    /// array, a row or a range over a user-defined domain that runs the checks of the domain. The statement need not name
+    /// the type: in `coalesce(c, '{5}')` it is that of the column.
     pub fn must_be_cleared_first(&self) -> bool {
-        let is_builtin = |name: &Name| name.schema.as_deref() == Some("pg_catalog");
-        let Stage::Parsed(syntax) = &self.stage else { return false };
-        let casts_by_call = |call: &Call| call.first.is_some() && !is_builtin_name(&call.function.name);
-        self.access == AccessMode::ReadOnly
-            && (!syntax.types.iter().all(is_builtin)
-                || syntax.calls.iter().any(casts_by_call)
-                || syntax.attributes.iter().any(|attribute| attribute.qualifier.is_none()))
+        self.access == AccessMode::ReadOnly && matches!(self.stage, Stage::Parsed(_))
     }
 
-    /// Clears it on a connection where a READ ONLY transaction has begun. PostgreSQL must have parsed it before: for a
-    /// statement that the guard cannot parse, the error of PostgreSQL is reported, and if there is none, the statement
-    /// is refused. `session` belongs to the connection.
+    /// Clears it on a connection where a READ ONLY transaction has begun. A statement that the guard cannot parse is
+    /// refused; the error of PostgreSQL, if it has one, is the better answer. `session` belongs to the connection.
     ///
     /// # Errors
     /// The statement is refused, or the catalogs cannot be queried.

@@ -45,6 +45,11 @@ impl Served {
         Self::with(port, database, |settings| settings.access = access)
     }
 
+    /// The same as this user.
+    pub fn as_user(port: u16, database: &str, user: &str) -> Self {
+        Self::with(port, database, |settings| settings.postgres.target.user = user.to_owned())
+    }
+
     fn with(port: u16, database: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let settings: Settings = settings_with(|settings| {
             settings.postgres.target.ports = vec![port];
