@@ -4,7 +4,7 @@
 # make check         what every commit must pass: format, lints, tests, dependencies
 # make conformance   runs the official conformance suite of the protocol (npm installs it, and Node if necessary)
 # make clients       runs MCP clients of PyPI and npm against this server, by stdio and HTTP (about 3 minutes, the first time 10)
-# make fuzz          a million generated statements through the guard, fifty thousand of them to PostgreSQL (about 5 minutes)
+# make fuzz          a million generated statements through the guard, 150,000 of them to PostgreSQL (about 10 minutes)
 # make guard-lists   writes the lists of known functions anew, from PostgreSQL 14 to 18 and the installed extensions
 # make pooler        ten thousand statements of three processes through PgBouncer and two backends (about two minutes)
 # make page          tests the status page in a headless Chromium, which is installed if it is missing (about a minute)

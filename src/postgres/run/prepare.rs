@@ -15,7 +15,7 @@ use crate::postgres::rows::server_text;
 use crate::postgres::statement::ColumnInfo;
 
 impl Run<'_> {
-    /// Let PostgreSQL and the guard read a statement, at the same time if that is allowed.
+    /// Let the guard and PostgreSQL read a statement, in this order in read-only mode, and otherwise at the same time.
     pub(super) async fn prepare_and_clear<'s>(
         &self,
         statement: &'s Reviewed,
