@@ -79,7 +79,7 @@ impl ServerTimeouts {
             let ms = limit.as_millis();
             format!(
                 "{set} {name} TO DEFAULT; SELECT pg_catalog.set_config('{name}', '{ms}', {is_local}) \
-                 FROM (SELECT pg_catalog.current_setting('{name}')::pg_catalog.interval) AS theirs (limit_) \
+                 FROM (SELECT pg_catalog.interval_in(pg_catalog.textout(pg_catalog.current_setting('{name}')), '0', -1)) AS theirs (limit_) \
                  WHERE limit_ = interval '0' OR limit_ > interval '{ms} milliseconds'"
             )
         });

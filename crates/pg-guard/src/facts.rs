@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::known::{Class, builtin_functions, is_builtin_name};
+use crate::statement::AccessMode;
 use crate::syntax::Name;
 
 mod cache;
@@ -51,8 +52,8 @@ pub(crate) struct Facts {
     /// The columns of a relation that have the name of a function.
     columns: HashMap<Oid, HashSet<Arc<str>>>,
     wires: Wires,
-    /// The texts that were judged and accepted.
-    accepted: Mutex<HashSet<Text>>,
+    /// The texts that were judged and accepted, with all that they use, in an access mode.
+    accepted: Mutex<HashSet<(AccessMode, Text)>>,
 }
 
 /// A function.
@@ -352,8 +353,9 @@ impl Facts {
         functions.into_iter().filter_map(|oid| self.functions.get(&oid))
     }
 
-    /// The texts that were judged and accepted: they need not be judged again, as long as these facts hold.
-    pub(crate) fn accepted(&self) -> MutexGuard<'_, HashSet<Text>> {
+    /// The texts that were judged and accepted, with all that they use: in the same access mode they need not be judged
+    /// again, as long as these facts hold.
+    pub(crate) fn accepted(&self) -> MutexGuard<'_, HashSet<(AccessMode, Text)>> {
         // No code panics while it has the lock.
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }

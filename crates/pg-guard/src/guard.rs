@@ -180,8 +180,9 @@ impl Guard {
         client: &Client,
         session: &SessionFacts,
         syntax: &Arc<Syntax>,
-        policy: &Arc<Policy>,
+        access: AccessMode,
     ) -> Result<(Judgement, Arc<Facts>), Error> {
+        let policy = &self.judge(access).policy;
         let mut facts = self.facts.get(client, session, false).await?;
         if has_unknown_name(syntax, &facts) {
             facts = self.facts.get(client, session, true).await?;
@@ -189,7 +190,7 @@ impl Guard {
         let secrets = if may_hold_secrets(syntax) { secrets(client).await? } else { Vec::new() };
         let place = Place::default();
         let judgement = match judge_names(syntax, &facts, secrets, policy, place).await {
-            Ok((known, texts)) => self.decide_on_texts(client, &facts, texts, policy).await?.map(|()| known),
+            Ok((known, texts)) => self.decide_on_texts(client, &facts, texts, access).await?.map(|()| known),
             Err(why) => Err(why),
         };
         Ok((judgement, facts))
@@ -201,11 +202,14 @@ impl Guard {
         client: &Client,
         facts: &Arc<Facts>,
         mut texts: Vec<Text>,
-        policy: &Arc<Policy>,
+        access: AccessMode,
     ) -> Result<Result<(), Refusal>, Error> {
+        let policy = &self.judge(access).policy;
+        // Whether there are secrets to read is no fact: it is asked each time.
+        let mut depends_on_secrets = false;
         let mut seen = HashSet::new();
         while let Some(text) = texts.pop() {
-            if facts.accepted().contains(&text) || !seen.insert(text.clone()) {
+            if facts.accepted().contains(&(access, text.clone())) || !seen.insert(text.clone()) {
                 continue;
             }
             let Text { name: object, any_schema, .. } = &text;
@@ -228,7 +232,9 @@ impl Guard {
                 if let Err(why) = policy::kinds_in_text(&syntax) {
                     return in_object(why);
                 }
-                let secrets = if may_hold_secrets(&syntax) { secrets(client).await? } else { Vec::new() };
+                let may_hold_secrets = may_hold_secrets(&syntax);
+                depends_on_secrets |= may_hold_secrets;
+                let secrets = if may_hold_secrets { secrets(client).await? } else { Vec::new() };
                 let place = Place { is_behind: true, any_schema: *any_schema, is_policy: text.is_policy() };
                 match judge_names(&syntax, facts, secrets, policy, place).await {
                     Ok((_, further)) => texts.extend(further),
@@ -236,7 +242,9 @@ impl Guard {
                 }
             }
         }
-        facts.accepted().extend(seen);
+        if !depends_on_secrets {
+            facts.accepted().extend(seen.into_iter().map(|text| (access, text)));
+        }
         Ok(Ok(()))
     }
 }
@@ -308,8 +316,8 @@ impl Reviewed {
                 return Err(NotCleared::Refused(unreadable_refusal(&Unreadable::Syntax(why.clone()))));
             }
             Stage::Parsed(syntax) => {
-                let Judge { policy, judgements } = self.guard.judge(self.access);
-                match self.guard.decide(client, session, syntax, policy).await {
+                let judgements = &self.guard.judge(self.access).judgements;
+                match self.guard.decide(client, session, syntax, self.access).await {
                     Ok((judgement, facts)) => {
                         judgements.remember(self.statement.sql(), judgement.clone(), Some(&facts));
                         cleared(self.access, judgement).map_err(NotCleared::Refused)?

@@ -18,7 +18,7 @@ pub struct Statement {
 }
 
 /// Whether statements may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccessMode {
     /// Every statement runs in a READ ONLY transaction that is rolled back.
     ReadOnly,

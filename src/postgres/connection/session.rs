@@ -26,7 +26,7 @@ const CHECK_CLIENT: &str = "; SET client_connection_check_interval = '1s'";
 
 /// The same for a server that may not know this setting: versions before 14, and some systems.
 const TRY_TO_CHECK_CLIENT: &str = "\
-SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 140000 \
+SELECT CASE WHEN pg_catalog.int4in(pg_catalog.textout(pg_catalog.current_setting('server_version_num'))) >= 140000 \
 THEN pg_catalog.set_config('client_connection_check_interval', '1s', false) END IS NOT NULL";
 
 /// Undoes what a call may leave on a connection. `DISCARD ALL` would also drop the driver's own prepared statements,

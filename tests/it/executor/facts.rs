@@ -122,3 +122,33 @@ async fn new_statements_need_no_question() {
     let at_most = 10 + began.elapsed().as_secs() as i64;
     assert!((1..=at_most).contains(&asked), "{asked} questions for 200 new statements");
 }
+
+#[actix_rt::test]
+async fn what_is_accepted_for_a_writer_is_judged_again_for_a_reader() {
+    let world = World::with(Options::new(), |settings| settings.access = AccessMode::ReadWrite).await;
+    world
+        .prepare("create view hashes as select passwd from pg_shadow; create view deeper as select * from hashes")
+        .await;
+    for sql in ["select count(passwd) from hashes", "select count(*) as n from deeper"] {
+        assert!(world.query(sql).await.is_ok(), "{sql}: a writer may read them");
+        let reader = Caller { access: AccessMode::ReadOnly, ..Caller::stdio() };
+        let refused = world.ask_as(reader, sql, json!([])).await.unwrap().map(|answered| answered.answer);
+        assert!(refused.unwrap_err().for_model().contains("password hashes"), "{sql}");
+    }
+}
+
+#[actix_rt::test]
+async fn whether_a_setting_holds_a_secret_is_asked_for_each_new_statement() {
+    let world = World::new().await;
+    world.prepare("create view of_settings as select name, setting from pg_settings").await;
+    assert!(world.query("select count(*) as before from of_settings").await.is_ok());
+    world.prepare("alter system set primary_conninfo = 'host=a password=b'").await;
+    world.prepare("select pg_reload_conf()").await;
+    let shown = "select current_setting('primary_conninfo') like '%password%'";
+    until("it is set", async || world.observed::<bool>(shown).await).await;
+    until("its own session has it", async || {
+        let refused = world.query("select count(*) as afterwards from of_settings").await;
+        refused.is_err_and(|error| error.for_model().contains("holds passwords"))
+    })
+    .await;
+}

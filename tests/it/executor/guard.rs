@@ -226,6 +226,38 @@ async fn a_text_that_only_postgresql_could_read_is_no_part_of_our_own_questions(
 }
 
 #[actix_rt::test]
+async fn the_questions_of_the_guard_run_no_casts_and_operators_of_users() {
+    let world = World::new().await;
+    let url = world.cluster.url();
+    world
+        .prepare(&format!(
+            "create extension dblink; create table mark (n int);
+             create function leave() returns void language plpgsql as
+                 $$ begin perform dblink_exec('{url}', 'insert into mark values (1)'); end $$;
+             create function to_int(text) returns int language plpgsql as $$ begin perform leave(); return 150000; end $$;
+             create function to_big(text) returns int8 language plpgsql as $$ begin perform leave(); return 1; end $$;
+             create function to_text(numeric) returns text language plpgsql as $$ begin perform leave(); return 1; end $$;
+             create function to_text(xid) returns text language plpgsql as $$ begin perform leave(); return 1; end $$;
+             create function no(oid, int) returns bool language plpgsql as $$ begin perform leave(); return true; end $$;
+             create function no(oid, regclass) returns bool language plpgsql as
+                 $$ begin perform leave(); return true; end $$;
+             create cast (text as int) with function to_int(text); create cast (text as int8) with function to_big(text);
+             create cast (numeric as text) with function to_text(numeric);
+             create cast (xid as text) with function to_text(xid);
+             create operator >= (leftarg = oid, rightarg = int, function = no);
+             create operator < (leftarg = oid, rightarg = int, function = no);
+             create operator <> (leftarg = oid, rightarg = int, function = no);
+             create operator = (leftarg = oid, rightarg = int, function = no);
+             create operator = (leftarg = oid, rightarg = regclass, function = no)"
+        ))
+        .await;
+    assert_eq!(world.rows("select n from mark").await, "[]");
+    super::facts::five_seconds_later().await;
+    assert_eq!(world.rows("select n as again from mark").await, "[]");
+    assert_eq!(world.observed::<i64>("select count(*) from mark").await, 0);
+}
+
+#[actix_rt::test]
 async fn what_a_cast_between_builtin_types_does_is_refused_and_nothing_that_passes_is_committed() {
     let world = World::new().await;
     // It runs where a statement names no type. With the settings that it leaves, a statement without BEGIN would write.

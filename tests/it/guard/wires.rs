@@ -286,5 +286,5 @@ async fn what_is_let_through_leaves_no_mark_however_functions_are_wired() {
     }
     println!("{statements} statements: {answered} answered, {refused} refused, {marks} of these leave a mark");
     // If one kind is missing, the statements are useless.
-    assert!(answered > statements / 20 && refused > statements / 20 && marks > statements / 100);
+    assert!(answered > statements / 20 && refused > statements / 20 && marks > statements / 500);
 }
